@@ -1,0 +1,92 @@
+"""What the project checks. Plain ``nox`` runs lint, typing, docs and tests; the rest is asked for by name."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
+PLATFORMS = ("linux", "darwin", "win32")
+# The pure rooms and the move: what decides and what removes is covered whole.
+COVERED = ("extensions", "filenames", "verdicts", "moving")
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "typing", "docs", "tests"]
+
+
+def _group(name: str) -> list[str]:
+    return list(nox.project.dependency_groups(PYPROJECT, name))
+
+
+def _built_wheel(session: nox.Session) -> str:
+    """Build the wheel; the tests run on what users will install, not on the source tree."""
+    target = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(target, ignore_errors=True)
+    session.install("build")
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(target), silent=True)
+    return str(next(target.glob("*.whl")))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff, and the layers of the house."""
+    session.install(*_group("lint"), ".")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Strict types, for each system that hosts run on."""
+    session.install(*_group("typing"), "nox", ".")
+    for platform in PLATFORMS:
+        session.run("mypy", "--platform", platform)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install(*_group("docs"), ".")
+    session.run("sphinx-build", "-n", "-W", "-q", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session(python=CURRENT)
+def tests(session: nox.Session) -> None:
+    """All tests, on this Python, with coverage of the rooms that must be covered whole."""
+    session.install(_built_wheel(session), *_group("test"))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", "-n", "2", "-q", *session.posargs)
+    if session.posargs:
+        return
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report", "--skip-covered", "--format=total", silent=True)
+    include = ",".join(f"*/intouch_import/{room}.py" for room in COVERED)
+    session.run("coverage", "report", f"--include={include}", "--fail-under=100")
+
+
+@nox.session(python=PYTHONS, name="tests-on")
+def tests_on(session: nox.Session) -> None:
+    """All tests on every supported Python that is installed here."""
+    session.install(_built_wheel(session), *_group("test"))
+    session.run("pytest", "-n", "2", "-q", *session.posargs)
+
+
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Kill a move at 1,000 random instants."""
+    session.install(_built_wheel(session), *_group("test"))
+    session.run("pytest", "tests/crash", "-q", *session.posargs, env={"INTOUCH_CRASH_RUNS": "1000"})
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Print the table of ratios."""
+    session.install(_built_wheel(session))
+    session.run("python", "benchmarks/run.py", *session.posargs)

@@ -1,0 +1,391 @@
+"""Commands, options and exit codes.
+
+Exit codes: 0 all is well · 1 a file failed, or is stored but not out of its source · 2 a mistake in the call or
+the settings · 3 a location failed · 4 the patient records or the ledger failed · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from intouch_import.cli import show
+from intouch_import.cli.practice import (
+    Files,
+    Json,
+    Operator,
+    Pattern,
+    Practice,
+    ProviderId,
+    Records,
+    SourceUrl,
+    Zone,
+)
+from intouch_import.errors import (
+    ConfigError,
+    FileError,
+    InTouchImportError,
+    MixedDestinations,
+    RepositoryError,
+    SelectionError,
+    SourceError,
+)
+from intouch_import.filenames import DEFAULT_PATTERN
+from intouch_import.inbox import Inbox, Row
+from intouch_import.ledger import Ledger
+from intouch_import.model import Patient, State, printable
+
+if TYPE_CHECKING:
+    from intouch_import.reports import Report
+
+__all__ = ["app", "run"]
+
+OK, FILES_FAILED, MISTAKE, LOCATION_FAILED, RECORDS_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+_CODES: tuple[tuple[type[InTouchImportError], int], ...] = (
+    (ConfigError, MISTAKE),
+    (SelectionError, MISTAKE),
+    (SourceError, LOCATION_FAILED),
+    (FileError, FILES_FAILED),
+    (RepositoryError, RECORDS_FAILED),
+)
+_RECORDS = "sqlite:///clinic.db"
+_FILES = "clinic-files"
+
+app = typer.Typer(
+    name="intouch-import",
+    help="Move clinical photographs from folders into patient records.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+ledger_app = typer.Typer(help="Show, export and verify the ledger.", no_args_is_help=True)
+patients_app = typer.Typer(
+    help="Fill and search the patients of the reference records.", no_args_is_help=True
+)
+providers_app = typer.Typer(help="Fill the providers of the reference records.", no_args_is_help=True)
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(patients_app, name="patients")
+app.add_typer(providers_app, name="providers")
+
+Names = Annotated[list[str] | None, typer.Argument(help="Names of files in the folder.", metavar="[NAME]...")]
+PatientId = Annotated[str, typer.Option("--patient", help="Id of the patient.")]
+Title = Annotated[str, typer.Option(help="Title for all of them.")]
+Comments = Annotated[str, typer.Option(help="Comments for all of them.")]
+Everything = Annotated[bool, typer.Option("--all", help="All files that wait in the folder.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before saving several files.")]
+
+
+def run() -> None:
+    """Run, and turn every mistake and failure into one line and an exit code."""
+    try:
+        app()
+    except InTouchImportError as exc:
+        show.complain(str(exc))
+        if isinstance(exc, MixedDestinations):
+            show.complain("images: " + ", ".join(map(printable, exc.images)))
+            show.complain("other documents: " + ", ".join(map(printable, exc.others)))
+        sys.exit(next((code for kind, code in _CODES if isinstance(exc, kind)), MISTAKE))
+    except KeyboardInterrupt:
+        show.complain("interrupted; whatever was under way is finished by the next refresh")
+        sys.exit(INTERRUPTED)
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where to lay out the practice; a new temporary folder by default.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Lay out a small practice with real files, import them, and say what became of each."""
+    from intouch_import.cli.demo import run_demo
+
+    _leave(run_demo(folder, json=json))
+
+
+@app.command()
+def scan(
+    folder: SourceUrl,
+    provider: ProviderId = None,
+    records: Records = _RECORDS,
+    files: Files = _FILES,
+    zone: Zone = None,
+    pattern: Pattern = DEFAULT_PATTERN,
+    json: Json = False,
+) -> None:
+    """List a folder and say what would happen to each file. Nothing is moved."""
+    practice = Practice(records=records, files=files, zone=zone, pattern=pattern)
+    inbox = practice.inbox([folder], provider=provider)
+    with show.progress(quiet=json) as tell:
+        problems = inbox.scan(on_progress=tell)
+    if json:
+        show.as_json(
+            {"rows": [show.row_dict(row) for row in inbox.rows], "problems": [p.text for p in problems]}
+        )
+    else:
+        show.rows_table(inbox.rows)
+        for problem in problems:
+            show.complain(problem.text)
+    if problems:
+        raise typer.Exit(LOCATION_FAILED)
+
+
+@app.command()
+def refresh(
+    folders: Annotated[list[str], typer.Argument(help="Folders: paths or fsspec URLs.", metavar="FOLDER...")],
+    provider: ProviderId = None,
+    auto_import: Annotated[bool, typer.Option(help="Import files whose names say whose they are.")] = True,
+    records: Records = _RECORDS,
+    files: Files = _FILES,
+    zone: Zone = None,
+    operator: Operator = None,
+    pattern: Pattern = DEFAULT_PATTERN,
+    json: Json = False,
+) -> None:
+    """Import what names its patient, finish interrupted moves, and list what waits."""
+    practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
+    inbox = practice.inbox(folders, provider=provider, auto_import=auto_import)
+    with show.progress(quiet=json) as tell:
+        report = inbox.refresh(on_progress=tell)
+    _print(report, json=json)
+    _leave(report)
+
+
+@app.command()
+def assign(
+    folder: SourceUrl,
+    patient: PatientId,
+    names: Names = None,
+    everything: Everything = False,
+    title: Title = "",
+    comments: Comments = "",
+    yes: Yes = False,
+    provider: ProviderId = None,
+    records: Records = _RECORDS,
+    files: Files = _FILES,
+    zone: Zone = None,
+    operator: Operator = None,
+    pattern: Pattern = DEFAULT_PATTERN,
+    json: Json = False,
+) -> None:
+    """Move the named files of a folder into one patient's record."""
+    practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
+    inbox = practice.inbox([folder], provider=provider, auto_import=False)
+    inbox.scan()
+    report = _save(
+        inbox, _choose(inbox.rows, names, everything=everything), patient, title, comments, yes=yes, json=json
+    )
+    _print(report, json=json)
+    _leave(report)
+
+
+@app.command()
+def browse(
+    folder: SourceUrl,
+    patient: PatientId,
+    names: Names = None,
+    everything: Everything = False,
+    title: Title = "",
+    comments: Comments = "",
+    yes: Yes = False,
+    records: Records = _RECORDS,
+    files: Files = _FILES,
+    zone: Zone = None,
+    operator: Operator = None,
+    json: Json = False,
+) -> None:
+    """Open any folder for one given patient; with names, move those files into the record."""
+    practice = Practice(records=records, files=files, zone=zone, operator=operator)
+    inbox = practice.inbox([]).browse(folder, patient=patient)
+    if not names and not everything:
+        if json:
+            show.as_json({"rows": [show.row_dict(row) for row in inbox.rows]})
+        else:
+            show.rows_table(inbox.rows)
+        return
+    report = _save(
+        inbox, _choose(inbox.rows, names, everything=everything), patient, title, comments, yes=yes, json=json
+    )
+    _print(report, json=json)
+    _leave(report)
+
+
+@app.command()
+def undo(
+    import_id: Annotated[str, typer.Argument(help="Import id, as reports and the ledger show it.")],
+    folder: Annotated[str, typer.Option("--source", help="The folder that the file came from.")],
+    records: Records = _RECORDS,
+    files: Files = _FILES,
+    operator: Operator = None,
+    json: Json = False,
+) -> None:
+    """Put an imported file back into its folder and take it out of the patient's record."""
+    practice = Practice(records=records, files=files, operator=operator)
+    outcome = practice.inbox([folder]).undo(import_id)
+    if json:
+        show.as_json(outcome.to_dict())
+    else:
+        show.console.print(outcome.reason.text)
+    if outcome.state is State.FAILED:
+        raise typer.Exit(FILES_FAILED)
+
+
+@ledger_app.command("show")
+def ledger_show(
+    patient: Annotated[str | None, typer.Option(help="Only this patient's entries.")] = None,
+    import_id: Annotated[str | None, typer.Option(help="Only this file's entries.")] = None,
+    records: Records = _RECORDS,
+    json: Json = False,
+) -> None:
+    """Show what was moved, oldest first."""
+    from rich.table import Table
+
+    entries = Ledger.open(records).entries(patient_id=patient, import_id=import_id)
+    if json:
+        _stream(entry.to_json() for entry in entries)
+        return
+    table = Table(
+        "When (UTC)", "Event", "Patient", "File", "Reason", "Import id", header_style="bold", box=None
+    )
+    for entry in entries:
+        table.add_row(
+            f"{entry.at:%Y-%m-%d %H:%M:%S}",
+            entry.event,
+            entry.patient_id,
+            entry.name,
+            entry.reason,
+            entry.import_id,
+        )
+    show.console.print(table)
+
+
+@ledger_app.command("export")
+def ledger_export(
+    support: Annotated[
+        bool, typer.Option("--support", help="Leave out patients, file names and operators.")
+    ] = False,
+    records: Records = _RECORDS,
+    json: Json = True,  # noqa: ARG001  # lines of JSON are all there is; the flag is taken for uniformity
+) -> None:
+    """Print the ledger as lines of JSON."""
+    _stream(Ledger.open(records).export(support=support))
+
+
+@ledger_app.command("verify")
+def ledger_verify(records: Records = _RECORDS, json: Json = False) -> None:
+    """Check that no entry was changed, removed or inserted."""
+    ledger = Ledger.open(records)
+    broken = ledger.verify()
+    count, digest = ledger.tail()
+    if json:
+        show.as_json({"entries": count, "digest": digest, "broken_at": broken})
+    elif broken:
+        show.complain(f"the chain is broken at entries {', '.join(map(str, broken))}")
+    else:
+        show.console.print(f"{count} entries, the chain holds. Last digest: {digest}")
+    if broken:
+        raise typer.Exit(RECORDS_FAILED)
+
+
+@patients_app.command("load")
+def patients_load(
+    csv: Annotated[
+        Path, typer.Argument(help="CSV file with columns id, name; optional: active, birth_date.")
+    ],
+    records: Records = _RECORDS,
+    files: Files = _FILES,
+    json: Json = False,
+) -> None:
+    """Add or replace patients from a CSV file."""
+    count = Practice(records=records, files=files).repository().load_patients_csv(csv)
+    _say({"patients": count}, f"{count} patients", json=json)
+
+
+@patients_app.command("search")
+def patients_search(
+    text: Annotated[str, typer.Argument(help="Part of the name or id.")],
+    records: Records = _RECORDS,
+    files: Files = _FILES,
+    json: Json = False,
+) -> None:
+    """Find patients by part of their name or id."""
+    found = Practice(records=records, files=files).repository().search_patients(text)
+    if json:
+        show.as_json([_patient_dict(patient) for patient in found])
+        return
+    for patient in found:
+        show.console.print(
+            f"{patient.id}  {patient.name}{'' if patient.active else '  (inactive)'}", markup=False
+        )
+
+
+@providers_app.command("load")
+def providers_load(
+    csv: Annotated[Path, typer.Argument(help="CSV file with columns id, name; optional: active.")],
+    records: Records = _RECORDS,
+    files: Files = _FILES,
+    json: Json = False,
+) -> None:
+    """Add or replace providers from a CSV file."""
+    count = Practice(records=records, files=files).repository().load_providers_csv(csv)
+    _say({"providers": count}, f"{count} providers", json=json)
+
+
+def _choose(rows: list[Row], names: list[str] | None, *, everything: bool) -> list[Row]:
+    if everything:
+        return [row for row in rows if row.state is State.WAITING]
+    by_name = {row.name: row for row in rows}
+    missing = [name for name in names or [] if name not in by_name]
+    if missing:
+        raise SelectionError(f"{len(missing)} of the named files are not in the folder")
+    return [by_name[name] for name in names or []]
+
+
+def _save(
+    inbox: Inbox, rows: list[Row], patient: str, title: str, comments: str, *, yes: bool, json: bool
+) -> Report:
+    job = inbox.prepare(rows, patient=patient, title=title, comments=comments)
+    if job.warning is not None and not yes:
+        if json or not sys.stdin.isatty():
+            raise SelectionError("several files, or an inactive patient: confirm with --yes")
+        typer.confirm(f"{job.warning} Proceed?", abort=True)
+    with show.progress(quiet=json) as tell:
+        return inbox.save(job, on_progress=tell)
+
+
+def _print(report: Report, *, json: bool) -> None:
+    if json:
+        show.as_json(report.to_dict())
+    else:
+        show.report_table(report)
+
+
+def _leave(report: Report) -> None:
+    if report.failed or report.stored:
+        raise typer.Exit(FILES_FAILED)
+    if report.problems:
+        raise typer.Exit(LOCATION_FAILED)
+
+
+def _say(value: dict[str, Any], text: str, *, json: bool) -> None:
+    if json:
+        show.as_json(value)
+    else:
+        show.console.print(text)
+
+
+def _stream(lines: Any) -> None:
+    for line in lines:
+        sys.stdout.write(line + "\n")
+
+
+def _patient_dict(patient: Patient) -> dict[str, Any]:
+    return {
+        "id": patient.id,
+        "name": patient.name,
+        "active": patient.active,
+        "birth_date": patient.birth_date,
+    }

@@ -1,0 +1,68 @@
+"""The options that every command shares, and the inbox that they describe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import attrs
+import typer
+
+from intouch_import.filenames import DEFAULT_PATTERN
+from intouch_import.inbox import Inbox
+from intouch_import.repositories.sql import SqlRepository
+from intouch_import.sources import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Files", "Json", "Operator", "Pattern", "Practice", "ProviderId", "Records", "SourceUrl", "Zone"]
+
+Records = Annotated[
+    str,
+    typer.Option(envvar="INTOUCH_RECORDS", help="Patient records: SQLAlchemy URL.", show_default=True),
+]
+Files = Annotated[
+    str, typer.Option(envvar="INTOUCH_FILES", help="Where stored files are kept: folder or fsspec URL.")
+]
+Zone = Annotated[
+    str | None,
+    typer.Option(envvar="INTOUCH_ZONE", help="Time zone of the practice, such as Australia/Sydney."),
+]
+Operator = Annotated[
+    str | None, typer.Option(envvar="INTOUCH_OPERATOR", help="Who is working; written into the ledger.")
+]
+ProviderId = Annotated[str | None, typer.Option("--provider", help="Whose folder it is.")]
+Pattern = Annotated[
+    str,
+    typer.Option(
+        envvar="INTOUCH_PATTERN", help="How the capture app names files. Check it against a real one."
+    ),
+]
+SourceUrl = Annotated[str, typer.Argument(help="Folder: a path or an fsspec URL.", metavar="FOLDER")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+
+
+@attrs.frozen(kw_only=True)
+class Practice:
+    """What the options say, opened on demand."""
+
+    records: str = "sqlite:///clinic.db"
+    files: str = "clinic-files"
+    zone: str | None = None
+    operator: str | None = None
+    pattern: str = DEFAULT_PATTERN
+
+    def repository(self) -> SqlRepository:
+        """The patient records."""
+        return SqlRepository.open(self.records, files=self.files)
+
+    def inbox(self, urls: Sequence[str], *, provider: str | None = None, auto_import: bool = True) -> Inbox:
+        """An inbox of these folders."""
+        return Inbox(
+            self.repository(),
+            [open_source(url, provider=provider) for url in urls],
+            operator=self.operator,
+            zone=self.zone,
+            naming=self.pattern,
+            auto_import=auto_import,
+        )

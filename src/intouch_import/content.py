@@ -1,0 +1,119 @@
+"""The bytes of one version of one file, read and hashed, on their way into a repository.
+
+A source makes a `Content`, `moving` checks it, a repository stores it. It stands in the ground floor
+because sources and repositories never import each other.
+"""
+
+from __future__ import annotations
+
+import abc
+import errno
+import os
+import shutil
+from typing import TYPE_CHECKING, Self
+
+from intouch_import import disk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from typing import BinaryIO
+
+__all__ = ["Content", "StagedContent"]
+
+
+class Content(abc.ABC):
+    """One version of one file, whole, with its digest. Close it when the move is over.
+
+    Attributes:
+        size_bytes: Size in bytes, as counted while reading.
+        sha256: SHA-256 of what was read, 64 lower-case hex digits.
+        head, tail: Up to `disk.EDGE_BYTES` bytes of the start and of the end.
+    """
+
+    def __init__(self, digested: disk.Digested) -> None:
+        self.size_bytes = digested.size_bytes
+        self.sha256 = digested.sha256
+        self.head = digested.head
+        self.tail = digested.tail
+
+    @abc.abstractmethod
+    def open(self) -> BinaryIO:
+        """Open the bytes for reading from the start. May be called more than once."""
+
+    @abc.abstractmethod
+    def save_to(self, path: Path, *, durable: bool = True) -> None:
+        """Store the bytes under ``path`` by the cheapest way that is safe: a link, a rename or a copy.
+
+        Args:
+            path: Where to; its folder exists, the file must not.
+            durable: Sync the file and its folder before returning. A repository that stores many at
+                once passes False and calls `disk.sync_many` before its commit.
+
+        Raises:
+            FileExistsError: There is a file of that name; it was not touched.
+            OSError: It could not be written; nothing is left under ``path``.
+        """
+
+    def is_same_file(self, stored: BinaryIO) -> bool:  # noqa: ARG002  # a copy never is
+        """Whether ``stored`` is the very file that was hashed, so that hashing it again proves nothing."""
+        return False
+
+    def settle(self) -> None:
+        """Called once the source name is gone: make sure that nobody else can reach the stored bytes."""
+
+    def close(self) -> None:
+        """Let go of what is held; temporary files are deleted."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class StagedContent(Content):
+    """Bytes in a temporary file of our own, which nobody else knows of."""
+
+    def __init__(self, path: Path, digested: disk.Digested) -> None:
+        super().__init__(digested)
+        self._path = path
+
+    def open(self) -> BinaryIO:
+        return self._path.open("rb", buffering=0)
+
+    def save_to(self, path: Path, *, durable: bool = True) -> None:
+        try:
+            # A link, not a rename: the staged file must stay readable until `close`, should the
+            # repository's transaction fail and the file be tried again.
+            _link(self._path, path)
+        except FileExistsError:
+            raise
+        except OSError as exc:
+            if exc.errno == errno.ENOSPC:
+                raise
+            copy_beside(self.open(), path)
+        if durable:
+            disk.sync_many([path])
+
+    def close(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    os.link(source, target)
+
+
+def copy_beside(source: BinaryIO, path: Path, *, replace: bool = False) -> None:
+    """Copy ``source`` to ``path`` through a temporary file beside it, synced before it gets its name."""
+    with source, disk.temporary_beside(path.parent) as (file, temporary):
+        shutil.copyfileobj(source, file, 256 * 1024)
+        disk.sync_file(file.fileno())
+        if replace:
+            file.close()
+            temporary.replace(path)
+        else:
+            file.close()
+            disk.publish(temporary, path)

@@ -1,0 +1,159 @@
+"""Connections to SQLite and PostgreSQL as this library needs them: durable, patient, one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from intouch_import.errors import ConfigError, RepositoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["UtcDateTime", "connect", "reading", "upgrade", "writing"]
+
+_BUSY_TIMEOUT_S = 30
+_WRITE = "intouch_write"
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware time, stored in UTC. SQLite has no zones: it gets naive UTC, and gives it back aware."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: sa.Dialect,  # noqa: ARG002  # SQLAlchemy passes it
+    ) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def connect(url: str | sa.URL) -> sa.Engine:
+    """Open a database by SQLAlchemy URL.
+
+    SQLite runs with write-ahead logging, ``synchronous=FULL`` (a commit is on the disk when it returns),
+    foreign keys, and a wait of 30 s for another writer.
+
+    Raises:
+        ConfigError: The URL is not one, or its driver is not installed.
+    """
+    try:
+        parsed = sa.make_url(url)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        options: dict[str, Any] = {}
+        if parsed.get_backend_name() == "sqlite":
+            options["connect_args"] = {"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}
+        engine = sa.create_engine(parsed, hide_parameters=True, **options)
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as exc:
+        raise ConfigError("the database URL is not understood") from exc
+    except ModuleNotFoundError as exc:
+        raise ConfigError(
+            "the driver of that database is not installed: for PostgreSQL, pip install 'intouch-import[postgresql]'"
+        ) from exc
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextlib.contextmanager
+def writing(engine: sa.Engine, *, lock: int | None = None) -> Iterator[sa.Connection]:
+    """A transaction that writes. It commits on exit, and rolls back on any exception.
+
+    Args:
+        engine: From `connect`.
+        lock: PostgreSQL advisory lock to hold until the commit. SQLite has one writer anyway.
+
+    Raises:
+        RepositoryError: The database failed. The driver's text may hold values: it stays in the cause.
+    """
+    with (
+        _translated(),
+        engine.connect().execution_options(**{_WRITE: True}) as connection,
+        connection.begin(),
+    ):
+        if lock is not None and engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
+        yield connection
+
+
+@contextlib.contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that only reads; it waits for no writer.
+
+    Raises:
+        RepositoryError: The database failed.
+    """
+    with _translated(), engine.connect() as connection:
+        yield connection
+
+
+def upgrade(engine: sa.Engine, scripts: Path, *, version_table: str, lock: int) -> None:
+    """Bring the tables to the newest schema version, with Alembic; does nothing when they are there.
+
+    Args:
+        engine: From `connect`.
+        scripts: Folder that holds ``versions/``.
+        version_table: Name of the table that remembers the version.
+        lock: Advisory lock, so that two processes do not upgrade at once.
+    """
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(str(scripts))
+    head = script.get_current_head()
+    with reading(engine) as connection:
+        if sa.inspect(connection).has_table(version_table):
+            table = sa.table(version_table, sa.column("version_num"))
+            if connection.scalar(sa.select(table.c.version_num)) == head:
+                return
+    with writing(engine, lock=lock) as connection:
+        context = EnvironmentContext(
+            Config(),
+            script,
+            fn=lambda revision, _: script._upgrade_revs("head", revision),  # noqa: SLF001
+        )
+        with context:
+            context.configure(connection=connection, version_table=version_table)
+            context.run_migrations()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as exc:
+        # `from None`: PostgreSQL repeats the offending row in its message, patient and all.
+        raise RepositoryError("the database failed", kind=type(exc).__name__) from None
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # else the driver begins transactions by itself, and too late
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # IMMEDIATE takes the write lock at once: a transaction that begins by reading and writes later
+    # fails with "database is locked" instead of waiting its turn.
+    write = connection.get_execution_options().get(_WRITE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,247 @@
+"""What the operating system offers for durable files, and what we do where it does not.
+
+POSIX gives directory syncs and links that never overwrite; Linux adds read leases and ``syncfs``. Every
+function here says what it falls back to elsewhere, so that no other room asks which system it runs on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import enum
+import errno
+import hashlib
+import os
+import secrets
+import signal
+import sys
+import threading
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+__all__ = [
+    "EDGE_BYTES",
+    "Digested",
+    "Lease",
+    "copy_and_digest",
+    "digest_stream",
+    "lease_holds",
+    "publish",
+    "sync_file",
+    "sync_folder",
+    "sync_many",
+    "take_lease",
+    "temporary_beside",
+]
+
+EDGE_BYTES = 64 * 1024
+"""How many bytes of the start and of the end are kept while digesting, for `media` to look at."""
+
+_BUFFER_BYTES = 256 * 1024
+_SYNCFS_FROM = 4
+_local = threading.local()
+
+
+class Digested:
+    """What one pass over a content found: size, SHA-256, and the bytes at both ends."""
+
+    __slots__ = ("head", "sha256", "size_bytes", "tail")
+
+    def __init__(self, size_bytes: int, sha256: str, head: bytes, tail: bytes) -> None:
+        self.size_bytes = size_bytes
+        self.sha256 = sha256
+        self.head = head
+        self.tail = tail
+
+
+def digest_stream(source: IO[bytes], target: IO[bytes] | None = None) -> Digested:
+    """Read ``source`` to its end, hashing; write what was read to ``target`` if one is given.
+
+    Memory stays flat: one buffer a thread, 256 KiB, is reused for every file.
+    """
+    view = _buffer()
+    sha256 = hashlib.sha256()
+    size = 0
+    head = b""
+    tail = b""
+    while count := source.readinto(view):  # type: ignore[attr-defined]  # every binary stream has it
+        chunk = view[:count]
+        sha256.update(chunk)
+        if target is not None:
+            _write_all(target, chunk)
+        if len(head) < EDGE_BYTES:
+            head += bytes(chunk[: EDGE_BYTES - len(head)])
+        tail = bytes(chunk[-EDGE_BYTES:]) if count >= EDGE_BYTES else (tail + bytes(chunk))[-EDGE_BYTES:]
+        size += count
+    return Digested(size, sha256.hexdigest(), head, tail)
+
+
+def copy_and_digest(chunks: Iterable[bytes], target: IO[bytes]) -> Digested:
+    """Write ``chunks`` to ``target``, hashing on the way."""
+    sha256 = hashlib.sha256()
+    size = 0
+    head = b""
+    tail = b""
+    for chunk in chunks:
+        sha256.update(chunk)
+        _write_all(target, memoryview(chunk))
+        if len(head) < EDGE_BYTES:
+            head += chunk[: EDGE_BYTES - len(head)]
+        tail = (tail + chunk[-EDGE_BYTES:])[-EDGE_BYTES:]
+        size += len(chunk)
+    return Digested(size, sha256.hexdigest(), head, tail)
+
+
+def _write_all(target: IO[bytes], chunk: memoryview) -> None:
+    # An unbuffered file may write less than it was given (a nearly full disk, a signal).
+    while chunk:
+        written = target.write(chunk)
+        chunk = chunk[written:]
+
+
+def _buffer() -> memoryview:
+    view: memoryview | None = getattr(_local, "view", None)
+    if view is None:
+        view = _local.view = memoryview(bytearray(_BUFFER_BYTES))
+    return view
+
+
+def sync_file(fd: int) -> None:
+    """Make a file's bytes durable. On macOS ``fsync`` alone leaves them in the drive's cache."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # not offered by network file systems: fsync is what is left
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Windows has no such call; NTFS journals names by itself."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as exc:  # some network file systems refuse to sync a folder
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(fd)
+
+
+def sync_many(files: Iterable[Path]) -> None:
+    """Make several files of one file system durable, bytes and names.
+
+    On Linux a batch takes one ``syncfs``: a file and a folder each would cost some 0.2 ms apiece. It also
+    waits for what other programs wrote to that file system, hence not for a handful.
+    """
+    paths = list(files)
+    if len(paths) > _SYNCFS_FROM and _syncfs(paths[0].parent):
+        return
+    for path in paths:
+        # Windows syncs only through a handle that may write.
+        with path.open("r+b" if sys.platform == "win32" else "rb") as file:
+            sync_file(file.fileno())
+    for folder in {path.parent for path in paths}:
+        sync_folder(folder)
+
+
+def _syncfs(folder: Path) -> bool:
+    if sys.platform != "linux":
+        return False
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        return False
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        if call(fd) == 0:
+            return True
+        code = ctypes.get_errno()
+    finally:
+        os.close(fd)
+    if code == errno.ENOSYS:
+        return False
+    raise OSError(code, os.strerror(code))
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a finished file its final name, never overwriting.
+
+    Raises:
+        FileExistsError: ``final`` is there already; ``temporary`` is left as it was.
+    """
+    if sys.platform == "win32":
+        temporary.rename(final)  # refuses an existing name there
+        return
+    try:
+        os.link(temporary, final)
+    except OSError as exc:
+        if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        # No hard links here (exFAT, some network shares). Between the look and the rename another
+        # process could create the name; the names are derived from import ids, so it could only
+        # be the same content.
+        if os.path.lexists(final):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        temporary.rename(final)
+        return
+    temporary.unlink()
+
+
+@contextlib.contextmanager
+def temporary_beside(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Open a new hidden file in ``folder``, unbuffered; it is deleted on exit unless it was renamed."""
+    path = folder / f".intouch-{secrets.token_hex(8)}.part"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        with open(fd, "r+b", buffering=0) as file:
+            yield file, path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class Lease(enum.Enum):
+    """What asking for a read lease found."""
+
+    HELD = "held"
+    BUSY = "busy"
+    UNAVAILABLE = "unavailable"
+
+
+def take_lease(fd: int) -> Lease:
+    """Ask the kernel to prove that nobody has this file open for writing, and to keep it so.
+
+    While the lease is held, ``open`` for writing and ``truncate`` by anybody else block (for
+    ``/proc/sys/fs/lease-break-time``, 45 s by default), and `lease_holds` turns False.
+
+    Returns:
+        `Lease.HELD`; `Lease.BUSY` when somebody has the file open for writing, a writable memory map
+        included; `Lease.UNAVAILABLE` where the system, the file system or the file's owner does
+        not allow leases, which proves nothing either way.
+    """
+    if sys.platform != "linux":
+        return Lease.UNAVAILABLE
+    import fcntl
+
+    try:
+        # The kernel tells a broken lease by SIGIO, which ends a process that does not expect it.
+        # SIGURG is ignored by default.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as exc:
+        return Lease.BUSY if exc.errno == errno.EAGAIN else Lease.UNAVAILABLE
+    return Lease.HELD
+
+
+def lease_holds(fd: int) -> bool:
+    """Whether the lease taken on ``fd`` is intact: nobody has asked to write since it was taken."""
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    return fcntl.fcntl(fd, fcntl.F_GETLEASE) == fcntl.F_RDLCK

@@ -1,0 +1,237 @@
+"""What can go wrong, told apart by what the caller does next.
+
+::
+
+    InTouchImportError
+    ├── ConfigError              fix the settings or the call, then try again
+    │   ├── NamingPatternError   a capture-name pattern that can't be used
+    │   └── MissingExtraError    an optional dependency is not installed
+    ├── SelectionError           ask the person to choose differently
+    │   ├── MixedDestinations    images and other documents in one save
+    │   ├── UnknownPatient       no patient has the id that was chosen
+    │   └── UnsuitableText       title or comments can't be stored as they are
+    ├── SourceError              skip this location; the others work on
+    │   ├── SourceUnavailable    folder missing, no rights, server not reached
+    │   ├── SignInTimeout        nobody signed in within the time allowed
+    │   └── Throttled            the service asked to wait longer than allowed
+    ├── FileError                skip this file; the others work on
+    │   ├── CaptureNameError     the name has the structure, its date can't exist
+    │   ├── StillArriving        not whole yet, or another program is writing it
+    │   ├── FileChanged          no longer the version that was listed
+    │   ├── FileVanished         no longer there
+    │   ├── FileUnreadable       no rights, a device error, a cut transfer
+    │   ├── ContentMismatch      the bytes are not what they are said to be
+    │   ├── AlreadyAssigned      stored before, in another patient's record
+    │   ├── NameTaken            a file of that name is there already
+    │   ├── NameRefused          the location can't hold a file of that name
+    │   └── NotRemoved           stored, but it could not be taken out of the source
+    └── RepositoryError          stop: the host must look
+        ├── StorageFull          no room where the files are kept
+        ├── NotSupported         the repository does not offer this
+        └── LedgerError          the ledger can't be written, or does not add up
+
+No message holds a patient, a file name, a path or a secret. What a program needs to know beyond the
+message travels as attributes. Every exception here survives pickling.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "AlreadyAssigned",
+    "CaptureNameError",
+    "ConfigError",
+    "ContentMismatch",
+    "FileChanged",
+    "FileError",
+    "FileUnreadable",
+    "FileVanished",
+    "InTouchImportError",
+    "LedgerError",
+    "MissingExtraError",
+    "MixedDestinations",
+    "NameRefused",
+    "NameTaken",
+    "NamingPatternError",
+    "NotRemoved",
+    "NotSupported",
+    "RepositoryError",
+    "SelectionError",
+    "SignInTimeout",
+    "SourceError",
+    "SourceUnavailable",
+    "StillArriving",
+    "StorageFull",
+    "Throttled",
+    "UnknownPatient",
+    "UnsuitableText",
+    "without_path",
+]
+
+
+class InTouchImportError(Exception):
+    """Base of every error this library raises on purpose.
+
+    Args:
+        message: What happened, in one sentence, without patient data.
+        context: Attributes to set on the exception (``import_id=…``). They are
+            kept out of ``str`` and ``repr``.
+    """
+
+    def __init__(self, message: str = "", /, **context: Any) -> None:
+        super().__init__(message)
+        # Exception.__reduce__ carries __dict__, so attributes set here survive pickling.
+        self.__dict__.update(context)
+
+
+class ConfigError(InTouchImportError):
+    """A setting or an argument is wrong; trying again without a change is useless."""
+
+
+class NamingPatternError(ConfigError):
+    """A capture-name pattern is ambiguous, incomplete, or can't be formatted back."""
+
+
+class MissingExtraError(ConfigError):
+    """A package that this feature needs is not installed."""
+
+
+class SelectionError(InTouchImportError):
+    """The person's choice can't be carried out as it is."""
+
+
+class MixedDestinations(SelectionError):
+    """Images and other documents were selected together.
+
+    Attributes:
+        images: Names of the selected images.
+        others: Names of the other selected files.
+    """
+
+    images: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+class UnknownPatient(SelectionError):
+    """The repository has no patient with the chosen id."""
+
+
+class UnsuitableText(SelectionError):
+    """A title or comment holds characters that no database keeps, or is too long."""
+
+
+class SourceError(InTouchImportError):
+    """One location can't be used now.
+
+    Attributes:
+        source_id: The source it happened in, if it was opened.
+        retry_helps: Whether trying again later may succeed.
+    """
+
+    source_id: str | None = None
+    retry_helps: bool = True
+
+
+class SourceUnavailable(SourceError):
+    """The folder does not exist, may not be read, or its server was not reached."""
+
+
+class SignInTimeout(SourceError):
+    """Nobody completed the sign-in in time; the next refresh starts a new attempt."""
+
+
+class Throttled(SourceError):
+    """The service asked for a longer pause than the caller allows."""
+
+
+class FileError(InTouchImportError):
+    """One file can't be imported now; it stays where it is.
+
+    Attributes:
+        import_id: The file's import id, where it is known.
+        retry_helps: Whether trying again later, with nothing changed by a person, may succeed.
+    """
+
+    import_id: str | None = None
+    retry_helps: bool = False
+
+
+class CaptureNameError(FileError, ValueError):
+    """A name has the capture structure, but its parts can't be true (31 February)."""
+
+
+class StillArriving(FileError):
+    """The file is not whole yet, or another program has it open for writing."""
+
+    retry_helps = True
+
+
+class FileChanged(FileError):
+    """The file is no longer the version that was listed."""
+
+    retry_helps = True
+
+
+class FileVanished(FileError):
+    """The file is no longer in its source."""
+
+
+class FileUnreadable(FileError):
+    """The file could not be read: no rights, a device error, a transfer cut short."""
+
+    retry_helps = True
+
+
+class ContentMismatch(FileError):
+    """The bytes are not what the listing, the extension or a digest says they are."""
+
+
+class AlreadyAssigned(FileError):
+    """The same file was stored before, in the record of a different patient."""
+
+
+class NameTaken(FileError):
+    """A file of that name is there already; nothing was overwritten."""
+
+
+class NameRefused(FileError):
+    """The location can't hold a file of that name."""
+
+
+class NotRemoved(FileError):
+    """The file is stored, but it could not be taken out of its source.
+
+    It is not a failure to store: the next refresh finishes the removal.
+    """
+
+    retry_helps = True
+
+
+class RepositoryError(InTouchImportError):
+    """The repository failed; what was not stored stays in its source."""
+
+    retry_helps: bool = True
+
+
+class StorageFull(RepositoryError):
+    """There is no room left where files are kept."""
+
+
+class NotSupported(RepositoryError):
+    """The repository does not offer this operation."""
+
+    retry_helps = False
+
+
+class LedgerError(RepositoryError):
+    """The ledger can't be written, so nothing is removed from any source."""
+
+
+def without_path(exc: OSError) -> OSError:
+    """Copy an ``OSError`` without the file names in it.
+
+    ``str(OSError)`` ends with the path, and paths carry patient ids. Raise our own errors
+    ``from without_path(exc)`` so that a printed traceback shows the cause, not the patient.
+    """
+    return type(exc)(exc.errno, exc.strerror) if exc.errno is not None else type(exc)()

@@ -1,0 +1,74 @@
+"""From a file's extension to its place in the patient's record.
+
+Pure: no disk, no clock, no log. A name is all that is looked at; whether the bytes are what the
+extension says is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final
+
+from intouch_import.model import Destination
+
+__all__ = ["IMAGE_EXTENSIONS", "classify", "extension_of"]
+
+IMAGE_EXTENSIONS: Final[frozenset[str]] = frozenset(
+    {
+        ".fpx",
+        ".gif",
+        ".j2c",
+        ".j2k",
+        ".jfif",
+        ".jif",
+        ".jp2",
+        ".jpeg",
+        ".jpg",
+        ".jpx",
+        ".pcd",
+        ".png",
+        ".tif",
+        ".tiff",
+    }
+)
+"""The extensions that go to the Images tab, lower case, with their dot; every other goes to Notes."""
+
+# Every spelling is written out instead of lowering the name: str.lower() turns U+212A KELVIN SIGN
+# into "k", so that a file whose extension is not .j2k would be stored as an image.
+_EVERY_SPELLING: Final = frozenset(
+    "".join(letters)
+    for extension in IMAGE_EXTENSIONS
+    for letters in itertools.product(*({char, char.upper()} for char in extension[1:]))
+)
+# Looking a member up on its enum costs as much as the rest of `classify`.
+_IMAGES: Final = Destination.IMAGES
+_NOTES: Final = Destination.NOTES
+
+
+def classify(name: str, /) -> Destination:
+    """Decide where a file of this name appears in the patient's record.
+
+    Args:
+        name: Base name with its extension, no folder.
+
+    Returns:
+        `Destination.IMAGES` if the extension is one of `IMAGE_EXTENSIONS` in any letter case (ASCII
+        only), else `Destination.NOTES`: also without an extension, for ``.jpg`` alone, and for
+        ``scan.jpg`` followed by a blank.
+    """
+    stem, _, extension = name.rpartition(".")
+    return _IMAGES if extension in _EVERY_SPELLING and stem.strip(".") else _NOTES
+
+
+def extension_of(name: str, /) -> str:
+    """Cut the extension from a name.
+
+    Args:
+        name: Base name, no folder.
+
+    Returns:
+        What follows the last dot, with the dot, exactly as written (``".JPG"``). Empty if there is
+        no dot, nothing after it, or nothing but dots before it: ``.jpg`` is a stem, not an extension.
+    """
+    stem, dot, extension = name.rpartition(".")
+    return dot + extension if extension and stem.strip(".") else ""

@@ -1,0 +1,306 @@
+"""From sources to rows with verdicts: list, let settle, look up, judge."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import attrs
+
+from intouch_import.errors import SourceError
+from intouch_import.inbox.rows import Row
+from intouch_import.ledger import Event, LedgerEntry
+from intouch_import.model import Action, CaptureName, Progress, Reason, Stage, State, Verdict
+from intouch_import.reports import Problem
+from intouch_import.verdicts import Known, Rules, already, arriving, identify, read_name, screen, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime, tzinfo
+
+    from intouch_import.filenames import CaptureNaming
+    from intouch_import.ledger import Ledger
+    from intouch_import.model import SourceFile
+    from intouch_import.repositories.base import PatientRepository
+    from intouch_import.sources.base import Source
+
+__all__ = ["Lister", "Timing"]
+
+log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Timing:
+    """The clocks of an inbox; a test brings its own.
+
+    Args:
+        now: Wall time, aware.
+        monotonic_s: Seconds that never go back.
+        sleep: Wait for some seconds.
+        settle_s: How long a file must keep size and time to count as arrived.
+    """
+
+    now: Callable[[], datetime]
+    monotonic_s: Callable[[], float]
+    sleep: Callable[[float], None]
+    settle_s: float
+
+
+class Lister:
+    """Keeps the rows of one inbox from one refresh to the next.
+
+    A row whose file has not changed is kept: it is not looked up and its name is not read again. Only
+    what may have changed around it is asked anew: whether its patient and provider exist, and the time.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        repository: PatientRepository,
+        ledger: Ledger,
+        naming: CaptureNaming,
+        zone: tzinfo,
+        auto_import: bool,
+        timing: Timing,
+    ) -> None:
+        self._sources = sources
+        self._repository = repository
+        self._ledger = ledger
+        self._naming = naming
+        self._zone = zone
+        self._auto_import = auto_import
+        self._timing = timing
+        self._rows: dict[str, dict[str, Row]] = {source.source_id: {} for source in sources}
+        self._reconciled: set[str] = set()
+
+    def rows(self) -> list[Row]:
+        """All rows, source by source, in the order of their names."""
+        return [row for shelf in self._rows.values() for _, row in sorted(shelf.items())]
+
+    def forget(self, rows: Iterable[Row]) -> None:
+        """Take rows off the list: their files have left."""
+        for row in rows:
+            self._rows[row.source_id].pop(row.name, None)
+
+    def refresh(
+        self, tell: Callable[[Progress], None], *, reconcile: bool = True
+    ) -> tuple[list[Row], list[Problem]]:
+        """List all sources and judge what is new.
+
+        A location that fails keeps the rows it had out of the list: what can't be seen can't be saved.
+
+        Args:
+            tell: Hears how far it is.
+            reconcile: Write into the ledger what an interruption kept out of it.
+
+        Returns:
+            The rows, and a problem per location that failed.
+        """
+        unfinished = self._unfinished() if reconcile else []
+        problems = self._list(tell)
+        self._settle(tell)
+        self._look_up()
+        for source in self._sources:
+            self._judge(source)
+        if reconcile:
+            self._reconcile(unfinished, {problem.source_id for problem in problems})
+        return self.rows(), problems
+
+    # --- list
+
+    def _list(self, tell: Callable[[Progress], None]) -> list[Problem]:
+        problems: list[Problem] = []
+        if len(self._sources) > 1:
+            with ThreadPoolExecutor(len(self._sources), thread_name_prefix="intouch-list") as pool:
+                found = list(pool.map(self._list_one, self._sources))
+        else:
+            found = [self._list_one(source) for source in self._sources]
+        for source, shelf in zip(self._sources, found, strict=True):
+            if isinstance(shelf, Problem):
+                problems.append(shelf)
+            self._rows[source.source_id] = {} if isinstance(shelf, Problem) else shelf
+        tell(Progress(stage=Stage.LISTING, done=sum(map(len, self._rows.values()))))
+        return problems
+
+    def _list_one(self, source: Source) -> dict[str, Row] | Problem:
+        known = self._rows[source.source_id]
+        shelf: dict[str, Row] = {}
+        seen_s = self._timing.monotonic_s()
+        settled = source.commits_whole
+        try:
+            for file in source.scan():
+                row = known.get(file.name)
+                if (
+                    row is None
+                    or row.file.version != file.version
+                    or row.state in (State.IMPORTED, State.STORED)
+                ):
+                    row = _new_row(source, file, seen_s, settled=settled)
+                shelf[file.name] = row
+        except SourceError as exc:
+            return Problem(
+                source_id=source.source_id,
+                location=source.location,
+                text=str(exc),
+                retry_helps=exc.retry_helps,
+            )
+        except Exception as exc:  # noqa: BLE001  # a dead location never stops the others
+            log.error("a source failed", extra={"source_id": source.source_id, "kind": type(exc).__name__})
+            return Problem(source_id=source.source_id, location=source.location, text="an unexpected error")
+        return shelf
+
+    # --- settle
+
+    def _settle(self, tell: Callable[[Progress], None]) -> None:
+        """Wait once, for all files together, until those seen lately have kept their version long enough."""
+        timing = self._timing
+        now_s = timing.monotonic_s()
+        fresh = [
+            row
+            for shelf in self._rows.values()
+            for row in shelf.values()
+            if not row.settled and row.state is not State.IGNORED
+        ]
+        for row in fresh:
+            row.settled = now_s - row.first_seen_s >= timing.settle_s
+        late = [row for row in fresh if not row.settled]
+        if not late:
+            return
+        tell(Progress(stage=Stage.SETTLING, done=len(fresh) - len(late), total=len(fresh)))
+        timing.sleep(max(0.0, max(row.first_seen_s for row in late) + timing.settle_s - now_s))
+        for source in {row.source_id: row.source for row in late}.values():
+            self._look_again(source, {row.name: row for row in late if row.source_id == source.source_id})
+
+    def _look_again(self, source: Source, late: dict[str, Row]) -> None:
+        shelf = self._rows[source.source_id]
+        seen_s = self._timing.monotonic_s()
+        gone = set(late)
+        try:
+            for file in source.scan():
+                row = late.get(file.name)
+                if row is None:
+                    continue
+                gone.discard(file.name)
+                if row.file.version == file.version:
+                    row.settled = True
+                    continue
+                row = shelf[file.name] = _new_row(source, file, seen_s, settled=False)
+                if row.state is not State.IGNORED:
+                    row.judge(
+                        arriving(file.name, Reason.EMPTY if file.size_bytes == 0 else Reason.STILL_ARRIVING)
+                    )
+        except SourceError:
+            for row in late.values():
+                row.judge(arriving(row.name, Reason.STILL_ARRIVING))
+            return
+        for name in gone:
+            del shelf[name]
+
+    # --- look up
+
+    def _look_up(self) -> None:
+        """Ask once, in batches, whether files that are new here were stored before."""
+        new = [
+            row
+            for shelf in self._rows.values()
+            for row in shelf.values()
+            if row.settled and row.verdict is _UNJUDGED
+        ]
+        if not new:
+            return
+        stored = self._repository.find_attachment([row.import_id for row in new])
+        moved = self._ledger.moved(stored) if stored else set()
+        for row in new:
+            if stored and row.import_id in stored:
+                row.judge(already(row.file, stored[row.import_id], moved=row.import_id in moved))
+                continue
+            said = read_name(row.file, self._naming)
+            if isinstance(said, Verdict):
+                row.judge(said)
+            else:
+                row.judge(
+                    attrs.evolve(waiting(row.name, Reason.AUTO_IMPORT_OFF), capture=said)
+                )  # until `_judge` has asked
+
+    # --- judge
+
+    def _judge(self, source: Source) -> None:
+        claims = [row for row in self._rows[source.source_id].values() if _claims(row)]
+        if not claims:
+            return
+        captures = [row.capture for row in claims if row.capture is not None]
+        rules = Rules(provider=source.provider, auto_import=self._auto_import, zone=self._zone)
+        known = (
+            self._known(source, claims, captures) if self._auto_import else Known(patients={}, providers={})
+        )
+        now = self._timing.now()
+        for row, capture in zip(claims, captures, strict=True):
+            row.judge(identify(row.file, capture, rules, known, now=now))
+
+    def _known(self, source: Source, claims: list[Row], captures: list[CaptureName]) -> Known:
+        providers = {
+            provider.id: provider
+            for provider in map(self._repository.find_provider, {capture.provider for capture in captures})
+            if provider is not None
+        }
+        return Known(
+            patients=self._repository.find_patients({capture.patient for capture in captures}),
+            providers=providers,
+            put_back=frozenset(self._ledger.put_back(source.source_id, [row.name for row in claims])),
+        )
+
+    # --- reconcile
+
+    def _unfinished(self) -> list[LedgerEntry]:
+        """Once per source: what the ledger says was stored and not yet moved.
+
+        Read before anything is listed: a file that another workstation stores meanwhile is not in it.
+        """
+        sources = [source for source in self._sources if source.source_id not in self._reconciled]
+        return [entry for source in sources for entry in self._ledger.unfinished(source.source_id)]
+
+    def _reconcile(self, unfinished: list[LedgerEntry], failed: set[str]) -> None:
+        """A file that was stored and is gone from its source was moved: the crash came before the ledger."""
+        here = {row.import_id for entry in unfinished if (row := self._row_of(entry)) is not None}
+        self._ledger.append(
+            attrs.evolve(
+                entry,
+                event=Event.MOVED,
+                at=self._timing.now(),
+                reason=Reason.INTERRUPTED.value,
+                seq=None,
+                digest=None,
+            )
+            for entry in unfinished
+            if entry.source_id not in failed and entry.import_id not in here
+        )
+        self._reconciled.update(
+            source.source_id for source in self._sources if source.source_id not in failed
+        )
+
+    def _row_of(self, entry: LedgerEntry) -> Row | None:
+        return self._rows[entry.source_id].get(entry.name)
+
+
+_CONTENT = frozenset({Reason.CONTENT_NOT_AS_NAMED, Reason.CONTENT_CUT_SHORT})
+_UNJUDGED = waiting("", Reason.UNEXPECTED)
+
+
+def _new_row(source: Source, file: SourceFile, seen_s: float, *, settled: bool) -> Row:
+    return Row(source, file, screen(file) or _UNJUDGED, seen_s, settled)
+
+
+def _claims(row: Row) -> bool:
+    """Whether the row's name says whose it is and nothing has become of it yet.
+
+    Content that was looked at and refused stays refused until the file changes.
+    """
+    return (
+        row.verdict.capture is not None
+        and row.settled
+        and row.reason not in _CONTENT
+        and row.state in (State.WAITING, State.FAILED)
+        and row.verdict.action in (Action.WAIT, Action.IMPORT)
+    )

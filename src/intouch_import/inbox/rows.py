@@ -1,0 +1,196 @@
+"""`Row`, a line of the list, and `Job`, a choice of rows ready to be saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from intouch_import.errors import MixedDestinations, SelectionError, UnsuitableText
+from intouch_import.model import Action, Destination, Patient, State, import_id
+from intouch_import.verdicts import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from intouch_import.model import CaptureName, Reason, SourceFile, Verdict
+    from intouch_import.reports import Outcome
+    from intouch_import.sources.base import Source
+
+__all__ = ["Job", "Row", "make_job"]
+
+_MAX_TITLE = 500
+_MAX_COMMENTS = 20_000
+_STATES = {Action.IGNORE: State.IGNORED}
+
+
+@attrs.define(eq=False, repr=False)
+class Row:
+    """A file of the list. It changes when the file is saved; it goes when the list is refreshed.
+
+    Attributes:
+        source, file: Which.
+        verdict: What should happen to it.
+        state, reason: What has become of it, and why.
+        patient: Whose record it is in, once it is saved.
+        title: As saved.
+        first_seen_s: Monotonic time at which this version was first listed here, seconds.
+        settled: Whether it has kept its size and time for long enough.
+    """
+
+    source: Source
+    file: SourceFile
+    verdict: Verdict
+    first_seen_s: float = 0.0
+    settled: bool = False
+    state: State = State.WAITING
+    reason: Reason = attrs.field(default=None)
+    patient: Patient | None = None
+    title: str = ""
+    _import_id: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.reason is None:
+            self.judge(self.verdict)
+
+    def judge(self, verdict: Verdict) -> None:
+        """Take a verdict: the row waits, or is ignored, with its reason."""
+        self.verdict = verdict
+        self.state = _STATES.get(verdict.action, State.WAITING)
+        self.reason = verdict.reason
+
+    def take(self, outcome: Outcome, patient: Patient | None = None, title: str = "") -> None:
+        """Take the outcome of a move."""
+        self.state, self.reason = outcome.state, outcome.reason
+        if outcome.state is State.WAITING:
+            self.verdict = waiting(self.name, outcome.reason, like=self.verdict)
+        if outcome.state in (State.IMPORTED, State.STORED):
+            self.patient, self.title = patient, title
+
+    @property
+    def name(self) -> str:
+        """File name, as its location spells it."""
+        return self.file.name
+
+    @property
+    def location(self) -> str:
+        """Kind of place it is in, such as ``"local"`` or ``"azure"``."""
+        return self.source.location
+
+    @property
+    def source_id(self) -> str:
+        """The source it is in."""
+        return self.source.source_id
+
+    @property
+    def size_bytes(self) -> int:
+        """Size in bytes."""
+        return self.file.size_bytes
+
+    @property
+    def modified_at(self) -> datetime | None:
+        """The location's time for it, aware, UTC."""
+        return self.file.modified_at
+
+    @property
+    def destination(self) -> Destination:
+        """Images, or Notes."""
+        return self.verdict.destination
+
+    @property
+    def capture(self) -> CaptureName | None:
+        """What its inTOUCH name says, if it has one."""
+        return self.verdict.capture
+
+    @property
+    def import_id(self) -> str:
+        """Its import id."""
+        if self._import_id is None:
+            self._import_id = import_id(self.source.source_id, self.file.name, self.file.version)
+        return self._import_id
+
+    def __repr__(self) -> str:
+        return f"<Row {self.location} {self.state} {self.reason}>"
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """A choice of rows for one patient, checked, not yet saved.
+
+    Attributes:
+        rows: The rows.
+        patient: Whose record.
+        destination: Where all of them go.
+        title, comments: The same for all.
+        warning: What to ask the person before saving, or None.
+        count: How many files.
+    """
+
+    rows: tuple[Row, ...]
+    patient: Patient
+    destination: Destination
+    title: str = attrs.field(default="", repr=False)
+    comments: str = attrs.field(default="", repr=False)
+    warning: str | None = attrs.field(default=None, repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many files."""
+        return len(self.rows)
+
+
+def make_job(rows: Sequence[Row], patient: Patient, title: str, comments: str) -> Job:
+    """Check a choice of rows.
+
+    Raises:
+        SelectionError: Nothing was chosen, a row twice, or a row that can't be saved.
+        MixedDestinations: Images and other documents were chosen together.
+        UnsuitableText: The title or the comments can't be stored.
+    """
+    if not rows:
+        raise SelectionError("no file is selected")
+    if len({(row.source_id, row.name) for row in rows}) != len(rows):
+        raise SelectionError("a file is selected twice")
+    for row in rows:
+        if row.state is State.IGNORED:
+            raise SelectionError(f"a selected entry can't be imported. {row.reason.text}")
+        if row.state is State.IMPORTED:
+            raise SelectionError("a selected file has been saved already")
+    images = tuple(row.name for row in rows if row.destination is Destination.IMAGES)
+    others = tuple(row.name for row in rows if row.destination is Destination.NOTES)
+    if images and others:
+        raise MixedDestinations(
+            f"images ({len(images)}) and other documents ({len(others)}) can't be saved together",
+            images=images,
+            others=others,
+        )
+    _check_text("title", title, _MAX_TITLE)
+    _check_text("comments", comments, _MAX_COMMENTS)
+    return Job(
+        rows=tuple(rows),
+        patient=patient,
+        destination=rows[0].destination,
+        title=title,
+        comments=comments,
+        warning=_warning(len(rows), rows[0].destination, patient, title),
+    )
+
+
+def _warning(count: int, destination: Destination, patient: Patient, title: str) -> str | None:
+    parts = []
+    whose = f"{patient.name} ({patient.id})" if patient.name else patient.id
+    if count > 1:
+        what = "images" if destination is Destination.IMAGES else "documents"
+        same = " with the same title" if title else ""
+        parts.append(f"{count} {what} will be saved to {whose}{same}.")
+    if not patient.active:
+        parts.append(f"{whose} is not an active patient.")
+    return " ".join(parts) or None
+
+
+def _check_text(what: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise UnsuitableText(f"the {what} is longer than {limit:,} characters")
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise UnsuitableText(f"the {what} holds a character that can't be stored")

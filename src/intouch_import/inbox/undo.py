@@ -1,0 +1,145 @@
+"""Undo: the bytes go back into the source, then the attachment leaves the record."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from intouch_import import disk
+from intouch_import.errors import FileError, NameRefused, NameTaken, NotSupported, SelectionError, SourceError
+from intouch_import.ledger import Event, LedgerEntry
+from intouch_import.model import Reason, State, import_id
+from intouch_import.reports import Outcome
+from intouch_import.repositories.base import PatientRepository
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from intouch_import.ledger import Ledger
+    from intouch_import.model import SourceFile, StoredAttachment
+    from intouch_import.sources.base import Source
+
+__all__ = ["Undo"]
+
+_CHUNK_BYTES = 1024 * 1024
+
+log = logging.getLogger(__name__)
+
+
+class Undo:
+    """Takes one import back.
+
+    The ledger hears of it first: from then on a file of that name and size in that source is not imported
+    by itself, so that a crash at any later step can't make it come back into the record. Then the
+    bytes are put back and read again, and only then does the attachment leave the record.
+    """
+
+    def __init__(
+        self,
+        repository: PatientRepository,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], datetime],
+        operator: str | None,
+    ) -> None:
+        self._repository = repository
+        self._ledger = ledger
+        self._clock = clock
+        self._operator = operator
+
+    def __call__(self, wanted: str, sources: Sequence[Source]) -> Outcome:
+        """See `Inbox.undo`."""
+        if type(self._repository).withdraw is PatientRepository.withdraw:
+            raise NotSupported("this repository can't withdraw an attachment")
+        stored = self._repository.find_attachment([wanted]).get(wanted)
+        if stored is None:
+            raise SelectionError("nothing is stored under this import id")
+        source = next((source for source in sources if source.source_id == stored.source_id), None)
+        if source is None:
+            raise SelectionError("the source that this file came from is not open here")
+        try:
+            reason = self._put_back(stored, source)
+        except NameTaken:
+            reason = Reason.NAME_TAKEN
+        except NameRefused:
+            reason = Reason.NAME_REFUSED
+        except FileError as exc:
+            log.error("a file that was put back can't be read again", extra={"kind": type(exc).__name__})
+            reason = Reason.UNREADABLE
+        except SourceError:
+            reason = Reason.SOURCE_FAILED
+        if reason is not Reason.UNDONE:
+            self._write(stored, Event.FAILED, reason)
+            return _outcome(stored, State.FAILED, reason)
+        self._repository.withdraw(stored.id)
+        self._write(stored, Event.WITHDRAWN, Reason.UNDONE)
+        return _outcome(stored, State.WAITING, Reason.UNDONE)
+
+    def _put_back(self, stored: StoredAttachment, source: Source) -> Reason:
+        there = source.look(stored.name)
+        if there is None:
+            if not self._is_whole(stored):
+                return Reason.STORED_COPY_DIFFERS
+            self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
+            there = source.put(stored.name, self._chunks(stored))
+        elif self._ours(stored, there, source):
+            # Never taken out of its source, or put back by an undo that was interrupted.
+            self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
+        else:
+            return Reason.NAME_TAKEN
+        with source.fetch(there) as content:
+            same = content.sha256 == stored.sha256
+        return Reason.UNDONE if same else Reason.STORED_COPY_DIFFERS
+
+    def _ours(self, stored: StoredAttachment, there: SourceFile, source: Source) -> bool:
+        if import_id(source.source_id, there.name, there.version) == stored.import_id:
+            return True
+        last = [entry.event for entry in self._ledger.entries(import_id=stored.import_id)][-1:]
+        if last not in ([Event.PUTTING_BACK], [Event.FAILED]) or there.size_bytes != stored.size_bytes:
+            return False
+        with source.fetch(there) as content:
+            return content.sha256 == stored.sha256
+
+    def _is_whole(self, stored: StoredAttachment) -> bool:
+        with self._repository.open_attachment(stored.id) as stream:
+            return disk.digest_stream(stream).sha256 == stored.sha256
+
+    def _chunks(self, stored: StoredAttachment) -> Iterator[bytes]:
+        with self._repository.open_attachment(stored.id) as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                yield chunk
+
+    def _write(self, stored: StoredAttachment, event: Event, reason: Reason) -> None:
+        self._ledger.append(
+            [
+                LedgerEntry(
+                    event=event,
+                    at=self._clock(),
+                    operator=self._operator,
+                    patient_id=stored.patient_id,
+                    provider_id=stored.provider_id,
+                    destination=stored.destination.value,
+                    import_id=stored.import_id,
+                    attachment_id=stored.id,
+                    location=stored.location,
+                    source_id=stored.source_id,
+                    name=stored.name,
+                    size_bytes=stored.size_bytes,
+                    sha256=stored.sha256,
+                    reason=reason.value,
+                )
+            ]
+        )
+
+
+def _outcome(stored: StoredAttachment, state: State, reason: Reason) -> Outcome:
+    return Outcome(
+        name=stored.name,
+        source_id=stored.source_id,
+        state=state,
+        reason=reason,
+        import_id=stored.import_id,
+        attachment_id=stored.id,
+        retry_helps=state is State.FAILED and reason is Reason.SOURCE_FAILED,
+    )

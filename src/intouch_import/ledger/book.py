@@ -1,0 +1,233 @@
+"""`Ledger`: appending, asking, exporting and verifying. Nothing here changes or deletes a row."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import attrs
+import sqlalchemy as sa
+
+from intouch_import.database import UtcDateTime, connect, reading, upgrade, writing
+from intouch_import.errors import LedgerError, RepositoryError
+from intouch_import.ledger.entry import CHAIN_START, Event, LedgerEntry, chain_digest
+from intouch_import.model import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+__all__ = ["VERSION_TABLE", "Ledger", "ledger_table", "metadata"]
+
+VERSION_TABLE: Final = "intouch_ledger_version"
+_LOCK: Final = 0x696E_746F_0002
+_CHUNK = 450
+_STATES = (Event.STORED, Event.MOVED, Event.WITHDRAWN)
+
+metadata = sa.MetaData()
+ledger_table = sa.Table(
+    "intouch_ledger",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("operator", sa.Text),
+    sa.Column("patient_id", sa.Text),
+    sa.Column("provider_id", sa.Text),
+    sa.Column("destination", sa.Text),
+    sa.Column("import_id", sa.Text, nullable=False),
+    sa.Column("attachment_id", sa.Text),
+    sa.Column("location", sa.Text, nullable=False),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("sha256", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Index("intouch_ledger_import", "import_id"),
+    sa.Index("intouch_ledger_event", "source_id", "event"),
+)
+_FIELDS = [field.name for field in attrs.fields(LedgerEntry)]
+
+
+class Ledger:
+    """An append-only record in a SQL database.
+
+    Every entry carries a digest over itself and the digest before it, so that `verify` finds a row that was
+    changed, removed or inserted by other means. What it can't find: rows cut off at the
+    end, if nobody kept a newer digest; keep `tail` somewhere else if that matters.
+
+    Args:
+        engine: From `intouch_import.database.connect`; may be that of the patient records.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        upgrade(engine, Path(__file__).with_name("schema"), version_table=VERSION_TABLE, lock=_LOCK)
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open a ledger by SQLAlchemy URL, creating its table if it is missing."""
+        return cls(connect(url))
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self._engine.dialect.name}>"
+
+    def append(self, entries: Iterable[LedgerEntry], /) -> None:
+        """Write entries, in order, in one durable transaction.
+
+        ``STORED`` and ``MOVED`` are facts about one file: where the ledger says so already (another
+        workstation was faster) they are not written again.
+
+        Raises:
+            LedgerError: Nothing was written.
+        """
+        new = list(entries)
+        if not new:
+            return
+        try:
+            with writing(self._engine, lock=_LOCK) as connection:
+                states = self._states(connection, {entry.import_id for entry in new})
+                last = connection.execute(
+                    sa.select(ledger_table.c.seq, ledger_table.c.digest)
+                    .order_by(ledger_table.c.seq.desc())
+                    .limit(1)
+                ).first()
+                seq, digest = (last.seq, last.digest) if last is not None else (0, CHAIN_START)
+                rows: list[dict[str, Any]] = []
+                for entry in new:
+                    state = states[entry.import_id]
+                    if entry.event in state:
+                        continue
+                    _advance(state, entry.event)
+                    seq += 1
+                    row = _row(entry, seq)
+                    digest = row["digest"] = chain_digest(digest, row)
+                    rows.append(row)
+                if rows:
+                    connection.execute(sa.insert(ledger_table), rows)
+        except RepositoryError as exc:
+            raise LedgerError("the ledger could not be written") from exc
+
+    def moved(self, import_ids: Collection[str]) -> set[str]:
+        """Which of these files were moved: stored, removed from their source, and not withdrawn since."""
+        with reading(self._engine) as connection:
+            states = self._states(connection, import_ids)
+        return {import_id for import_id, state in states.items() if Event.MOVED in state}
+
+    def put_back(self, source_id: str, names: Collection[str]) -> set[tuple[str, int]]:
+        """Which of these names an undo has put back into the source, with the sizes they had."""
+        wanted = {printable(name) for name in names}
+        query = sa.select(ledger_table.c.name, ledger_table.c.size_bytes).where(
+            ledger_table.c.source_id == source_id, ledger_table.c.event == Event.PUTTING_BACK.value
+        )
+        with reading(self._engine) as connection:
+            return {(row.name, row.size_bytes) for row in connection.execute(query) if row.name in wanted}
+
+    def unfinished(self, source_id: str) -> list[LedgerEntry]:
+        """``STORED`` entries of a source with no ``MOVED`` after them, oldest first."""
+        query = (
+            sa.select(ledger_table)
+            .where(
+                ledger_table.c.source_id == source_id,
+                ledger_table.c.event.in_([event.value for event in _STATES]),
+            )
+            .order_by(ledger_table.c.seq)
+        )
+        waiting: dict[str, LedgerEntry] = {}
+        with reading(self._engine) as connection:
+            for row in connection.execute(query):
+                if row.event == Event.STORED:
+                    waiting[row.import_id] = _entry(row)
+                else:
+                    waiting.pop(row.import_id, None)
+        return list(waiting.values())
+
+    def entries(
+        self, *, import_id: str | None = None, patient_id: str | None = None
+    ) -> Iterator[LedgerEntry]:
+        """The entries, oldest first, of one file or one patient or of all; streamed."""
+        query = sa.select(ledger_table).order_by(ledger_table.c.seq)
+        if import_id is not None:
+            query = query.where(ledger_table.c.import_id == import_id)
+        if patient_id is not None:
+            query = query.where(ledger_table.c.patient_id == patient_id)
+        with reading(self._engine) as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query):
+                yield _entry(row)
+
+    def export(self, *, support: bool = False) -> Iterator[str]:
+        """The ledger as lines of JSON, oldest first.
+
+        Args:
+            support: Leave out patients, file names and operators, for a file that leaves the practice.
+        """
+        for entry in self.entries():
+            yield entry.to_json(support=support)
+
+    def tail(self) -> tuple[int, str]:
+        """Number of entries and the digest of the last one: enough to prove later that none was cut off."""
+        last = None
+        with reading(self._engine) as connection:
+            last = connection.execute(
+                sa.select(ledger_table.c.seq, ledger_table.c.digest)
+                .order_by(ledger_table.c.seq.desc())
+                .limit(1)
+            ).first()
+        return (last.seq, last.digest) if last is not None else (0, CHAIN_START)
+
+    def verify(self) -> list[int]:
+        """Walk the chain.
+
+        Returns:
+            The ``seq`` of every entry at which it breaks: that entry was changed, or one before it was
+            removed or inserted. Empty when all is well.
+        """
+        broken = []
+        digest = CHAIN_START
+        expected = 1
+        for entry in self.entries():
+            values = {name: getattr(entry, name) for name in _FIELDS}
+            digest = chain_digest(digest, values)
+            if entry.seq != expected or entry.digest != digest:
+                broken.append(entry.seq or 0)
+            # Go on from what stands there, so that one change is reported once.
+            digest = entry.digest or ""
+            expected = (entry.seq or 0) + 1
+        return broken
+
+    @staticmethod
+    def _states(connection: sa.Connection, import_ids: Collection[str]) -> defaultdict[str, set[Event]]:
+        """For each file, which of ``STORED`` and ``MOVED`` hold now."""
+        states: defaultdict[str, set[Event]] = defaultdict(set)
+        ordered = list(import_ids)
+        for start in range(0, len(ordered), _CHUNK):
+            query = (
+                sa.select(ledger_table.c.import_id, ledger_table.c.event)
+                .where(ledger_table.c.import_id.in_(ordered[start : start + _CHUNK]))
+                .order_by(ledger_table.c.seq)
+            )
+            for import_id, event in connection.execute(query):
+                _advance(states[import_id], Event(event))
+        return states
+
+
+def _advance(state: set[Event], event: Event) -> None:
+    if event is Event.WITHDRAWN:
+        state.clear()
+    elif event in (Event.STORED, Event.MOVED):
+        state.add(event)
+
+
+def _row(entry: LedgerEntry, seq: int) -> dict[str, Any]:
+    row = {name: getattr(entry, name) for name in _FIELDS}
+    row["seq"] = seq
+    row["event"] = entry.event.value
+    row["name"] = printable(entry.name)
+    return row
+
+
+def _entry(row: sa.Row[Any]) -> LedgerEntry:
+    values = dict(row._mapping)  # noqa: SLF001  # the public way to a row as a mapping
+    values["event"] = Event(values["event"])
+    return LedgerEntry(**values)

@@ -1,0 +1,105 @@
+"""One line of the ledger, and how it is chained to the line before."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CHAIN_START", "Event", "LedgerEntry", "chain_digest"]
+
+CHAIN_START: Final = "0" * 64
+_PRIVATE: Final = ("patient_id", "name", "operator")
+
+
+class Event(enum.StrEnum):
+    """What happened. The values are stored; never reuse one."""
+
+    STORED = "stored"
+    MOVED = "moved"
+    NOT_REMOVED = "not_removed"
+    FAILED = "failed"
+    PUTTING_BACK = "putting_back"
+    WITHDRAWN = "withdrawn"
+
+
+@attrs.frozen(kw_only=True)
+class LedgerEntry:
+    """One event.
+
+    Args:
+        event: What happened.
+        at: When, aware; kept in UTC to the microsecond.
+        operator: Who, as the host names its staff; None if not told.
+        patient_id: Whose record; None where no patient was decided.
+        provider_id: The provider, if any.
+        destination: ``images`` or ``notes``.
+        import_id: Of the file.
+        attachment_id: The repository's id, once there is one.
+        location, source_id, name: From where.
+        size_bytes, sha256: What; None where it was never read.
+        reason: Why, a `Reason` value.
+        seq: Position, from 1; set by the ledger.
+        digest: Chains this entry to all before it; set by the ledger.
+    """
+
+    event: Event
+    at: datetime
+    operator: str | None = attrs.field(default=None, repr=False)
+    patient_id: str | None = attrs.field(default=None, repr=False)
+    provider_id: str | None = None
+    destination: str | None = None
+    import_id: str
+    attachment_id: str | None = None
+    location: str
+    source_id: str
+    name: str = attrs.field(default="", repr=False)
+    size_bytes: int | None = None
+    sha256: str | None = None
+    reason: str = ""
+    seq: int | None = None
+    digest: str | None = None
+
+    def to_json(self, *, support: bool = False) -> str:
+        """One line of JSON.
+
+        Args:
+            support: Leave out who and whom: patient, file name and operator. What is left identifies a file
+                by its import id alone. The chain can't be checked on such an export.
+        """
+        values: dict[str, Any] = {
+            field.name: getattr(self, field.name) for field in attrs.fields(LedgerEntry)
+        }
+        values["at"] = _iso(self.at)
+        if support:
+            for key in _PRIVATE:
+                del values[key]
+        return json.dumps(values, ensure_ascii=False)
+
+
+def chain_digest(previous: str, values: Mapping[str, Any]) -> str:
+    """SHA-256 over the digest of the entry before and every value of this one, each with its length."""
+    sha256 = hashlib.sha256(previous.encode())
+    for key in CHAINED:
+        value = values[key]
+        if value is None:
+            sha256.update(b"-;")
+            continue
+        text = _iso(value) if isinstance(value, datetime) else str(value)
+        encoded = text.encode("utf-8", "surrogatepass")
+        sha256.update(b"%d:%s;" % (len(encoded), encoded))
+    return sha256.hexdigest()
+
+
+CHAINED: Final = tuple(field.name for field in attrs.fields(LedgerEntry) if field.name != "digest")
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")

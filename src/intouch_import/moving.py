@@ -1,0 +1,521 @@
+"""The move: from a source into a patient's record. The only room that may remove a source file.
+
+For every file, in this order, and never one step before the one above it has succeeded::
+
+    fetch    read the pinned version, hashing                    (in threads)
+    check    is the content what the name says?                  automatic imports only
+    store    repository.add, idempotent on the import id         one transaction a batch
+    verify   read back what was stored, compare digests          (in threads)
+    ledger   "stored"                                            one write a batch
+    remove   only if the version is still the one that was read  (in threads)
+    ledger   "moved"                                             one write a batch
+
+A crash between any two steps leaves the file in its source or verified in the repository, mostly both;
+the next refresh finds its import id stored and finishes here, with the same steps.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from intouch_import import disk
+from intouch_import.errors import (
+    AlreadyAssigned,
+    ContentMismatch,
+    FileChanged,
+    FileError,
+    FileUnreadable,
+    FileVanished,
+    InTouchImportError,
+    LedgerError,
+    NameRefused,
+    RepositoryError,
+    SourceError,
+    StillArriving,
+    StorageFull,
+    UnknownPatient,
+)
+from intouch_import.ledger import Event, LedgerEntry
+from intouch_import.media import content_reason
+from intouch_import.model import (
+    Attachment,
+    Destination,
+    Reason,
+    SourceFile,
+    State,
+    StoredAttachment,
+    import_id,
+)
+from intouch_import.reports import Outcome, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
+    from datetime import datetime
+
+    from intouch_import.content import Content
+    from intouch_import.ledger import Ledger
+    from intouch_import.repositories.base import PatientRepository
+    from intouch_import.sources.base import Source
+
+__all__ = ["Mover", "Order"]
+
+log = logging.getLogger(__name__)
+
+# A leased file keeps a descriptor until its move is over, and three batches may be under way: 3 x 128
+# stays well below the usual limit of 1,024 descriptors a process.
+_BATCH_FILES: Final = 128
+_BATCH_BYTES: Final = 256 * 1024 * 1024
+_WORKERS: Final = 4
+_GIVE_UP_AFTER: Final = 3
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """One file to be moved.
+
+    Args:
+        source, file: Which.
+        patient_id: Into whose record.
+        reason: Why there.
+        automatic: No person looked at it: its content must be what its extension says.
+        stored: What the repository holds already, if an interrupted move is to be finished.
+
+    The other fields are those of `Attachment`.
+    """
+
+    source: Source
+    file: SourceFile
+    patient_id: str = attrs.field(repr=False)
+    provider_id: str | None = None
+    destination: Destination
+    title: str = attrs.field(default="", repr=False)
+    comments: str = attrs.field(default="", repr=False)
+    taken_at: datetime | None = None
+    operator: str | None = None
+    reason: Reason
+    automatic: bool = False
+    stored: StoredAttachment | None = None
+
+    @property
+    def import_id(self) -> str:
+        """The import id of this version of this file."""
+        return import_id(self.source.source_id, self.file.name, self.file.version)
+
+
+class _Job:
+    """An order under way: what has been found so far."""
+
+    __slots__ = ("content", "import_id", "order", "outcome", "stored")
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.import_id = order.import_id
+        self.content: Content | None = None
+        self.stored = order.stored
+        self.outcome: Outcome | None = None
+
+    def end(self, state: State, reason: Reason, *, retry_helps: bool = False) -> None:
+        self.outcome = Outcome(
+            name=self.order.file.name,
+            source_id=self.order.source.source_id,
+            state=state,
+            reason=reason,
+            import_id=self.import_id,
+            attachment_id=self.stored.id if self.stored is not None else None,
+            retry_helps=retry_helps,
+        )
+
+    def fail(self, exc: Exception) -> None:
+        reason, state, retry_helps = _explain(exc)
+        self.end(state, reason, retry_helps=retry_helps)
+
+
+class Mover:
+    """Carries out orders.
+
+    Args:
+        repository: Where to.
+        ledger: Where it is written down.
+        clock: Gives the time, aware.
+        workers: Threads that read, verify and remove.
+    """
+
+    def __init__(
+        self,
+        repository: PatientRepository,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], datetime],
+        workers: int = _WORKERS,
+    ) -> None:
+        self._repository = repository
+        self._ledger = ledger
+        self._clock = clock
+        self._workers = workers
+
+    def move(
+        self,
+        orders: Sequence[Order],
+        *,
+        on_done: Callable[[Sequence[Outcome], int], None] = lambda _outcomes, _size_bytes: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> tuple[list[Outcome], list[Problem]]:
+        """Move files. Nothing that goes wrong with one of them stops the others.
+
+        Args:
+            orders: What to move; no file twice.
+            on_done: Called in this thread after every batch with its outcomes and its bytes.
+            cancelled: Asked before every file; once True, files not yet begun stay where they are.
+
+        Returns:
+            One outcome per order, in order, and one problem per location that failed.
+        """
+        return _Run(self._repository, self._ledger, self._clock, cancelled).all(
+            orders, self._workers, on_done
+        )
+
+
+class _Run:
+    """One call of `Mover.move`."""
+
+    def __init__(
+        self,
+        repository: PatientRepository,
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._repository = repository
+        self._ledger = ledger
+        self._clock = clock
+        self._cancelled = cancelled
+        self._lock = threading.Lock()
+        self._problems: dict[str, Problem] = {}
+        self._failures_in_a_row = 0
+        self._staging = repository.staging
+
+    def all(
+        self, orders: Sequence[Order], workers: int, on_done: Callable[[Sequence[Outcome], int], None]
+    ) -> tuple[list[Outcome], list[Problem]]:
+        outcomes: list[Outcome] = []
+        with ThreadPoolExecutor(workers, thread_name_prefix="intouch-move") as pool:
+            spread = partial(_spread, pool, workers)
+            ahead: deque[tuple[list[_Job], list[Future[None]]]] = deque()
+            try:
+                for batch in _batches(orders):
+                    jobs = [_Job(order) for order in batch]
+                    ahead.append((jobs, spread(self._fetch, jobs)))
+                    if len(ahead) > 1:  # the next batch is being read while this one is stored
+                        outcomes += self._finish_batch(*ahead[0], spread, on_done)
+                        ahead.popleft()
+                while ahead:
+                    outcomes += self._finish_batch(*ahead[0], spread, on_done)
+                    ahead.popleft()
+            finally:
+                for jobs, futures in ahead:  # only after an interrupt from outside
+                    _wait(futures)
+                    _close(jobs)
+        return outcomes, list(self._problems.values())
+
+    def _finish_batch(
+        self,
+        jobs: list[_Job],
+        fetching: list[Future[None]],
+        spread: Callable[[Callable[[_Job], None], list[_Job]], list[Future[None]]],
+        on_done: Callable[[Sequence[Outcome], int], None],
+    ) -> list[Outcome]:
+        try:
+            _wait(fetching)
+            self._store(_open(jobs))
+            _wait(spread(self._verify, _open(jobs)))
+            self._write_stored(_open(jobs))
+            removing = _open(jobs)
+            _wait(spread(self._remove, removing))
+            self._write_ends(jobs, removing)
+        finally:
+            _close(jobs)
+        outcomes = [job.outcome for job in jobs if job.outcome is not None]
+        on_done(outcomes, sum(job.order.file.size_bytes for job in jobs))
+        return outcomes
+
+    # --- the steps
+
+    def _fetch(self, job: _Job) -> None:
+        order = job.order
+        if self._cancelled():
+            job.end(State.WAITING, Reason.CANCELLED, retry_helps=True)
+            return
+        if order.source.source_id in self._problems:
+            job.end(State.FAILED, Reason.SOURCE_FAILED, retry_helps=True)
+            return
+        if self._failures_in_a_row >= _GIVE_UP_AFTER:
+            job.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
+            return
+        try:
+            content = job.content = order.source.fetch(order.file, staging=self._staging)
+        except Exception as exc:  # noqa: BLE001  # a source's bug must not stop the other files
+            self._note(order.source, exc)
+            job.fail(exc)
+            return
+        if order.stored is not None and order.stored.sha256 != content.sha256:
+            job.end(State.FAILED, Reason.STORED_COPY_DIFFERS)
+        elif order.automatic and order.stored is None:
+            doubt = content_reason(
+                order.file.name, head=content.head, tail=content.tail, size_bytes=content.size_bytes
+            )
+            if doubt is not None:
+                job.end(State.WAITING, doubt)
+
+    def _store(self, jobs: list[_Job]) -> None:
+        new = [job for job in jobs if job.stored is None]
+        if not new:
+            return
+        try:
+            self._add(new)
+        except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
+            if len(new) == 1:
+                self._repository_failed(new[0], exc)
+                return
+            # Something in the batch broke the transaction. One at a time, so that it stops nobody else.
+            for job in new:
+                self._store_alone(job)
+
+    def _store_alone(self, job: _Job) -> None:
+        if self._failures_in_a_row >= _GIVE_UP_AFTER:
+            job.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
+            return
+        try:
+            self._add([job])
+        except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
+            self._repository_failed(job, exc)
+
+    def _add(self, jobs: list[_Job]) -> None:
+        results = self._repository.add_many(
+            [(_attachment(job), job.content) for job in jobs if job.content is not None]
+        )
+        for job, result in zip(jobs, results, strict=True):
+            if isinstance(result, FileError):
+                job.fail(result)
+            elif result.import_id != job.import_id or result.patient_id != job.order.patient_id:
+                job.end(State.FAILED, Reason.REPOSITORY_FAILED)
+            else:
+                job.stored = result
+        self._failures_in_a_row = 0
+
+    def _repository_failed(self, job: _Job, exc: Exception) -> None:
+        if not isinstance(exc, (FileError, UnknownPatient)):
+            self._failures_in_a_row += 1
+            log.error("the repository failed", extra={"import_id": job.import_id, "kind": type(exc).__name__})
+        if not isinstance(exc, InTouchImportError):
+            job.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
+            return
+        job.fail(exc)
+
+    def _verify(self, job: _Job) -> None:
+        """Read back what was stored: the repository's word for it is not enough."""
+        content, stored = job.content, job.stored
+        if content is None or stored is None:
+            raise AssertionError("only stored files are verified")
+        try:
+            with self._repository.open_attachment(stored.id) as stream:
+                if content.is_same_file(stream):
+                    return
+                found = disk.digest_stream(stream)
+        except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
+            log.error(
+                "a stored file can't be read back",
+                extra={"import_id": job.import_id, "kind": type(exc).__name__},
+            )
+            job.end(State.FAILED, Reason.STORED_COPY_DIFFERS, retry_helps=True)
+            return
+        if (found.sha256, found.size_bytes) != (content.sha256, content.size_bytes):
+            log.error("a stored file differs from what was read", extra={"import_id": job.import_id})
+            job.end(State.FAILED, Reason.STORED_COPY_DIFFERS)
+
+    def _write_stored(self, jobs: list[_Job]) -> None:
+        try:
+            self._ledger.append(self._entry(job, Event.STORED, job.order.reason) for job in jobs)
+        except LedgerError:
+            log.error("the ledger could not be written; nothing was removed")
+            for job in jobs:
+                job.end(State.STORED, Reason.LEDGER_FAILED, retry_helps=True)
+
+    def _remove(self, job: _Job) -> None:
+        source, file, content = job.order.source, job.order.file, job.content
+        if content is None:
+            raise AssertionError("only files that were read are removed")
+        try:
+            source.remove(file, sha256=content.sha256)
+        except FileVanished:
+            job.end(State.IMPORTED, Reason.FINISHED_ELSEWHERE)
+        except FileChanged:
+            job.end(State.STORED, Reason.CHANGED)
+        except Exception as exc:  # noqa: BLE001  # a failure to remove is not a failure to store
+            self._note(source, exc)
+            log.warning(
+                "a stored file could not be removed",
+                extra={"import_id": job.import_id, "kind": type(exc).__name__},
+            )
+            job.end(State.STORED, Reason.NOT_REMOVED, retry_helps=True)
+        else:
+            job.end(State.IMPORTED, job.order.reason)
+        try:
+            content.settle()
+        except OSError as exc:
+            log.error(
+                "a stored file may still be open to another program",
+                extra={"import_id": job.import_id, "errno": exc.errno},
+            )
+
+    def _write_ends(self, jobs: list[_Job], removed: list[_Job]) -> None:
+        for source in {job.order.source.source_id: job.order.source for job in removed}.values():
+            try:
+                source.sync()
+            except SourceError as exc:
+                self._note(source, exc)
+        entries = []
+        for job in jobs:
+            outcome = job.outcome
+            if outcome is None or outcome.state in (State.WAITING, State.IGNORED):
+                continue
+            event = {State.IMPORTED: Event.MOVED, State.STORED: Event.NOT_REMOVED}.get(
+                outcome.state, Event.FAILED
+            )
+            entries.append(self._entry(job, event, outcome.reason))
+        try:
+            self._ledger.append(entries)
+        except LedgerError:
+            # The files are stored and the ledger says so; `Inbox.refresh` writes the missing "moved".
+            log.error("the ledger could not be written after a removal")
+
+    # --- inside
+
+    def _entry(self, job: _Job, event: Event, reason: Reason) -> LedgerEntry:
+        order, stored, content = job.order, job.stored, job.content
+        return LedgerEntry(
+            event=event,
+            at=self._clock(),
+            operator=order.operator,
+            patient_id=order.patient_id,
+            provider_id=order.provider_id,
+            destination=order.destination.value,
+            import_id=job.import_id,
+            attachment_id=stored.id if stored is not None else None,
+            location=order.source.location,
+            source_id=order.source.source_id,
+            name=order.file.name,
+            size_bytes=content.size_bytes if content is not None else order.file.size_bytes,
+            sha256=content.sha256 if content is not None else None,
+            reason=reason.value,
+        )
+
+    def _note(self, source: Source, exc: Exception) -> None:
+        """Remember that a location failed, so that its other files are not tried one by one."""
+        if not isinstance(exc, SourceError):
+            return
+        with self._lock:
+            self._problems.setdefault(
+                source.source_id,
+                Problem(
+                    source_id=source.source_id,
+                    location=source.location,
+                    text=str(exc),
+                    retry_helps=exc.retry_helps,
+                ),
+            )
+
+
+def _attachment(job: _Job) -> Attachment:
+    order, content = job.order, job.content
+    if content is None:
+        raise AssertionError("only files that were read are stored")
+    return Attachment(
+        import_id=job.import_id,
+        patient_id=order.patient_id,
+        provider_id=order.provider_id,
+        destination=order.destination,
+        title=order.title,
+        comments=order.comments,
+        taken_at=order.taken_at,
+        name=order.file.name,
+        size_bytes=content.size_bytes,
+        sha256=content.sha256,
+        location=order.source.location,
+        source_id=order.source.source_id,
+        source_version=order.file.version,
+        modified_at=order.file.modified_at,
+        operator=order.operator,
+    )
+
+
+_EXPLANATIONS: Final[tuple[tuple[type[Exception], Reason, State], ...]] = (
+    (StillArriving, Reason.STILL_ARRIVING, State.WAITING),
+    (FileChanged, Reason.CHANGED, State.WAITING),
+    (FileVanished, Reason.VANISHED, State.FAILED),
+    (FileUnreadable, Reason.UNREADABLE, State.FAILED),
+    (AlreadyAssigned, Reason.ALREADY_ASSIGNED, State.FAILED),
+    (ContentMismatch, Reason.DIGEST_DIFFERS, State.FAILED),
+    (NameRefused, Reason.NAME_REFUSED, State.FAILED),
+    (UnknownPatient, Reason.PATIENT_UNKNOWN, State.FAILED),
+    (StorageFull, Reason.STORAGE_FULL, State.FAILED),
+    (RepositoryError, Reason.REPOSITORY_FAILED, State.FAILED),
+    (SourceError, Reason.SOURCE_FAILED, State.FAILED),
+)
+
+
+def _explain(exc: Exception) -> tuple[Reason, State, bool]:
+    for kind, reason, state in _EXPLANATIONS:
+        if isinstance(exc, kind):
+            elsewhere = getattr(exc, "open_elsewhere", False)
+            return Reason.OPEN_ELSEWHERE if elsewhere else reason, state, getattr(exc, "retry_helps", False)
+    log.error("an unexpected error", extra={"kind": type(exc).__name__})
+    return Reason.UNEXPECTED, State.FAILED, True
+
+
+def _open(jobs: Iterable[_Job]) -> list[_Job]:
+    """The jobs that are still under way."""
+    return [job for job in jobs if job.outcome is None]
+
+
+def _close(jobs: Iterable[_Job]) -> None:
+    for job in jobs:
+        if job.content is not None:
+            job.content.close()
+
+
+def _batches(orders: Sequence[Order]) -> Iterator[list[Order]]:
+    batch: list[Order] = []
+    size = 0
+    for order in orders:
+        if batch and (len(batch) >= _BATCH_FILES or size + order.file.size_bytes > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(order)
+        size += order.file.size_bytes
+    if batch:
+        yield batch
+
+
+def _spread(
+    pool: ThreadPoolExecutor, workers: int, step: Callable[[_Job], None], jobs: list[_Job]
+) -> list[Future[None]]:
+    """Run a step over jobs, a slice per thread: a future per file costs more than the step itself."""
+    return [pool.submit(_each, step, jobs[start::workers]) for start in range(min(workers, len(jobs)))]
+
+
+def _each(step: Callable[[_Job], None], jobs: list[_Job]) -> None:
+    for job in jobs:
+        step(job)
+
+
+def _wait(futures: list[Future[None]]) -> None:
+    for future in futures:
+        future.result()

@@ -1,0 +1,133 @@
+"""What an operation did: one outcome per file, and counts that close."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from intouch_import.model import Reason, State, printable
+
+__all__ = ["Outcome", "Problem", "Report"]
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What became of one file.
+
+    Args:
+        name: Its name.
+        source_id: Where it was listed.
+        state: What became of it.
+        reason: Why; ``reason.text`` is a sentence.
+        import_id: Its import id, unless it is ignored.
+        attachment_id: The repository's id, once it is stored.
+        retry_helps: Whether the same again later may succeed with nothing changed by a person.
+    """
+
+    name: str = attrs.field(repr=False)
+    source_id: str
+    state: State
+    reason: Reason
+    import_id: str | None = None
+    attachment_id: str | None = None
+    retry_helps: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON values, the name made printable."""
+        return {
+            "name": printable(self.name),
+            "source_id": self.source_id,
+            "state": self.state.value,
+            "reason": self.reason.value,
+            "text": self.reason.text,
+            "import_id": self.import_id,
+            "attachment_id": self.attachment_id,
+            "retry_helps": self.retry_helps,
+        }
+
+
+@attrs.frozen(kw_only=True)
+class Problem:
+    """A location that failed; the others worked on.
+
+    Args:
+        source_id: Which.
+        location: What kind of place.
+        text: What happened, in a sentence without paths or names.
+        retry_helps: Whether the next refresh may succeed by itself.
+    """
+
+    source_id: str
+    location: str
+    text: str
+    retry_helps: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """What a refresh or a save did.
+
+    Args:
+        outcomes: One for every file listed (a refresh) or chosen (a save).
+        problems: One for every location that failed.
+    """
+
+    outcomes: tuple[Outcome, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    listed: int = 0
+
+    def _count(self, *states: State) -> int:
+        return sum(outcome.state in states for outcome in self.outcomes)
+
+    @property
+    def imported(self) -> int:
+        """Files now in a patient's record, those included that could not be taken out of their source."""
+        return self._count(State.IMPORTED, State.STORED)
+
+    @property
+    def stored(self) -> int:
+        """Those of ``imported`` that are still in their source; the next refresh finishes them."""
+        return self._count(State.STORED)
+
+    @property
+    def waiting(self) -> int:
+        """Files that wait: for a person, or to arrive whole."""
+        return self._count(State.WAITING)
+
+    @property
+    def ignored(self) -> int:
+        """Entries that are no photos or documents."""
+        return self._count(State.IGNORED)
+
+    @property
+    def failed(self) -> int:
+        """Files that should have been imported and were not."""
+        return self._count(State.FAILED)
+
+    @property
+    def closes(self) -> bool:
+        """Whether the counts add up: listed = imported + waiting + ignored + failed."""
+        return self.listed == self.imported + self.waiting + self.ignored + self.failed
+
+    def __repr__(self) -> str:
+        return f"<Report {self}>"
+
+    def __str__(self) -> str:
+        counts = f"{self.listed} listed = {self.imported} imported + {self.waiting} waiting"
+        counts += f" + {self.ignored} ignored + {self.failed} failed"
+        return counts + (f"; {len(self.problems)} location(s) failed" if self.problems else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {
+            "listed": self.listed,
+            "imported": self.imported,
+            "stored_not_removed": self.stored,
+            "waiting": self.waiting,
+            "ignored": self.ignored,
+            "failed": self.failed,
+            "closes": self.closes,
+            "outcomes": [outcome.to_dict() for outcome in self.outcomes],
+            "problems": [attrs.asdict(problem) for problem in self.problems],
+        }

@@ -1,0 +1,368 @@
+"""The reference repository: rows in SQLite or PostgreSQL, bytes in a folder or any fsspec URL."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import threading
+import unicodedata
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from intouch_import.database import connect, reading, upgrade, writing
+from intouch_import.errors import (
+    AlreadyAssigned,
+    ConfigError,
+    ContentMismatch,
+    FileError,
+    UnknownPatient,
+)
+from intouch_import.model import Attachment, Destination, Patient, Provider, StoredAttachment, printable
+from intouch_import.repositories.base import PatientRepository
+from intouch_import.repositories.files import open_files
+from intouch_import.repositories.tables import VERSION_TABLE, attachments, patients, providers
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import BinaryIO
+
+    from intouch_import.content import Content
+    from intouch_import.repositories.files import Files
+
+__all__ = ["SqlRepository"]
+
+_UPGRADE_LOCK = 0x696E_746F_0001
+_LOOKUP_CHUNK = 900  # SQLite before 3.32 takes 999 parameters
+
+
+class SqlRepository(PatientRepository):
+    """Patient records in a SQL database, with the files beside it.
+
+    Use it as it is in a notebook, a demo or a small practice; read it as the example of what a host
+    implements. Open one with `SqlRepository.open`.
+
+    Args:
+        engine: From `intouch_import.database.connect`.
+        files: Where the bytes are kept.
+        clock: Gives the time that `StoredAttachment.stored_at` records, aware.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, files: Files, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.engine = engine
+        self._files = files
+        self._clock = clock
+        self._local = threading.local()
+        upgrade(engine, Path(__file__).with_name("schema"), version_table=VERSION_TABLE, lock=_UPGRADE_LOCK)
+
+    @classmethod
+    def open(cls, url: str, *, files: str | os.PathLike[str]) -> Self:
+        """Open a repository, creating tables and folders that are missing.
+
+        Args:
+            url: SQLAlchemy URL: ``sqlite:///clinic.db``, ``postgresql://host/clinic``.
+            files: A folder (created if missing) or an fsspec URL for the bytes.
+
+        Raises:
+            ConfigError: The URL is not understood, or its driver is missing.
+            RepositoryError: The database or the folder can't be used.
+        """
+        return cls(connect(url), open_files(files))
+
+    @property
+    def staging(self) -> Path | None:
+        return self._files.staging
+
+    def close(self) -> None:
+        """Close the database connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<SqlRepository {self.engine.dialect.name}>"
+
+    # --- patients and providers
+
+    def add_patient(self, patient: Patient, /) -> None:
+        """Add a patient, or replace what is known of the one with that id."""
+        self.add_patients([patient])
+
+    def add_patients(self, many: Iterable[Patient], /) -> int:
+        """`add_patient` for many, in one transaction. Returns how many."""
+        return self._replace(
+            patients, [{**attrs.asdict(one), "folded": _folded(f"{one.id} {one.name}")} for one in many]
+        )
+
+    def add_provider(self, provider: Provider, /) -> None:
+        """Add a provider, or replace what is known of the one with that id."""
+        self.add_providers([provider])
+
+    def add_providers(self, many: Iterable[Provider], /) -> int:
+        """`add_provider` for many, in one transaction. Returns how many."""
+        return self._replace(providers, [attrs.asdict(one) for one in many])
+
+    def load_patients_csv(self, path: str | os.PathLike[str]) -> int:
+        """Fill the patients from a CSV file (UTF-8) with columns ``id`` and ``name``.
+
+        Optional columns: ``active`` (``yes``/``no``, ``1``/``0``, ``true``/``false``; empty is yes) and
+        ``birth_date``. All rows are taken, or none.
+
+        Returns:
+            How many rows were taken.
+
+        Raises:
+            ConfigError: A column is missing, or a row can't be read; it names the line.
+        """
+        return self.add_patients(
+            Patient(
+                id=row["id"], name=row["name"], active=row["active"], birth_date=row.get("birth_date") or None
+            )
+            for row in _csv_rows(path)
+        )
+
+    def load_providers_csv(self, path: str | os.PathLike[str]) -> int:
+        """Fill the providers from a CSV file with columns ``id``, ``name`` and, optionally, ``active``."""
+        return self.add_providers(
+            Provider(id=row["id"], name=row["name"], active=row["active"]) for row in _csv_rows(path)
+        )
+
+    def find_patient(self, patient_id: str) -> Patient | None:
+        return self.find_patients([patient_id]).get(patient_id)
+
+    def find_patients(self, patient_ids: Collection[str]) -> Mapping[str, Patient]:
+        rows = self._select_in(patients, patients.c.id, patient_ids)
+        return {row.id: _patient(row) for row in rows}
+
+    def find_provider(self, provider_id: str) -> Provider | None:
+        for row in self._select_in(providers, providers.c.id, [provider_id]):
+            return Provider(id=row.id, name=row.name, active=row.active)
+        return None
+
+    def search_patients(self, text: str, *, limit: int = 20) -> Sequence[Patient]:
+        """Patients whose id or name contains ``text``, letter case aside, by name."""
+        query = (
+            sa.select(patients)
+            .where(patients.c.folded.contains(_folded(text.strip()), autoescape=True))
+            .order_by(patients.c.name, patients.c.id)
+            .limit(limit)
+        )
+        with reading(self.engine) as connection:
+            return [_patient(row) for row in connection.execute(query)]
+
+    # --- attachments
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        if getattr(self._local, "batch", None) is not None:
+            yield  # nested: the outer block commits
+            return
+        with writing(self.engine) as connection:
+            batch = self._local.batch = _Batch(connection)
+            try:
+                yield
+                # Before the commit: a row must never be durable while its bytes are not.
+                if batch.placed:
+                    self._files.sync(batch.placed)
+            finally:
+                self._local.batch = None
+
+    def add(self, attachment: Attachment, content: Content) -> StoredAttachment:
+        (result,) = self.add_many([(attachment, content)])
+        if isinstance(result, FileError):
+            raise result
+        return result
+
+    def add_many(self, items: Sequence[tuple[Attachment, Content]]) -> list[StoredAttachment | FileError]:
+        with self.transaction():
+            batch: _Batch = self._local.batch
+            known = self._stored(batch.connection, [attachment.import_id for attachment, _ in items])
+            stored_at = self._clock()
+            new: list[dict[str, Any]] = []
+            for attachment, content in items:
+                if attachment.import_id in known:
+                    continue
+                self._files.place(attachment.import_id, content)
+                batch.placed.append(attachment.import_id)
+                new.append(_row(attachment, stored_at))
+                known[attachment.import_id] = _as_stored(attachment, stored_at)
+            if new:
+                self._insert(batch.connection, new, known)
+            return [_agree(known[attachment.import_id], attachment) for attachment, _ in items]
+
+    def find_attachment(self, import_ids: Collection[str]) -> Mapping[str, StoredAttachment]:
+        with reading(self.engine) as connection:
+            return self._stored(connection, import_ids)
+
+    def open_attachment(self, attachment_id: str) -> BinaryIO:
+        return self._files.open(attachment_id)
+
+    def withdraw(self, attachment_id: str) -> None:
+        with writing(self.engine) as connection:
+            connection.execute(sa.delete(attachments).where(attachments.c.import_id == attachment_id))
+        # After the commit: a crash in between leaves bytes without a row, which the next import of
+        # this id takes over. The reverse would leave a row without bytes.
+        self._files.delete(attachment_id)
+
+    def attachments(self, patient_id: str) -> list[StoredAttachment]:
+        """What is stored for a patient, in the order of the time taken (or else the source's, or stored)."""
+        when = sa.func.coalesce(attachments.c.taken_at, attachments.c.modified_at, attachments.c.stored_at)
+        query = (
+            sa.select(attachments)
+            .where(attachments.c.patient_id == patient_id)
+            .order_by(when, attachments.c.name, attachments.c.import_id)
+        )
+        with reading(self.engine) as connection:
+            return [_attachment(row) for row in connection.execute(query)]
+
+    # --- inside
+
+    def _insert(
+        self, connection: sa.Connection, new: list[dict[str, Any]], known: dict[str, StoredAttachment]
+    ) -> None:
+        dialect = sqlite if self.engine.dialect.name == "sqlite" else postgresql
+        # In one order everywhere: two batches that insert the same ids in opposite orders would
+        # deadlock on PostgreSQL.
+        new.sort(key=lambda row: row["import_id"])
+        try:
+            connection.execute(dialect.insert(attachments).on_conflict_do_nothing(), new)
+        except sa.exc.IntegrityError:
+            raise UnknownPatient("no patient has this id") from None
+        if dialect is postgresql:
+            # Another process may have committed one of them since we looked; its row is what stands.
+            known.update(self._stored(connection, [row["import_id"] for row in new]))
+
+    def _stored(self, connection: sa.Connection, import_ids: Collection[str]) -> dict[str, StoredAttachment]:
+        found: dict[str, StoredAttachment] = {}
+        for chunk in _chunks(import_ids):
+            query = sa.select(attachments).where(attachments.c.import_id.in_(chunk))
+            for row in connection.execute(query):
+                found[row.import_id] = _attachment(row)
+        return found
+
+    def _select_in(
+        self, table: sa.Table, column: sa.Column[str], values: Collection[str]
+    ) -> Iterator[sa.Row[Any]]:
+        with reading(self.engine) as connection:
+            for chunk in _chunks([value for value in values if _is_text(value)]):
+                yield from connection.execute(sa.select(table).where(column.in_(chunk)))
+
+    def _replace(self, table: sa.Table, rows: list[dict[str, Any]]) -> int:
+        if not rows:
+            return 0
+        dialect = sqlite if self.engine.dialect.name == "sqlite" else postgresql
+        statement = dialect.insert(table)
+        columns = {name: statement.excluded[name] for name in rows[0] if name != "id"}
+        with writing(self.engine) as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=columns), rows)
+        return len(rows)
+
+
+class _Batch:
+    """An open transaction of one thread."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self.placed: list[str] = []
+
+
+def _agree(stored: StoredAttachment, wanted: Attachment) -> StoredAttachment | FileError:
+    if stored.patient_id != wanted.patient_id:
+        return AlreadyAssigned(
+            "this file is stored already, in another patient's record", import_id=wanted.import_id
+        )
+    if stored.sha256 != wanted.sha256:
+        return ContentMismatch("other bytes are stored under this import id", import_id=wanted.import_id)
+    return stored
+
+
+_FIELDS = [field.name for field in attrs.fields(Attachment)]
+
+
+def _row(attachment: Attachment, stored_at: datetime) -> dict[str, Any]:
+    row = {name: getattr(attachment, name) for name in _FIELDS}
+    row["destination"] = attachment.destination.value
+    row["stored_at"] = stored_at
+    row["name_bytes"] = None
+    if not _is_text(attachment.name):
+        row["name"] = printable(attachment.name)
+        row["name_bytes"] = attachment.name.encode("utf-8", "surrogatepass")
+    return row
+
+
+def _as_stored(attachment: Attachment, stored_at: datetime) -> StoredAttachment:
+    values = {name: getattr(attachment, name) for name in _FIELDS}
+    return StoredAttachment(id=attachment.import_id, stored_at=stored_at, **values)
+
+
+def _attachment(row: sa.Row[Any]) -> StoredAttachment:
+    values = dict(row._mapping)  # noqa: SLF001  # the public way to a row as a mapping
+    raw = values.pop("name_bytes")
+    if raw is not None:
+        values["name"] = raw.decode("utf-8", "surrogatepass")
+    values["destination"] = Destination(values["destination"])
+    return StoredAttachment(id=row.import_id, **values)
+
+
+def _patient(row: sa.Row[Any]) -> Patient:
+    return Patient(id=row.id, name=row.name, active=row.active, birth_date=row.birth_date)
+
+
+def _chunks(values: Collection[str]) -> Iterator[list[str]]:
+    ordered = list(values)
+    for start in range(0, len(ordered), _LOOKUP_CHUNK):
+        yield ordered[start : start + _LOOKUP_CHUNK]
+
+
+def _is_text(value: str) -> bool:
+    """Whether databases take it: no lone surrogates, no NUL."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+_ACTIVE = {
+    "": True, "yes": True, "true": True, "1": True, "y": True,
+    "no": False, "false": False, "0": False, "n": False,
+}  # fmt: skip
+
+
+def _csv_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            missing = {"id", "name"} - set(reader.fieldnames or [])
+            if missing:
+                raise ConfigError(f"the CSV file lacks the column {' and '.join(sorted(missing))}")
+            for row in reader:
+                active = _ACTIVE.get((row.get("active") or "").strip().lower())
+                identity = (row["id"] or "").strip()
+                if not identity or active is None or not all(map(_is_text, filter(None, row.values()))):
+                    raise ConfigError(
+                        f"line {reader.line_num} of the CSV file has no id or no clear 'active'"
+                    )
+                yield {**row, "id": identity, "name": (row["name"] or "").strip(), "active": active}
+    except OSError as exc:
+        raise ConfigError("the CSV file can't be opened", errno=exc.errno) from None
+    except (csv.Error, UnicodeDecodeError):
+        raise ConfigError("the file is not CSV text in UTF-8") from None

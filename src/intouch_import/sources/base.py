@@ -1,0 +1,260 @@
+"""What a location promises (`Source`), and `open_source`, which opens any of them.
+
+A new location costs one module in this folder and one line in `LOCATIONS`.
+"""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+import importlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import unquote, urlsplit
+
+from intouch_import.errors import ConfigError, NameRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from fsspec import AbstractFileSystem
+
+    from intouch_import.content import Content
+    from intouch_import.model import SourceFile
+
+__all__ = ["LOCATIONS", "Source", "check_name", "open_source"]
+
+LOCATIONS: dict[str, str] = {
+    "file": "intouch_import.sources.local:LocalSource",
+    "local": "intouch_import.sources.local:LocalSource",
+}
+"""Protocol → ``module:class``, imported on demand. Any other protocol is opened through plain fsspec."""
+
+_OTHER = "intouch_import.sources.generic:FsspecSource"
+_MAX_NAME_BYTES = 255
+_WINDOWS_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
+_WINDOWS_REFUSED = re.compile(r'[<>:"|?*\x00-\x1f]')
+
+
+class Source(abc.ABC):
+    """One folder in one location: the only folder that files may be taken from.
+
+    A source lists its folder, never what is below it, and touches no other. It holds no state that
+    depends on a listing, so its methods may be called from several threads at once.
+
+    Args:
+        url: Where the folder is; used for the default ``source_id`` only.
+        provider: Id of the provider whose folder this is, or None (an operator's folder).
+        source_id: A name for this folder that every workstation agrees on. By default it is derived
+            from ``url``: give one when the same folder is reached by different paths (a network
+            share mounted in different places), since import ids are derived from it.
+        label: What people see; by default the last part of the folder.
+    """
+
+    location: ClassVar[str]
+    """Kind of place, as lists show it: ``"local"``, ``"azure"``…"""
+
+    commits_whole: bool = False
+    """True where a file appears only when its upload is complete, so that nothing needs to settle."""
+
+    weaknesses: tuple[str, ...] = ()
+    """What this location can't promise, each in a sentence."""
+
+    def __init__(
+        self, url: str, *, provider: str | None = None, source_id: str | None = None, label: str | None = None
+    ) -> None:
+        self.provider = provider
+        self.source_id = source_id or f"{self.location}-{_fingerprint(url)}"
+        self.label = label if label is not None else url.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+
+    @property
+    @abc.abstractmethod
+    def filesystem(self) -> AbstractFileSystem:
+        """The fsspec file system of this location, for a host that wants to look around.
+
+        This library itself lists, reads and removes through the methods below alone: generic
+        fsspec calls expand wildcards in file names and swallow errors.
+        """
+
+    @abc.abstractmethod
+    def scan(self) -> Iterator[SourceFile]:
+        """List the folder, in no particular order, straight from the location.
+
+        Everything in it is listed, folders and links included, each with its kind. The
+        iteration either comes to its end or raises: it never ends early.
+
+        Raises:
+            SourceError: The folder can't be listed.
+        """
+
+    @abc.abstractmethod
+    def look(self, name: str) -> SourceFile | None:
+        """What stands under ``name`` now; None if nothing does.
+
+        Raises:
+            SourceError: The location can't be asked.
+        """
+
+    @abc.abstractmethod
+    def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
+        """Read exactly the version that was listed, hashing it.
+
+        Args:
+            file: As listed.
+            staging: Folder for temporary files, best on the file system where the bytes will stay.
+
+        Raises:
+            FileChanged: Another version stands there now.
+            FileVanished: Nothing stands there now.
+            StillArriving: It grew or changed while it was read, or somebody is writing it.
+            ContentMismatch: The location's own hash says that other bytes should have come.
+            FileUnreadable: It can't be read.
+            SourceError: The location failed.
+        """
+
+    @abc.abstractmethod
+    def remove(self, file: SourceFile, *, sha256: str) -> None:
+        """Remove the file, if it still is the version that was listed. `moving` alone calls this.
+
+        Args:
+            file: As listed.
+            sha256: Digest of what was stored. A location that has no versions to pin a removal to
+                reads the file again and compares.
+
+        Raises:
+            FileChanged: Another version stands there; it was not touched.
+            FileVanished: Nothing stands there.
+            NotRemoved: The right version is there and could not be removed.
+            SourceError: The location failed; whether the file is gone is not known.
+        """
+
+    @abc.abstractmethod
+    def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
+        """Write a new file, so that nothing half-written is ever seen under ``name``.
+
+        Raises:
+            NameTaken: A file of that name is there; it was not touched.
+            NameRefused: The location can't hold a file of that name.
+            SourceError: It could not be written; nothing stands under ``name``.
+        """
+
+    def sync(self) -> None:
+        """Make removals durable, where a location does not by itself. Called once per batch."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        # The folder's path is left out: imaging towers name folders after patients.
+        weak = f" weaknesses={len(self.weaknesses)}" if self.weaknesses else ""
+        return f"<{type(self).__name__} {self.source_id}{weak}>"
+
+
+def open_source(
+    url: str | os.PathLike[str],
+    /,
+    *,
+    provider: str | None = None,
+    source_id: str | None = None,
+    label: str | None = None,
+    **options: Any,
+) -> Source:
+    """Open a folder as a source.
+
+    Args:
+        url: A local path, taken as it is (``~`` is expanded), or an fsspec URL
+            (``sftp://tower/export``), whose path is percent-decoded once.
+        provider: Whose folder it is; capture names that claim another provider then wait.
+        source_id: See `Source`.
+        label: What people see instead of the folder's name.
+        options: What the location needs (accounts, tokens), passed to it.
+
+    Raises:
+        ConfigError: The URL or an option makes no sense for that location.
+        MissingExtraError: The location needs a package that is not installed.
+        SourceUnavailable: There is no such folder, or it can't be reached.
+    """
+    text = os.fspath(url)
+    if not text.strip():
+        raise ConfigError("a source needs a folder: the path is empty")
+    protocol, path = _split(text)
+    module, _, name = LOCATIONS.get(protocol, _OTHER).partition(":")
+    factory: type[Source] = getattr(importlib.import_module(module), name)
+    if protocol not in LOCATIONS:
+        options["protocol"] = protocol
+    try:
+        return factory(path, provider=provider, source_id=source_id, label=label, **options)
+    except TypeError as exc:
+        raise ConfigError(f"{factory.location} folders do not take these options") from exc
+
+
+def check_name(name: str, *, windows: bool = os.name == "nt") -> None:
+    """Refuse names that are not the name of one file in one folder.
+
+    Args:
+        name: Base name.
+        windows: Whether Windows' rules apply too: names that it keeps for devices, characters that it
+            refuses, and trailing dots and blanks, which it drops silently.
+
+    Raises:
+        NameRefused: With the reason; the name is not repeated in the message.
+    """
+    if name in {"", ".", ".."}:
+        raise NameRefused("a file name is empty or stands for a folder")
+    if "/" in name or "\\" in name or "\0" in name:
+        raise NameRefused("a file name holds a separator or a NUL character")
+    if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
+        raise NameRefused(f"a file name is longer than {_MAX_NAME_BYTES} bytes")
+    if windows:
+        if _WINDOWS_RESERVED.fullmatch(name):
+            raise NameRefused("Windows keeps that name for a device")
+        if _WINDOWS_REFUSED.search(name):
+            raise NameRefused("Windows refuses a character of that name")
+        if name.endswith((".", " ")):
+            raise NameRefused("Windows drops the dot or blank at the end of that name")
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Protocol and path; a plain path, a Windows drive and a UNC path are ``file``."""
+    protocol, found, rest = text.partition("://")
+    if not found or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", protocol):
+        return "file", text
+    protocol = protocol.lower()
+    if protocol in {"file", "local"}:
+        parts = urlsplit(f"file://{rest}")
+        if parts.query or parts.fragment:
+            raise ConfigError("a file URL has no query and no fragment: percent-encode ? and #")
+        path = unquote(parts.path)
+        if parts.netloc not in {"", "localhost"}:
+            path = f"//{parts.netloc}{path}"  # file://server/share is a UNC path
+        elif re.match(r"/[A-Za-z]:", path):
+            path = path[1:]
+        return protocol, path
+    return protocol, unquote(rest)
+
+
+def _fingerprint(url: str) -> str:
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def expanded(path: str) -> Path:
+    """A local path as the system will use it: ``~`` expanded, links in it resolved.
+
+    Raises:
+        ConfigError: The path can't be one.
+    """
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as exc:
+        raise ConfigError("the folder's path can't be used") from exc

@@ -1,0 +1,276 @@
+"""Local and network folders, as the operating system shows them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from intouch_import import disk
+from intouch_import.content import Content, StagedContent
+from intouch_import.errors import (
+    FileChanged,
+    FileUnreadable,
+    FileVanished,
+    NameRefused,
+    NameTaken,
+    NotRemoved,
+    SourceUnavailable,
+    StillArriving,
+    StorageFull,
+    without_path,
+)
+from intouch_import.model import EntryKind, SourceFile
+from intouch_import.sources.base import Source, check_name, expanded
+from intouch_import.sources.leased import LeasedContent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
+
+    from fsspec import AbstractFileSystem
+
+__all__ = ["LocalSource"]
+
+# O_NONBLOCK: a FIFO put in the folder's place of a photo must not hang the import.
+_OPEN_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.stat in os.supports_dir_fd
+_WINDOWS_IN_USE = {32, 33}  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
+
+
+class LocalSource(Source):
+    """A folder on this machine or on a mounted share.
+
+    The version of a file is its inode, size and modification time. See `Source` for the arguments;
+    ``path`` may be relative and may begin with ``~``.
+
+    Raises:
+        ConfigError: ``path`` can't be a path.
+        SourceUnavailable: It is not a folder that may be read.
+    """
+
+    location: ClassVar[str] = "local"
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        provider: str | None = None,
+        source_id: str | None = None,
+        label: str | None = None,
+    ) -> None:
+        self.folder = expanded(path)
+        super().__init__(str(self.folder), provider=provider, source_id=source_id, label=label)
+        try:
+            mode = self.folder.stat().st_mode
+        except OSError as exc:
+            raise self._unavailable(exc) from without_path(exc)
+        if not stat.S_ISDIR(mode):
+            raise SourceUnavailable("the source is not a folder", source_id=self.source_id, retry_helps=False)
+
+    @property
+    def filesystem(self) -> AbstractFileSystem:
+        from fsspec.implementations.local import LocalFileSystem
+
+        return LocalFileSystem()
+
+    def scan(self) -> Iterator[SourceFile]:
+        try:
+            with os.scandir(self.folder) as entries:
+                for entry in entries:
+                    try:
+                        # Windows leaves the inode out of what scandir knows.
+                        found = os.lstat(entry.path) if os.name == "nt" else entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue  # gone since the folder was read
+                    yield _source_file(entry.name, found)
+        except OSError as exc:
+            raise self._unavailable(exc) from without_path(exc)
+
+    def look(self, name: str) -> SourceFile | None:
+        check_name(name, windows=False)
+        try:
+            return _source_file(name, os.lstat(self.folder / name))
+        except FileNotFoundError:
+            # The folder itself may be what is gone: a share that is not mounted is not an empty folder.
+            if not self.folder.is_dir():
+                raise self._unavailable(None) from None
+            return None
+        except OSError as exc:
+            raise self._unavailable(exc) from without_path(exc)
+
+    def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
+        fd = self._open(file)
+        try:
+            self._compare(file, os.fstat(fd))
+            lease = disk.take_lease(fd)
+            if lease is disk.Lease.BUSY:
+                raise StillArriving("another program has the file open for writing", open_elsewhere=True)
+            if lease is disk.Lease.HELD and self._may_link(fd, staging):
+                with open(fd, "rb", buffering=0, closefd=False) as stream:
+                    digested = disk.digest_stream(stream)
+                # Only now is it known that these are the bytes of the listed version.
+                self._compare(file, os.fstat(fd))
+                if disk.lease_holds(fd):
+                    content: Content = LeasedContent(fd, digested)
+                    fd = -1
+                    return content
+                raise StillArriving("another program opened the file for writing", open_elsewhere=True)
+            return self._staged(file, fd, staging)
+        except OSError as exc:
+            raise FileUnreadable("the file could not be read", errno=exc.errno) from without_path(exc)
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the inode pins it
+        check_name(file.name, windows=False)
+        try:
+            if sys.platform != "win32" and _BY_DESCRIPTOR:
+                folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    self._compare(file, os.stat(file.name, dir_fd=folder, follow_symlinks=False))
+                    # What remains open: a file that is renamed over this name between the line above
+                    # and the one below, some microseconds, is removed in its stead. No system
+                    # call removes a name on condition of its inode.
+                    os.unlink(file.name, dir_fd=folder)
+                finally:
+                    os.close(folder)
+            else:
+                # By path: if the folder itself is swapped meanwhile, only the inode protects its files.
+                path = self.folder / file.name
+                self._compare(file, os.lstat(path))
+                path.unlink()
+        except FileNotFoundError:
+            raise FileVanished("the file is no longer there") from None
+        except OSError as exc:
+            raise NotRemoved("the file could not be removed", errno=exc.errno) from without_path(exc)
+
+    def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
+        check_name(name)
+        try:
+            with disk.temporary_beside(self.folder) as (file, temporary):
+                disk.copy_and_digest(chunks, file)
+                disk.sync_file(file.fileno())
+                file.close()
+                disk.publish(temporary, self.folder / name)
+            disk.sync_folder(self.folder)
+            return _source_file(name, os.lstat(self.folder / name))
+        except FileExistsError:
+            raise NameTaken("a file of that name is there already") from None
+        except OSError as exc:
+            if exc.errno == errno.ENAMETOOLONG:
+                raise NameRefused("the file system refuses so long a name") from without_path(exc)
+            raise self._unavailable(exc) from without_path(exc)
+
+    def sync(self) -> None:
+        try:
+            disk.sync_folder(self.folder)
+        except OSError as exc:
+            raise self._unavailable(exc) from without_path(exc)
+
+    def _open(self, file: SourceFile) -> int:
+        check_name(file.name, windows=False)
+        try:
+            return os.open(self.folder / file.name, _OPEN_FLAGS)
+        except FileNotFoundError:
+            if not self.folder.is_dir():
+                raise self._unavailable(None) from None
+            raise FileVanished("the file is no longer there") from None
+        except OSError as exc:
+            if getattr(exc, "winerror", None) in _WINDOWS_IN_USE:
+                raise StillArriving("another program is using the file", open_elsewhere=True) from None
+            if exc.errno in (errno.ELOOP, errno.ENXIO):
+                raise FileChanged("a link or a device stands there now") from None
+            raise FileUnreadable("the file may not be read", errno=exc.errno) from without_path(exc)
+
+    def _staged(self, file: SourceFile, fd: int, staging: Path | None) -> Content:
+        """Copy through the descriptor. A change while it is read shows in size or time afterwards.
+
+        What remains open: a writer that changes bytes in place without changing size or time (which
+        takes `utime`, or a clock that stands still) is not noticed here.
+        """
+        target, path = _staging_file(staging)
+        try:
+            with target, open(fd, "rb", buffering=0, closefd=False) as stream:
+                digested = disk.digest_stream(stream, target)
+            after = os.fstat(fd)
+            if _version(after) != file.version:
+                raise StillArriving("the file changed while it was read")
+        except BaseException as exc:
+            path.unlink(missing_ok=True)
+            if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull("no room left to stage a file") from without_path(exc)
+            raise
+        return StagedContent(path, digested)
+
+    @staticmethod
+    def _may_link(fd: int, staging: Path | None) -> bool:
+        """Whether the leased file itself can become the stored one.
+
+        A second hard link is a name that somebody else may write through later: then it is copied.
+        """
+        found = os.fstat(fd)
+        return found.st_nlink == 1 and (staging is None or staging.stat().st_dev == found.st_dev)
+
+    @staticmethod
+    def _compare(file: SourceFile, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode) or _version(found) != file.version:
+            raise FileChanged("the file is no longer the version that was listed")
+
+    def _unavailable(self, exc: OSError | None) -> SourceUnavailable:
+        code = exc.errno if exc is not None else errno.ENOENT
+        meaning = {
+            errno.ENOENT: "the folder does not exist",
+            errno.ENOTDIR: "the source is not a folder",
+            errno.EACCES: "the folder may not be used: no rights",
+            errno.EPERM: "the folder may not be used: no rights",
+            errno.EROFS: "the folder is read-only",
+            errno.ENOSPC: "the folder's disk is full",
+            errno.ESTALE: "the network folder is no longer connected",
+        }.get(code or 0, "the folder can't be used")
+        return SourceUnavailable(meaning, source_id=self.source_id, errno=code)
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"
+
+
+def _source_file(name: str, found: os.stat_result) -> SourceFile:
+    mode = found.st_mode
+    if stat.S_ISREG(mode):
+        kind = EntryKind.FILE
+    elif stat.S_ISDIR(mode):
+        kind = EntryKind.FOLDER
+    elif stat.S_ISLNK(mode):
+        kind = EntryKind.LINK
+    else:
+        kind = EntryKind.SPECIAL
+    return SourceFile(
+        name=name,
+        kind=kind,
+        size_bytes=found.st_size if kind is EntryKind.FILE else 0,
+        modified_ns=found.st_mtime_ns,
+        version=f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}",
+    )
+
+
+def _staging_file(staging: Path | None) -> tuple[BinaryIO, Path]:
+    import tempfile
+
+    try:
+        fd, path = tempfile.mkstemp(prefix="intouch-", suffix=".part", dir=staging)
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull("no room left to stage a file") from without_path(exc)
+        raise
+    return open(fd, "r+b", buffering=0), Path(path)

@@ -1,0 +1,236 @@
+"""What should happen to a file, decided from what is known: no I/O, no clock, no logging.
+
+The rules stand in the order in which they apply, in four steps that an inbox runs over many files at
+once: `screen` (what is this entry), `already` (was it imported before), `read_name` (does the
+name say whose it is) and `identify` (may that be trusted without a person).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from intouch_import.errors import CaptureNameError
+from intouch_import.extensions import classify
+from intouch_import.model import (
+    Action,
+    CaptureName,
+    Destination,
+    EntryKind,
+    Reason,
+    SourceFile,
+    StoredAttachment,
+    TakenAtFlag,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+    from intouch_import.filenames import CaptureNaming
+    from intouch_import.model import Patient, Provider
+
+__all__ = [
+    "Known",
+    "Rules",
+    "already",
+    "arriving",
+    "identify",
+    "place_in_zone",
+    "read_name",
+    "screen",
+    "waiting",
+]
+
+_KINDS: Final = {
+    EntryKind.FOLDER: Reason.FOLDER,
+    EntryKind.LINK: Reason.LINK,
+    EntryKind.SPECIAL: Reason.SPECIAL_FILE,
+}
+_SYSTEM_NAMES: Final = frozenset(
+    {
+        "thumbs.db",
+        "ehthumbs.db",
+        "ehthumbs_vista.db",
+        "desktop.ini",
+        "icon\r",
+        "picasa.ini",
+        "zbthumbnail.info",
+    }
+)
+_UNFINISHED: Final = frozenset(
+    {
+        "part", "partial", "filepart", "crdownload", "download", "opdownload", "tmp", "temp", "swp", "aria2",
+        "!ut", "dwl", "inprogress", "lock",
+    }
+)  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """What the practice and the operator have set, for one source.
+
+    Args:
+        provider: Whose folder it is; None where it is nobody's in particular.
+        auto_import: Whether files may be imported without a person.
+        zone: The practice's time zone.
+    """
+
+    provider: str | None
+    auto_import: bool
+    zone: tzinfo
+
+
+@attrs.frozen(kw_only=True)
+class Known:
+    """What the repository and the ledger know about the files being judged.
+
+    Args:
+        patients: By id, those that exist.
+        providers: By id, those that exist.
+        put_back: Name and size of files that an undo has put back into this source.
+    """
+
+    patients: Mapping[str, Patient]
+    providers: Mapping[str, Provider]
+    put_back: frozenset[tuple[str, int]] = frozenset()
+
+
+def screen(file: SourceFile) -> Verdict | None:
+    """The verdict on what is not a photo or document at all; None for a file worth looking at."""
+    name = file.name
+    if file.kind is not EntryKind.FILE:
+        return _ignored(_KINDS[file.kind])
+    if name[0] == ".":
+        return _ignored(Reason.HIDDEN)
+    lower = name.lower()
+    if lower.rpartition(".")[2] in _UNFINISHED or lower.startswith("~$"):
+        return _ignored(Reason.UNFINISHED_DOWNLOAD)
+    if lower in _SYSTEM_NAMES:
+        return _ignored(Reason.SYSTEM_FILE)
+    if file.size_bytes == 0:
+        return arriving(name, Reason.EMPTY)
+    return None
+
+
+def arriving(name: str, reason: Reason) -> Verdict:
+    """The verdict on a file that has not arrived whole."""
+    return _shared(Action.ARRIVING, reason, classify(name))
+
+
+def waiting(name: str, reason: Reason, *, like: Verdict | None = None) -> Verdict:
+    """A verdict that leaves a file to a person, keeping what ``like`` knew of it."""
+    if like is None:
+        return _shared(Action.WAIT, reason, classify(name))
+    return attrs.evolve(like, action=Action.WAIT, reason=reason, patient_id=None)
+
+
+def already(file: SourceFile, stored: StoredAttachment, *, moved: bool) -> Verdict:
+    """The verdict on a file whose import id is stored.
+
+    Args:
+        file: The file.
+        stored: What the repository holds under its import id.
+        moved: Whether the ledger says that it was removed from its source since. Then it came back
+            by other hands, and a person decides.
+    """
+    if moved:
+        return waiting(file.name, Reason.REAPPEARED)
+    return Verdict(
+        action=Action.FINISH,
+        reason=Reason.INTERRUPTED,
+        destination=stored.destination,
+        patient_id=stored.patient_id,
+        taken_at=stored.taken_at,
+    )
+
+
+def read_name(file: SourceFile, naming: CaptureNaming) -> CaptureName | Verdict:
+    """What the name says, or the verdict if it does not say enough."""
+    try:
+        capture = naming.parse(file.name)
+    except CaptureNameError:
+        return waiting(file.name, Reason.TIME_IMPOSSIBLE)
+    return capture if capture is not None else waiting(file.name, Reason.NO_CAPTURE_NAME)
+
+
+def identify(file: SourceFile, capture: CaptureName, rules: Rules, known: Known, *, now: datetime) -> Verdict:
+    """The identity gate: import without a person only if nothing at all is in doubt.
+
+    Args:
+        file: The file.
+        capture: What its name says.
+        rules: What is set.
+        known: What is known.
+        now: The time, aware.
+    """
+    taken_at, flag = place_in_zone(capture.taken_local, rules.zone)
+    reason = _doubt(file, capture, rules, known) or _doubt_of_time(taken_at, flag, now)
+    return Verdict(
+        action=Action.IMPORT if reason is None else Action.WAIT,
+        reason=reason or Reason.CAPTURE_NAME,
+        destination=classify(file.name),
+        capture=capture,
+        patient_id=capture.patient if reason is None else None,
+        taken_at=taken_at,
+        taken_flag=flag,
+    )
+
+
+def place_in_zone(local: datetime, zone: tzinfo) -> tuple[datetime | None, TakenAtFlag]:
+    """Make a naive wall time aware.
+
+    Returns:
+        The time in UTC, and `TakenAtFlag.EXACT`; or None and the flag, where a change of clocks skips that
+        time or repeats it: it is not guessed.
+    """
+    try:
+        first = local.replace(tzinfo=zone, fold=0)
+        as_utc = first.astimezone(UTC)
+        if first.utcoffset() == local.replace(tzinfo=zone, fold=1).utcoffset():
+            return as_utc, TakenAtFlag.EXACT
+        skipped = as_utc.astimezone(zone).replace(tzinfo=None) != local
+    except OverflowError:  # the first or last day that datetime knows
+        return None, TakenAtFlag.SKIPPED
+    return None, TakenAtFlag.SKIPPED if skipped else TakenAtFlag.REPEATED
+
+
+def _doubt(file: SourceFile, capture: CaptureName, rules: Rules, known: Known) -> Reason | None:
+    if not rules.auto_import:
+        return Reason.AUTO_IMPORT_OFF
+    if (file.name, file.size_bytes) in known.put_back:
+        return Reason.UNDONE
+    patient = known.patients.get(capture.patient)
+    if patient is None:
+        return Reason.PATIENT_UNKNOWN
+    if not patient.active:
+        return Reason.PATIENT_INACTIVE
+    if rules.provider is not None and capture.provider != rules.provider:
+        return Reason.OTHER_PROVIDER
+    if capture.provider not in known.providers:
+        return Reason.PROVIDER_UNKNOWN
+    return None
+
+
+def _doubt_of_time(taken_at: datetime | None, flag: TakenAtFlag, now: datetime) -> Reason | None:
+    if flag is TakenAtFlag.SKIPPED:
+        return Reason.TIME_SKIPPED
+    if flag is TakenAtFlag.REPEATED:
+        return Reason.TIME_REPEATED
+    if taken_at is not None and taken_at > now:
+        return Reason.TIME_IN_FUTURE
+    return None
+
+
+@cache
+def _shared(action: Action, reason: Reason, destination: Destination) -> Verdict:
+    # Thousands of rows that merely wait share one verdict.
+    return Verdict(action=action, reason=reason, destination=destination)
+
+
+def _ignored(reason: Reason) -> Verdict:
+    return _shared(Action.IGNORE, reason, Destination.NOTES)

@@ -1,0 +1,78 @@
+"""Extensions and where their files appear in the patient's record."""
+
+from __future__ import annotations
+
+import pytest
+
+from intouch_import.extensions import IMAGE_EXTENSIONS, classify, extension_of
+from intouch_import.model import Destination
+
+KELVIN_SIGN = "\N{KELVIN SIGN}"
+
+
+def test_image_extensions_are_the_documented_ones() -> None:
+    """The Images tab takes these fourteen extensions and no other."""
+    documented = ".tif .tiff .gif .jpeg .jpg .jif .jfif .jp2 .jpx .j2k .j2c .fpx .pcd .png"
+    assert frozenset(documented.split()) == IMAGE_EXTENSIONS
+
+
+@pytest.mark.parametrize("extension", sorted(IMAGE_EXTENSIONS))
+def test_images_are_known_in_any_letter_case(extension: str) -> None:
+    """An image extension counts in every letter case."""
+    for written in (extension, extension.upper(), extension.title(), extension.swapcase()):
+        assert classify("Scan 01" + written) is Destination.IMAGES
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "jpg",
+        ".jpg",
+        "..jpg",
+        "scan.",
+        "scan.jpg.",
+        "scan.jpg ",
+        "scan. jpg",
+        "scan.jpgx",
+        "scan.jpg\n",
+        "scan.jpg.mp4",
+        "scan.heic",
+        "scan.pdf",
+        "scan.j2" + KELVIN_SIGN,
+        "scan.t\u0131f",
+        "scan.\uff4a\uff50\uff47",
+    ],
+)
+def test_everything_else_goes_to_notes(name: str) -> None:
+    """A name without an image extension, exactly as documented, is an external document."""
+    assert classify(name) is Destination.NOTES
+
+
+@pytest.mark.parametrize("name", ["a.jpg", ".a.jpg", "..a.jpg", "a..jpg", "a.mp4.PNG", "\udcff.jpg", " .jpg"])
+def test_the_last_dot_decides(name: str) -> None:
+    """What stands before the last dot does not matter, as long as it is more than dots."""
+    assert classify(name) is Destination.IMAGES
+
+
+@pytest.mark.parametrize(
+    ("name", "extension"),
+    [
+        ("a.JPG", ".JPG"),
+        ("a.tar.gz", ".gz"),
+        ("a.jpg ", ".jpg "),
+        (".a.jpg", ".jpg"),
+        ("a..jpg", ".jpg"),
+        ("a", ""),
+        ("a.", ""),
+        ("", ""),
+        (".", ""),
+        (".jpg", ""),
+        ("..jpg", ""),
+    ],
+)
+def test_extension_is_kept_as_written(name: str, extension: str) -> None:
+    """The extension comes back with its dot and its letter case, or empty if there is none."""
+    assert extension_of(name) == extension
