@@ -28,14 +28,18 @@ class Content(abc.ABC):
     Attributes:
         size_bytes: Size in bytes, as counted while reading.
         sha256: SHA-256 of what was read, 64 lower-case hex digits.
-        head, tail: Up to `disk.EDGE_BYTES` bytes of the start and of the end.
     """
 
     def __init__(self, digested: disk.Digested) -> None:
         self.size_bytes = digested.size_bytes
         self.sha256 = digested.sha256
-        self.head = digested.head
-        self.tail = digested.tail
+
+    def edges(self, size_bytes: int) -> tuple[bytes, bytes]:
+        """Up to ``size_bytes`` of the start and of the end, for `media` to look at."""
+        with self.open() as stream:
+            head = stream.read(size_bytes)
+            stream.seek(max(0, self.size_bytes - size_bytes))
+            return head, stream.read(size_bytes)
 
     @abc.abstractmethod
     def open(self) -> BinaryIO:

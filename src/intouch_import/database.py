@@ -22,25 +22,28 @@ _WRITE = "intouch_write"
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """An aware time, stored in UTC. SQLite has no zones: it gets naive UTC, and gives it back aware."""
+    """An aware time, kept in UTC to the microsecond: ``timestamptz``, or ISO text on SQLite."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        text = dialect.name == "sqlite"
+        return dialect.type_descriptor(sa.Text() if text else sa.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
 
     def process_result_value(
         self,
-        value: datetime | None,
+        value: Any,
         dialect: sa.Dialect,  # noqa: ARG002  # SQLAlchemy passes it
     ) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if isinstance(value, str):
+            return datetime.fromisoformat(value)
+        return None if value is None else value.astimezone(UTC)
 
 
 def connect(url: str | sa.URL) -> sa.Engine:
@@ -64,7 +67,7 @@ def connect(url: str | sa.URL) -> sa.Engine:
         raise ConfigError("the database URL is not understood") from exc
     except ModuleNotFoundError as exc:
         raise ConfigError(
-            "the driver of that database is not installed: for PostgreSQL, pip install 'intouch-import[postgresql]'"
+            "that database's driver is missing: for PostgreSQL, pip install 'intouch-import[postgresql]'"
         ) from exc
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)

@@ -16,14 +16,13 @@ import secrets
 import signal
 import sys
 import threading
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 __all__ = [
-    "EDGE_BYTES",
     "Digested",
     "Lease",
     "copy_and_digest",
@@ -37,24 +36,16 @@ __all__ = [
     "temporary_beside",
 ]
 
-EDGE_BYTES = 64 * 1024
-"""How many bytes of the start and of the end are kept while digesting, for `media` to look at."""
-
 _BUFFER_BYTES = 256 * 1024
 _SYNCFS_FROM = 4
 _local = threading.local()
 
 
-class Digested:
-    """What one pass over a content found: size, SHA-256, and the bytes at both ends."""
+class Digested(NamedTuple):
+    """What one pass over a content found: its size in bytes, and its SHA-256 in lower-case hex."""
 
-    __slots__ = ("head", "sha256", "size_bytes", "tail")
-
-    def __init__(self, size_bytes: int, sha256: str, head: bytes, tail: bytes) -> None:
-        self.size_bytes = size_bytes
-        self.sha256 = sha256
-        self.head = head
-        self.tail = tail
+    size_bytes: int
+    sha256: str
 
 
 def digest_stream(source: IO[bytes], target: IO[bytes] | None = None) -> Digested:
@@ -65,34 +56,24 @@ def digest_stream(source: IO[bytes], target: IO[bytes] | None = None) -> Digeste
     view = _buffer()
     sha256 = hashlib.sha256()
     size = 0
-    head = b""
-    tail = b""
     while count := source.readinto(view):  # type: ignore[attr-defined]  # every binary stream has it
         chunk = view[:count]
         sha256.update(chunk)
         if target is not None:
             _write_all(target, chunk)
-        if len(head) < EDGE_BYTES:
-            head += bytes(chunk[: EDGE_BYTES - len(head)])
-        tail = bytes(chunk[-EDGE_BYTES:]) if count >= EDGE_BYTES else (tail + bytes(chunk))[-EDGE_BYTES:]
         size += count
-    return Digested(size, sha256.hexdigest(), head, tail)
+    return Digested(size, sha256.hexdigest())
 
 
 def copy_and_digest(chunks: Iterable[bytes], target: IO[bytes]) -> Digested:
     """Write ``chunks`` to ``target``, hashing on the way."""
     sha256 = hashlib.sha256()
     size = 0
-    head = b""
-    tail = b""
     for chunk in chunks:
         sha256.update(chunk)
         _write_all(target, memoryview(chunk))
-        if len(head) < EDGE_BYTES:
-            head += chunk[: EDGE_BYTES - len(head)]
-        tail = (tail + chunk[-EDGE_BYTES:])[-EDGE_BYTES:]
         size += len(chunk)
-    return Digested(size, sha256.hexdigest(), head, tail)
+    return Digested(size, sha256.hexdigest())
 
 
 def _write_all(target: IO[bytes], chunk: memoryview) -> None:

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -43,7 +42,7 @@ from intouch_import.errors import (
     UnknownPatient,
 )
 from intouch_import.ledger import Event, LedgerEntry
-from intouch_import.media import content_reason
+from intouch_import.media import HEAD_BYTES, content_reason
 from intouch_import.model import (
     Attachment,
     Destination,
@@ -57,7 +56,6 @@ from intouch_import.reports import Outcome, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
     from datetime import datetime
 
     from intouch_import.content import Content
@@ -69,11 +67,11 @@ __all__ = ["Mover", "Order"]
 
 log = logging.getLogger(__name__)
 
-# A leased file keeps a descriptor until its move is over, and three batches may be under way: 3 x 128
-# stays well below the usual limit of 1,024 descriptors a process.
-_BATCH_FILES: Final = 128
+# A leased file keeps a descriptor until its move is over: 200 stay well below the usual limit of
+# 1,024 descriptors a process.
+_BATCH_FILES: Final = 200
 _BATCH_BYTES: Final = 256 * 1024 * 1024
-_WORKERS: Final = 4
+_WORKERS: Final = 2
 _GIVE_UP_AFTER: Final = 3
 
 
@@ -208,37 +206,25 @@ class _Run:
         outcomes: list[Outcome] = []
         with ThreadPoolExecutor(workers, thread_name_prefix="intouch-move") as pool:
             spread = partial(_spread, pool, workers)
-            ahead: deque[tuple[list[_Job], list[Future[None]]]] = deque()
-            try:
-                for batch in _batches(orders):
-                    jobs = [_Job(order) for order in batch]
-                    ahead.append((jobs, spread(self._fetch, jobs)))
-                    if len(ahead) > 1:  # the next batch is being read while this one is stored
-                        outcomes += self._finish_batch(*ahead[0], spread, on_done)
-                        ahead.popleft()
-                while ahead:
-                    outcomes += self._finish_batch(*ahead[0], spread, on_done)
-                    ahead.popleft()
-            finally:
-                for jobs, futures in ahead:  # only after an interrupt from outside
-                    _wait(futures)
-                    _close(jobs)
+            # Batch after batch: reading one while another is stored was tried, and is slower, since the
+            # threads then fight for the interpreter.
+            for batch in _batches(orders):
+                outcomes += self._batch([_Job(order) for order in batch], spread, on_done)
         return outcomes, list(self._problems.values())
 
-    def _finish_batch(
+    def _batch(
         self,
         jobs: list[_Job],
-        fetching: list[Future[None]],
-        spread: Callable[[Callable[[_Job], None], list[_Job]], list[Future[None]]],
+        spread: Callable[[Callable[[_Job], None], list[_Job]], None],
         on_done: Callable[[Sequence[Outcome], int], None],
     ) -> list[Outcome]:
         try:
-            _wait(fetching)
+            spread(self._fetch, jobs)
             self._store(_open(jobs))
-            _wait(spread(self._verify, _open(jobs)))
+            spread(self._verify, _open(jobs))
             self._write_stored(_open(jobs))
             removing = _open(jobs)
-            _wait(spread(self._remove, removing))
+            spread(self._remove, removing)
             self._write_ends(jobs, removing)
         finally:
             _close(jobs)
@@ -268,11 +254,18 @@ class _Run:
         if order.stored is not None and order.stored.sha256 != content.sha256:
             job.end(State.FAILED, Reason.STORED_COPY_DIFFERS)
         elif order.automatic and order.stored is None:
-            doubt = content_reason(
-                order.file.name, head=content.head, tail=content.tail, size_bytes=content.size_bytes
-            )
-            if doubt is not None:
-                job.end(State.WAITING, doubt)
+            self._look_inside(job, content)
+
+    @staticmethod
+    def _look_inside(job: _Job, content: Content) -> None:
+        try:
+            head, tail = content.edges(HEAD_BYTES)
+        except OSError as exc:
+            job.fail(FileUnreadable("the file could not be read again", errno=exc.errno))
+            return
+        doubt = content_reason(job.order.file.name, head=head, tail=tail, size_bytes=content.size_bytes)
+        if doubt is not None:
+            job.end(State.WAITING, doubt)
 
     def _store(self, jobs: list[_Job]) -> None:
         new = [job for job in jobs if job.stored is None]
@@ -342,7 +335,8 @@ class _Run:
 
     def _write_stored(self, jobs: list[_Job]) -> None:
         try:
-            self._ledger.append(self._entry(job, Event.STORED, job.order.reason) for job in jobs)
+            now = self._clock()
+            self._ledger.append(self._entry(job, Event.STORED, job.order.reason, now) for job in jobs)
         except LedgerError:
             log.error("the ledger could not be written; nothing was removed")
             for job in jobs:
@@ -381,6 +375,7 @@ class _Run:
                 source.sync()
             except SourceError as exc:
                 self._note(source, exc)
+        now = self._clock()
         entries = []
         for job in jobs:
             outcome = job.outcome
@@ -389,7 +384,7 @@ class _Run:
             event = {State.IMPORTED: Event.MOVED, State.STORED: Event.NOT_REMOVED}.get(
                 outcome.state, Event.FAILED
             )
-            entries.append(self._entry(job, event, outcome.reason))
+            entries.append(self._entry(job, event, outcome.reason, now))
         try:
             self._ledger.append(entries)
         except LedgerError:
@@ -398,11 +393,12 @@ class _Run:
 
     # --- inside
 
-    def _entry(self, job: _Job, event: Event, reason: Reason) -> LedgerEntry:
+    @staticmethod
+    def _entry(job: _Job, event: Event, reason: Reason, now: datetime) -> LedgerEntry:
         order, stored, content = job.order, job.stored, job.content
         return LedgerEntry(
             event=event,
-            at=self._clock(),
+            at=now,
             operator=order.operator,
             patient_id=order.patient_id,
             provider_id=order.provider_id,
@@ -504,18 +500,18 @@ def _batches(orders: Sequence[Order]) -> Iterator[list[Order]]:
         yield batch
 
 
-def _spread(
-    pool: ThreadPoolExecutor, workers: int, step: Callable[[_Job], None], jobs: list[_Job]
-) -> list[Future[None]]:
+def _spread(pool: ThreadPoolExecutor, workers: int, step: Callable[[_Job], None], jobs: list[_Job]) -> None:
     """Run a step over jobs, a slice per thread: a future per file costs more than the step itself."""
-    return [pool.submit(_each, step, jobs[start::workers]) for start in range(min(workers, len(jobs)))]
+    slices = [jobs[start::workers] for start in range(min(workers, len(jobs)))]
+    futures = [pool.submit(_each, step, part) for part in slices]
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        # Interrupted from outside: what the threads use must not be closed under them.
+        wait(futures)
 
 
 def _each(step: Callable[[_Job], None], jobs: list[_Job]) -> None:
     for job in jobs:
         step(job)
-
-
-def _wait(futures: list[Future[None]]) -> None:
-    for future in futures:
-        future.result()

@@ -1,7 +1,7 @@
 """Commands, options and exit codes.
 
-Exit codes: 0 all is well · 1 a file failed, or is stored but not out of its source · 2 a mistake in the call or
-the settings · 3 a location failed · 4 the patient records or the ledger failed · 130 interrupted.
+Exit codes: 0 all is well · 1 a file failed, or is stored but not out of its source · 2 a mistake in the call
+or the settings · 3 a location failed · 4 the patient records or the ledger failed · 130 interrupted.
 """
 
 from __future__ import annotations

@@ -85,20 +85,14 @@ class LedgerEntry:
 
 
 def chain_digest(previous: str, values: Mapping[str, Any]) -> str:
-    """SHA-256 over the digest of the entry before and every value of this one, each with its length."""
-    sha256 = hashlib.sha256(previous.encode())
-    for key in CHAINED:
-        value = values[key]
-        if value is None:
-            sha256.update(b"-;")
-            continue
-        text = _iso(value) if isinstance(value, datetime) else str(value)
-        encoded = text.encode("utf-8", "surrogatepass")
-        sha256.update(b"%d:%s;" % (len(encoded), encoded))
-    return sha256.hexdigest()
+    """SHA-256 over a JSON list: the digest of the entry before, the time, then every other value in order."""
+    chained = [previous, _iso(values["at"]), *(values[key] for key in _CHAINED)]
+    return hashlib.sha256(json.dumps(chained).encode()).hexdigest()
 
 
-CHAINED: Final = tuple(field.name for field in attrs.fields(LedgerEntry) if field.name != "digest")
+_CHAINED: Final = tuple(
+    field.name for field in attrs.fields(LedgerEntry) if field.name not in {"at", "digest"}
+)
 
 
 def _iso(at: datetime) -> str:

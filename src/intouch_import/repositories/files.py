@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import abc
 import errno
+import io
+import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from intouch_import import disk
 from intouch_import.errors import (
@@ -22,7 +24,6 @@ from intouch_import.errors import (
 )
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Collection
     from typing import BinaryIO
 
@@ -75,6 +76,7 @@ class DirectoryFiles(Files):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
+        self._prefix = f"{self.folder}{os.sep}"
         self.staging = self.folder / ".staging"
         try:
             self.staging.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -122,7 +124,8 @@ class DirectoryFiles(Files):
 
     def open(self, attachment_id: str) -> BinaryIO:
         try:
-            return self._path(attachment_id).open("rb", buffering=0)
+            _check(attachment_id)
+            return cast("BinaryIO", io.FileIO(f"{self._prefix}{attachment_id[:2]}{os.sep}{attachment_id}"))
         except FileNotFoundError:
             raise RepositoryError("there is no such attachment") from None
         except OSError as exc:

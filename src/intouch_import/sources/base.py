@@ -212,9 +212,9 @@ def check_name(name: str, *, windows: bool = os.name == "nt") -> None:
     """
     if name in {"", ".", ".."}:
         raise NameRefused("a file name is empty or stands for a folder")
-    if "/" in name or "\\" in name or "\0" in name:
+    if "/" in name or "\0" in name or (windows and "\\" in name):
         raise NameRefused("a file name holds a separator or a NUL character")
-    if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
+    if len(name) * 3 > _MAX_NAME_BYTES and len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
         raise NameRefused(f"a file name is longer than {_MAX_NAME_BYTES} bytes")
     if windows:
         if _WINDOWS_RESERVED.fullmatch(name):

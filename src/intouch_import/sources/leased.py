@@ -35,12 +35,14 @@ class LeasedContent(Content):
 
     Args:
         fd: Open for reading, with a lease held; owned by this object from now on.
+        found: What ``fstat`` says of it.
         digested: What one pass over it, under the lease, found.
     """
 
-    def __init__(self, fd: int, digested: disk.Digested) -> None:
+    def __init__(self, fd: int, found: os.stat_result, digested: disk.Digested) -> None:
         super().__init__(digested)
         self._fd = fd
+        self._identity = (found.st_dev, found.st_ino)
         self._placed: Path | None = None
 
     def open(self) -> BinaryIO:
@@ -61,8 +63,7 @@ class LeasedContent(Content):
             other = os.fstat(stored.fileno())
         except (OSError, AttributeError):
             return False
-        mine = os.fstat(self._fd)
-        return (mine.st_dev, mine.st_ino) == (other.st_dev, other.st_ino) and disk.lease_holds(self._fd)
+        return (other.st_dev, other.st_ino) == self._identity and disk.lease_holds(self._fd)
 
     def settle(self) -> None:
         """Replace the link by a private copy if somebody asked to write, or made a link of their own.
@@ -106,6 +107,18 @@ class _PositionedReader(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        if whence != os.SEEK_SET:
+            raise io.UnsupportedOperation
+        self._position = offset
+        return offset
+
+    def tell(self) -> int:
+        return self._position
 
     def readinto(self, buffer: Buffer, /) -> int:
         if sys.platform == "win32":

@@ -69,6 +69,7 @@ class LocalSource(Source):
         label: str | None = None,
     ) -> None:
         self.folder = expanded(path)
+        self._prefix = os.path.join(self.folder, "")  # joined to a name ten times faster than a Path is
         super().__init__(str(self.folder), provider=provider, source_id=source_id, label=label)
         try:
             mode = self.folder.stat().st_mode
@@ -111,17 +112,19 @@ class LocalSource(Source):
     def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
         fd = self._open(file)
         try:
-            self._compare(file, os.fstat(fd))
+            found = os.fstat(fd)
+            self._compare(file, found)
             lease = disk.take_lease(fd)
             if lease is disk.Lease.BUSY:
                 raise StillArriving("another program has the file open for writing", open_elsewhere=True)
-            if lease is disk.Lease.HELD and self._may_link(fd, staging):
+            if lease is disk.Lease.HELD and self._may_link(found, staging):
                 with open(fd, "rb", buffering=0, closefd=False) as stream:
                     digested = disk.digest_stream(stream)
                 # Only now is it known that these are the bytes of the listed version.
-                self._compare(file, os.fstat(fd))
+                found = os.fstat(fd)
+                self._compare(file, found)
                 if disk.lease_holds(fd):
-                    content: Content = LeasedContent(fd, digested)
+                    content: Content = LeasedContent(fd, found, digested)
                     fd = -1
                     return content
                 raise StillArriving("another program opened the file for writing", open_elsewhere=True)
@@ -181,7 +184,7 @@ class LocalSource(Source):
     def _open(self, file: SourceFile) -> int:
         check_name(file.name, windows=False)
         try:
-            return os.open(self.folder / file.name, _OPEN_FLAGS)
+            return os.open(f"{self._prefix}{file.name}", _OPEN_FLAGS)
         except FileNotFoundError:
             if not self.folder.is_dir():
                 raise self._unavailable(None) from None
@@ -214,13 +217,12 @@ class LocalSource(Source):
         return StagedContent(path, digested)
 
     @staticmethod
-    def _may_link(fd: int, staging: Path | None) -> bool:
+    def _may_link(found: os.stat_result, staging: Path | None) -> bool:
         """Whether the leased file itself can become the stored one.
 
         A second hard link is a name that somebody else may write through later: then it is copied.
         """
-        found = os.fstat(fd)
-        return found.st_nlink == 1 and (staging is None or staging.stat().st_dev == found.st_dev)
+        return found.st_nlink == 1 and (staging is None or os.stat(staging).st_dev == found.st_dev)
 
     @staticmethod
     def _compare(file: SourceFile, found: os.stat_result) -> None:
