@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,10 @@ from sqlalchemy import event
 from intouch_import.errors import ConfigError, RepositoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
-__all__ = ["UtcDateTime", "connect", "reading", "upgrade", "writing"]
+__all__ = ["UtcDateTime", "connect", "one_of", "reading", "upgrade", "writing"]
 
 _BUSY_TIMEOUT_S = 30
 _WRITE = "intouch_write"
@@ -73,6 +74,19 @@ def connect(url: str | sa.URL) -> sa.Engine:
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def one_of(
+    dialect: sa.Dialect, column: sa.ColumnElement[str], values: Collection[str]
+) -> sa.ColumnElement[bool]:
+    """``column`` is one of ``values``, as one parameter however many they are.
+
+    ``IN`` with a parameter each is limited to some thousand, and costs more to write than to look up.
+    """
+    if dialect.name == "sqlite":
+        each = sa.func.json_each(json.dumps(list(values))).table_valued("value")
+        return column.in_(sa.select(each.c.value))
+    return column == sa.any_(sa.literal(list(values), sa.ARRAY(sa.Text)))
 
 
 @contextlib.contextmanager

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from intouch_import.model import Reason, State, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Outcome", "Problem", "Report"]
 
@@ -73,12 +77,18 @@ class Report:
         problems: One for every location that failed.
     """
 
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: Sequence[Outcome] = ()
     problems: tuple[Problem, ...] = ()
     listed: int = 0
+    _counted: Counter[State] = attrs.field(factory=Counter, init=False, eq=False)
 
     def _count(self, *states: State) -> int:
-        return sum(outcome.state in states for outcome in self.outcomes)
+        if not self._counted and self.outcomes:
+            states_of = getattr(self.outcomes, "states", None)
+            self._counted.update(
+                states_of() if states_of is not None else (outcome.state for outcome in self.outcomes)
+            )
+        return sum(self._counted[state] for state in states)
 
     @property
     def imported(self) -> int:

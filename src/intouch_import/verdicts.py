@@ -191,7 +191,8 @@ def place_in_zone(local: datetime, zone: tzinfo) -> tuple[datetime | None, Taken
     try:
         first = local.replace(tzinfo=zone, fold=0)
         as_utc = first.astimezone(UTC)
-        if first.utcoffset() == local.replace(tzinfo=zone, fold=1).utcoffset():
+        offset = first.utcoffset()
+        if offset == first.replace(fold=1).utcoffset():
             return as_utc, TakenAtFlag.EXACT
         skipped = as_utc.astimezone(zone).replace(tzinfo=None) != local
     except OverflowError:  # the first or last day that datetime knows

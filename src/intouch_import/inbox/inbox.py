@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from intouch_import.errors import ConfigError, SelectionError, UnknownPatient
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.inbox.listing import Lister, Timing
-from intouch_import.inbox.rows import Job, Row, make_job
+from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
 from intouch_import.inbox.undo import Undo
 from intouch_import.ledger import Ledger
 from intouch_import.model import Action, Patient, Progress, Reason, Stage, State
@@ -133,10 +133,10 @@ class Inbox:
             orders = [self._order_of(row, stored.get(row.import_id)) for row in ready]
             done = self._move(ready, orders, Stage.AUTO_IMPORTING, tell, cancel)
             problems += done.problems
-            outcomes = tuple(done.by_row.get(id(row)) or _outcome(row) for row in rows)
-            self._lister.forget(row for row in ready if row.state is State.IMPORTED)
-            self._rows = self._lister.rows()
-            return Report(outcomes=outcomes, problems=tuple(problems), listed=len(rows))
+            gone = {id(row) for row in ready if row.state is State.IMPORTED}
+            self._lister.forget(row for row in ready if id(row) in gone)
+            self._rows = [row for row in rows if id(row) not in gone] if gone else rows
+            return Report(outcomes=RowOutcomes(rows, done.by_row), problems=tuple(problems), listed=len(rows))
 
     def scan(self, *, on_progress: Callable[[Progress], object] | None = None) -> list[Problem]:
         """List and judge, as `refresh` does, but move nothing and write nothing.
@@ -362,17 +362,6 @@ class _Done:
     def __init__(self, by_row: dict[int, Outcome], problems: list[Problem]) -> None:
         self.by_row = by_row
         self.problems = problems
-
-
-def _outcome(row: Row) -> Outcome:
-    return Outcome(
-        name=row.file.name,
-        source_id=row.source.source_id,
-        state=row.state,
-        reason=row.reason,
-        import_id=None if row.state is State.IGNORED else row.import_id,
-        retry_helps=row.verdict.action is Action.ARRIVING,
-    )
 
 
 def _teller(on_progress: Callable[[Progress], object] | None) -> Callable[[Progress], None]:

@@ -11,7 +11,7 @@ import attrs
 from intouch_import.errors import SourceError
 from intouch_import.inbox.rows import Row
 from intouch_import.ledger import Event, LedgerEntry
-from intouch_import.model import Action, CaptureName, Progress, Reason, Stage, State, Verdict
+from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict
 from intouch_import.reports import Problem
 from intouch_import.verdicts import Known, Rules, already, arriving, identify, read_name, screen, waiting
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from intouch_import.filenames import CaptureNaming
     from intouch_import.ledger import Ledger
-    from intouch_import.model import SourceFile
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
@@ -77,7 +76,7 @@ class Lister:
 
     def rows(self) -> list[Row]:
         """All rows, source by source, in the order of their names."""
-        return [row for shelf in self._rows.values() for _, row in sorted(shelf.items())]
+        return [shelf[name] for shelf in self._rows.values() for name in sorted(shelf)]
 
     def forget(self, rows: Iterable[Row]) -> None:
         """Take rows off the list: their files have left."""
@@ -132,13 +131,12 @@ class Lister:
         try:
             for file in source.scan():
                 row = known.get(file.name)
-                if (
-                    row is None
-                    or row.file.version != file.version
-                    or row.state in (State.IMPORTED, State.STORED)
-                ):
-                    row = _new_row(source, file, seen_s, settled=settled)
-                shelf[file.name] = row
+                if row is None or row.file.version != file.version or row.state in _OVER:
+                    shelf[file.name] = Row(source, file, screen(file) or _UNJUDGED, seen_s, settled)
+                else:
+                    shelf[file.name] = row
+                    if row.state is State.FAILED:  # a new refresh is a new attempt
+                        row.judge(row.verdict)
         except SourceError as exc:
             return Problem(
                 source_id=source.source_id,
@@ -186,7 +184,7 @@ class Lister:
                 if row.file.version == file.version:
                     row.settled = True
                     continue
-                row = shelf[file.name] = _new_row(source, file, seen_s, settled=False)
+                row = shelf[file.name] = Row(source, file, screen(file) or _UNJUDGED, seen_s)
                 if row.state is not State.IGNORED:
                     row.judge(
                         arriving(file.name, Reason.EMPTY if file.size_bytes == 0 else Reason.STILL_ARRIVING)
@@ -206,23 +204,22 @@ class Lister:
             row
             for shelf in self._rows.values()
             for row in shelf.values()
-            if row.settled and row.verdict is _UNJUDGED
+            if row.settled and row.reason in _TO_LOOK_UP
         ]
         if not new:
             return
         stored = self._repository.find_attachment([row.import_id for row in new])
         moved = self._ledger.moved(stored) if stored else set()
+        naming = self._naming
         for row in new:
             if stored and row.import_id in stored:
                 row.judge(already(row.file, stored[row.import_id], moved=row.import_id in moved))
                 continue
-            said = read_name(row.file, self._naming)
+            said = read_name(row.file, naming)
             if isinstance(said, Verdict):
                 row.judge(said)
             else:
-                row.judge(
-                    attrs.evolve(waiting(row.name, Reason.AUTO_IMPORT_OFF), capture=said)
-                )  # until `_judge` has asked
+                row.claim = said
 
     # --- judge
 
@@ -230,13 +227,17 @@ class Lister:
         claims = [row for row in self._rows[source.source_id].values() if _claims(row)]
         if not claims:
             return
-        captures = [row.capture for row in claims if row.capture is not None]
+        captures = [row.claim for row in claims if row.claim is not None]
         rules = Rules(provider=source.provider, auto_import=self._auto_import, zone=self._zone)
         known = (
             self._known(source, claims, captures) if self._auto_import else Known(patients={}, providers={})
         )
         now = self._timing.now()
         for row, capture in zip(claims, captures, strict=True):
+            if row.reason is Reason.AUTO_IMPORT_OFF:
+                continue  # nothing that may have changed since would change this
+            if row.reason is Reason.PATIENT_UNKNOWN and capture.patient not in known.patients:
+                continue
             row.judge(identify(row.file, capture, rules, known, now=now))
 
     def _known(self, source: Source, claims: list[Row], captures: list[CaptureName]) -> Known:
@@ -284,12 +285,10 @@ class Lister:
         return self._rows[entry.source_id].get(entry.name)
 
 
+_OVER = (State.IMPORTED, State.STORED)
 _CONTENT = frozenset({Reason.CONTENT_NOT_AS_NAMED, Reason.CONTENT_CUT_SHORT})
+_TO_LOOK_UP = frozenset({Reason.UNEXPECTED, Reason.STILL_ARRIVING})
 _UNJUDGED = waiting("", Reason.UNEXPECTED)
-
-
-def _new_row(source: Source, file: SourceFile, seen_s: float, *, settled: bool) -> Row:
-    return Row(source, file, screen(file) or _UNJUDGED, seen_s, settled)
 
 
 def _claims(row: Row) -> bool:
@@ -297,10 +296,4 @@ def _claims(row: Row) -> bool:
 
     Content that was looked at and refused stays refused until the file changes.
     """
-    return (
-        row.verdict.capture is not None
-        and row.settled
-        and row.reason not in _CONTENT
-        and row.state in (State.WAITING, State.FAILED)
-        and row.verdict.action in (Action.WAIT, Action.IMPORT)
-    )
+    return row.claim is not None and row.settled and row.reason not in _CONTENT

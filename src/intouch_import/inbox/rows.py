@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
 
 import attrs
 
 from intouch_import.errors import MixedDestinations, SelectionError, UnsuitableText
 from intouch_import.model import Action, Destination, Patient, State, import_id
+from intouch_import.reports import Outcome
 from intouch_import.verdicts import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from intouch_import.model import CaptureName, Reason, SourceFile, Verdict
-    from intouch_import.reports import Outcome
     from intouch_import.sources.base import Source
 
-__all__ = ["Job", "Row", "make_job"]
+__all__ = ["Job", "Row", "RowOutcomes", "make_job"]
 
 _MAX_TITLE = 500
 _MAX_COMMENTS = 20_000
-_STATES = {Action.IGNORE: State.IGNORED}
 
 
 @attrs.define(eq=False, repr=False)
@@ -37,6 +37,7 @@ class Row:
         title: As saved.
         first_seen_s: Monotonic time at which this version was first listed here, seconds.
         settled: Whether it has kept its size and time for long enough.
+        claim: What its name says, until the verdict has it.
     """
 
     source: Source
@@ -44,20 +45,20 @@ class Row:
     verdict: Verdict
     first_seen_s: float = 0.0
     settled: bool = False
-    state: State = State.WAITING
-    reason: Reason = attrs.field(default=None)
+    state: State = attrs.field(init=False)
+    reason: Reason = attrs.field(init=False)
+    claim: CaptureName | None = None
     patient: Patient | None = None
     title: str = ""
     _import_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.reason is None:
-            self.judge(self.verdict)
+        self.judge(self.verdict)
 
     def judge(self, verdict: Verdict) -> None:
         """Take a verdict: the row waits, or is ignored, with its reason."""
         self.verdict = verdict
-        self.state = _STATES.get(verdict.action, State.WAITING)
+        self.state = State.IGNORED if verdict.action is Action.IGNORE else State.WAITING
         self.reason = verdict.reason
 
     def take(self, outcome: Outcome, patient: Patient | None = None, title: str = "") -> None:
@@ -112,6 +113,47 @@ class Row:
 
     def __repr__(self) -> str:
         return f"<Row {self.location} {self.state} {self.reason}>"
+
+
+class RowOutcomes(Sequence[Outcome]):
+    """The outcomes of a refresh, as of its end, made when they are asked for.
+
+    A list of 100,000 files that wait is shown more often than its outcomes are read one by one.
+
+    Args:
+        rows: The rows.
+        moved: Outcomes of those that were moved, by ``id(row)``.
+    """
+
+    def __init__(self, rows: Sequence[Row], moved: Mapping[int, Outcome]) -> None:
+        self._seen = [(row, row.state, row.reason) for row in rows]
+        self._moved = moved
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    @overload
+    def __getitem__(self, index: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Outcome]: ...
+    def __getitem__(self, index: int | slice) -> Outcome | list[Outcome]:
+        if isinstance(index, slice):
+            return [self._outcome(*seen) for seen in self._seen[index]]
+        return self._outcome(*self._seen[index])
+
+    def states(self) -> Iterator[State]:
+        """The states alone, to be counted."""
+        return (state for _, state, _ in self._seen)
+
+    def _outcome(self, row: Row, state: State, reason: Reason) -> Outcome:
+        return self._moved.get(id(row)) or Outcome(
+            name=row.file.name,
+            source_id=row.source.source_id,
+            state=state,
+            reason=reason,
+            import_id=None if state is State.IGNORED else row.import_id,
+            retry_helps=row.verdict.action is Action.ARRIVING,
+        )
 
 
 @attrs.frozen(kw_only=True)

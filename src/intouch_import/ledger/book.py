@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import attrs
 import sqlalchemy as sa
 
-from intouch_import.database import UtcDateTime, connect, reading, upgrade, writing
+from intouch_import.database import UtcDateTime, connect, one_of, reading, upgrade, writing
 from intouch_import.errors import LedgerError, RepositoryError
 from intouch_import.ledger.entry import CHAIN_START, Event, LedgerEntry, chain_digest
 from intouch_import.model import printable
@@ -21,7 +21,6 @@ __all__ = ["VERSION_TABLE", "Ledger", "ledger_table", "metadata"]
 
 VERSION_TABLE: Final = "intouch_ledger_version"
 _LOCK: Final = 0x696E_746F_0002
-_CHUNK = 450
 _STATES = (Event.STORED, Event.MOVED, Event.WITHDRAWN)
 
 metadata = sa.MetaData()
@@ -200,15 +199,13 @@ class Ledger:
     def _states(connection: sa.Connection, import_ids: Collection[str]) -> defaultdict[str, set[Event]]:
         """For each file, which of ``STORED`` and ``MOVED`` hold now."""
         states: defaultdict[str, set[Event]] = defaultdict(set)
-        ordered = list(import_ids)
-        for start in range(0, len(ordered), _CHUNK):
-            query = (
-                sa.select(ledger_table.c.import_id, ledger_table.c.event)
-                .where(ledger_table.c.import_id.in_(ordered[start : start + _CHUNK]))
-                .order_by(ledger_table.c.seq)
-            )
-            for import_id, event in connection.execute(query):
-                _advance(states[import_id], Event(event))
+        query = (
+            sa.select(ledger_table.c.import_id, ledger_table.c.event)
+            .where(one_of(connection.dialect, ledger_table.c.import_id, import_ids))
+            .order_by(ledger_table.c.seq)
+        )
+        for import_id, event in connection.execute(query):
+            _advance(states[import_id], Event(event))
         return states
 
 

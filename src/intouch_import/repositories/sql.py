@@ -14,7 +14,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from intouch_import.database import connect, reading, upgrade, writing
+from intouch_import.database import connect, one_of, reading, upgrade, writing
 from intouch_import.errors import (
     AlreadyAssigned,
     ConfigError,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["SqlRepository"]
 
 _UPGRADE_LOCK = 0x696E_746F_0001
-_LOOKUP_CHUNK = 900  # SQLite before 3.32 takes 999 parameters
 
 
 class SqlRepository(PatientRepository):
@@ -247,19 +246,15 @@ class SqlRepository(PatientRepository):
             known.update(self._stored(connection, [row["import_id"] for row in new]))
 
     def _stored(self, connection: sa.Connection, import_ids: Collection[str]) -> dict[str, StoredAttachment]:
-        found: dict[str, StoredAttachment] = {}
-        for chunk in _chunks(import_ids):
-            query = sa.select(attachments).where(attachments.c.import_id.in_(chunk))
-            for row in connection.execute(query):
-                found[row.import_id] = _attachment(row)
-        return found
+        query = sa.select(attachments).where(one_of(self.engine.dialect, attachments.c.import_id, import_ids))
+        return {row.import_id: _attachment(row) for row in connection.execute(query)}
 
     def _select_in(
         self, table: sa.Table, column: sa.Column[str], values: Collection[str]
     ) -> Iterator[sa.Row[Any]]:
+        text = [value for value in values if _is_text(value)]
         with reading(self.engine) as connection:
-            for chunk in _chunks([value for value in values if _is_text(value)]):
-                yield from connection.execute(sa.select(table).where(column.in_(chunk)))
+            yield from connection.execute(sa.select(table).where(one_of(self.engine.dialect, column, text)))
 
     def _replace(self, table: sa.Table, rows: list[dict[str, Any]]) -> int:
         if not rows:
@@ -320,12 +315,6 @@ def _attachment(row: sa.Row[Any]) -> StoredAttachment:
 
 def _patient(row: sa.Row[Any]) -> Patient:
     return Patient(id=row.id, name=row.name, active=row.active, birth_date=row.birth_date)
-
-
-def _chunks(values: Collection[str]) -> Iterator[list[str]]:
-    ordered = list(values)
-    for start in range(0, len(ordered), _LOOKUP_CHUNK):
-        yield ordered[start : start + _LOOKUP_CHUNK]
 
 
 def _is_text(value: str) -> bool:
