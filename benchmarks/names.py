@@ -1,22 +1,22 @@
-"""How fast names are judged, against a peer in the same run: ``python benchmarks/names.py``."""
+"""How fast names are judged: the extension, and the capture structure."""
 
 from __future__ import annotations
 
 import os.path
 import re
-import statistics
-import time
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from measuring import Line, in_turn, seconds
 
 from intouch_import.extensions import classify
 from intouch_import.filenames import CaptureNaming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-RUNS = 5
-NAMES = 20_000
+    from measuring import Sizes
+
 EXTENSIONS = ("jpg", "JPG", "HEIC", "mp4", "png", "pdf", "jfif", "TIFF")
 BARE = re.compile(
     r"([A-Za-z0-9-]+)_([A-Za-z0-9-]+)_"
@@ -35,61 +35,51 @@ def bare(name: str, /) -> datetime | None:
     return datetime(*parts)  # noqa: DTZ001 (names carry the wall time of the clinic)
 
 
-def capture_names() -> list[str]:
+def capture_names(count: int) -> list[str]:
     """Make names with the capture structure, a quarter of them with a sequence."""
     return [
         f"{10_000 + n}_DR{n % 7}_2026{n % 12 + 1:02}{n % 28 + 1:02}_{n % 24:02}{n % 60:02}{n % 59:02}"
         f"{'' if n % 4 else f'_{n % 10:02}'}.{EXTENSIONS[n % 8]}"
-        for n in range(NAMES)
+        for n in range(count)
     ]
 
 
-def camera_names() -> list[str]:
+def camera_names(count: int) -> list[str]:
     """Make names without the capture structure."""
-    return [f"IMG_{n:04} (copy).{EXTENSIONS[n % 8]}" for n in range(NAMES)]
+    return [f"IMG_{n:04} (copy).{EXTENSIONS[n % 8]}" for n in range(count)]
 
 
-def names_per_second(
-    ours: Callable[[str], object], peer: Callable[[str], object], names: Sequence[str]
-) -> tuple[float, float]:
-    """Time both in turn over the same names; the medians of `RUNS` runs."""
+def lines(sizes: Sizes) -> list[Line]:
+    """Measure classifying and parsing."""
+    parse = CaptureNaming().parse
+    captured, camera = capture_names(sizes.names), camera_names(sizes.names)
+    subjects: list[tuple[str, Callable[[str], object], Callable[[str], object], list[str]]] = [
+        ("classify a name / os.path.splitext", classify, os.path.splitext, captured + camera),
+        ("parse a capture name / a bare regex and datetime", parse, bare, captured),
+        ("parse any other name / a bare regex", parse, bare, camera),
+    ]
+    return [line(what, names, ours, peer, sizes.repeat) for what, ours, peer, names in subjects]
 
-    def once(judge: Callable[[str], object]) -> float:
-        started = time.perf_counter()
+
+def line(
+    what: str,
+    names: list[str],
+    ours: Callable[[str], object],
+    peer: Callable[[str], object],
+    repeat: int,
+) -> Line:
+    """Time both in turn over the same names."""
+
+    def judge_all(judge: Callable[[str], object]) -> None:
         for name in names:
             judge(name)
-        return len(names) / (time.perf_counter() - started)
 
-    pairs = [(once(ours), once(peer)) for _ in range(RUNS)]
-    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
-
-
-def rows() -> list[tuple[str, str, str, str]]:
-    """Measure. Each row says what, ours, the peer, and our time as a multiple of the peer's."""
-    parse = CaptureNaming().parse
-    captured, camera = capture_names(), camera_names()
-    measured = [
-        (
-            "classify, against os.path.splitext",
-            names_per_second(classify, os.path.splitext, captured + camera),
-        ),
-        ("parse a capture name, against a bare regex and datetime", names_per_second(parse, bare, captured)),
-        ("parse any other name, against a bare regex", names_per_second(parse, bare, camera)),
-    ]
-    return [
-        (what, f"{ours / 1e6:.2f} M names/s", f"{peer / 1e6:.2f} M names/s", f"{peer / ours:.2f} x")
-        for what, (ours, peer) in measured
-    ]
-
-
-def main() -> None:
-    """Print the table."""
-    head = ("what", "ours", "peer", "time ratio")
-    table = [head, *rows()]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-if __name__ == "__main__":
-    main()
+    ours_s, peer_s = in_turn(
+        repeat, lambda: seconds(lambda: judge_all(ours)), lambda: seconds(lambda: judge_all(peer))
+    )
+    return Line(
+        what=f"{what}, {len(names):,} names",
+        ours=f"{ours_s / len(names) * 1e6:.2f} us/name",
+        peer=f"{peer_s / len(names) * 1e6:.2f} us/name",
+        ratio=f"{ours_s / peer_s:.2f} x",
+    )

@@ -7,19 +7,22 @@ because sources and repositories never import each other.
 from __future__ import annotations
 
 import abc
-import errno
+import contextlib
 import os
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from intouch_import import disk
+from intouch_import.errors import StorageFull, without_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import BinaryIO
 
-__all__ = ["Content", "StagedContent"]
+__all__ = ["Content", "StagedContent", "copy_beside", "staging_file"]
 
 
 class Content(abc.ABC):
@@ -96,7 +99,7 @@ class StagedContent(Content):
         except FileExistsError:
             raise
         except OSError as exc:
-            if exc.errno == errno.ENOSPC:
+            if exc.errno in disk.NO_ROOM:
                 raise
             copy_beside(self.open(), path)
         if durable:
@@ -104,6 +107,30 @@ class StagedContent(Content):
 
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def staging_file(folder: Path | None) -> Iterator[tuple[BinaryIO, Path]]:
+    """A new temporary file for bytes on their way in. It stays if the block ends well, else it is deleted.
+
+    Args:
+        folder: Where; None for the system's temporary folder.
+
+    Raises:
+        StorageFull: There is no room for it.
+    """
+    path: Path | None = None
+    try:
+        fd, name = tempfile.mkstemp(prefix="intouch-", suffix=".part", dir=folder)
+        path = Path(name)
+        with open(fd, "r+b", buffering=0) as file:  # noqa: PTH123  # a descriptor
+            yield file, path
+    except BaseException as exc:
+        if path is not None:
+            path.unlink(missing_ok=True)
+        if isinstance(exc, OSError) and exc.errno in disk.NO_ROOM:
+            raise StorageFull("no room left to stage a file") from without_path(exc)
+        raise
 
 
 def _link(source: Path, target: Path) -> None:

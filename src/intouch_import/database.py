@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ __all__ = ["UtcDateTime", "connect", "one_of", "reading", "upgrade", "writing"]
 
 _BUSY_TIMEOUT_S = 30
 _WRITE = "intouch_write"
+_LOGGER = "intouch"
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -63,9 +65,11 @@ def connect(url: str | sa.URL) -> sa.Engine:
         options: dict[str, Any] = {}
         if parsed.get_backend_name() == "sqlite":
             options["connect_args"] = {"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}
-        engine = sa.create_engine(parsed, hide_parameters=True, **options)
-    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as exc:
-        raise ConfigError("the database URL is not understood") from exc
+        # At DEBUG level SQLAlchemy logs every row that it reads; patients must not get there.
+        logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGER}").setLevel(logging.INFO)
+        engine = sa.create_engine(parsed, hide_parameters=True, logging_name=_LOGGER, **options)
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ValueError):
+        raise ConfigError("the database URL is not understood") from None  # it may hold a password
     except ModuleNotFoundError as exc:
         raise ConfigError(
             "that database's driver is missing: for PostgreSQL, pip install 'intouch-import[postgresql]'"
@@ -156,7 +160,7 @@ def upgrade(engine: sa.Engine, scripts: Path, *, version_table: str, lock: int) 
 def _translated() -> Iterator[None]:
     try:
         yield
-    except sa.exc.SQLAlchemyError as exc:
+    except (sa.exc.SQLAlchemyError, UnicodeError) as exc:
         # `from None`: PostgreSQL repeats the offending row in its message, patient and all.
         raise RepositoryError("the database failed", kind=type(exc).__name__) from None
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "NO_ROOM",
     "Digested",
     "Lease",
     "copy_and_digest",
@@ -35,6 +36,9 @@ __all__ = [
     "take_lease",
     "temporary_beside",
 ]
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Error numbers that mean: no room left."""
 
 _BUFFER_BYTES = 256 * 1024
 _SYNCFS_FROM = 4

@@ -36,6 +36,7 @@ message travels as attributes. Every exception here survives pickling.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 __all__ = [
@@ -234,4 +235,9 @@ def without_path(exc: OSError) -> OSError:
     ``str(OSError)`` ends with the path, and paths carry patient ids. Raise our own errors
     ``from without_path(exc)`` so that a printed traceback shows the cause, not the patient.
     """
-    return type(exc)(exc.errno, exc.strerror) if exc.errno is not None else type(exc)()
+    text = os.strerror(exc.errno) if exc.errno is not None else type(exc).__name__
+    arguments = (exc.errno, text) if exc.errno is not None else (text,)
+    try:
+        return type(exc)(*arguments)
+    except Exception:  # noqa: BLE001  # a subclass with a constructor of its own
+        return OSError(*arguments)

@@ -373,8 +373,9 @@ class _Run:
         for source in {job.order.source.source_id: job.order.source for job in removed}.values():
             try:
                 source.sync()
-            except SourceError as exc:
+            except Exception as exc:  # noqa: BLE001  # the files are gone already; say so all the same
                 self._note(source, exc)
+                log.warning("a source could not be synced", extra={"kind": type(exc).__name__})
         now = self._clock()
         entries = []
         for job in jobs:

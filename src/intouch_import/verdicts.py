@@ -25,6 +25,7 @@ from intouch_import.model import (
     StoredAttachment,
     TakenAtFlag,
     Verdict,
+    printable,
 )
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Known:
     Args:
         patients: By id, those that exist.
         providers: By id, those that exist.
-        put_back: Name and size of files that an undo has put back into this source.
+        put_back: Printable name and size of files that an undo has put back into this source.
     """
 
     patients: Mapping[str, Patient]
@@ -203,7 +204,7 @@ def place_in_zone(local: datetime, zone: tzinfo) -> tuple[datetime | None, Taken
 def _doubt(file: SourceFile, capture: CaptureName, rules: Rules, known: Known) -> Reason | None:
     if not rules.auto_import:
         return Reason.AUTO_IMPORT_OFF
-    if (file.name, file.size_bytes) in known.put_back:
+    if (printable(file.name), file.size_bytes) in known.put_back:
         return Reason.UNDONE
     patient = known.patients.get(capture.patient)
     if patient is None:

@@ -409,7 +409,7 @@ def test_naming_is_a_value() -> None:
 def test_naming_survives_pickling_and_copying() -> None:
     """A naming that travels to another process reads the same names there."""
     naming = CaptureNaming(NO_SEQUENCE)
-    for twin in (pickle.loads(pickle.dumps(naming)), copy.deepcopy(naming)):  # noqa: S301 (our own bytes)
+    for twin in (pickle.loads(pickle.dumps(naming)), copy.deepcopy(naming)):
         assert twin == naming
         assert twin.parse(NAME) == CAPTURE
 
@@ -418,6 +418,6 @@ def test_refusals_survive_pickling() -> None:
     """The example of a refused pattern travels with the exception."""
     with pytest.raises(NamingPatternError) as caught:
         CaptureNaming("{patient}{provider}_" + TAKEN)
-    twin = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 (our own bytes)
+    twin = pickle.loads(pickle.dumps(caught.value))
     assert str(twin) == str(caught.value)
     assert twin.example == caught.value.__dict__["example"]

@@ -28,7 +28,7 @@ def check(name: str, content: bytes, *, edge: int = HEAD_BYTES) -> Reason | None
 
 def random_bytes(count: int) -> bytes:
     """Make bytes without a pattern, the same each time."""
-    return random.Random(5).randbytes(count)  # noqa: S311 - nothing secret
+    return random.Random(5).randbytes(count)
 
 
 @functools.cache
@@ -365,7 +365,7 @@ def test_sniff(head: bytes, kind: Kind) -> None:
 
 def test_any_bytes_get_an_answer() -> None:
     """No bytes, however broken, make the check raise."""
-    chance = random.Random(11)  # noqa: S311 - nothing secret
+    chance = random.Random(11)
     for extension, content, _kind in sound_files().values():
         for _ in range(60):
             broken = bytearray(content[: chance.choice([40, 300, 5000])])

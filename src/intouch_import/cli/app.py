@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 import typer
 
 from intouch_import.cli import show
@@ -23,6 +24,8 @@ from intouch_import.cli.practice import (
     Records,
     SourceUrl,
     Zone,
+    existing_ledger,
+    open_all,
 )
 from intouch_import.errors import (
     ConfigError,
@@ -35,8 +38,8 @@ from intouch_import.errors import (
 )
 from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.inbox import Inbox, Row
-from intouch_import.ledger import Ledger
 from intouch_import.model import Patient, State, printable
+from intouch_import.sources import open_source
 
 if TYPE_CHECKING:
     from intouch_import.reports import Report
@@ -118,7 +121,7 @@ def scan(
 ) -> None:
     """List a folder and say what would happen to each file. Nothing is moved."""
     practice = Practice(records=records, files=files, zone=zone, pattern=pattern)
-    inbox = practice.inbox([folder], provider=provider)
+    inbox = practice.inbox([open_source(folder, provider=provider)])
     with show.progress(quiet=json) as tell:
         problems = inbox.scan(on_progress=tell)
     if json:
@@ -147,9 +150,11 @@ def refresh(
 ) -> None:
     """Import what names its patient, finish interrupted moves, and list what waits."""
     practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
-    inbox = practice.inbox(folders, provider=provider, auto_import=auto_import)
+    sources, problems = open_all(folders, provider=provider)
+    inbox = practice.inbox(sources, auto_import=auto_import)
     with show.progress(quiet=json) as tell:
         report = inbox.refresh(on_progress=tell)
+    report = attrs.evolve(report, problems=(*problems, *report.problems))
     _print(report, json=json)
     _leave(report)
 
@@ -173,7 +178,7 @@ def assign(
 ) -> None:
     """Move the named files of a folder into one patient's record."""
     practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
-    inbox = practice.inbox([folder], provider=provider, auto_import=False)
+    inbox = practice.inbox([open_source(folder, provider=provider)], auto_import=False)
     inbox.scan()
     report = _save(
         inbox, _choose(inbox.rows, names, everything=everything), patient, title, comments, yes=yes, json=json
@@ -224,7 +229,7 @@ def undo(
 ) -> None:
     """Put an imported file back into its folder and take it out of the patient's record."""
     practice = Practice(records=records, files=files, operator=operator)
-    outcome = practice.inbox([folder]).undo(import_id)
+    outcome = practice.inbox([open_source(folder)]).undo(import_id)
     if json:
         show.as_json(outcome.to_dict())
     else:
@@ -241,24 +246,20 @@ def ledger_show(
     json: Json = False,
 ) -> None:
     """Show what was moved, oldest first."""
+    from rich.markup import escape
     from rich.table import Table
 
-    entries = Ledger.open(records).entries(patient_id=patient, import_id=import_id)
+    entries = existing_ledger(records).entries(patient_id=patient, import_id=import_id)
     if json:
         _stream(entry.to_json() for entry in entries)
         return
-    table = Table(
-        "When (UTC)", "Event", "Patient", "File", "Reason", "Import id", header_style="bold", box=None
-    )
+    table = Table("When (UTC)", "Event", "Patient", header_style="bold", box=None)
+    table.add_column("File", overflow="fold")
+    table.add_column("Reason", overflow="fold")
+    table.add_column("Import id", no_wrap=True, min_width=40)  # to be copied whole, for `undo`
     for entry in entries:
-        table.add_row(
-            f"{entry.at:%Y-%m-%d %H:%M:%S}",
-            entry.event,
-            entry.patient_id,
-            entry.name,
-            entry.reason,
-            entry.import_id,
-        )
+        cells = (f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.event, entry.patient_id or "", entry.name)
+        table.add_row(*map(escape, (*cells, entry.reason, entry.import_id)))
     show.console.print(table)
 
 
@@ -271,13 +272,13 @@ def ledger_export(
     json: Json = True,  # noqa: ARG001  # lines of JSON are all there is; the flag is taken for uniformity
 ) -> None:
     """Print the ledger as lines of JSON."""
-    _stream(Ledger.open(records).export(support=support))
+    _stream(existing_ledger(records).export(support=support))
 
 
 @ledger_app.command("verify")
 def ledger_verify(records: Records = _RECORDS, json: Json = False) -> None:
     """Check that no entry was changed, removed or inserted."""
-    ledger = Ledger.open(records)
+    ledger = existing_ledger(records)
     broken = ledger.verify()
     count, digest = ledger.tail()
     if json:

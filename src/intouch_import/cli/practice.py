@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import attrs
 import typer
+from sqlalchemy import make_url
 
+from intouch_import.errors import ConfigError, SourceError
 from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.inbox import Inbox
+from intouch_import.ledger import Ledger
+from intouch_import.reports import Problem
 from intouch_import.repositories.sql import SqlRepository
-from intouch_import.sources import open_source
+from intouch_import.sources import Source, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Files", "Json", "Operator", "Pattern", "Practice", "ProviderId", "Records", "SourceUrl", "Zone"]
+__all__ = [
+    "Files",
+    "Json",
+    "Operator",
+    "Pattern",
+    "Practice",
+    "ProviderId",
+    "Records",
+    "SourceUrl",
+    "Zone",
+    "existing_ledger",
+    "open_all",
+]
 
 Records = Annotated[
     str,
@@ -56,13 +73,49 @@ class Practice:
         """The patient records."""
         return SqlRepository.open(self.records, files=self.files)
 
-    def inbox(self, urls: Sequence[str], *, provider: str | None = None, auto_import: bool = True) -> Inbox:
+    def inbox(self, sources: Sequence[Source], *, auto_import: bool = True) -> Inbox:
         """An inbox of these folders."""
         return Inbox(
             self.repository(),
-            [open_source(url, provider=provider) for url in urls],
+            sources,
             operator=self.operator,
             zone=self.zone,
             naming=self.pattern,
             auto_import=auto_import,
         )
+
+
+def open_all(urls: Sequence[str], *, provider: str | None) -> tuple[list[Source], list[Problem]]:
+    """Open what can be opened; a folder that can't be is a problem, not the end of the others.
+
+    Raises:
+        SourceError: Not one could be opened.
+    """
+    sources: list[Source] = []
+    problems: list[Problem] = []
+    failure: SourceError | None = None
+    for url in urls:
+        try:
+            sources.append(open_source(url, provider=provider))
+        except SourceError as exc:
+            failure = exc
+            problems.append(
+                Problem(
+                    source_id=exc.source_id or "", location="", text=str(exc), retry_helps=exc.retry_helps
+                )
+            )
+    if failure is not None and not sources:
+        raise failure
+    return sources, problems
+
+
+def existing_ledger(records: str) -> Ledger:
+    """The ledger of records that exist: a mistyped path must not look like an empty ledger in order.
+
+    Raises:
+        ConfigError: There is no such database file.
+    """
+    path = make_url(records).database if records.startswith("sqlite") else None
+    if path and not Path(path).exists():
+        raise ConfigError("there is no database of that name")
+    return Ledger.open(records)

@@ -67,9 +67,10 @@ def row_dict(row: Row) -> dict[str, Any]:
 
 def rows_table(rows: Iterable[Row]) -> None:
     """Print rows for people."""
-    table = Table(
-        "File", "From", "Goes to", "Size", "Verdict", "Why", header_style="bold", box=None, pad_edge=False
-    )
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    table.add_column("File", overflow="fold")
+    for heading in ("From", "Goes to", "Size", "Verdict", "Why"):
+        table.add_column(heading)
     for row in rows:
         table.add_row(
             escape(printable(row.name)),
@@ -84,7 +85,10 @@ def rows_table(rows: Iterable[Row]) -> None:
 
 def report_table(report: Report, *, only: set[State] | None = None) -> None:
     """Print a report for people: a line per file, problems, counts."""
-    table = Table("File", "State", "Why", header_style="bold", box=None, pad_edge=False)
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    table.add_column("File", overflow="fold")
+    for heading in ("State", "Why"):
+        table.add_column(heading)
     for outcome in report.outcomes:
         if only is None or outcome.state in only:
             table.add_row(

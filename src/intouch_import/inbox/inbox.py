@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import threading
 import time
 from datetime import UTC, datetime, tzinfo
@@ -10,7 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from intouch_import.errors import ConfigError, SelectionError, UnknownPatient
+from sqlalchemy import URL
+
+from intouch_import.database import connect
+from intouch_import.errors import (
+    ConfigError,
+    InTouchImportError,
+    RepositoryError,
+    SelectionError,
+    SourceUnavailable,
+    UnknownPatient,
+)
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.inbox.listing import Lister, Timing
 from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
@@ -22,8 +34,7 @@ from intouch_import.reports import Outcome, Problem, Report
 from intouch_import.sources.base import Source, open_source
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from intouch_import.model import StoredAttachment
     from intouch_import.repositories.base import PatientRepository
@@ -127,9 +138,11 @@ class Inbox:
         """
         tell = _teller(on_progress)
         with self._lock:
-            rows, problems = self._lister.refresh(tell)
+            with _asking():
+                rows, problems = self._lister.refresh(tell)
             ready = [row for row in rows if row.verdict.action in (Action.IMPORT, Action.FINISH)]
-            stored = self._stored(ready)
+            with _asking():
+                stored = self._stored(ready)
             orders = [self._order_of(row, stored.get(row.import_id)) for row in ready]
             done = self._move(ready, orders, Stage.AUTO_IMPORTING, tell, cancel)
             problems += done.problems
@@ -150,7 +163,8 @@ class Inbox:
             RepositoryError: The records or the ledger can't be asked at all.
         """
         with self._lock:
-            self._rows, problems = self._lister.refresh(_teller(on_progress), reconcile=False)
+            with _asking():
+                self._rows, problems = self._lister.refresh(_teller(on_progress), reconcile=False)
             return problems
 
     def prepare(
@@ -176,9 +190,7 @@ class Inbox:
         wanted = patient.id if isinstance(patient, Patient) else patient
         if self._patient is not None and wanted != self._patient.id:
             raise SelectionError("this folder was opened for another patient")
-        found = self.repository.find_patient(wanted)
-        if found is None:
-            raise UnknownPatient("no patient has this id")
+        found = self._find_patient(wanted)
         own = {id(row) for row in self.rows}
         if not all(id(row) in own for row in rows):
             raise SelectionError("a selected row is not in the list any more: it was refreshed")
@@ -244,9 +256,7 @@ class Inbox:
             SourceUnavailable: There is no such folder.
         """
         wanted = patient.id if isinstance(patient, Patient) else patient
-        found = self.repository.find_patient(wanted)
-        if found is None:
-            raise UnknownPatient("no patient has this id")
+        found = self._find_patient(wanted)
         source = folder if isinstance(folder, Source) else open_source(folder, **options)
         timing = self._timing
         browsed = Inbox(
@@ -262,7 +272,9 @@ class Inbox:
             monotonic_s=timing.monotonic_s,
             sleep=timing.sleep,
         )
-        browsed.refresh()
+        report = browsed.refresh()
+        if report.problems:
+            raise SourceUnavailable(report.problems[0].text, source_id=source.source_id)
         return browsed
 
     def undo(self, import_id: str | Outcome | StoredAttachment, *, source: Source | None = None) -> Outcome:
@@ -291,6 +303,13 @@ class Inbox:
             return undo(wanted, (*self.sources, *([source] if source is not None else [])))
 
     # --- inside
+
+    def _find_patient(self, patient_id: str) -> Patient:
+        with _asking():
+            found = self.repository.find_patient(patient_id)
+        if found is None:
+            raise UnknownPatient("no patient has this id")
+        return found
 
     def _stored(self, rows: Sequence[Row]) -> Mapping[str, StoredAttachment]:
         """What the repository holds of the interrupted moves among these rows."""
@@ -397,12 +416,26 @@ def _ledger(ledger: Ledger | str | os.PathLike[str] | None, repository: PatientR
     if isinstance(ledger, Ledger):
         return ledger
     if ledger is not None:
-        text = str(ledger)
-        return Ledger.open(text if "://" in text else f"sqlite:///{Path(text).expanduser()}")
+        text = os.fspath(ledger)
+        return Ledger.open(text) if "://" in text else _ledger_file(Path(text).expanduser())
     engine = getattr(repository, "engine", None)
     if engine is not None:
         return Ledger(engine)
     import platformdirs
 
-    folder = Path(platformdirs.user_data_dir("intouch-import", ensure_exists=True))
-    return Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
+    return _ledger_file(Path(platformdirs.user_data_dir("intouch-import", ensure_exists=True), "ledger.db"))
+
+
+def _ledger_file(path: Path) -> Ledger:
+    return Ledger(connect(URL.create("sqlite", database=str(path))))
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    """Whatever a host's repository raises becomes a `RepositoryError`, without its text."""
+    try:
+        yield
+    except InTouchImportError:
+        raise
+    except Exception as exc:  # noqa: BLE001  # it is the host's code
+        raise RepositoryError("the patient records failed", kind=type(exc).__name__) from None

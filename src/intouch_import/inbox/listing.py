@@ -99,7 +99,7 @@ class Lister:
         """
         unfinished = self._unfinished() if reconcile else []
         problems = self._list(tell)
-        self._settle(tell)
+        problems += self._settle(tell)
         self._look_up()
         for source in self._sources:
             self._judge(source)
@@ -137,21 +137,13 @@ class Lister:
                     shelf[file.name] = row
                     if row.state is State.FAILED:  # a new refresh is a new attempt
                         row.judge(row.verdict)
-        except SourceError as exc:
-            return Problem(
-                source_id=source.source_id,
-                location=source.location,
-                text=str(exc),
-                retry_helps=exc.retry_helps,
-            )
         except Exception as exc:  # noqa: BLE001  # a dead location never stops the others
-            log.error("a source failed", extra={"source_id": source.source_id, "kind": type(exc).__name__})
-            return Problem(source_id=source.source_id, location=source.location, text="an unexpected error")
+            return _problem(source, exc)
         return shelf
 
     # --- settle
 
-    def _settle(self, tell: Callable[[Progress], None]) -> None:
+    def _settle(self, tell: Callable[[Progress], None]) -> list[Problem]:
         """Wait once, for all files together, until those seen lately have kept their version long enough."""
         timing = self._timing
         now_s = timing.monotonic_s()
@@ -165,13 +157,16 @@ class Lister:
             row.settled = now_s - row.first_seen_s >= timing.settle_s
         late = [row for row in fresh if not row.settled]
         if not late:
-            return
+            return []
         tell(Progress(stage=Stage.SETTLING, done=len(fresh) - len(late), total=len(fresh)))
         timing.sleep(max(0.0, max(row.first_seen_s for row in late) + timing.settle_s - now_s))
+        problems = []
         for source in {row.source_id: row.source for row in late}.values():
-            self._look_again(source, {row.name: row for row in late if row.source_id == source.source_id})
+            again = {row.name: row for row in late if row.source_id == source.source_id}
+            problems.append(self._look_again(source, again))
+        return [problem for problem in problems if problem is not None]
 
-    def _look_again(self, source: Source, late: dict[str, Row]) -> None:
+    def _look_again(self, source: Source, late: dict[str, Row]) -> Problem | None:
         shelf = self._rows[source.source_id]
         seen_s = self._timing.monotonic_s()
         gone = set(late)
@@ -189,12 +184,13 @@ class Lister:
                     row.judge(
                         arriving(file.name, Reason.EMPTY if file.size_bytes == 0 else Reason.STILL_ARRIVING)
                     )
-        except SourceError:
+        except Exception as exc:  # noqa: BLE001  # as in `_list_one`
             for row in late.values():
                 row.judge(arriving(row.name, Reason.STILL_ARRIVING))
-            return
+            return _problem(source, exc)
         for name in gone:
             del shelf[name]
+        return None
 
     # --- look up
 
@@ -264,7 +260,7 @@ class Lister:
 
     def _reconcile(self, unfinished: list[LedgerEntry], failed: set[str]) -> None:
         """A file that was stored and is gone from its source was moved: the crash came before the ledger."""
-        here = {row.import_id for entry in unfinished if (row := self._row_of(entry)) is not None}
+        here = {row.import_id for row in self.rows()} if unfinished else set()
         self._ledger.append(
             attrs.evolve(
                 entry,
@@ -281,14 +277,20 @@ class Lister:
             source.source_id for source in self._sources if source.source_id not in failed
         )
 
-    def _row_of(self, entry: LedgerEntry) -> Row | None:
-        return self._rows[entry.source_id].get(entry.name)
-
 
 _OVER = (State.IMPORTED, State.STORED)
 _CONTENT = frozenset({Reason.CONTENT_NOT_AS_NAMED, Reason.CONTENT_CUT_SHORT})
 _TO_LOOK_UP = frozenset({Reason.UNEXPECTED, Reason.STILL_ARRIVING})
 _UNJUDGED = waiting("", Reason.UNEXPECTED)
+
+
+def _problem(source: Source, exc: Exception) -> Problem:
+    if isinstance(exc, SourceError):
+        text, retry_helps = str(exc), exc.retry_helps
+    else:
+        log.error("a source failed", extra={"source_id": source.source_id, "kind": type(exc).__name__})
+        text, retry_helps = "an unexpected error", True
+    return Problem(source_id=source.source_id, location=source.location, text=text, retry_helps=retry_helps)
 
 
 def _claims(row: Row) -> bool:

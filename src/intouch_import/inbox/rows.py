@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, overload
 import attrs
 
 from intouch_import.errors import MixedDestinations, SelectionError, UnsuitableText
-from intouch_import.model import Action, Destination, Patient, State, import_id
+from intouch_import.model import Action, Destination, Patient, Reason, State, import_id
 from intouch_import.reports import Outcome
 from intouch_import.verdicts import waiting
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from intouch_import.model import CaptureName, Reason, SourceFile, Verdict
+    from intouch_import.model import CaptureName, SourceFile, Verdict
     from intouch_import.sources.base import Source
 
 __all__ = ["Job", "Row", "RowOutcomes", "make_job"]
@@ -64,7 +64,8 @@ class Row:
     def take(self, outcome: Outcome, patient: Patient | None = None, title: str = "") -> None:
         """Take the outcome of a move."""
         self.state, self.reason = outcome.state, outcome.reason
-        if outcome.state is State.WAITING:
+        # An interrupted move is to be finished, whatever kept it waiting this time.
+        if outcome.state is State.WAITING and self.verdict.action is not Action.FINISH:
             self.verdict = waiting(self.name, outcome.reason, like=self.verdict)
         if outcome.state in (State.IMPORTED, State.STORED):
             self.patient, self.title = patient, title
@@ -197,6 +198,8 @@ def make_job(rows: Sequence[Row], patient: Patient, title: str, comments: str) -
     for row in rows:
         if row.state is State.IGNORED:
             raise SelectionError(f"a selected entry can't be imported. {row.reason.text}")
+        if row.reason is Reason.EMPTY:
+            raise SelectionError("a selected file is still empty")
         if row.state is State.IMPORTED:
             raise SelectionError("a selected file has been saved already")
     images = tuple(row.name for row in rows if row.destination is Destination.IMAGES)

@@ -6,7 +6,15 @@ import logging
 from typing import TYPE_CHECKING
 
 from intouch_import import disk
-from intouch_import.errors import FileError, NameRefused, NameTaken, NotSupported, SelectionError, SourceError
+from intouch_import.errors import (
+    FileError,
+    InTouchImportError,
+    NameRefused,
+    NameTaken,
+    NotSupported,
+    RepositoryError,
+    SelectionError,
+)
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import Reason, State, import_id
 from intouch_import.reports import Outcome
@@ -58,23 +66,34 @@ class Undo:
         source = next((source for source in sources if source.source_id == stored.source_id), None)
         if source is None:
             raise SelectionError("the source that this file came from is not open here")
-        try:
-            reason = self._put_back(stored, source)
-        except NameTaken:
-            reason = Reason.NAME_TAKEN
-        except NameRefused:
-            reason = Reason.NAME_REFUSED
-        except FileError as exc:
-            log.error("a file that was put back can't be read again", extra={"kind": type(exc).__name__})
-            reason = Reason.UNREADABLE
-        except SourceError:
-            reason = Reason.SOURCE_FAILED
+        reason = self._try_to_put_back(stored, source)
         if reason is not Reason.UNDONE:
             self._write(stored, Event.FAILED, reason)
             return _outcome(stored, State.FAILED, reason)
-        self._repository.withdraw(stored.id)
+        try:
+            self._repository.withdraw(stored.id)
+        except InTouchImportError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # it is the host's code
+            raise RepositoryError("the attachment could not be withdrawn", kind=type(exc).__name__) from None
         self._write(stored, Event.WITHDRAWN, Reason.UNDONE)
         return _outcome(stored, State.WAITING, Reason.UNDONE)
+
+    def _try_to_put_back(self, stored: StoredAttachment, source: Source) -> Reason:
+        try:
+            return self._put_back(stored, source)
+        except NameTaken:
+            return Reason.NAME_TAKEN
+        except NameRefused:
+            return Reason.NAME_REFUSED
+        except FileError as exc:
+            log.error("a file that was put back can't be read again", extra={"kind": type(exc).__name__})
+            return Reason.UNREADABLE
+        except RepositoryError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # a foreign source may raise anything
+            log.error("a file could not be put back", extra={"kind": type(exc).__name__})
+            return Reason.SOURCE_FAILED
 
     def _put_back(self, stored: StoredAttachment, source: Source) -> Reason:
         there = source.look(stored.name)
@@ -102,8 +121,11 @@ class Undo:
             return content.sha256 == stored.sha256
 
     def _is_whole(self, stored: StoredAttachment) -> bool:
-        with self._repository.open_attachment(stored.id) as stream:
-            return disk.digest_stream(stream).sha256 == stored.sha256
+        try:
+            with self._repository.open_attachment(stored.id) as stream:
+                return disk.digest_stream(stream).sha256 == stored.sha256
+        except Exception as exc:  # noqa: BLE001  # it is the host's code
+            raise RepositoryError("the stored file can't be read", kind=type(exc).__name__) from None
 
     def _chunks(self, stored: StoredAttachment) -> Iterator[bytes]:
         with self._repository.open_attachment(stored.id) as stream:

@@ -218,9 +218,10 @@ def _advance(state: set[Event], event: Event) -> None:
 
 def _row(entry: LedgerEntry, seq: int) -> dict[str, Any]:
     row = {name: getattr(entry, name) for name in _FIELDS}
+    # An id or a name with a character that databases refuse must not keep the ledger from being written.
+    row |= {name: printable(value) for name, value in row.items() if type(value) is str}
     row["seq"] = seq
     row["event"] = entry.event.value
-    row["name"] = printable(entry.name)
     return row
 
 

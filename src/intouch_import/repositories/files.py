@@ -7,15 +7,20 @@ overwritten with other bytes.
 from __future__ import annotations
 
 import abc
-import errno
+import contextlib
 import io
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from intouch_import import disk
+from intouch_import.content import copy_beside
 from intouch_import.errors import (
+    ConfigError,
     ContentMismatch,
     MissingExtraError,
     RepositoryError,
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["DirectoryFiles", "Files", "FsspecFiles", "open_files"]
 
 _ID = re.compile(r"[0-9a-f]{40}")
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_STALE_AFTER_S = 24 * 3600
 
 
 class Files(abc.ABC):
@@ -65,10 +70,11 @@ class Files(abc.ABC):
 
 def open_files(where: str | os.PathLike[str]) -> Files:
     """A folder, created if it is missing, or any fsspec URL."""
-    text = str(where)
+    text = os.fspath(where)
     if "://" in text and not text.startswith("file://"):
         return FsspecFiles(text)
-    return DirectoryFiles(Path(text.removeprefix("file://")).expanduser())
+    path = url2pathname(urlsplit(text).path) if text.startswith("file://") else text
+    return DirectoryFiles(Path(path).expanduser())
 
 
 class DirectoryFiles(Files):
@@ -77,13 +83,14 @@ class DirectoryFiles(Files):
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self._prefix = f"{self.folder}{os.sep}"
-        self.staging = self.folder / ".staging"
+        staging = self.staging = self.folder / ".staging"
         try:
-            self.staging.mkdir(parents=True, exist_ok=True, mode=0o700)
+            staging.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.folder.chmod(0o700)
             for shard in range(256):
                 (self.folder / f"{shard:02x}").mkdir(exist_ok=True, mode=0o700)
             disk.sync_folder(self.folder)
+            _sweep(staging)
         except OSError as exc:
             raise RepositoryError("the folder for files can't be used", errno=exc.errno) from without_path(
                 exc
@@ -109,10 +116,7 @@ class DirectoryFiles(Files):
             if not same:
                 raise ContentMismatch("an unfinished import left other bytes under this import id")
             if path.stat().st_nlink > 1:
-                private = path.with_name(f"{path.name}.copy")
-                private.unlink(missing_ok=True)
-                content.save_to(private, durable=False)
-                private.replace(path)
+                copy_beside(content.open(), path, replace=True)
         except OSError as exc:
             raise _failed(exc) from without_path(exc)
 
@@ -150,6 +154,8 @@ class FsspecFiles(Files):
 
         try:
             self._fs, self._root = fsspec.core.url_to_fs(url, **options)
+        except ValueError as exc:
+            raise ConfigError("fsspec knows no such place for files") from exc
         except ImportError as exc:
             raise MissingExtraError("the place for files needs a package that is not installed") from exc
 
@@ -192,12 +198,20 @@ class FsspecFiles(Files):
         return f"{self._root.rstrip('/')}/{attachment_id[:2]}/{attachment_id}"
 
 
+def _sweep(staging: Path) -> None:
+    """Delete what crashes left in staging: copies of photos that are in their source, or stored."""
+    for path in staging.glob("*.part"):
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
+            if path.stat().st_mtime < time.time() - _STALE_AFTER_S:
+                path.unlink()
+
+
 def _check(attachment_id: str) -> None:
     if not _ID.fullmatch(attachment_id):
         raise RepositoryError("there is no such attachment")
 
 
 def _failed(exc: OSError) -> RepositoryError:
-    if exc.errno in _FULL:
+    if exc.errno in disk.NO_ROOM:
         return StorageFull("no room left where files are kept", errno=exc.errno)
     return RepositoryError("the place for files failed", errno=exc.errno)

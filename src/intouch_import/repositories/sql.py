@@ -103,6 +103,9 @@ class SqlRepository(PatientRepository):
 
     def add_patients(self, many: Iterable[Patient], /) -> int:
         """`add_patient` for many, in one transaction. Returns how many."""
+        many = list(many)
+        if not all(_is_text(f"{one.id}{one.name}{one.birth_date}") for one in many):
+            raise ConfigError("a patient's id or name holds a character that can't be stored")
         return self._replace(
             patients, [{**attrs.asdict(one), "folded": _folded(f"{one.id} {one.name}")} for one in many]
         )
@@ -158,8 +161,10 @@ class SqlRepository(PatientRepository):
             sa.select(patients)
             .where(patients.c.folded.contains(_folded(text.strip()), autoescape=True))
             .order_by(patients.c.name, patients.c.id)
-            .limit(limit)
+            .limit(max(0, limit))
         )
+        if not _is_text(text):
+            return []
         with reading(self.engine) as connection:
             return [_patient(row) for row in connection.execute(query)]
 
@@ -225,6 +230,8 @@ class SqlRepository(PatientRepository):
             .where(attachments.c.patient_id == patient_id)
             .order_by(when, attachments.c.name, attachments.c.import_id)
         )
+        if not _is_text(patient_id):
+            return []
         with reading(self.engine) as connection:
             return [_attachment(row) for row in connection.execute(query)]
 
@@ -344,6 +351,8 @@ def _csv_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
             if missing:
                 raise ConfigError(f"the CSV file lacks the column {' and '.join(sorted(missing))}")
             for row in reader:
+                if None in row:
+                    raise ConfigError(f"line {reader.line_num} of the CSV file has too many fields")
                 active = _ACTIVE.get((row.get("active") or "").strip().lower())
                 identity = (row["id"] or "").strip()
                 if not identity or active is None or not all(map(_is_text, filter(None, row.values()))):

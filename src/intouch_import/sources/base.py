@@ -212,7 +212,7 @@ def check_name(name: str, *, windows: bool = os.name == "nt") -> None:
     """
     if name in {"", ".", ".."}:
         raise NameRefused("a file name is empty or stands for a folder")
-    if "/" in name or "\0" in name or (windows and "\\" in name):
+    if "/" in name or "\0" in name or ("\\" in name and (windows or os.name == "nt")):
         raise NameRefused("a file name holds a separator or a NUL character")
     if len(name) * 3 > _MAX_NAME_BYTES and len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
         raise NameRefused(f"a file name is longer than {_MAX_NAME_BYTES} bytes")
@@ -256,5 +256,5 @@ def expanded(path: str) -> Path:
     """
     try:
         return Path(path).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError) as exc:
-        raise ConfigError("the folder's path can't be used") from exc
+    except (OSError, RuntimeError, ValueError):
+        raise ConfigError("the folder's path can't be used") from None

@@ -6,13 +6,11 @@ import contextlib
 import os
 import posixpath
 import secrets
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from intouch_import import disk
-from intouch_import.content import Content, StagedContent
+from intouch_import.content import StagedContent, staging_file
 from intouch_import.errors import (
     ConfigError,
     FileChanged,
@@ -30,8 +28,11 @@ from intouch_import.sources.base import Source, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from fsspec import AbstractFileSystem
+
+    from intouch_import.content import Content
 
 __all__ = ["FsspecSource"]
 
@@ -115,17 +116,11 @@ class FsspecSource(Source):
 
     def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
         self._compare(file)
-        fd, temporary = tempfile.mkstemp(prefix="intouch-", suffix=".part", dir=staging)
-        path = Path(temporary)
-        try:
-            with open(fd, "r+b", buffering=0) as target:  # noqa: PTH123  # a descriptor
-                digested = self._read(file, target)
+        with staging_file(staging) as (target, path):
+            digested = self._read(file, target)
             if digested.size_bytes != file.size_bytes:
                 raise StillArriving("the file is longer or shorter than it was listed")
             self._compare(file)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
         return StagedContent(path, digested)
 
     def remove(self, file: SourceFile, *, sha256: str) -> None:
@@ -169,7 +164,9 @@ class FsspecSource(Source):
                 return disk.digest_stream(stream, target)
         except FileNotFoundError:
             raise FileVanished("the file is no longer there") from None
-        except Exception as exc:  # noqa: BLE001  # fsspec file systems raise anything
+        except Exception as exc:  # fsspec file systems raise anything
+            if isinstance(exc, OSError) and exc.errno in disk.NO_ROOM:
+                raise
             raise FileUnreadable("the file could not be read") from _hidden(exc)
 
     def _compare(self, file: SourceFile) -> None:

@@ -6,11 +6,10 @@ import errno
 import os
 import stat
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from intouch_import import disk
-from intouch_import.content import Content, StagedContent
+from intouch_import.content import StagedContent, staging_file
 from intouch_import.errors import (
     FileChanged,
     FileUnreadable,
@@ -20,7 +19,6 @@ from intouch_import.errors import (
     NotRemoved,
     SourceUnavailable,
     StillArriving,
-    StorageFull,
     without_path,
 )
 from intouch_import.model import EntryKind, SourceFile
@@ -29,9 +27,11 @@ from intouch_import.sources.leased import LeasedContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import BinaryIO
+    from pathlib import Path
 
     from fsspec import AbstractFileSystem
+
+    from intouch_import.content import Content
 
 __all__ = ["LocalSource"]
 
@@ -71,12 +71,8 @@ class LocalSource(Source):
         self.folder = expanded(path)
         self._prefix = os.path.join(self.folder, "")  # joined to a name ten times faster than a Path is
         super().__init__(str(self.folder), provider=provider, source_id=source_id, label=label)
-        try:
-            mode = self.folder.stat().st_mode
-        except OSError as exc:
-            raise self._unavailable(exc) from without_path(exc)
-        if not stat.S_ISDIR(mode):
-            raise SourceUnavailable("the source is not a folder", source_id=self.source_id, retry_helps=False)
+        self._inode: int | None = None
+        self._inode = self._check_folder()
 
     @property
     def filesystem(self) -> AbstractFileSystem:
@@ -85,6 +81,7 @@ class LocalSource(Source):
         return LocalFileSystem()
 
     def scan(self) -> Iterator[SourceFile]:
+        self._check_folder()
         try:
             with os.scandir(self.folder) as entries:
                 for entry in entries:
@@ -102,9 +99,7 @@ class LocalSource(Source):
         try:
             return _source_file(name, os.lstat(self.folder / name))
         except FileNotFoundError:
-            # The folder itself may be what is gone: a share that is not mounted is not an empty folder.
-            if not self.folder.is_dir():
-                raise self._unavailable(None) from None
+            self._check_folder()
             return None
         except OSError as exc:
             raise self._unavailable(exc) from without_path(exc)
@@ -154,6 +149,7 @@ class LocalSource(Source):
                 self._compare(file, os.lstat(path))
                 path.unlink()
         except FileNotFoundError:
+            self._check_folder()
             raise FileVanished("the file is no longer there") from None
         except OSError as exc:
             raise NotRemoved("the file could not be removed", errno=exc.errno) from without_path(exc)
@@ -181,13 +177,27 @@ class LocalSource(Source):
         except OSError as exc:
             raise self._unavailable(exc) from without_path(exc)
 
+    def _check_folder(self) -> int:
+        """The folder is there and the one that was opened: a share that is not mounted is no empty folder."""
+        try:
+            found = self.folder.stat()
+        except OSError as exc:
+            raise self._unavailable(exc) from without_path(exc)
+        if not stat.S_ISDIR(found.st_mode):
+            raise SourceUnavailable("the source is not a folder", source_id=self.source_id, retry_helps=False)
+        if self._inode not in (None, found.st_ino):
+            raise SourceUnavailable(
+                "another folder stands there than was opened: is the share still mounted?",
+                source_id=self.source_id,
+            )
+        return found.st_ino
+
     def _open(self, file: SourceFile) -> int:
         check_name(file.name, windows=False)
         try:
             return os.open(f"{self._prefix}{file.name}", _OPEN_FLAGS)
         except FileNotFoundError:
-            if not self.folder.is_dir():
-                raise self._unavailable(None) from None
+            self._check_folder()
             raise FileVanished("the file is no longer there") from None
         except OSError as exc:
             if getattr(exc, "winerror", None) in _WINDOWS_IN_USE:
@@ -202,18 +212,11 @@ class LocalSource(Source):
         What remains open: a writer that changes bytes in place without changing size or time (which
         takes `utime`, or a clock that stands still) is not noticed here.
         """
-        target, path = _staging_file(staging)
-        try:
-            with target, open(fd, "rb", buffering=0, closefd=False) as stream:
+        with staging_file(staging) as (target, path):
+            with open(fd, "rb", buffering=0, closefd=False) as stream:
                 digested = disk.digest_stream(stream, target)
-            after = os.fstat(fd)
-            if _version(after) != file.version:
+            if _version(os.fstat(fd)) != file.version:
                 raise StillArriving("the file changed while it was read")
-        except BaseException as exc:
-            path.unlink(missing_ok=True)
-            if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull("no room left to stage a file") from without_path(exc)
-            raise
         return StagedContent(path, digested)
 
     @staticmethod
@@ -229,8 +232,8 @@ class LocalSource(Source):
         if not stat.S_ISREG(found.st_mode) or _version(found) != file.version:
             raise FileChanged("the file is no longer the version that was listed")
 
-    def _unavailable(self, exc: OSError | None) -> SourceUnavailable:
-        code = exc.errno if exc is not None else errno.ENOENT
+    def _unavailable(self, exc: OSError) -> SourceUnavailable:
+        code = exc.errno
         meaning = {
             errno.ENOENT: "the folder does not exist",
             errno.ENOTDIR: "the source is not a folder",
@@ -262,17 +265,5 @@ def _source_file(name: str, found: os.stat_result) -> SourceFile:
         kind=kind,
         size_bytes=found.st_size if kind is EntryKind.FILE else 0,
         modified_ns=found.st_mtime_ns,
-        version=f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}",
+        version=_version(found),
     )
-
-
-def _staging_file(staging: Path | None) -> tuple[BinaryIO, Path]:
-    import tempfile
-
-    try:
-        fd, path = tempfile.mkstemp(prefix="intouch-", suffix=".part", dir=staging)
-    except OSError as exc:
-        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("no room left to stage a file") from without_path(exc)
-        raise
-    return open(fd, "r+b", buffering=0), Path(path)

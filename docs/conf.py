@@ -1,0 +1,103 @@
+"""How the documentation is built: ``sphinx-build -n -W docs docs/_build/html``. Needs no network."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from docutils.nodes import Element
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+project = "intouch-import"
+author = "The intouch-import developers"
+copyright = f"2026, {author}"
+version = release = installed_version("intouch-import")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"{project} {version}"
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+# Docstrings write names of this library in single backticks.
+default_role = "py:obj"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_inherit_docstrings = False
+python_use_unqualified_type_names = True
+napoleon_numpy_docstring = False
+# Napoleon's own "Attributes:" section documents them a second time, and reads "head, tail" as a type.
+napoleon_custom_sections = [("Attributes", "params_style")]
+
+nitpicky = True
+# Names of other projects. Looking them up (intersphinx) would make the build depend on the network.
+nitpick_ignore_regex = [
+    (
+        "py:.*",
+        r"(abc|argparse|collections|contextlib|ctypes|datetime|enum|os|pathlib|sqlite3|threading|types)\..*",
+    ),
+    ("py:.*", r"(typing|typing_extensions|zoneinfo)\..*"),
+    ("py:.*", r"(alembic|attrs?|fsspec|PIL|sa|sqlalchemy|typer)\..*"),
+    # The same, as annotations spell them that are imported for type checkers alone.
+    (
+        "py:.*",
+        r"(Callable.*|Collection|Iterable|Iterator|Mapping|Sequence|BinaryIO|Final|Self|ClassVar|Any|Path)",
+    ),
+    ("py:.*", r"(AbstractFileSystem|TracebackType|datetime|date|tzinfo|timedelta|cabc\..*|t\..*)"),
+]
+nitpick_ignore = [
+    # Rooms that are no public reference: docstrings and signatures name them to say who does what.
+    ("py:obj", "media"),
+    ("py:obj", "moving"),
+    ("py:obj", "disk.EDGE_BYTES"),
+    ("py:obj", "disk.sync_many"),
+    ("py:class", "disk.Digested"),
+    ("py:class", "intouch_import.disk.Digested"),
+    ("py:class", "Files"),
+]
+
+
+def keep_first_line(
+    _app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]
+) -> None:
+    """Keep napoleon from reading the first words of an attribute's docstring, up to a colon, as its type."""
+    if what in {"attribute", "data", "property"}:
+        lines[:0] = ["..", ""]  # an empty comment
+
+
+def resolve_short_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element
+) -> Element | None:
+    """Find `Inbox.undo` wherever it is documented, as docstrings and annotations write it.
+
+    A name is linked only if its ending stands for one documented object, or for a field or an enum member of
+    one documented class; so a wrong name still fails the build.
+    """
+    if node.get("refdomain") != "py":
+        return None
+    domain = env.domains.python_domain
+    target = node["reftarget"]
+    if "." not in target and node.get("py:class"):
+        target = f"{node['py:class']}.{target}"
+    for wanted, member in ((node["reftarget"], ""), (target, ""), tuple(target.rpartition(".")[::2])):
+        found = [name for name in domain.objects if f".{name}".endswith(f".{wanted}")] if wanted else []
+        if len(found) == 1 and (not member or member in dir(_documented(found[0]))):
+            node["reftarget"] = found[0]
+            return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, contnode)
+    return None
+
+
+def _documented(name: str) -> object:
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute, None)
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", keep_first_line, priority=100)  # before napoleon's 500
+    app.connect("missing-reference", resolve_short_name)

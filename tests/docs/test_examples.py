@@ -1,0 +1,60 @@
+"""Every example of the documentation runs: Python blocks and commands, page by page, as a reader would."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from intouch_import.cli import main
+from intouch_import.cli.samples import lay_out
+from intouch_import.inbox import Inbox
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
+BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NO_EXAMPLES = {"index.md", "windows.md", "troubleshooting.md"}
+
+
+def _blocks(page: Path) -> list[tuple[str, str]]:
+    text = page.read_text("utf-8")
+    # Line numbers in a traceback are then those of the page.
+    return [
+        (found[1], "\n" * text.count("\n", 0, found.start(2)) + found[2]) for found in BLOCK.finditer(text)
+    ]
+
+
+def _run_commands(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in block.splitlines():
+        words = shlex.split(line)
+        if words[:2] == ["$", "intouch-import"]:
+            monkeypatch.setattr(sys, "argv", words[1:])
+            with pytest.raises(SystemExit) as left:
+                main()
+            assert left.value.code in (0, None), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader who copies a page from top to bottom meets no error, without any network."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("an example opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setitem(Inbox.__init__.__kwdefaults__, "settle_s", 0.0)
+    monkeypatch.chdir(tmp_path)
+    if page.name == "README.md":
+        lay_out(tmp_path)  # the README takes the reader's own folder; the other pages lay out theirs
+    namespace: dict[str, object] = {"__name__": "example"}
+    blocks = _blocks(page)
+    assert any(kind == "python" for kind, _ in blocks) or page.name in NO_EXAMPLES
+    for kind, block in blocks:
+        if kind == "python":
+            exec(compile(block, str(page), "exec"), namespace)
+        else:
+            _run_commands(block, monkeypatch)

@@ -1,0 +1,89 @@
+"""A practice in miniature: patients, providers, a photo folder, and inboxes over them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from PIL import Image
+
+from intouch_import.inbox import Inbox
+from intouch_import.model import Patient, Provider
+from intouch_import.repositories.sql import SqlRepository
+from intouch_import.sources import open_source
+
+if TYPE_CHECKING:
+    from intouch_import.reports import Report
+    from intouch_import.sources import Source
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+PATIENTS = (
+    Patient(id="10042", name="Ada Marsh"),
+    Patient(id="10043", name="Ben Okafor"),
+    Patient(id="10044", name="Chiara Lindqvist", active=False),
+)
+PROVIDERS = (Provider(id="DRJ", name="Dr Jones"), Provider(id="DRK", name="Dr Kaur"))
+NOBODY = 65534
+
+
+def jpeg(seed: str = "") -> bytes:
+    """A whole, tiny JPEG; other bytes for every seed."""
+    red, green, blue = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()[:3]
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), (red, green, blue)).save(out, "JPEG", comment=repr(seed).encode())
+    return out.getvalue()
+
+
+@attrs.frozen
+class Practice:
+    """One practice in a temporary folder."""
+
+    root: Path
+
+    @property
+    def photos(self) -> Path:
+        """The folder that files are taken from."""
+        return self.root / "photos"
+
+    @property
+    def files(self) -> Path:
+        """Where the repository keeps bytes."""
+        return self.root / "files"
+
+    @property
+    def url(self) -> str:
+        """The database of the patient records and of the ledger."""
+        return f"sqlite:///{self.root / 'clinic.db'}"
+
+    def records(self) -> SqlRepository:
+        """Open the patient records."""
+        return SqlRepository.open(self.url, files=self.files)
+
+    def source(self, folder: Path | None = None, **options: Any) -> Source:
+        """Open the photo folder."""
+        return open_source(folder or self.photos, **options)
+
+    def inbox(self, *sources: Source, records: Any = None, **options: Any) -> Inbox:
+        """Open an inbox that waits for nothing, in UTC."""
+        options = {"zone": "UTC", "settle_s": 0.0, "clock": lambda: NOW, **options}
+        return Inbox(records or self.records(), sources or [self.source()], **options)
+
+    def photo(self, name: str, content: bytes | None = None, *, folder: Path | None = None) -> Path:
+        """Put a file into the photo folder."""
+        path = (folder or self.photos) / name
+        path.write_bytes(jpeg(name) if content is None else content)
+        return path
+
+    def left(self) -> list[str]:
+        """What is in the photo folder."""
+        return sorted(os.listdir(self.photos))
+
+
+def reasons(report: Report) -> dict[str, tuple[str, str]]:
+    """By name: state and reason."""
+    return {outcome.name: (outcome.state.value, outcome.reason.value) for outcome in report.outcomes}

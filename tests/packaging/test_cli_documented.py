@@ -1,0 +1,80 @@
+"""The page on the command line lists every command, option, variable and exit code, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer.main
+
+from intouch_import.cli import app as cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text("utf-8")
+
+
+def _commands(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if hasattr(command, "commands"):
+        for name, sub in command.commands.items():
+            yield from _commands(sub, f"{path} {name}".strip())
+    else:
+        yield path, command
+
+
+def _section(title: str) -> str:
+    return re.split(r"^## ", PAGE.partition(f"## {title}\n")[2], flags=re.MULTILINE)[0]
+
+
+COMMANDS = dict(_commands(typer.main.get_command(cli.app)))
+OPTIONS = {
+    option: parameter.envvar
+    for command in COMMANDS.values()
+    for parameter in command.params
+    if parameter.param_type_name == "option"
+    for option in (*parameter.opts, *parameter.secondary_opts)
+}
+
+
+def test_the_commands_are_found() -> None:
+    """The tests below would prove nothing about an empty list."""
+    assert {"demo", "refresh", "ledger verify", "patients load"} <= set(COMMANDS)
+    assert {"--records", "--no-auto-import", "-y"} <= set(OPTIONS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name: str) -> None:
+    """A command that is added, or loses its line, fails here; so does an option of it."""
+    assert re.search(rf"^\| `{name}[ `]", _section("Commands"), re.MULTILINE)
+    options = [
+        option
+        for parameter in COMMANDS[name].params
+        if parameter.param_type_name == "option"
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    ]
+    assert [option for option in options if not re.search(rf"`{option}[ `]", _section("Options"))] == []
+
+
+def test_no_command_is_made_up() -> None:
+    """The page lists no command that has gone."""
+    listed = re.findall(r"^\| `((?:[a-z]+ ?)+)", _section("Commands"), re.MULTILINE)
+    assert sorted(name.strip() for name in listed) == sorted(COMMANDS)
+
+
+def test_no_option_is_made_up() -> None:
+    """The page lists no option that has gone, and each with the variable that stands for it."""
+    rows = re.findall(r"^\| (`-[^|]*)\|([^|]*)\|", _section("Options"), re.MULTILINE)
+    listed = {option: names for cell, names in rows for option in re.findall(r"`(--?[a-z-]+)", cell)}
+    assert set(listed) == set(OPTIONS)
+    assert {option: names.strip("` ") or None for option, names in listed.items()} == OPTIONS
+
+
+def test_every_exit_code_is_documented() -> None:
+    """Scripts rely on these numbers."""
+    listed = {int(code) for code in re.findall(r"^\| ([0-9]+) \|", _section("Exit codes"), re.MULTILINE)}
+    assert listed == {
+        cli.OK, cli.FILES_FAILED, cli.MISTAKE, cli.LOCATION_FAILED, cli.RECORDS_FAILED, cli.INTERRUPTED,
+    }  # fmt: skip

@@ -1,0 +1,551 @@
+"""The command line: what it moves, what it prints, and the exit codes that scripts rely on."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from rich.console import Console
+
+from intouch_import.cli import main, show
+from intouch_import.errors import NotRemoved
+from intouch_import.inbox import Inbox
+from intouch_import.sources.local import LocalSource
+
+if TYPE_CHECKING:
+    from miniature import Practice
+
+CAPTURED = "10042_DRJ_20200131_142501.jpg"
+
+
+@attrs.frozen
+class Run:
+    """How one call of the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which must be one JSON document."""
+        return json.loads(self.out)
+
+
+Command = Callable[..., Run]
+
+
+@pytest.fixture
+def command(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Run the command in this process over the practice, waiting for nothing to settle."""
+    monkeypatch.setitem(Inbox.__init__.__kwdefaults__, "settle_s", 0.0)
+    monkeypatch.chdir(practice.root)
+    for name, value in {"RECORDS": practice.url, "FILES": practice.files, "ZONE": "UTC"}.items():
+        monkeypatch.setenv(f"INTOUCH_{name}", str(value))
+    # Not by COLUMNS: the consoles have read it when they were made.
+    monkeypatch.setattr(show, "console", Console(width=200))
+    monkeypatch.setattr(show, "_errors", Console(width=200, stderr=True))
+
+    def run(*arguments: object) -> Run:
+        monkeypatch.setattr(sys, "argv", ["intouch-import", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Run(int(left.value.code or 0), out, err)
+
+    return run
+
+
+def _stored(practice: Practice, patient: str = "10042") -> list[str]:
+    with practice.records() as records:
+        return [attachment.name for attachment in records.attachments(patient)]
+
+
+# --- demo
+
+
+def test_the_demo_tells_what_became_of_each_file(command: Command) -> None:
+    """The first thing a newcomer runs ends well and its counts close."""
+    done = command("demo", "shown")
+    assert done.code == 0
+    assert "21 listed = 11 imported + 7 waiting + 3 ignored + 0 failed" in done.out
+    assert "its chain holds" in done.out
+    assert Path("shown/photos").is_dir()
+
+
+def test_the_demo_as_json_closes(command: Command) -> None:
+    """A program that runs the demo reads one document with closed counts."""
+    done = command("demo", "--json").json
+    assert done["closes"] is True
+    assert done["ledger_holds"] is True
+    assert (done["listed"], done["imported"], done["waiting"], done["ignored"], done["failed"]) == (
+        21,
+        11,
+        7,
+        3,
+        0,
+    )
+    assert sum(map(len, done["records"].values())) == 11
+
+
+def test_the_demo_refuses_a_folder_that_holds_something(command: Command, practice: Practice) -> None:
+    """The demo never mixes its files with anybody's."""
+    practice.photo("mine.jpg")
+    assert command("demo", practice.photos).code == 2
+    assert practice.left() == ["mine.jpg"]
+
+
+# --- scan
+
+
+def test_scan_says_what_would_happen_and_moves_nothing(command: Command, practice: Practice) -> None:
+    """Looking changes neither the folder nor the records nor the ledger."""
+    practice.photo(CAPTURED)
+    practice.photo("IMG_1.jpg")
+    before = practice.left()
+    entries = command("ledger", "verify", "--json").json["entries"]
+    done = command("scan", practice.photos, "--json")
+    assert done.code == 0
+    assert {row["name"]: row["verdict"] for row in done.json["rows"]} == {
+        CAPTURED: "import",
+        "IMG_1.jpg": "wait",
+    }
+    assert practice.left() == before
+    assert _stored(practice) == []
+    assert command("ledger", "verify", "--json").json["entries"] == entries
+
+
+def test_scan_prints_names_as_they_are(command: Command, practice: Practice) -> None:
+    """A name that looks like markup is shown, not obeyed; one with control characters can't move the cursor."""
+    practice.photo("x[bold]y[ed].jpg")
+    practice.photo("a\x1b[2Jb.jpg")
+    done = command("scan", practice.photos)
+    assert done.code == 0
+    assert "x[bold]y[ed].jpg" in done.out
+    assert "\x1b[2J" not in done.out
+    assert r"a\x1b[2Jb.jpg" in done.out
+
+
+# --- refresh
+
+
+def test_refresh_imports_what_names_its_patient(command: Command, practice: Practice) -> None:
+    """A capture name is imported, any other file waits, and the counts close."""
+    practice.photo(CAPTURED)
+    practice.photo("IMG_1.jpg")
+    done = command("refresh", practice.photos, "--provider", "DRJ", "--operator", "op", "--json")
+    assert done.code == 0
+    assert (done.json["listed"], done.json["imported"], done.json["waiting"]) == (2, 1, 1)
+    assert done.json["closes"] is True
+    assert practice.left() == ["IMG_1.jpg"]
+    assert _stored(practice) == [CAPTURED]
+
+
+def test_refresh_prints_a_line_per_file(command: Command, practice: Practice) -> None:
+    """People see every file with its state and the sum."""
+    practice.photo(CAPTURED)
+    done = command("refresh", practice.photos)
+    assert done.code == 0
+    assert CAPTURED in done.out
+    assert "1 listed = 1 imported + 0 waiting + 0 ignored + 0 failed" in done.out
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--no-auto-import"], "auto_import_off"),
+        (["--provider", "DRK"], "other_provider"),
+        (["--pattern", "{provider}_{patient}_{taken:%Y%m%d_%H%M%S}"], "patient_unknown"),
+        (["--pattern", "IMG_{patient}_{provider}_{taken:%Y%m%d_%H%M%S}"], "no_capture_name"),
+    ],
+)
+def test_refresh_obeys_its_options(
+    command: Command, practice: Practice, options: list[str], reason: str
+) -> None:
+    """Each option that may keep a file waiting does."""
+    practice.photo(CAPTURED)
+    done = command("refresh", practice.photos, *options, "--json")
+    assert [outcome["reason"] for outcome in done.json["outcomes"]] == [reason]
+    assert practice.left() == [CAPTURED]
+
+
+def test_a_file_that_stays_is_exit_code_1(
+    command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored, but not out of its source: a script hears of it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise NotRemoved("no")
+
+    practice.photo(CAPTURED)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalSource, "remove", refuse)
+        done = command("refresh", practice.photos, "--json")
+    assert done.code == 1
+    assert done.json["stored_not_removed"] == 1
+    assert command("refresh", practice.photos).code == 0
+    assert practice.left() == []
+
+
+def test_a_missing_folder_is_exit_code_3(command: Command) -> None:
+    """A location that can't be reached has a code of its own, and its path is not printed."""
+    for arguments in (["scan"], ["refresh"], ["assign", "--patient", "10042", "--all"]):
+        done = command(arguments[0], "nowhere-at-all", *arguments[1:])
+        assert done.code == 3
+        assert "nowhere-at-all" not in done.err
+
+
+def test_a_missing_folder_does_not_stop_the_others(command: Command, practice: Practice) -> None:
+    """One dead location never stops the other: its files are imported, then the code says that one failed."""
+    practice.photo(CAPTURED)
+    done = command("refresh", "nowhere-at-all", practice.photos, "--json")
+    assert done.code == 3
+    assert practice.left() == []
+    assert len(done.json["problems"]) == 1
+
+
+def test_an_interrupt_is_exit_code_130(
+    command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while files settle ends at once, moves nothing and prints no traceback."""
+
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    practice.photo(CAPTURED)
+    monkeypatch.setitem(Inbox.__init__.__kwdefaults__, "settle_s", 5.0)
+    monkeypatch.setitem(Inbox.__init__.__kwdefaults__, "sleep", interrupt)
+    assert command("refresh", practice.photos).code == 130
+    assert practice.left() == [CAPTURED]
+
+
+# --- assign
+
+
+def test_assign_moves_the_named_files(command: Command, practice: Practice) -> None:
+    """One name, one patient, title and comments: the file leaves and the record has it."""
+    practice.photo("IMG_1.jpg")
+    practice.photo("IMG_2.jpg")
+    done = command(
+        "assign",
+        practice.photos,
+        "IMG_1.jpg",
+        "--patient",
+        "10042",
+        "--title",
+        "Left",
+        "--comments",
+        "Soon",
+        "--json",
+    )
+    assert done.code == 0
+    assert done.json["imported"] == 1
+    assert practice.left() == ["IMG_2.jpg"]
+    with practice.records() as records:
+        (attachment,) = records.attachments("10042")
+    assert (attachment.title, attachment.comments) == ("Left", "Soon")
+
+
+def test_assign_all_takes_what_waits(command: Command, practice: Practice) -> None:
+    """``--all`` is every file that waits and none that is ignored; ``--yes`` answers the warning."""
+    for name in ("IMG_1.jpg", "IMG_2.jpg", "Thumbs.db"):
+        practice.photo(name)
+    done = command("assign", practice.photos, "--all", "--patient", "10043", "--yes")
+    assert done.code == 0
+    assert practice.left() == ["Thumbs.db"]
+    assert _stored(practice, "10043") == ["IMG_1.jpg", "IMG_2.jpg"]
+
+
+@pytest.mark.parametrize("options", [["--json"], []], ids=["json", "no terminal"])
+def test_several_files_need_a_yes(command: Command, practice: Practice, options: list[str]) -> None:
+    """Where nobody can be asked, several files are refused without ``--yes``, and nothing is moved."""
+    practice.photo("IMG_1.jpg")
+    practice.photo("IMG_2.jpg")
+    done = command("assign", practice.photos, "--all", "--patient", "10042", *options)
+    assert done.code == 2
+    assert "--yes" in done.err
+    assert practice.left() == ["IMG_1.jpg", "IMG_2.jpg"]
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 0), ("n\n", 2)])
+def test_a_person_is_asked(
+    command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
+) -> None:
+    """At a terminal the warning names the patient, and the answer decides."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    practice.photo("IMG_1.jpg")
+    practice.photo("IMG_2.jpg")
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    done = command("assign", practice.photos, "--all", "--patient", "10042", "--title", "Left")
+    assert "2 images will be saved to Ada Marsh (10042) with the same title. Proceed?" in done.out + done.err
+    assert len(practice.left()) == left
+    assert done.code == (1 if left else 0)
+
+
+def test_mixed_kinds_are_refused_by_name(command: Command, practice: Practice) -> None:
+    """Images and documents together: the message says which are which, and nothing is moved."""
+    practice.photo("IMG_1.jpg")
+    practice.photo("Letter.pdf")
+    done = command("assign", practice.photos, "--all", "--patient", "10042", "--yes")
+    assert done.code == 2
+    assert "images: IMG_1.jpg" in done.err
+    assert "other documents: Letter.pdf" in done.err
+    assert practice.left() == ["IMG_1.jpg", "Letter.pdf"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["IMG_1.jpg", "--patient", "77777"],
+        ["IMG_9.jpg", "--patient", "10042"],
+        ["--patient", "10042"],
+        ["IMG_1.jpg"],
+        ["IMG_1.jpg", "--patient", "10042", "--title", "x" * 600],
+        ["IMG_1.jpg", "--patient", "10042", "--zone", "Mars/Olympus"],
+        ["IMG_1.jpg", "--patient", "10042", "--pattern", "{patient}"],
+    ],
+    ids=["unknown patient", "unknown file", "no file", "no patient", "long title", "zone", "pattern"],
+)
+def test_mistakes_are_exit_code_2(command: Command, practice: Practice, arguments: list[str]) -> None:
+    """Whatever is wrong with the call, nothing is moved and a line says so."""
+    practice.photo("IMG_1.jpg")
+    done = command("assign", practice.photos, *arguments)
+    assert done.code == 2
+    assert done.err
+    assert practice.left() == ["IMG_1.jpg"]
+
+
+# --- browse
+
+
+def test_browse_lists_for_one_patient(command: Command, practice: Practice) -> None:
+    """Opening a folder for a patient moves nothing, even a file that names its patient."""
+    practice.photo(CAPTURED)
+    done = command("browse", practice.photos, "--patient", "10043", "--json")
+    assert done.code == 0
+    assert [(row["name"], row["state"]) for row in done.json["rows"]] == [(CAPTURED, "waiting")]
+    assert CAPTURED in command("browse", practice.photos, "--patient", "10043").out
+    assert practice.left() == [CAPTURED]
+
+
+def test_browse_with_names_moves_them(command: Command, practice: Practice) -> None:
+    """The named files go to that patient."""
+    practice.photo("tower-1.tif")
+    done = command("browse", practice.photos, "tower-1.tif", "--patient", "10043", "--json")
+    assert (done.code, done.json["imported"]) == (0, 1)
+    assert _stored(practice, "10043") == ["tower-1.tif"]
+
+
+def test_browse_refuses_an_unknown_patient_and_a_missing_folder(command: Command, practice: Practice) -> None:
+    """The two mistakes have the codes that the other commands give them."""
+    assert command("browse", practice.photos, "--patient", "77777").code == 2
+    assert command("browse", "nowhere-at-all", "--patient", "10042").code == 3
+
+
+# --- undo
+
+
+def test_undo_puts_a_file_back(command: Command, practice: Practice) -> None:
+    """The bytes return to the folder, the record forgets them, and a refresh does not import them again."""
+    content = practice.photo(CAPTURED).read_bytes()
+    (outcome,) = command("refresh", practice.photos, "--json").json["outcomes"]
+    done = command("undo", outcome["import_id"], "--source", practice.photos, "--json")
+    assert (done.code, done.json["state"], done.json["reason"]) == (0, "waiting", "undone")
+    assert (practice.photos / CAPTURED).read_bytes() == content
+    assert _stored(practice) == []
+    (again,) = command("refresh", practice.photos, "--json").json["outcomes"]
+    assert (again["state"], again["reason"]) == ("waiting", "undone")
+
+
+def test_undo_reports_a_name_that_is_taken(command: Command, practice: Practice) -> None:
+    """A file that came since is not overwritten: exit code 1, and the record is as it was."""
+    practice.photo(CAPTURED)
+    (outcome,) = command("refresh", practice.photos, "--json").json["outcomes"]
+    practice.photo(CAPTURED, b"another photo")
+    done = command("undo", outcome["import_id"], "--source", practice.photos)
+    assert done.code == 1
+    assert (practice.photos / CAPTURED).read_bytes() == b"another photo"
+    assert _stored(practice) == [CAPTURED]
+
+
+def test_undo_of_nothing_is_a_mistake(command: Command, practice: Practice) -> None:
+    """An import id that nobody has is exit code 2."""
+    assert command("undo", "0" * 40, "--source", practice.photos).code == 2
+
+
+# --- ledger
+
+
+@pytest.fixture
+def moved(command: Command, practice: Practice) -> str:
+    """The import id of one imported file."""
+    practice.photo(CAPTURED)
+    done = command("refresh", practice.photos, "--operator", "Nurse Joy", "--json")
+    import_id: str = done.json["outcomes"][0]["import_id"]
+    return import_id
+
+
+def test_ledger_show_filters(command: Command, moved: str) -> None:
+    """By patient, by file, or all; as a table or as lines of JSON."""
+    lines = [json.loads(line) for line in command("ledger", "show", "--json").out.splitlines()]
+    assert [line["event"] for line in lines] == ["stored", "moved"]
+    assert len(command("ledger", "show", "--import-id", moved, "--json").out.splitlines()) == 2
+    assert command("ledger", "show", "--patient", "10043", "--json").out == ""
+    table = command("ledger", "show", "--patient", "10042")
+    assert table.code == 0
+    assert CAPTURED in table.out
+
+
+def test_an_import_id_can_be_copied_from_a_narrow_window(
+    command: Command, moved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 80 columns the ids are whole: `undo` needs all 40 digits."""
+    monkeypatch.setattr(show, "console", Console(width=80))
+    assert moved in command("ledger", "show").out
+
+
+def test_ledger_show_prints_names_as_they_are(command: Command, practice: Practice) -> None:
+    """A name that looks like markup is printed whole, and does not end the command."""
+    practice.photo("x[bold]y[ed].jpg")
+    assert command("assign", practice.photos, "--all", "--patient", "10042").code == 0
+    shown = command("ledger", "show")
+    assert shown.code == 0
+    assert "x[bold]y[ed].jpg" in shown.out
+
+
+def test_ledger_export_for_support_holds_no_patient(command: Command, moved: str) -> None:
+    """A full export names patient, file and operator; one for support names none of them."""
+    full = command("ledger", "export").out
+    assert all(word in full for word in ('"10042"', CAPTURED, "Nurse Joy", moved))
+    support = command("ledger", "export", "--support")
+    assert support.code == 0
+    assert moved in support.out
+    assert not any(word in support.out for word in ("10042", "Nurse Joy"))
+
+
+def test_ledger_verify_finds_a_change(command: Command, practice: Practice, moved: str) -> None:
+    """A ledger that somebody edited is exit code 4, with the entry's number."""
+    assert moved
+    holds = command("ledger", "verify", "--json")
+    assert (holds.code, holds.json["entries"], holds.json["broken_at"]) == (0, 2, [])
+    assert "the chain holds" in command("ledger", "verify").out
+    with sqlite3.connect(practice.root / "clinic.db") as database:
+        database.execute("UPDATE intouch_ledger SET patient_id = '10043' WHERE seq = 1")
+    database.close()
+    broken = command("ledger", "verify", "--json")
+    assert (broken.code, broken.json["broken_at"]) == (4, [1])
+    assert "broken at entries 1" in command("ledger", "verify").err
+
+
+# --- patients and providers
+
+
+def test_patients_are_loaded_and_found(command: Command, practice: Practice) -> None:
+    """What a CSV file says can be searched at once, letter case aside."""
+    csv = practice.root / "patients.csv"
+    csv.write_text("id,name,active,birth_date\n20001,Zoë Quill,no,1980-02-29\n20002,Zed Ash,,\n", "utf-8")
+    assert command("patients", "load", csv, "--json").json == {"patients": 2}
+    found = command("patients", "search", "zoë", "--json").json
+    assert found == [{"id": "20001", "name": "Zoë Quill", "active": False, "birth_date": "1980-02-29"}]
+    assert "Zed Ash" in command("patients", "search", "20002").out
+    assert command("patients", "search", "nobody").out == ""
+
+
+def test_providers_are_loaded(command: Command, practice: Practice) -> None:
+    """A provider of the CSV file may then own a folder and be named by files."""
+    csv = practice.root / "providers.csv"
+    csv.write_text("id,name\nDRX,Dr Xu\n", "utf-8")
+    assert "1 providers" in command("providers", "load", csv).out
+    practice.photo("10042_DRX_20200131_142501.jpg")
+    assert command("refresh", practice.photos, "--provider", "DRX", "--json").json["imported"] == 1
+
+
+@pytest.mark.parametrize("content", [b"name\nx\n", b"id,name,active\n1,x,perhaps\n", b"\xff\xfe", None])
+@pytest.mark.parametrize("kind", ["patients", "providers"])
+def test_a_bad_csv_file_is_a_mistake(
+    command: Command, practice: Practice, kind: str, content: bytes | None
+) -> None:
+    """A file that is missing or can't be read as told is exit code 2, and nothing of it is taken."""
+    csv = practice.root / "bad.csv"
+    if content is not None:
+        csv.write_bytes(content)
+    assert command(kind, "load", csv).code == 2
+
+
+# --- records that can't be used
+
+EVERY = [
+    ["scan", "photos"],
+    ["refresh", "photos"],
+    ["assign", "photos", "x", "--patient", "10042"],
+    ["browse", "photos", "--patient", "10042"],
+    ["undo", "0" * 40, "--source", "photos"],
+    ["ledger", "show"],
+    ["ledger", "export"],
+    ["ledger", "verify"],
+    ["patients", "search", "x"],
+    ["patients", "load", "x.csv"],
+    ["providers", "load", "x.csv"],
+]
+
+
+@pytest.mark.parametrize("arguments", EVERY, ids=lambda arguments: " ".join(arguments[:2]))
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("not a url", 2),
+        ("nosuchdatabase://x", 2),
+        ("sqlite:////nowhere/at/all.db", 4),
+        ("sqlite:///text.db", 4),
+    ],
+)
+def test_records_that_cannot_be_used(
+    command: Command, practice: Practice, arguments: list[str], url: str, code: int
+) -> None:
+    """A URL that is none is a mistake (2); a database that can't be used is a failure (4). No traceback."""
+    (practice.root / "text.db").write_text("This is not a database, and long enough to show it. " * 40)
+    done = command(*arguments, "--records", url)
+    assert done.code == code
+    assert done.err.startswith("intouch-import:")
+
+
+def test_no_command_shows_the_help(command: Command) -> None:
+    """Called with nothing, it says what it can do."""
+    assert "refresh" in command("--help").out
+    bare = command()
+    assert bare.code == 2
+    assert "refresh" in bare.out + bare.err
+
+
+def test_the_command_works_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """Exit code, standard output and standard error are those of the operating system."""
+    code = "from intouch_import.cli import main; main()"
+    good = subprocess.run(
+        [sys.executable, "-c", code, "demo", str(tmp_path / "demo"), "--json"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (good.returncode, good.stderr) == (0, "")
+    assert json.loads(good.stdout)["closes"] is True
+    bad = subprocess.run(
+        [sys.executable, "-c", code, "scan", "nowhere-at-all"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (bad.returncode, bad.stdout) == (3, "")
+    assert bad.stderr.startswith("intouch-import:")
+    assert "Traceback" not in bad.stderr

@@ -1,0 +1,95 @@
+"""Staged bytes: read as often as wanted, stored by the cheapest way that is safe."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from intouch_import import disk
+from intouch_import.content import StagedContent, copy_beside
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def staged(folder: Path, content: bytes = b"the bytes") -> StagedContent:
+    path = folder / "staged"
+    path.write_bytes(content)
+    return StagedContent(path, disk.digest_stream(io.BytesIO(content)))
+
+
+def failing(code: int) -> Any:
+    def fail(*_args: Any, **_kwargs: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def test_staged_bytes_are_read_from_the_start_each_time(tmp_path: Path) -> None:
+    """Two readers do not share a position, and closing deletes the file."""
+    with staged(tmp_path) as content:
+        with content.open() as one, content.open() as two:
+            assert one.read(3) == two.read(3) == b"the"
+        assert content.size_bytes == 9
+        assert content.edges(3) == (b"the", b"tes")
+        assert content.edges(100) == (b"the bytes", b"the bytes")
+        assert not content.is_same_file(io.BytesIO(b"the bytes"))
+        content.settle()
+    assert os.listdir(tmp_path) == []
+    content.close()
+
+
+@pytest.mark.parametrize("code", [None, errno.EXDEV, errno.EPERM])
+@pytest.mark.parametrize("durable", [True, False])
+def test_saving_links_or_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None, durable: bool
+) -> None:
+    """Where no link can be made the bytes are copied; the staged file stays readable until it is closed."""
+    if code is not None:
+        monkeypatch.setattr("intouch_import.content._link", failing(code))
+    with staged(tmp_path) as content:
+        content.save_to(tmp_path / "final", durable=durable)
+        with content.open() as file:
+            assert file.read() == b"the bytes"
+    assert os.listdir(tmp_path) == ["final"]
+    assert (tmp_path / "final").read_bytes() == b"the bytes"
+
+
+@pytest.mark.parametrize("code", [None, errno.EXDEV])
+def test_saving_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None) -> None:
+    """A file of that name is not touched, and nothing half-written stays."""
+    (tmp_path / "final").write_bytes(b"old")
+    if code is not None:
+        monkeypatch.setattr("intouch_import.content._link", failing(code))
+    with staged(tmp_path) as content, pytest.raises(FileExistsError):
+        content.save_to(tmp_path / "final")
+    assert (tmp_path / "final").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["final"]
+
+
+def test_a_full_disk_is_not_tried_again_by_copying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No room for a link is no room for a copy."""
+    monkeypatch.setattr("intouch_import.content._link", failing(errno.ENOSPC))
+    with staged(tmp_path) as content, pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        content.save_to(tmp_path / "final")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_copy_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills while copying leaves neither the name nor a temporary file."""
+    monkeypatch.setattr(disk, "sync_file", failing(errno.ENOSPC))
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        copy_beside(io.BytesIO(b"x"), tmp_path / "final")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_copy_may_replace(tmp_path: Path) -> None:
+    """Only when told to, a copy takes the place of what is there, at once."""
+    (tmp_path / "final").write_bytes(b"old")
+    copy_beside(io.BytesIO(b"new"), tmp_path / "final", replace=True)
+    assert (tmp_path / "final").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["final"]

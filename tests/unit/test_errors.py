@@ -1,0 +1,105 @@
+"""Exceptions: told apart by what to do next, safe to pickle, and silent about patients."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+import pickle
+
+import pytest
+
+from intouch_import import errors
+from intouch_import.errors import (
+    CaptureNameError,
+    FileError,
+    InTouchImportError,
+    MixedDestinations,
+    RepositoryError,
+    SourceError,
+    without_path,
+)
+
+EVERY = [
+    value
+    for value in vars(errors).values()
+    if inspect.isclass(value) and issubclass(value, InTouchImportError)
+]
+
+
+def test_every_exception_is_public() -> None:
+    """All of them are exported, and the tree in the module's docstring names each."""
+    assert {kind.__name__ for kind in EVERY} | {"without_path"} == set(errors.__all__)
+    assert errors.__doc__ is not None
+    for kind in EVERY:
+        assert f" {kind.__name__}" in errors.__doc__ or kind is InTouchImportError
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_exceptions_survive_pickling(kind: type[InTouchImportError], protocol: int) -> None:
+    """Message and attributes come back in another process."""
+    exc = kind("what happened", import_id="1", errno=5, images=("a.jpg",))
+    back = pickle.loads(pickle.dumps(exc, protocol))
+    assert type(back) is kind
+    assert back.args == ("what happened",)
+    assert back.__dict__ == exc.__dict__ == {"import_id": "1", "errno": 5, "images": ("a.jpg",)}
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_context_is_kept_out_of_what_is_shown(kind: type[InTouchImportError]) -> None:
+    """Attributes may hold names; text and repr show the message alone."""
+    exc = kind("what happened", name="secret.jpg", images=("secret.jpg",))
+    assert str(exc) == "what happened"
+    assert "secret" not in repr(exc)
+    assert str(kind()) == ""
+
+
+def test_whether_a_retry_helps_is_known_for_every_kind() -> None:
+    """Errors of sources, files and repositories all say it, and a raiser may know better."""
+    for kind in EVERY:
+        if issubclass(kind, (SourceError, FileError, RepositoryError)):
+            assert isinstance(kind().retry_helps, bool)
+            assert kind(retry_helps=True).retry_helps is True
+
+
+def test_kinds_that_python_knows() -> None:
+    """A capture name that can't be true is a ValueError too; a mixed choice says which files are which."""
+    assert issubclass(CaptureNameError, ValueError)
+    assert (MixedDestinations().images, MixedDestinations().others) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        OSError(errno.EIO, "Input/output error", "/home/secret/photo.jpg"),
+        OSError(errno.EACCES, "Permission denied", "/secret", None, "/secret2"),
+        FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), b"secret"),
+        FileNotFoundError("/secret/photo.jpg"),
+        OSError("secret"),
+        OSError(errno.EIO, "cannot read /secret/photo.jpg"),
+    ],
+)
+def test_a_cause_is_told_without_its_path(exc: OSError) -> None:
+    """The copy has the kind and the number of the error, and no name in it anywhere."""
+    copy = without_path(exc)
+    assert type(copy) is type(exc)
+    assert copy.errno == exc.errno
+    assert copy.filename is None
+    assert copy.filename2 is None
+    assert "secret" not in f"{copy} {copy!r} {copy.args}"
+
+
+class Foreign(OSError):
+    """An error of a driver, with a constructor of its own."""
+
+    def __init__(self, status: int, filename: str, extra: str) -> None:
+        super().__init__(status, extra, filename)
+
+
+def test_an_error_with_a_constructor_of_its_own_is_told_too() -> None:
+    """A driver's subclass of OSError does not break the telling."""
+    copy = without_path(Foreign(5, "secret", "secret"))
+    assert isinstance(copy, OSError)
+    assert copy.errno == 5
+    assert "secret" not in f"{copy} {copy!r}"

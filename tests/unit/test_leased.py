@@ -1,0 +1,271 @@
+"""A local file that becomes the stored one without a copy, and the writers that must not reach it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from intouch_import import disk
+from intouch_import.errors import StillArriving
+from intouch_import.repositories.files import open_files
+from intouch_import.sources.leased import LeasedContent
+from intouch_import.sources.local import LocalSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from miniature import Practice
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="read leases exist on Linux alone")
+
+WRITER = """
+import sys
+print("here", flush=True)
+with open(sys.argv[1], "r+b") as file:
+    file.write(b"WRITTEN LATER")
+print("done", flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _leases(tmp_path: Path) -> None:
+    path = tmp_path / "probe"
+    path.touch()
+    fd = os.open(path, os.O_RDONLY)
+    lease = disk.take_lease(fd)
+    os.close(fd)
+    path.unlink()
+    if lease is disk.Lease.UNAVAILABLE:
+        pytest.skip("this file system has no leases")
+
+
+@contextlib.contextmanager
+def writer(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A program that opens the file for writing as soon as it is let."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        yield process
+
+
+def until_broken(content: LeasedContent) -> None:
+    for _ in range(1000):
+        if not disk.lease_holds(content._fd):
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("the writer never came")
+
+
+def fetched(folder: Path, name: str = "a.jpg", content: bytes = b"the bytes") -> tuple[LocalSource, Any, Any]:
+    (folder / name).write_bytes(content)
+    source = LocalSource(str(folder))
+    file = source.look(name)
+    assert file is not None
+    return source, file, source.fetch(file, staging=folder)
+
+
+def test_an_undisturbed_file_is_linked_not_copied(tmp_path: Path) -> None:
+    """The stored file is the source file itself; after the removal it is nobody else's."""
+    source, file, content = fetched(tmp_path)
+    assert isinstance(content, LeasedContent)
+    stored = tmp_path / "stored"
+    inode = (tmp_path / "a.jpg").stat().st_ino
+    with content:
+        content.save_to(stored)
+        with stored.open("rb", buffering=0) as opened:
+            assert content.is_same_file(opened)
+        source.remove(file, sha256=content.sha256)
+        content.settle()
+    assert stored.stat().st_ino == inode
+    assert os.listdir(tmp_path) == ["stored"]
+    content.close()
+
+
+def test_readers_have_positions_of_their_own(tmp_path: Path) -> None:
+    """Each reader starts at the start, and closing one leaves the file open for the next."""
+    _, _, content = fetched(tmp_path)
+    with content:
+        one, two = content.open(), content.open()
+        assert one.read(3) == two.read(3) == b"the"
+        assert one.readable()
+        one.close()
+        assert two.read() == b" bytes"
+        assert content.edges(4) == (b"the ", b"ytes")
+        assert not content.is_same_file(io.BytesIO(b"the bytes"))
+
+
+def test_a_file_open_for_writing_is_not_read(tmp_path: Path) -> None:
+    """A writer that was there before us: the file is still arriving, and says so."""
+    (tmp_path / "a.jpg").write_bytes(b"half")
+    source = LocalSource(str(tmp_path))
+    file = source.look("a.jpg")
+    assert file is not None
+    with (tmp_path / "a.jpg").open("ab"), pytest.raises(StillArriving) as caught:
+        source.fetch(file)
+    assert caught.value.open_elsewhere  # type: ignore[attr-defined]
+    source.fetch(file).close()
+
+
+def test_a_writer_that_comes_while_the_file_is_read_stops_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease is broken before the last byte was hashed: nothing is imported."""
+    (tmp_path / "a.jpg").write_bytes(b"the bytes")
+    source = LocalSource(str(tmp_path))
+    file = source.look("a.jpg")
+    assert file is not None
+    digest = disk.digest_stream
+    with contextlib.ExitStack() as stack:
+
+        def disturbed(stream: Any, target: Any = None) -> Any:
+            stack.enter_context(writer(tmp_path / "a.jpg"))
+            for _ in range(1000):
+                if not disk.lease_holds(stream.fileno()):
+                    break
+                threading.Event().wait(0.01)
+            return digest(stream, target)
+
+        monkeypatch.setattr(disk, "digest_stream", disturbed)
+        with pytest.raises(StillArriving):
+            source.fetch(file)
+
+
+def test_a_writer_that_comes_before_the_bytes_are_stored_gets_no_link(tmp_path: Path) -> None:
+    """Once somebody asked to write, the bytes are copied, not linked."""
+    _, _, content = fetched(tmp_path)
+    with writer(tmp_path / "a.jpg") as process:
+        until_broken(content)
+        content.save_to(tmp_path / "stored")
+        assert (tmp_path / "stored").stat().st_ino != (tmp_path / "a.jpg").stat().st_ino
+        content.close()
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+    assert (tmp_path / "stored").read_bytes() == b"the bytes"
+    assert (tmp_path / "a.jpg").read_bytes() == b"WRITTEN LATER"
+
+
+def test_a_writer_that_comes_after_the_bytes_are_stored_reaches_nothing(tmp_path: Path) -> None:
+    """A writer that found the inode while it was ours writes into a file without a name."""
+    source, file, content = fetched(tmp_path)
+    stored = tmp_path / "stored"
+    content.save_to(stored)
+    with writer(tmp_path / "a.jpg") as process:
+        until_broken(content)
+        with stored.open("rb", buffering=0) as opened:
+            assert not content.is_same_file(opened)
+        source.remove(file, sha256=content.sha256)
+        content.settle()
+        content.close()
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+    assert stored.read_bytes() == b"the bytes"
+    assert os.listdir(tmp_path) == ["stored"]
+
+
+def test_a_second_name_made_meanwhile_reaches_nothing(tmp_path: Path) -> None:
+    """A hard link that somebody made during the move does not reach the stored bytes."""
+    source, file, content = fetched(tmp_path)
+    stored = tmp_path / "stored"
+    with content:
+        content.save_to(stored)
+        os.link(tmp_path / "a.jpg", tmp_path / "second")
+        source.remove(file, sha256=content.sha256)
+        content.settle()
+    (tmp_path / "second").write_bytes(b"WRITTEN LATER")
+    assert stored.read_bytes() == b"the bytes"
+
+
+def test_a_file_with_a_second_name_is_copied(tmp_path: Path) -> None:
+    """A name that somebody else may write through later keeps the file from being linked."""
+    (tmp_path / "a.jpg").write_bytes(b"the bytes")
+    os.link(tmp_path / "a.jpg", tmp_path / "second")
+    source = LocalSource(str(tmp_path))
+    file = source.look("a.jpg")
+    assert file is not None
+    with source.fetch(file, staging=tmp_path) as content:
+        assert not isinstance(content, LeasedContent)
+        content.save_to(tmp_path / "stored")
+    (tmp_path / "second").write_bytes(b"WRITTEN LATER")
+    assert (tmp_path / "stored").read_bytes() == b"the bytes"
+
+
+def test_where_no_link_can_be_made_the_bytes_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file system, or links forbidden: a copy; an existing name is left alone either way."""
+    _, _, content = fetched(tmp_path)
+    with content:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "link", _no_links)
+            content.save_to(tmp_path / "copied", durable=False)
+            content.settle()
+        monkeypatch.setattr("intouch_import.sources.leased.sys.platform", "freebsd14")
+        assert not content._link(tmp_path / "x")
+        monkeypatch.undo()
+        (tmp_path / "there").write_bytes(b"old")
+        with pytest.raises(FileExistsError):
+            content.save_to(tmp_path / "there")
+    assert (tmp_path / "copied").read_bytes() == b"the bytes"
+    assert (tmp_path / "there").read_bytes() == b"old"
+
+
+_link = os.link
+
+
+def _no_links(source: Any, target: Any, **options: Any) -> None:
+    if str(source).startswith("/proc"):
+        raise OSError(18, "Invalid cross-device link")
+    _link(source, target, **options)
+
+
+def test_two_movers_of_one_file_leave_no_second_name(tmp_path: Path) -> None:
+    """When two processes store the same file at once, the place for files holds it once, privately."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    source, file, one = fetched(folder)
+    two = source.fetch(file, staging=folder)
+    files = open_files(tmp_path / "files")
+    with one, two:
+        files.place("a" * 40, one)
+        files.place("a" * 40, two)
+        source.remove(file, sha256=one.sha256)
+        one.settle()
+        two.settle()
+    shelf = tmp_path / "files" / "aa"
+    assert os.listdir(shelf) == ["a" * 40]
+    assert (shelf / ("a" * 40)).stat().st_nlink == 1
+
+
+def test_a_move_with_a_writer_in_waiting_stores_a_private_copy(practice: Practice) -> None:
+    """End to end: a program that opens the photo during the move can't change the record."""
+    path = practice.photo("a.jpg", b"the bytes" * 100)
+    records = practice.records()
+    inbox = practice.inbox(records=records)
+    inbox.refresh()
+    processes: list[Any] = []
+    with contextlib.ExitStack() as stack:
+        add_many = records.add_many
+
+        def disturbed(items: Any) -> Any:
+            results = add_many(items)
+            processes.append(stack.enter_context(writer(path)))
+            until_broken(items[0][1])
+            return results
+
+        records.add_many = disturbed  # type: ignore[method-assign]
+        report = inbox.save(inbox.prepare(inbox.rows, patient="10042"))
+        assert report.imported == 1
+        assert processes[0].stdout.readline() == "done\n"
+    (stored,) = records.attachments("10042")
+    with records.open_attachment(stored.id) as file:
+        assert file.read() == b"the bytes" * 100

@@ -1,0 +1,313 @@
+"""The ledger: appended to, never changed; what was changed by other means is found."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from intouch_import.errors import LedgerError, RepositoryError
+from intouch_import.ledger import Event, Ledger, LedgerEntry, book
+from intouch_import.ledger.entry import CHAIN_START
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def entry(import_id: str = "1", event: Event = Event.STORED, **changes: Any) -> LedgerEntry:
+    values: dict[str, Any] = {
+        "event": event, "at": AT, "operator": "op", "patient_id": "10042", "provider_id": "DRJ",
+        "destination": "images", "import_id": import_id, "attachment_id": import_id, "location": "local",
+        "source_id": "s", "name": "photo.jpg", "size_bytes": 9, "sha256": "0" * 64, "reason": "chosen",
+    }  # fmt: skip
+    return LedgerEntry(**{**values, **changes})
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+def events(ledger: Ledger, **which: str) -> list[tuple[str, Event]]:
+    return [(one.import_id, one.event) for one in ledger.entries(**which)]
+
+
+def test_entries_come_back_as_they_were_written(ledger: Ledger) -> None:
+    """In order, with their position and digest, the time in UTC to the microsecond."""
+    east = AT.astimezone(timezone(timedelta(hours=10)))
+    ledger.append([entry("1", at=east), entry("2", operator=None, patient_id=None, size_bytes=None)])
+    one, two = ledger.entries()
+    assert attrs.evolve(one, seq=None, digest=None) == entry("1")
+    assert (one.at, one.at.tzinfo) == (AT, UTC)
+    assert (one.seq, two.seq) == (1, 2)
+    assert (two.operator, two.patient_id, two.size_bytes) == (None, None, None)
+    assert ledger.tail() == (2, two.digest)
+    assert repr(ledger) == "<Ledger sqlite>"
+
+
+def test_an_empty_ledger(ledger: Ledger) -> None:
+    """Nothing written: nothing to read, an intact chain, a tail that says so."""
+    ledger.append([])
+    ledger.append(iter(()))
+    assert list(ledger.entries()) == []
+    assert ledger.verify() == []
+    assert ledger.tail() == (0, CHAIN_START)
+    assert ledger.moved(["1"]) == set()
+    assert ledger.moved([]) == set()
+
+
+def test_facts_are_written_once(ledger: Ledger) -> None:
+    """Stored and moved are facts: another workstation's repetition is dropped; attempts are kept."""
+    ledger.append([entry("1"), entry("1"), entry("1", Event.MOVED)])
+    ledger.append([entry("1"), entry("1", Event.MOVED), entry("1", Event.FAILED), entry("1", Event.FAILED)])
+    assert events(ledger) == [
+        ("1", Event.STORED),
+        ("1", Event.MOVED),
+        ("1", Event.FAILED),
+        ("1", Event.FAILED),
+    ]
+    ledger.append([entry("1", Event.WITHDRAWN), entry("1"), entry("1", Event.MOVED)])
+    assert [event for _, event in events(ledger)][-3:] == [Event.WITHDRAWN, Event.STORED, Event.MOVED]
+    assert ledger.verify() == []
+
+
+def test_what_was_moved_is_known_until_it_is_withdrawn(ledger: Ledger) -> None:
+    """Moved means stored, removed, and not undone since; many ids are asked at once."""
+    ledger.append([entry("1"), entry("1", Event.MOVED), entry("2"), entry("3"), entry("3", Event.MOVED)])
+    ledger.append([entry("3", Event.WITHDRAWN)])
+    assert ledger.moved([str(number) for number in range(2000)]) == {"1"}
+
+
+def test_unfinished_moves_are_known_by_source(ledger: Ledger) -> None:
+    """Stored and neither moved nor withdrawn, oldest first, of that source alone."""
+    ledger.append([entry("1"), entry("2"), entry("3"), entry("4"), entry("5", source_id="other")])
+    ledger.append([entry("2", Event.MOVED), entry("3", Event.WITHDRAWN), entry("4", Event.NOT_REMOVED)])
+    assert [one.import_id for one in ledger.unfinished("s")] == ["1", "4"]
+    assert [one.import_id for one in ledger.unfinished("other")] == ["5"]
+
+
+def test_files_put_back_are_known_by_name_and_size(ledger: Ledger) -> None:
+    """Only names that are asked for, of that source, with the sizes they had."""
+    ledger.append(
+        [entry("1", Event.PUTTING_BACK), entry("2", Event.PUTTING_BACK, name="b.jpg", size_bytes=7)]
+    )
+    ledger.append([entry("3", Event.PUTTING_BACK, source_id="other", name="c.jpg"), entry("4", name="d.jpg")])
+    assert ledger.put_back("s", ["photo.jpg", "b.jpg", "c.jpg", "d.jpg"]) == {("photo.jpg", 9), ("b.jpg", 7)}
+    assert ledger.put_back("s", []) == set()
+
+
+def test_entries_are_asked_by_file_and_patient(ledger: Ledger) -> None:
+    """The history of one file, and of one patient."""
+    ledger.append([entry("1"), entry("2", patient_id="10043"), entry("2", Event.MOVED, patient_id="10043")])
+    assert events(ledger, import_id="2") == [("2", Event.STORED), ("2", Event.MOVED)]
+    assert events(ledger, patient_id="10042") == [("1", Event.STORED)]
+    assert events(ledger, patient_id="10043", import_id="1") == []
+
+
+# --- the chain
+
+
+@pytest.fixture
+def long(ledger: Ledger) -> Ledger:
+    ledger.append([entry(str(number)) for number in range(1, 8)])
+    assert ledger.verify() == []
+    return ledger
+
+
+def run(ledger: Ledger, sql: str) -> None:
+    with ledger._engine.connect().execution_options(intouch_write=True) as connection, connection.begin():
+        connection.exec_driver_sql(sql)
+
+
+@pytest.mark.parametrize(
+    "column", sorted({field.name for field in attrs.fields(LedgerEntry)} - {"seq", "digest"})
+)
+def test_a_changed_row_is_found(long: Ledger, column: str) -> None:
+    """Whatever is changed in a row, the chain breaks there and nowhere else."""
+    value = {"event": "'failed'", "at": "'2020-01-01 00:00:00.000000'", "size_bytes": "8"}.get(
+        column, "'changed'"
+    )
+    run(long, f'UPDATE intouch_ledger SET "{column}" = {value} WHERE seq = 4')
+    assert long.verify() == [4]
+
+
+def test_a_changed_digest_is_found(long: Ledger) -> None:
+    """A row with another digest fits neither what stands before it nor what comes after."""
+    run(long, "UPDATE intouch_ledger SET digest = 'changed' WHERE seq = 4")
+    assert long.verify() == [4, 5]
+
+
+def test_a_value_that_was_emptied_is_found(long: Ledger) -> None:
+    """Nothing and an empty text are different."""
+    run(long, "UPDATE intouch_ledger SET operator = NULL WHERE seq = 3")
+    run(long, "UPDATE intouch_ledger SET provider_id = '' WHERE seq = 5")
+    assert long.verify() == [3, 5]
+
+
+def test_a_removed_row_is_found(long: Ledger) -> None:
+    """The row after the gap does not fit."""
+    run(long, "DELETE FROM intouch_ledger WHERE seq = 4")
+    assert long.verify() == [5]
+
+
+def test_a_removed_row_is_found_even_if_the_others_were_renumbered(long: Ledger) -> None:
+    """Positions are part of the chain."""
+    run(long, "DELETE FROM intouch_ledger WHERE seq = 4")
+    run(long, "UPDATE intouch_ledger SET seq = seq - 1 WHERE seq > 4")
+    assert long.verify() != []
+
+
+def test_an_inserted_row_is_found(long: Ledger) -> None:
+    """A row that was not written by the ledger does not fit, at the end or in between."""
+    columns = ", ".join(f'"{column.name}"' for column in book.ledger_table.columns if column.name != "seq")
+    run(
+        long,
+        f"INSERT INTO intouch_ledger (seq, {columns}) SELECT 8, {columns} FROM intouch_ledger WHERE seq = 2",
+    )
+    assert long.verify() == [8]
+
+
+def test_swapped_rows_are_found(long: Ledger) -> None:
+    """Two rows that changed places break the chain."""
+    run(long, "UPDATE intouch_ledger SET seq = -1 WHERE seq = 3")
+    run(long, "UPDATE intouch_ledger SET seq = 3 WHERE seq = 4")
+    run(long, "UPDATE intouch_ledger SET seq = 4 WHERE seq = -1")
+    assert set(long.verify()) >= {3, 4}
+
+
+def test_rows_cut_off_at_the_end_show_in_the_tail(long: Ledger) -> None:
+    """The chain can't tell, but a tail kept elsewhere does."""
+    kept = long.tail()
+    run(long, "DELETE FROM intouch_ledger WHERE seq > 5")
+    assert long.verify() == []
+    assert long.tail() != kept
+
+
+# --- writing
+
+
+def test_two_threads_append_and_the_chain_holds(ledger: Ledger) -> None:
+    """Entries of several writers stand one after the other, none lost."""
+    failures: list[BaseException] = []
+
+    def write(start: int) -> None:
+        try:
+            for number in range(20):
+                ledger.append([entry(f"{start}-{number}"), entry(f"{start}-{number}", Event.MOVED)])
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=write, args=(start,)) for start in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert ledger.verify() == []
+    assert ledger.tail()[0] == 120
+
+
+def test_a_write_that_fails_writes_nothing(ledger: Ledger) -> None:
+    """An append is one transaction: all of it, or a LedgerError and none."""
+    ledger.append([entry("1")])
+    run(
+        ledger,
+        "CREATE TRIGGER no BEFORE INSERT ON intouch_ledger WHEN new.import_id = '3' BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    with pytest.raises(LedgerError):
+        ledger.append([entry("2"), entry("3")])
+    assert events(ledger) == [("1", Event.STORED)]
+    assert ledger.verify() == []
+
+
+@pytest.mark.parametrize("field", ["name", "operator", "patient_id", "provider_id", "source_id"])
+@pytest.mark.parametrize(
+    "text", ["a\nb", "Ren\udce9", "\u202eabc", "nul\0", "\N{GRINNING FACE}", "'; DROP TABLE x; --"]
+)
+def test_text_of_any_kind_is_written(ledger: Ledger, field: str, text: str) -> None:
+    """Names, operators and ids of any characters are written (escaped where need be) and keep the chain."""
+    ledger.append([entry("1", **{field: text})])
+    (one,) = ledger.entries()
+    assert getattr(one, field)
+    assert ledger.verify() == []
+
+
+def test_the_public_face_cannot_change_a_row() -> None:
+    """No public method updates or deletes, and the module holds no such statement."""
+    public = {name for name in vars(Ledger) if not name.startswith("_")}
+    assert (
+        public
+        == {
+            "append",
+            "close",
+            "entries",
+            "export",
+            "moved",
+            "open",
+            "put_back",
+            "tail",
+            "unfinished",
+            "verify",
+        }
+        & public
+    )
+    assert public >= {"append", "entries", "export", "verify"}
+    source = inspect.getsource(book)
+    assert "sa.update" not in source
+    assert "sa.delete" not in source
+
+
+# --- export
+
+
+def test_the_export_is_lines_of_json(ledger: Ledger) -> None:
+    """Every field of every entry, one line each, a line break in a name escaped."""
+    ledger.append([entry("1", name="two\nlines.jpg"), entry("2")])
+    lines = list(ledger.export())
+    assert all("\n" not in line for line in lines)
+    values = [json.loads(line) for line in lines]
+    assert values[0]["name"] == "two\\nlines.jpg"
+    assert (values[1]["patient_id"], values[1]["at"]) == ("10042", "2026-03-01T12:00:00.123456+00:00")
+    assert set(values[0]) == {field.name for field in attrs.fields(LedgerEntry)}
+
+
+def test_the_export_for_support_names_nobody(ledger: Ledger) -> None:
+    """Without patients, file names and operators; ids of files stay."""
+    ledger.append([entry("1", name="SECRETNAME", patient_id="SECRETID", operator="SECRETOP")])
+    (line,) = ledger.export(support=True)
+    assert "SECRET" not in line
+    assert {"patient_id", "name", "operator"}.isdisjoint(json.loads(line))
+    assert json.loads(line)["import_id"] == "1"
+
+
+# --- the table
+
+
+def test_the_migrations_make_the_table_that_the_code_describes(ledger: Ledger) -> None:
+    """What Alembic creates and what SQLAlchemy expects are the same."""
+    with ledger._engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={"version_table": book.VERSION_TABLE, "compare_type": True, "compare_server_default": True},
+        )
+        assert compare_metadata(context, book.metadata) == []
+        assert sa.inspect(connection).has_table("intouch_ledger")
+
+
+def test_a_ledger_is_opened_again(tmp_path: Path) -> None:
+    """Opening a second time finds what was written; a folder that is missing is an error."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    Ledger.open(url).append([entry()])
+    assert events(Ledger.open(url)) == [("1", Event.STORED)]
+    with pytest.raises(RepositoryError):
+        Ledger.open(f"sqlite:///{tmp_path / 'none' / 'ledger.db'}")

@@ -1,0 +1,274 @@
+"""The rules: every one of them, every reason, in the order in which they apply."""
+
+# ruff: noqa: DTZ001, DTZ901  # the wall times of a capture name are naive
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import attrs
+import pytest
+
+from intouch_import.filenames import CaptureNaming
+from intouch_import.model import (
+    Action,
+    CaptureName,
+    Destination,
+    EntryKind,
+    Patient,
+    Provider,
+    Reason,
+    SourceFile,
+    StoredAttachment,
+    TakenAtFlag,
+    Verdict,
+)
+from intouch_import.verdicts import (
+    Known,
+    Rules,
+    already,
+    arriving,
+    identify,
+    place_in_zone,
+    read_name,
+    screen,
+    waiting,
+)
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+NAME = "10042_DRJ_20260131_142501.jpg"
+SYDNEY = ZoneInfo("Australia/Sydney")
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def file(name: str = NAME, **changes: Any) -> SourceFile:
+    return SourceFile(**{"name": name, "size_bytes": 9, "version": "1", **changes})
+
+
+def capture(name: str = NAME) -> CaptureName:
+    parsed = CaptureNaming().parse(name)
+    assert parsed is not None
+    return parsed
+
+
+RULES = Rules(provider="DRJ", auto_import=True, zone=SYDNEY)
+KNOWN = Known(
+    patients={"10042": Patient(id="10042"), "10044": Patient(id="10044", active=False)},
+    providers={"DRJ": Provider(id="DRJ"), "DRK": Provider(id="DRK")},
+)
+
+
+def judged(name: str = NAME, rules: Rules = RULES, known: Known = KNOWN, now: datetime = NOW) -> Verdict:
+    return identify(file(name), capture(name), rules, known, now=now)
+
+
+# --- screen
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (EntryKind.FOLDER, Reason.FOLDER),
+        (EntryKind.LINK, Reason.LINK),
+        (EntryKind.SPECIAL, Reason.SPECIAL_FILE),
+    ],
+)
+def test_only_files_are_looked_at(kind: EntryKind, reason: Reason) -> None:
+    """A folder, a link and a device are ignored, whatever they are called."""
+    for name in (NAME, ".hidden", "x.part"):
+        verdict = screen(file(name, kind=kind, size_bytes=0))
+        assert verdict is not None
+        assert (verdict.action, verdict.reason) == (Action.IGNORE, reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (".photo.jpg", Reason.HIDDEN),
+        (".DS_Store", Reason.HIDDEN),
+        ("._photo.jpg", Reason.HIDDEN),
+        ("Thumbs.db", Reason.SYSTEM_FILE),
+        ("THUMBS.DB", Reason.SYSTEM_FILE),
+        ("desktop.ini", Reason.SYSTEM_FILE),
+        ("Icon\r", Reason.SYSTEM_FILE),
+        ("Picasa.ini", Reason.SYSTEM_FILE),
+        ("photo.jpg.part", Reason.UNFINISHED_DOWNLOAD),
+        ("photo.JPG.CRDOWNLOAD", Reason.UNFINISHED_DOWNLOAD),
+        ("photo.tmp", Reason.UNFINISHED_DOWNLOAD),
+        ("photo.filepart", Reason.UNFINISHED_DOWNLOAD),
+        ("~$letter.docx", Reason.UNFINISHED_DOWNLOAD),
+    ],
+)
+def test_what_programs_leave_behind_is_ignored(name: str, reason: Reason) -> None:
+    """Hidden files, files of the system and unfinished downloads are ignored, each with its reason."""
+    for size in (0, 9):
+        verdict = screen(file(name, size_bytes=size))
+        assert verdict is not None
+        assert (verdict.action, verdict.reason, verdict.patient_id) == (Action.IGNORE, reason, None)
+
+
+@pytest.mark.parametrize(
+    "name", [NAME, "a", "thumbs.jpg", "party", "part.jpg", "~tilde.jpg", "my.part.jpg", "Thumbs.db.jpg"]
+)
+def test_ordinary_names_pass(name: str) -> None:
+    """Names that only resemble those of programs are looked at."""
+    assert screen(file(name)) is None
+
+
+def test_an_empty_file_has_not_arrived() -> None:
+    """A file of no bytes waits for the rest."""
+    verdict = screen(file(size_bytes=0))
+    assert verdict == arriving(NAME, Reason.EMPTY)
+    assert verdict is not None
+    assert (verdict.action, verdict.destination) == (Action.ARRIVING, Destination.IMAGES)
+
+
+# --- verdicts that wait
+
+
+def test_waiting_keeps_what_was_known_but_the_patient() -> None:
+    """A verdict that turns to waiting keeps its capture and time and names no patient."""
+    known = judged()
+    assert known.patient_id == "10042"
+    held = waiting(NAME, Reason.CANCELLED, like=known)
+    assert (held.action, held.reason, held.patient_id) == (Action.WAIT, Reason.CANCELLED, None)
+    assert (held.capture, held.taken_at) == (known.capture, known.taken_at)
+
+
+def test_verdicts_that_only_wait_are_shared() -> None:
+    """Thousands of rows that wait for the same reason share one object."""
+    assert waiting("a.jpg", Reason.NO_CAPTURE_NAME) is waiting("b.jpg", Reason.NO_CAPTURE_NAME)
+    assert waiting("a.pdf", Reason.NO_CAPTURE_NAME).destination is Destination.NOTES
+
+
+# --- already
+
+
+def test_a_stored_file_is_finished_for_the_patient_it_was_stored_for() -> None:
+    """Stored and not moved: the record decides patient, destination and time, not the name."""
+    stored = StoredAttachment(
+        id="1", import_id="1", patient_id="10043", destination=Destination.NOTES, name=NAME, size_bytes=9,
+        sha256="0", source_id="s", stored_at=NOW, taken_at=NOW,
+    )  # fmt: skip
+    verdict = already(file(), stored, moved=False)
+    assert (verdict.action, verdict.reason) == (Action.FINISH, Reason.INTERRUPTED)
+    assert (verdict.patient_id, verdict.destination, verdict.taken_at) == ("10043", Destination.NOTES, NOW)
+    again = already(file(), stored, moved=True)
+    assert (again.action, again.reason, again.patient_id) == (Action.WAIT, Reason.REAPPEARED, None)
+
+
+# --- read_name
+
+
+def test_names_are_read_or_wait() -> None:
+    """A capture name is read; another waits; one whose date can't be waits for that."""
+    naming = CaptureNaming()
+    assert read_name(file(), naming) == capture()
+    for name, reason in (
+        ("IMG_0001.jpg", Reason.NO_CAPTURE_NAME),
+        ("10042_DRJ_20260231_142501.jpg", Reason.TIME_IMPOSSIBLE),
+        ("10042_DRJ_20260131_246060.jpg", Reason.TIME_IMPOSSIBLE),
+    ):
+        verdict = read_name(file(name), naming)
+        assert isinstance(verdict, Verdict)
+        assert (verdict.action, verdict.reason) == (Action.WAIT, reason)
+
+
+# --- identify
+
+
+def test_a_name_without_any_doubt_is_imported() -> None:
+    """Patient, provider and time are known and sure: the file goes to that patient."""
+    verdict = judged()
+    assert (verdict.action, verdict.reason, verdict.patient_id) == (
+        Action.IMPORT,
+        Reason.CAPTURE_NAME,
+        "10042",
+    )
+    assert verdict.taken_at == datetime(2026, 1, 31, 3, 25, 1, tzinfo=UTC)
+    assert (verdict.taken_flag, verdict.capture) == (TakenAtFlag.EXACT, capture())
+
+
+def test_a_folder_of_nobody_takes_any_provider_that_exists() -> None:
+    """Without an owner of the folder, the provider in the name only has to exist."""
+    rules = attrs.evolve(RULES, provider=None)
+    assert judged(NAME.replace("DRJ", "DRK"), rules).action is Action.IMPORT
+    assert judged(NAME.replace("DRJ", "DRX"), rules).reason is Reason.PROVIDER_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("name", "rules", "known", "reason"),
+    [
+        (NAME, attrs.evolve(RULES, auto_import=False), KNOWN, Reason.AUTO_IMPORT_OFF),
+        (NAME, RULES, attrs.evolve(KNOWN, put_back=frozenset({(NAME, 9)})), Reason.UNDONE),
+        (NAME.replace("10042", "010042"), RULES, KNOWN, Reason.PATIENT_UNKNOWN),
+        (NAME.replace("10042", "10044"), RULES, KNOWN, Reason.PATIENT_INACTIVE),
+        (NAME.replace("DRJ", "DRK"), RULES, KNOWN, Reason.OTHER_PROVIDER),
+        (NAME.replace("DRJ", "drj"), RULES, KNOWN, Reason.OTHER_PROVIDER),
+        (NAME, RULES, attrs.evolve(KNOWN, providers={}), Reason.PROVIDER_UNKNOWN),
+        ("10042_DRJ_20270131_142501.jpg", RULES, KNOWN, Reason.TIME_IN_FUTURE),
+        ("10042_DRJ_20251005_023000.jpg", RULES, KNOWN, Reason.TIME_SKIPPED),
+        ("10042_DRJ_20250406_023000.jpg", RULES, KNOWN, Reason.TIME_REPEATED),
+        ("10042_DRJ_00010101_000000.jpg", RULES, KNOWN, Reason.TIME_SKIPPED),
+    ],
+)
+def test_anything_in_doubt_waits(name: str, rules: Rules, known: Known, reason: Reason) -> None:
+    """Promise 3: no patient is named by a verdict that waits, and the reason is the first that applies."""
+    verdict = judged(name, rules, known)
+    assert (verdict.action, verdict.reason, verdict.patient_id) == (Action.WAIT, reason, None)
+    assert verdict.capture == capture(name)
+
+
+def test_an_undone_file_of_another_size_is_another_file() -> None:
+    """What an undo has put back is known by name and size."""
+    known = attrs.evolve(KNOWN, put_back=frozenset({(NAME, 10), ("other.jpg", 9)}))
+    assert judged(known=known).action is Action.IMPORT
+
+
+def test_the_very_second_is_not_in_the_future() -> None:
+    """A file taken now may be imported; one second ahead of the clock it may not."""
+    taken = datetime(2026, 1, 31, 3, 25, 1, tzinfo=UTC)
+    assert judged(now=taken).action is Action.IMPORT
+    assert judged(now=taken - timedelta(microseconds=1)).reason is Reason.TIME_IN_FUTURE
+
+
+# --- place_in_zone
+
+
+@pytest.mark.parametrize(
+    ("zone", "local", "expected"),
+    [
+        (SYDNEY, datetime(2026, 1, 31, 14, 25, 1), datetime(2026, 1, 31, 3, 25, 1, tzinfo=UTC)),
+        (SYDNEY, datetime(2026, 7, 1, 12), datetime(2026, 7, 1, 2, tzinfo=UTC)),
+        (SYDNEY, datetime(2025, 10, 5, 1, 59, 59), datetime(2025, 10, 4, 15, 59, 59, tzinfo=UTC)),
+        (SYDNEY, datetime(2025, 10, 5, 2), TakenAtFlag.SKIPPED),
+        (SYDNEY, datetime(2025, 10, 5, 2, 59, 59), TakenAtFlag.SKIPPED),
+        (SYDNEY, datetime(2025, 10, 5, 3), datetime(2025, 10, 4, 16, tzinfo=UTC)),
+        (SYDNEY, datetime(2025, 4, 6, 1, 59, 59), datetime(2025, 4, 5, 14, 59, 59, tzinfo=UTC)),
+        (SYDNEY, datetime(2025, 4, 6, 2), TakenAtFlag.REPEATED),
+        (SYDNEY, datetime(2025, 4, 6, 2, 59, 59), TakenAtFlag.REPEATED),
+        (SYDNEY, datetime(2025, 4, 6, 3), datetime(2025, 4, 5, 17, tzinfo=UTC)),
+        (BERLIN, datetime(2026, 3, 29, 1, 59, 59), datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)),
+        (BERLIN, datetime(2026, 3, 29, 2, 30), TakenAtFlag.SKIPPED),
+        (BERLIN, datetime(2026, 3, 29, 3), datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        (BERLIN, datetime(2025, 10, 26, 2), TakenAtFlag.REPEATED),
+        (BERLIN, datetime(2025, 10, 26, 2, 59, 59), TakenAtFlag.REPEATED),
+        (BERLIN, datetime(2025, 10, 26, 3), datetime(2025, 10, 26, 2, tzinfo=UTC)),
+        (UTC, datetime(2025, 10, 26, 2), datetime(2025, 10, 26, 2, tzinfo=UTC)),
+        (SYDNEY, datetime.min, TakenAtFlag.SKIPPED),
+        (ZoneInfo("America/New_York"), datetime.max, TakenAtFlag.SKIPPED),
+    ],
+)
+def test_wall_times_are_placed_or_not_guessed(
+    zone: Any, local: datetime, expected: datetime | TakenAtFlag
+) -> None:
+    """A time that exists once is placed; one that was skipped, came twice or can't be computed is not."""
+    taken_at, flag = place_in_zone(local, zone)
+    if isinstance(expected, TakenAtFlag):
+        assert (taken_at, flag) == (None, expected)
+    else:
+        assert (taken_at, flag) == (expected, TakenAtFlag.EXACT)
+        assert taken_at is not None
+        assert taken_at.tzinfo is UTC
