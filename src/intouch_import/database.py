@@ -66,7 +66,7 @@ def connect(url: str | sa.URL) -> sa.Engine:
         if parsed.get_backend_name() == "sqlite":
             options["connect_args"] = {"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}
         # At DEBUG level SQLAlchemy logs every row that it reads; patients must not get there.
-        logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGER}").setLevel(logging.INFO)
+        logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGER}").addFilter(_above_debug)
         engine = sa.create_engine(parsed, hide_parameters=True, logging_name=_LOGGER, **options)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ValueError):
         raise ConfigError("the database URL is not understood") from None  # it may hold a password
@@ -163,6 +163,10 @@ def _translated() -> Iterator[None]:
     except (sa.exc.SQLAlchemyError, UnicodeError) as exc:
         # `from None`: PostgreSQL repeats the offending row in its message, patient and all.
         raise RepositoryError("the database failed", kind=type(exc).__name__) from None
+
+
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

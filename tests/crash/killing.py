@@ -1,12 +1,12 @@
 """A process that forks children which import files and are killed: ``python killing.py``, one order a line.
 
-It is started once for many kills, since the imports take most of the time. It has one thread and no open
-database, so that forking it is safe; pytest's own process is neither.
+It is started once for many kills, since imports and the compilation of SQL take most of the time. Between two
+orders it has one thread and no connection, so that forking it is safe; pytest's own process is neither.
 
 An order is a JSON object: ``root`` (the practice), ``folder`` and ``source_id`` (the photos), ``work``
 (``refresh``, ``save`` or ``undo``), ``patient`` (whom to save to), ``import_id`` (what to undo), ``leases``
 (whether the kernel may give them), and when to kill: ``step`` (the number of a step, from 1) or ``after_s``
-(seconds), or null for both. With ``ends`` only the ends of steps are numbered, not their beginnings. The answer is
+(seconds), or null for both. Without ``fork`` the work is done in this process, to warm it up. With ``ends`` only the ends of steps are numbered, not their beginnings. The answer is
 one line: the names of the steps taken, how long it took in seconds, and whether it was killed.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import json
 import os
 import signal
@@ -28,7 +29,6 @@ import alembic.runtime.environment
 import alembic.script  # noqa: F401  # these three are imported when a database is opened: here, once for all
 from sqlalchemy.engine.default import DefaultDialect
 
-import intouch_import.media  # noqa: F401  # likewise
 from intouch_import import disk
 from intouch_import.content import StagedContent
 from intouch_import.inbox import Inbox
@@ -132,24 +132,31 @@ class Steps:
             setattr(DefaultDialect, name, watched)
 
 
-def work(order: dict[str, Any], steps: Steps) -> None:
+@functools.cache
+def records_of(root: str) -> SqlRepository:
+    """The records of a practice, opened once: with it come compiled SQL and a schema that was looked at."""
+    return SqlRepository.open(f"sqlite:///{root}/clinic.db", files=f"{root}/files")
+
+
+def work(order: dict[str, Any], steps: Steps | None) -> None:
     """What a workstation does, with every step watched."""
     if not order["leases"]:
         disk.take_lease = lambda fd: disk.Lease.UNAVAILABLE  # type: ignore[assignment]  # as on most systems
-    root = order["root"]
-    records = SqlRepository.open(f"sqlite:///{root}/clinic.db", files=f"{root}/files")
+    records = records_of(order["root"])
     source = open_source(order["folder"], source_id=order["source_id"])
     inbox = Inbox(records, [source], zone="UTC", settle_s=0.0, clock=lambda: NOW)
     if order["work"] == "save":
         inbox.refresh()
-    for owner, name in STEPS:
-        steps.watch(owner, name)
-    steps.watch_statements()
+    if steps is not None:
+        for owner, name in STEPS:
+            steps.watch(owner, name)
+        steps.watch_statements()
     match order["work"]:
         case "refresh":
             inbox.refresh()
         case "save":
-            inbox.save(inbox.prepare(inbox.rows, patient=order["patient"]))
+            if rows := inbox.rows:
+                inbox.save(inbox.prepare(rows, patient=order["patient"]))
         case "undo":
             inbox.undo(order["import_id"])
 
@@ -164,6 +171,15 @@ def child(order: dict[str, Any], pipe: int) -> None:
         sys.excepthook(type(exc), exc, exc.__traceback__)
     finally:
         os._exit(code)
+
+
+def warm_up(order: dict[str, Any]) -> dict[str, Any]:
+    """Do the work here, so that children need not compile SQL; then let go of every connection."""
+    work(order, None)
+    records_of(order["root"]).engine.dispose()
+    gc.collect()
+    gc.freeze()
+    return {"steps": [], "took_s": 0.0, "killed": False}
 
 
 def carry_out(order: dict[str, Any]) -> dict[str, Any]:
@@ -189,4 +205,5 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        print(json.dumps(carry_out(json.loads(line))), flush=True)
+        order = json.loads(line)
+        print(json.dumps(carry_out(order) if order["fork"] else warm_up(order)), flush=True)

@@ -30,7 +30,8 @@ LINKED = pytest.param(
 )
 COPIED = "copied"
 ELSEWHERE = pytest.param(
-    "elsewhere", marks=pytest.mark.skipif(memory() is None, reason="there is no second file system, in memory")
+    "elsewhere",
+    marks=pytest.mark.skipif(memory() is None, reason="there is no second file system, in memory"),
 )
 
 
@@ -73,7 +74,9 @@ def test_a_kill_at_any_step_of_a_move_loses_nothing_and_doubles_nothing(
     scene.check_all_is_moved()
     content = "LeasedContent" if how == "linked" else "StagedContent"
     for name in (f"{content}.save_to", "LocalSource.remove", "DefaultDialect.do_commit", "Ledger.append"):
-        assert {f"before {name}", f"after {name}"} <= set(result.steps), "not taken, so nothing was killed there"
+        assert {f"before {name}", f"after {name}"} <= set(result.steps), (
+            "not taken, so nothing was killed there"
+        )
 
 
 @pytest.mark.parametrize("work", ["refresh", "save"])
@@ -144,8 +147,6 @@ def test_kills_at_random_instants_lose_nothing_and_double_nothing(hospital: Hosp
         for _attempt in range(chance.randint(1, 4)):
             if scene.stored_digests() == scene.digests and not scene.visible():
                 break
-            if scene.work == "save" and scene.stored():
-                scene.inbox().refresh()  # which finishes what was stored, as a person sees before the next save
             after_s = chance.uniform(0, longest_s[scene.work])
             kills += scene.kill(after_s=after_s, leases=leases).killed
             scene.check_nothing_is_lost()

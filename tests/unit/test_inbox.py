@@ -20,6 +20,7 @@ from intouch_import.errors import (
     RepositoryError,
     SelectionError,
     SourceUnavailable,
+    StillArriving,
     UnknownPatient,
     UnsuitableText,
 )
@@ -29,12 +30,14 @@ from intouch_import.ledger import Event, Ledger, LedgerEntry
 from intouch_import.model import Action, Destination, Patient, Progress, Reason, Stage, State
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.sources.local import LocalSource
+from miniature import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from intouch_import.model import SourceFile
-    from intouch_import.reports import Report
+    from intouch_import.reports import Outcome, Report
+    from intouch_import.repositories.sql import SqlRepository
     from miniature import Practice
 
     Reasons = Callable[[Report], dict[str, tuple[str, str]]]
@@ -788,9 +791,58 @@ def test_undo_of_a_file_that_never_left_only_clears_the_record(
 
 
 def test_an_undo_that_was_interrupted_can_be_done_again(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put back but not yet withdrawn: a second undo completes."""
+    records, inbox, outcome = _interrupted_undo(practice, monkeypatch)
+    assert inbox.undo(outcome).state is State.WAITING
+    assert records.attachments("10042") == []
+    assert practice.left() == [AUTO]
+
+
+def test_an_undo_that_was_interrupted_is_finished_by_the_next_start(
     practice: Practice, reasons: Reasons, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Put back but not yet withdrawn: nothing imports it meanwhile, and a second undo completes."""
+    """Put back but not yet withdrawn: a new inbox withdraws it, lists it as undone, and tells the ledger."""
+    records, inbox, outcome = _interrupted_undo(practice, monkeypatch)
+    assert reasons(practice.inbox(records=records).refresh()) == {AUTO: ("waiting", "undone")}
+    assert records.attachments("10042") == []
+    assert practice.left() == [AUTO]
+    last = list(inbox.ledger.entries(import_id=outcome.import_id))[-1]
+    assert (last.event, last.reason) == (Event.WITHDRAWN, "interrupted")
+
+
+def test_an_undo_that_put_nothing_back_is_given_up_after_an_hour(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came to nothing leaves the record as it is, so that the same photo sent again later is no undo."""
+    records, inbox, outcome = _interrupted_undo(practice, monkeypatch)
+    (practice.photos / AUTO).unlink()
+    ledger, source_id = inbox.ledger, inbox.sources[0].source_id
+    for later, begun in ((timedelta(minutes=59), 1), (timedelta(minutes=61), 0)):
+        practice.inbox(records=records, clock=lambda: NOW + later).refresh()  # noqa: B023  # called at once
+        assert len(ledger.undoing(source_id)) == begun
+    assert [one.import_id for one in records.attachments("10042")] == [outcome.import_id]
+    assert list(ledger.entries())[-1].event is Event.NOT_PUT_BACK
+
+
+@pytest.mark.parametrize("exc", [StillArriving("being written"), SourceUnavailable("dead"), OSError("a bug")])
+def test_an_undo_that_cannot_be_looked_at_now_is_left_for_later(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch, exc: Exception
+) -> None:
+    """While the file can't be read, nothing is withdrawn; the refresh works on."""
+    records, _, _ = _interrupted_undo(practice, monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalSource, "fetch", _raise(exc))
+        assert practice.inbox(records=records).refresh().closes
+    assert len(records.attachments("10042")) == 1
+    practice.inbox(records=records).refresh()
+    assert records.attachments("10042") == []
+
+
+def _interrupted_undo(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> tuple[SqlRepository, Inbox, Outcome]:
     practice.photo(AUTO)
     records = practice.records()
     inbox = practice.inbox(records=records)
@@ -799,10 +851,7 @@ def test_an_undo_that_was_interrupted_can_be_done_again(
         patched.setattr(type(records), "withdraw", _raise(RepositoryError("the power failed")))
         with pytest.raises(RepositoryError):
             inbox.undo(outcome)
-    assert reasons(practice.inbox(records=records).refresh()) == {AUTO: ("waiting", "undone")}
-    assert inbox.undo(outcome).state is State.WAITING
-    assert records.attachments("10042") == []
-    assert practice.left() == [AUTO]
+    return records, inbox, outcome
 
 
 def test_undo_fails_without_harm(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:

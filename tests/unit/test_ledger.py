@@ -96,6 +96,15 @@ def test_unfinished_moves_are_known_by_source(ledger: Ledger) -> None:
     assert [one.import_id for one in ledger.unfinished("other")] == ["5"]
 
 
+def test_undos_that_were_begun_are_known_by_source(ledger: Ledger) -> None:
+    """Being put back, and neither withdrawn nor stored again since, oldest first, of that source alone."""
+    ledger.append([entry(str(number), Event.PUTTING_BACK) for number in range(4)])
+    ledger.append([entry("5", Event.PUTTING_BACK, source_id="other")])
+    ledger.append([entry("1", Event.WITHDRAWN), entry("2"), entry("3", Event.FAILED)])
+    assert [one.import_id for one in ledger.undoing("s")] == ["0", "3"]
+    assert [one.import_id for one in ledger.undoing("other")] == ["5"]
+
+
 def test_files_put_back_are_known_by_name_and_size(ledger: Ledger) -> None:
     """Only names that are asked for, of that source, with the sizes they had."""
     ledger.append(
@@ -256,6 +265,7 @@ def test_the_public_face_cannot_change_a_row() -> None:
             "open",
             "put_back",
             "tail",
+            "undoing",
             "unfinished",
             "verify",
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
@@ -17,16 +16,15 @@ from sqlalchemy import URL
 from intouch_import.database import connect
 from intouch_import.errors import (
     ConfigError,
-    InTouchImportError,
-    RepositoryError,
     SelectionError,
     SourceUnavailable,
     UnknownPatient,
 )
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.inbox.listing import Lister, Timing
+from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
-from intouch_import.inbox.undo import Undo
+from intouch_import.inbox.undo import Undo, asking
 from intouch_import.ledger import Ledger
 from intouch_import.model import Action, Patient, Progress, Reason, Stage, State
 from intouch_import.moving import Mover, Order
@@ -34,7 +32,7 @@ from intouch_import.reports import Outcome, Problem, Report
 from intouch_import.sources.base import Source, open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from intouch_import.model import StoredAttachment
     from intouch_import.repositories.base import PatientRepository
@@ -99,6 +97,7 @@ class Inbox:
         self._lock = threading.RLock()
         self._rows: list[Row] = []
         self._mover = Mover(repository, self.ledger, clock=clock)
+        self._recovery = Recovery(self.sources, repository=repository, ledger=self.ledger, now=clock)
         self._lister = Lister(
             self.sources,
             repository=repository,
@@ -138,10 +137,12 @@ class Inbox:
         """
         tell = _teller(on_progress)
         with self._lock:
-            with _asking():
+            with asking():
+                self._recovery.before_listing()
                 rows, problems = self._lister.refresh(tell)
+                self._recovery.after_listing(rows, failed={problem.source_id for problem in problems})
             ready = [row for row in rows if row.verdict.action in (Action.IMPORT, Action.FINISH)]
-            with _asking():
+            with asking():
                 stored = self._stored(ready)
             orders = [self._order_of(row, stored.get(row.import_id)) for row in ready]
             done = self._move(ready, orders, Stage.AUTO_IMPORTING, tell, cancel)
@@ -163,8 +164,8 @@ class Inbox:
             RepositoryError: The records or the ledger can't be asked at all.
         """
         with self._lock:
-            with _asking():
-                self._rows, problems = self._lister.refresh(_teller(on_progress), reconcile=False)
+            with asking():
+                self._rows, problems = self._lister.refresh(_teller(on_progress))
             return problems
 
     def prepare(
@@ -298,14 +299,14 @@ class Inbox:
         wanted = import_id if isinstance(import_id, str) else import_id.import_id
         if wanted is None:
             raise SelectionError("that file was not imported")
-        with self._lock:
+        with self._lock, asking():
             undo = Undo(self.repository, self.ledger, clock=self._timing.now, operator=self.operator)
             return undo(wanted, (*self.sources, *([source] if source is not None else [])))
 
     # --- inside
 
     def _find_patient(self, patient_id: str) -> Patient:
-        with _asking():
+        with asking():
             found = self.repository.find_patient(patient_id)
         if found is None:
             raise UnknownPatient("no patient has this id")
@@ -428,14 +429,3 @@ def _ledger(ledger: Ledger | str | os.PathLike[str] | None, repository: PatientR
 
 def _ledger_file(path: Path) -> Ledger:
     return Ledger(connect(URL.create("sqlite", database=str(path))))
-
-
-@contextlib.contextmanager
-def _asking() -> Iterator[None]:
-    """Whatever a host's repository raises becomes a `RepositoryError`, without its text."""
-    try:
-        yield
-    except InTouchImportError:
-        raise
-    except Exception as exc:  # noqa: BLE001  # it is the host's code
-        raise RepositoryError("the patient records failed", kind=type(exc).__name__) from None

@@ -10,7 +10,6 @@ import attrs
 
 from intouch_import.errors import SourceError
 from intouch_import.inbox.rows import Row
-from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict
 from intouch_import.reports import Problem
 from intouch_import.verdicts import Known, Rules, already, arriving, identify, read_name, screen, waiting
@@ -72,7 +71,6 @@ class Lister:
         self._auto_import = auto_import
         self._timing = timing
         self._rows: dict[str, dict[str, Row]] = {source.source_id: {} for source in sources}
-        self._reconciled: set[str] = set()
 
     def rows(self) -> list[Row]:
         """All rows, source by source, in the order of their names."""
@@ -83,28 +81,22 @@ class Lister:
         for row in rows:
             self._rows[row.source_id].pop(row.name, None)
 
-    def refresh(
-        self, tell: Callable[[Progress], None], *, reconcile: bool = True
-    ) -> tuple[list[Row], list[Problem]]:
+    def refresh(self, tell: Callable[[Progress], None]) -> tuple[list[Row], list[Problem]]:
         """List all sources and judge what is new.
 
         A location that fails keeps the rows it had out of the list: what can't be seen can't be saved.
 
         Args:
             tell: Hears how far it is.
-            reconcile: Write into the ledger what an interruption kept out of it.
 
         Returns:
             The rows, and a problem per location that failed.
         """
-        unfinished = self._unfinished() if reconcile else []
         problems = self._list(tell)
         problems += self._settle(tell)
         self._look_up()
         for source in self._sources:
             self._judge(source)
-        if reconcile:
-            self._reconcile(unfinished, {problem.source_id for problem in problems})
         return self.rows(), problems
 
     # --- list
@@ -246,35 +238,6 @@ class Lister:
             patients=self._repository.find_patients({capture.patient for capture in captures}),
             providers=providers,
             put_back=frozenset(self._ledger.put_back(source.source_id, [row.name for row in claims])),
-        )
-
-    # --- reconcile
-
-    def _unfinished(self) -> list[LedgerEntry]:
-        """Once per source: what the ledger says was stored and not yet moved.
-
-        Read before anything is listed: a file that another workstation stores meanwhile is not in it.
-        """
-        sources = [source for source in self._sources if source.source_id not in self._reconciled]
-        return [entry for source in sources for entry in self._ledger.unfinished(source.source_id)]
-
-    def _reconcile(self, unfinished: list[LedgerEntry], failed: set[str]) -> None:
-        """A file that was stored and is gone from its source was moved: the crash came before the ledger."""
-        here = {row.import_id for row in self.rows()} if unfinished else set()
-        self._ledger.append(
-            attrs.evolve(
-                entry,
-                event=Event.MOVED,
-                at=self._timing.now(),
-                reason=Reason.INTERRUPTED.value,
-                seq=None,
-                digest=None,
-            )
-            for entry in unfinished
-            if entry.source_id not in failed and entry.import_id not in here
-        )
-        self._reconciled.update(
-            source.source_id for source in self._sources if source.source_id not in failed
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from intouch_import.errors import (
     SelectionError,
 )
 from intouch_import.ledger import Event, LedgerEntry
-from intouch_import.model import Reason, State, import_id
+from intouch_import.model import EntryKind, Reason, State, import_id
 from intouch_import.reports import Outcome
 from intouch_import.repositories.base import PatientRepository
 
@@ -28,11 +29,34 @@ if TYPE_CHECKING:
     from intouch_import.model import SourceFile, StoredAttachment
     from intouch_import.sources.base import Source
 
-__all__ = ["Undo"]
+__all__ = ["Undo", "asking", "holds"]
 
 _CHUNK_BYTES = 1024 * 1024
 
 log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """Whatever a host's repository raises becomes a `RepositoryError`, without its text."""
+    try:
+        yield
+    except InTouchImportError:
+        raise
+    except Exception as exc:  # noqa: BLE001  # it is the host's code
+        raise RepositoryError("the patient records failed", kind=type(exc).__name__) from None
+
+
+def holds(source: Source, there: SourceFile, stored: StoredAttachment) -> bool:
+    """Whether a file of a source has the bytes that are stored.
+
+    Raises:
+        FileError, SourceError: It can't be read now.
+    """
+    if there.kind is not EntryKind.FILE or there.size_bytes != stored.size_bytes:
+        return False
+    with source.fetch(there) as content:
+        return content.sha256 == stored.sha256
 
 
 class Undo:
@@ -70,12 +94,7 @@ class Undo:
         if reason is not Reason.UNDONE:
             self._write(stored, Event.FAILED, reason)
             return _outcome(stored, State.FAILED, reason)
-        try:
-            self._repository.withdraw(stored.id)
-        except InTouchImportError:
-            raise
-        except Exception as exc:  # noqa: BLE001  # it is the host's code
-            raise RepositoryError("the attachment could not be withdrawn", kind=type(exc).__name__) from None
+        self._repository.withdraw(stored.id)
         self._write(stored, Event.WITHDRAWN, Reason.UNDONE)
         return _outcome(stored, State.WAITING, Reason.UNDONE)
 
@@ -107,25 +126,17 @@ class Undo:
             self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
         else:
             return Reason.NAME_TAKEN
-        with source.fetch(there) as content:
-            same = content.sha256 == stored.sha256
-        return Reason.UNDONE if same else Reason.STORED_COPY_DIFFERS
+        return Reason.UNDONE if holds(source, there, stored) else Reason.STORED_COPY_DIFFERS
 
     def _ours(self, stored: StoredAttachment, there: SourceFile, source: Source) -> bool:
         if import_id(source.source_id, there.name, there.version) == stored.import_id:
             return True
         last = [entry.event for entry in self._ledger.entries(import_id=stored.import_id)][-1:]
-        if last not in ([Event.PUTTING_BACK], [Event.FAILED]) or there.size_bytes != stored.size_bytes:
-            return False
-        with source.fetch(there) as content:
-            return content.sha256 == stored.sha256
+        return last in ([Event.PUTTING_BACK], [Event.FAILED]) and holds(source, there, stored)
 
     def _is_whole(self, stored: StoredAttachment) -> bool:
-        try:
-            with self._repository.open_attachment(stored.id) as stream:
-                return disk.digest_stream(stream).sha256 == stored.sha256
-        except Exception as exc:  # noqa: BLE001  # it is the host's code
-            raise RepositoryError("the stored file can't be read", kind=type(exc).__name__) from None
+        with asking(), self._repository.open_attachment(stored.id) as stream:
+            return disk.digest_stream(stream).sha256 == stored.sha256
 
     def _chunks(self, stored: StoredAttachment) -> Iterator[bytes]:
         with self._repository.open_attachment(stored.id) as stream:

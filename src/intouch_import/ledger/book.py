@@ -21,7 +21,6 @@ __all__ = ["VERSION_TABLE", "Ledger", "ledger_table", "metadata"]
 
 VERSION_TABLE: Final = "intouch_ledger_version"
 _LOCK: Final = 0x696E_746F_0002
-_STATES = (Event.STORED, Event.MOVED, Event.WITHDRAWN)
 
 metadata = sa.MetaData()
 ledger_table = sa.Table(
@@ -125,22 +124,31 @@ class Ledger:
 
     def unfinished(self, source_id: str) -> list[LedgerEntry]:
         """``STORED`` entries of a source with no ``MOVED`` after them, oldest first."""
+        return self._begun(source_id, Event.STORED, ended_by=(Event.MOVED, Event.WITHDRAWN))
+
+    def undoing(self, source_id: str) -> list[LedgerEntry]:
+        """``PUTTING_BACK`` entries of a source whose end the ledger does not tell, oldest first."""
+        ends = (Event.WITHDRAWN, Event.NOT_PUT_BACK, Event.STORED)
+        return self._begun(source_id, Event.PUTTING_BACK, ended_by=ends)
+
+    def _begun(self, source_id: str, begins: Event, *, ended_by: tuple[Event, ...]) -> list[LedgerEntry]:
+        """The last entry that begins something for a file, where nothing after it ends it."""
         query = (
             sa.select(ledger_table)
             .where(
                 ledger_table.c.source_id == source_id,
-                ledger_table.c.event.in_([event.value for event in _STATES]),
+                ledger_table.c.event.in_([event.value for event in (begins, *ended_by)]),
             )
             .order_by(ledger_table.c.seq)
         )
-        waiting: dict[str, LedgerEntry] = {}
+        begun: dict[str, LedgerEntry] = {}
         with reading(self._engine) as connection:
             for row in connection.execute(query):
-                if row.event == Event.STORED:
-                    waiting[row.import_id] = _entry(row)
+                if row.event == begins:
+                    begun[row.import_id] = _entry(row)
                 else:
-                    waiting.pop(row.import_id, None)
-        return list(waiting.values())
+                    begun.pop(row.import_id, None)
+        return list(begun.values())
 
     def entries(
         self, *, import_id: str | None = None, patient_id: str | None = None

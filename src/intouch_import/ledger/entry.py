@@ -27,6 +27,7 @@ class Event(enum.StrEnum):
     NOT_REMOVED = "not_removed"
     FAILED = "failed"
     PUTTING_BACK = "putting_back"
+    NOT_PUT_BACK = "not_put_back"
     WITHDRAWN = "withdrawn"
 
 

@@ -303,6 +303,8 @@ def _row(attachment: Attachment, stored_at: datetime) -> dict[str, Any]:
     if not _is_text(attachment.name):
         row["name"] = printable(attachment.name)
         row["name_bytes"] = attachment.name.encode("utf-8", "surrogatepass")
+    if attachment.operator is not None:
+        row["operator"] = printable(attachment.operator)
     return row
 
 
