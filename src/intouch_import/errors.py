@@ -143,7 +143,13 @@ class SignInTimeout(SourceError):
 
 
 class Throttled(SourceError):
-    """The service asked for a longer pause than the caller allows."""
+    """The service asked for a longer pause than the caller allows.
+
+    Attributes:
+        after_s: The pause that it asked for, seconds; None if it did not say.
+    """
+
+    after_s: float | None = None
 
 
 class FileError(InTouchImportError):

@@ -223,6 +223,7 @@ class SourceFile:
         modified_ns: Modification time, nanoseconds since 1970-01-01 UTC; None if not known.
         version: Changes whenever the bytes may have: an etag, a rev, or inode, size and mtime.
         vendor_hash: The location's own hash, ``"algorithm:hex"``, where it has one.
+        handle: The location's own id of the entry, where it addresses entries by ids instead of names.
     """
 
     name: str = attrs.field(repr=False)
@@ -231,6 +232,7 @@ class SourceFile:
     modified_ns: int | None = None
     version: str
     vendor_hash: str | None = None
+    handle: str | None = None
 
     @property
     def modified_at(self) -> datetime | None:
