@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from intouch_import.model import StoredAttachment
 
-__all__ = ["Hospital", "Killed", "Killer", "Scene", "memory"]
+__all__ = ["Hospital", "Killed", "Killer", "Scene", "memory", "photo"]
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MEMORY = Path("/dev/shm")
@@ -98,7 +98,7 @@ class Hospital:
         folder.mkdir()
         pattern = f"{patients[0]}_DRJ_20260131_1425{{:02}}.gif" if work == "refresh" else "IMG_{:04}.gif"
         for number in range(count):
-            (folder / pattern.format(number)).write_bytes(_photo(f"{folder} {number}"))
+            (folder / pattern.format(number)).write_bytes(photo(f"{folder} {number}"))
         digests = sorted(map(_sha256, folder.iterdir()))
         return Scene(hospital=self, folder=folder, patients=patients, digests=digests, work=work)
 
@@ -230,7 +230,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _photo(seed: str) -> bytes:
+def photo(seed: str) -> bytes:
     """A whole, tiny GIF; other bytes for every seed."""
     colours = hashlib.sha256(seed.encode()).digest()
     header = b"GIF89a\x01\x00\x01\x00\x80\x00\x00" + colours[:6] + b"\x21\xfe\x1a" + colours[6:] + b"\x00"

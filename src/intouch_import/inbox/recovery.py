@@ -32,7 +32,11 @@ log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """What a refresh does about interruptions, once for each source that it could list."""
+    """What a refresh does about interruptions.
+
+    Undos are looked for by every refresh: until one is finished, its file waits in the list, for staff to
+    store it a second time. Moves are, once for each source: what happens to them after that is seen here.
+    """
 
     def __init__(
         self,
@@ -54,7 +58,7 @@ class Recovery:
 
         Read before anything is listed: a file that another workstation stores meanwhile is not in it.
         """
-        begun = [entry for source_id in self._left for entry in self._ledger.undoing(source_id)]
+        begun = [entry for source_id in self._sources for entry in self._ledger.undoing(source_id)]
         stored = self._repository.find_attachment([entry.import_id for entry in begun]) if begun else {}
         ends = [(entry, self._end_of_undo(entry, stored.get(entry.import_id))) for entry in begun]
         self._write((entry, event) for entry, event in ends if event is not None)

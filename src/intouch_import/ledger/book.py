@@ -124,31 +124,32 @@ class Ledger:
 
     def unfinished(self, source_id: str) -> list[LedgerEntry]:
         """``STORED`` entries of a source with no ``MOVED`` after them, oldest first."""
-        return self._begun(source_id, Event.STORED, ended_by=(Event.MOVED, Event.WITHDRAWN))
+        return self._open_ended(source_id, Event.STORED, ended_by=(Event.MOVED, Event.WITHDRAWN))
 
     def undoing(self, source_id: str) -> list[LedgerEntry]:
         """``PUTTING_BACK`` entries of a source whose end the ledger does not tell, oldest first."""
-        ends = (Event.WITHDRAWN, Event.NOT_PUT_BACK, Event.STORED)
-        return self._begun(source_id, Event.PUTTING_BACK, ended_by=ends)
+        ends = (Event.WITHDRAWN, Event.NOT_PUT_BACK, Event.STORED, Event.PUTTING_BACK)
+        return self._open_ended(source_id, Event.PUTTING_BACK, ended_by=ends)
 
-    def _begun(self, source_id: str, begins: Event, *, ended_by: tuple[Event, ...]) -> list[LedgerEntry]:
-        """The last entry that begins something for a file, where nothing after it ends it."""
+    def _open_ended(self, source_id: str, begins: Event, *, ended_by: tuple[Event, ...]) -> list[LedgerEntry]:
+        """Entries that begin something for a file, where no later entry of that file ends it."""
+        later = ledger_table.alias()
+        ended = sa.exists().where(
+            later.c.import_id == ledger_table.c.import_id,
+            later.c.seq > ledger_table.c.seq,
+            later.c.event.in_([event.value for event in ended_by]),
+        )
         query = (
             sa.select(ledger_table)
             .where(
                 ledger_table.c.source_id == source_id,
-                ledger_table.c.event.in_([event.value for event in (begins, *ended_by)]),
+                ledger_table.c.event == begins.value,
+                ~ended,
             )
             .order_by(ledger_table.c.seq)
         )
-        begun: dict[str, LedgerEntry] = {}
         with reading(self._engine) as connection:
-            for row in connection.execute(query):
-                if row.event == begins:
-                    begun[row.import_id] = _entry(row)
-                else:
-                    begun.pop(row.import_id, None)
-        return list(begun.values())
+            return [_entry(row) for row in connection.execute(query)]
 
     def entries(
         self, *, import_id: str | None = None, patient_id: str | None = None
