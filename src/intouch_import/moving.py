@@ -33,7 +33,6 @@ from intouch_import.errors import (
     FileUnreadable,
     FileVanished,
     InTouchImportError,
-    LedgerError,
     NameRefused,
     RepositoryError,
     SourceError,
@@ -337,8 +336,10 @@ class _Run:
         try:
             now = self._clock()
             self._ledger.append(self._entry(job, Event.STORED, job.order.reason, now) for job in jobs)
-        except LedgerError:
-            log.error("the ledger could not be written; nothing was removed")
+        except Exception as exc:  # noqa: BLE001  # whatever it is, the batch must come to its end
+            log.error(
+                "the ledger could not be written; nothing was removed", extra={"kind": type(exc).__name__}
+            )
             for job in jobs:
                 job.end(State.STORED, Reason.LEDGER_FAILED, retry_helps=True)
 
@@ -388,9 +389,9 @@ class _Run:
             entries.append(self._entry(job, event, outcome.reason, now))
         try:
             self._ledger.append(entries)
-        except LedgerError:
+        except Exception as exc:  # noqa: BLE001  # likewise
             # The files are stored and the ledger says so; `Inbox.refresh` writes the missing "moved".
-            log.error("the ledger could not be written after a removal")
+            log.error("the ledger could not be written after a removal", extra={"kind": type(exc).__name__})
 
     # --- inside
 

@@ -1,7 +1,8 @@
 """A practice in which anything happens in any order: in every state, each file is somewhere, and stored once at most.
 
-Workstations refresh, save and undo; other programs drop, rewrite, rename and touch files; and at any step of a move an
-error or a power cut comes, before or after the step has had its effect. What must hold is looked up with
+Workstations refresh, save and undo; other programs drop, rewrite, rename and touch files; and at any step of a move,
+before or after the step has had its effect, an error or a power cut comes, or another program puts a new file
+under a name. What must hold is looked up with
 plain files and plain SQL, at the beginning and at the end of every such step.
 """
 
@@ -75,7 +76,7 @@ class PowerCut(BaseException):
 
 
 class Faults:
-    """Watches every step, and makes one of them fail.
+    """Watches every step, and lets something happen at one of them.
 
     Args:
         look: Called at the beginning and at the end of every step.
@@ -85,13 +86,13 @@ class Faults:
         self._look = look
         self._lock = threading.Lock()
         self._left: int | None = None
-        self._exc: BaseException = PowerCut()
+        self._what: BaseException | Callable[[], object] = PowerCut()
         self.fired = False
 
     @contextlib.contextmanager
-    def armed(self, after: int | None, exc: BaseException) -> Iterator[None]:
-        """Fail at the instant that comes after so many others, if there are as many."""
-        self._left, self._exc, self.fired = after, exc, False
+    def armed(self, after: int | None, what: BaseException | Callable[[], object]) -> Iterator[None]:
+        """Let it happen at the instant that comes after so many others, if there are as many."""
+        self._left, self._what, self.fired = after, what, False
         try:
             yield
         finally:
@@ -102,14 +103,17 @@ class Faults:
         with self._lock:
             self._look()
             # After a power cut no thread of the workstation comes any further.
-            if self.fired and isinstance(self._exc, PowerCut):
-                raise self._exc
+            if self.fired and isinstance(self._what, PowerCut):
+                raise self._what
             if self._left is None:
                 return
             self._left -= 1
-            if self._left < 0:
-                self._left, self.fired = None, True
-                raise self._exc
+            if self._left >= 0:
+                return
+            self._left, self.fired = None, True
+            if isinstance(self._what, BaseException):
+                raise self._what
+            self._what()
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -199,7 +203,11 @@ class Clinic(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def drop(self, name: str) -> None:
-        """A photo arrives; one that stood under its name is lost by the program that wrote over it."""
+        """A photo arrives."""
+        self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        """Put a photo under a name; one that stood there is lost by the program that wrote over it."""
         path = self.photos / name
         self._leave(path)
         part = path.with_name(f".{name}.part")
@@ -237,18 +245,18 @@ class Clinic(RuleBasedStateMachine):
     # --- workstations
 
     faults_at = st.one_of(st.none(), st.integers(0, 60))
-    kinds = st.sampled_from([PowerCut(), OSError(5, "input/output error"), RuntimeError("a bug")])
+    kinds = st.sampled_from([PowerCut(), OSError(5, "input/output error"), RuntimeError("a bug"), *NAMES])
     stations_at = st.integers(0, 1)
 
-    @rule(at=stations_at, after=faults_at, exc=kinds)
-    def refresh(self, at: int, after: int | None, exc: BaseException) -> None:
+    @rule(at=stations_at, after=faults_at, what=kinds)
+    def refresh(self, at: int, after: int | None, what: BaseException | str) -> None:
         """A list is refreshed."""
-        self._work(at, after, exc, lambda inbox: self._closes(inbox.refresh()))
+        self._work(at, after, what, lambda inbox: self._closes(inbox.refresh()))
 
     @rule(
-        at=stations_at, after=faults_at, exc=kinds, patient=st.sampled_from(PATIENTS), seed=st.integers(0, 9)
+        at=stations_at, after=faults_at, what=kinds, patient=st.sampled_from(PATIENTS), seed=st.integers(0, 9)
     )
-    def save(self, at: int, after: int | None, exc: BaseException, patient: str, seed: int) -> None:
+    def save(self, at: int, after: int | None, what: BaseException | str, patient: str, seed: int) -> None:
         """A person saves some rows to a patient."""
 
         def work(inbox: Inbox) -> None:
@@ -257,15 +265,15 @@ class Clinic(RuleBasedStateMachine):
             with contextlib.suppress(SelectionError):
                 self._closes(inbox.save(inbox.prepare(rows, patient=patient)))
 
-        self._work(at, after, exc, work)
+        self._work(at, after, what, work)
 
     @precondition(lambda self: hasattr(self, "root") and self.in_records())
-    @rule(at=stations_at, after=faults_at, exc=kinds, seed=st.integers(0, 9))
-    def undo(self, at: int, after: int | None, exc: BaseException, seed: int) -> None:
+    @rule(at=stations_at, after=faults_at, what=kinds, seed=st.integers(0, 9))
+    def undo(self, at: int, after: int | None, what: BaseException | str, seed: int) -> None:
         """A person takes an import back."""
         ids = [row[0] for row in self.plain.execute("SELECT import_id FROM intouch_attachment ORDER BY 1")]
         if ids:
-            self._work(at, after, exc, lambda inbox: inbox.undo(random.Random(seed).choice(ids)))
+            self._work(at, after, what, lambda inbox: inbox.undo(random.Random(seed).choice(ids)))
 
     @rule()
     def recover(self) -> None:
@@ -282,9 +290,12 @@ class Clinic(RuleBasedStateMachine):
         stored = {row[0] for row in self.plain.execute("SELECT import_id FROM intouch_attachment")}
         assert self.ledger.moved(stored) == stored
 
-    def _work(self, at: int, after: int | None, exc: BaseException, work: Callable[[Inbox], object]) -> None:
+    def _work(
+        self, at: int, after: int | None, what: BaseException | str, work: Callable[[Inbox], object]
+    ) -> None:
         inbox = self.stations[at]
-        with self.faults.armed(after, exc), self.faults.watching():
+        happens = functools.partial(self._drop, what) if isinstance(what, str) else what
+        with self.faults.armed(after, happens), self.faults.watching():
             try:
                 if inbox is None:
                     inbox = self.stations[at] = self._open()
