@@ -364,10 +364,10 @@ class _Run:
             job.end(State.IMPORTED, job.order.reason)
         try:
             content.settle()
-        except OSError as exc:
+        except Exception as exc:  # noqa: BLE001  # the file is stored and gone; the others go on
             log.error(
                 "a stored file may still be open to another program",
-                extra={"import_id": job.import_id, "errno": exc.errno},
+                extra={"import_id": job.import_id, "kind": type(exc).__name__},
             )
 
     def _write_ends(self, jobs: list[_Job], removed: list[_Job]) -> None:

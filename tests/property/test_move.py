@@ -245,7 +245,8 @@ class Clinic(RuleBasedStateMachine):
     # --- workstations
 
     faults_at = st.one_of(st.none(), st.integers(0, 60))
-    kinds = st.sampled_from([PowerCut(), OSError(5, "input/output error"), RuntimeError("a bug"), *NAMES])
+    errors = st.sampled_from([OSError(5, "input/output error"), RuntimeError("a bug")])
+    kinds = st.one_of(st.just(PowerCut()), errors, st.sampled_from(NAMES))
     stations_at = st.integers(0, 1)
 
     @rule(at=stations_at, after=faults_at, what=kinds)
@@ -268,8 +269,8 @@ class Clinic(RuleBasedStateMachine):
         self._work(at, after, what, work)
 
     @precondition(lambda self: hasattr(self, "root") and self.in_records())
-    @rule(at=stations_at, after=faults_at, what=kinds, seed=st.integers(0, 9))
-    def undo(self, at: int, after: int | None, what: BaseException | str, seed: int) -> None:
+    @rule(at=stations_at, after=st.integers(0, 24), what=kinds, seed=st.integers(0, 9))
+    def undo(self, at: int, after: int, what: BaseException | str, seed: int) -> None:
         """A person takes an import back."""
         ids = [row[0] for row in self.plain.execute("SELECT import_id FROM intouch_attachment ORDER BY 1")]
         if ids:
@@ -285,7 +286,9 @@ class Clinic(RuleBasedStateMachine):
         assert self.ledger.verify() == []
         source_id = inbox.sources[0].source_id
         assert self.ledger.unfinished(source_id) == []
-        assert self.ledger.undoing(source_id) == []
+        # An undo whose file was written over since has come to nothing; the record keeps the bytes.
+        undoing = {entry.sha256 for entry in self.ledger.undoing(source_id)}
+        assert undoing <= set(self.in_records())
         assert not set(self.in_folder()) & set(self.in_records()), "in both after recovery"
         stored = {row[0] for row in self.plain.execute("SELECT import_id FROM intouch_attachment")}
         assert self.ledger.moved(stored) == stored
@@ -307,7 +310,7 @@ class Clinic(RuleBasedStateMachine):
                 pass  # told to the person
 
     def _open(self) -> Inbox:
-        return Inbox(
+        inbox = Inbox(
             self.records,
             [open_source(self.photos, provider="DRJ")],
             ledger=self.ledger,
@@ -315,6 +318,8 @@ class Clinic(RuleBasedStateMachine):
             settle_s=0.0,
             clock=lambda: NOW,
         )
+        inbox._mover._workers = 1  # the same steps in the same order, when a failure is tried again
+        return inbox
 
     @staticmethod
     def _closes(report: Report) -> None:
