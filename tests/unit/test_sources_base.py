@@ -117,7 +117,8 @@ def test_a_location_without_a_module_is_opened_through_fsspec() -> None:
     fsspec.filesystem("memory").makedirs("/base-test", exist_ok=True)
     source = open_source("memory://base-test")
     assert source.location == "memory"
-    assert "weaknesses=1" in repr(source)
+    assert "weaknesses=removal_not_pinned+version_may_repeat" in repr(source)
+    assert all(weakness.text for weakness in source.weaknesses)
     assert set(LOCATIONS) >= {"file", "local"}
     with pytest.raises(ConfigError):
         open_source("nonsense://x")

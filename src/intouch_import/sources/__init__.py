@@ -1,5 +1,5 @@
 """Locations: one folder of an fsspec file system behind one `Source`."""
 
-from intouch_import.sources.base import Source, open_source
+from intouch_import.sources.base import Source, Weakness, open_source
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "Weakness", "open_source"]

@@ -6,6 +6,7 @@ A new location costs one module in this folder and one line in `LOCATIONS`.
 from __future__ import annotations
 
 import abc
+import enum
 import hashlib
 import importlib
 import os
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from intouch_import.content import Content
     from intouch_import.model import SourceFile
 
-__all__ = ["LOCATIONS", "Source", "check_name", "open_source"]
+__all__ = ["LOCATIONS", "Source", "Weakness", "check_name", "open_source"]
 
 LOCATIONS: dict[str, str] = {
     "file": "intouch_import.sources.local:LocalSource",
@@ -37,6 +38,42 @@ _OTHER = "intouch_import.sources.generic:FsspecSource"
 _MAX_NAME_BYTES = 255
 _WINDOWS_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
 _WINDOWS_REFUSED = re.compile(r'[<>:"|?*\x00-\x1f]')
+
+
+class Weakness(enum.StrEnum):
+    """What a kind of location can't promise.
+
+    Each member names one promise that is weaker there, and what the source does instead: it is stricter, never
+    laxer. The kit (`intouch_import.testing`) relaxes the check of that promise alone for a
+    source that declares it, and checks what it does instead.
+    """
+
+    text: str
+
+    REMOVAL_NOT_PINNED = (
+        "removal_not_pinned",
+        "a removal can't be made to depend on the version: the file is read again and compared just before, and "
+        "one that is replaced between the two is lost",
+    )
+    VERSION_MAY_REPEAT = (
+        "version_may_repeat",
+        "a version is made of size and time: a change that keeps both is told by the bytes alone",
+    )
+    PUT_MAY_OVERWRITE = (
+        "put_may_overwrite",
+        "whether a name is free is asked before a file is put there: of two that are put under one name in the same "
+        "moment one may replace the other",
+    )
+    PUT_SEEN_UNFINISHED = (
+        "put_seen_unfinished",
+        "a file that is put there may be seen under its name while it is being written",
+    )
+
+    def __new__(cls, value: str, text: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
 
 
 class Source(abc.ABC):
@@ -60,8 +97,8 @@ class Source(abc.ABC):
     commits_whole: bool = False
     """True where a file appears only when its upload is complete, so that nothing needs to settle."""
 
-    weaknesses: tuple[str, ...] = ()
-    """What this location can't promise, each in a sentence."""
+    weaknesses: tuple[Weakness, ...] = ()
+    """What this location can't promise; `Weakness.text` says each in a sentence."""
 
     def __init__(
         self, url: str, *, provider: str | None = None, source_id: str | None = None, label: str | None = None
@@ -157,7 +194,7 @@ class Source(abc.ABC):
 
     def __repr__(self) -> str:
         # The folder's path is left out: imaging towers name folders after patients.
-        weak = f" weaknesses={len(self.weaknesses)}" if self.weaknesses else ""
+        weak = f" weaknesses={'+'.join(self.weaknesses)}" if self.weaknesses else ""
         return f"<{type(self).__name__} {self.source_id}{weak}>"
 
 

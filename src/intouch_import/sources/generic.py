@@ -24,7 +24,7 @@ from intouch_import.errors import (
     StillArriving,
 )
 from intouch_import.model import EntryKind, SourceFile
-from intouch_import.sources.base import Source, check_name
+from intouch_import.sources.base import Source, Weakness, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -59,7 +59,12 @@ class FsspecSource(Source):
     """
 
     location: ClassVar[str] = "fsspec"
-    weaknesses = ("a removal can't be pinned to a version: the file is read again and compared just before",)
+    weaknesses = (
+        Weakness.REMOVAL_NOT_PINNED,
+        Weakness.VERSION_MAY_REPEAT,
+        Weakness.PUT_MAY_OVERWRITE,
+        Weakness.PUT_SEEN_UNFINISHED,
+    )
 
     def __init__(
         self,
