@@ -43,26 +43,24 @@ _WINDOWS_REFUSED = re.compile(r'[<>:"|?*\x00-\x1f]')
 class Weakness(enum.StrEnum):
     """What a kind of location can't promise.
 
-    Each member names one promise that is weaker there, and what the source does instead: it is stricter, never
-    laxer. The kit (`intouch_import.testing`) relaxes the check of that promise alone for a
-    source that declares it, and checks what it does instead.
+    Each member names one promise that is weaker there, and what the source does instead, which is stricter and
+    never laxer. For a source that declares it, the kit (`intouch_import.testing`) relaxes the check of
+    that promise alone, and checks what is done instead.
     """
 
     text: str
 
     REMOVAL_NOT_PINNED = (
         "removal_not_pinned",
-        "a removal can't be made to depend on the version: the file is read again and compared just before, and "
-        "one that is replaced between the two is lost",
+        "a removal can't be pinned to a version: the file is read again and compared just before",
     )
     VERSION_MAY_REPEAT = (
         "version_may_repeat",
-        "a version is made of size and time: a change that keeps both is told by the bytes alone",
+        "a version is size and time: a change that keeps both is told by the bytes alone",
     )
     PUT_MAY_OVERWRITE = (
         "put_may_overwrite",
-        "whether a name is free is asked before a file is put there: of two that are put under one name in the same "
-        "moment one may replace the other",
+        "of two files put under one name in the same moment, one may replace the other",
     )
     PUT_SEEN_UNFINISHED = (
         "put_seen_unfinished",
