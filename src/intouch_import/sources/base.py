@@ -43,9 +43,9 @@ _WINDOWS_REFUSED = re.compile(r'[<>:"|?*\x00-\x1f]')
 class Weakness(enum.StrEnum):
     """What a kind of location can't promise.
 
-    Each member names one promise that is weaker there, and what the source does instead, which is stricter and
-    never laxer. For a source that declares it, the kit (`intouch_import.testing`) relaxes the check of
-    that promise alone, and checks what is done instead.
+    Each member names one promise that is weaker there, and what the source does instead, which is stricter
+    and never laxer. For a source that declares it, the kit (`intouch_import.testing`) relaxes the check
+    of that promise alone, and checks what is done instead.
     """
 
     text: str

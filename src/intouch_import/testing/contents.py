@@ -1,0 +1,97 @@
+"""Contents for tests: bytes on their way into a repository, whole, failing or held in memory."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+from typing import TYPE_CHECKING
+
+from intouch_import import disk
+from intouch_import.content import Content, StagedContent, copy_beside, staging_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from typing_extensions import Buffer
+
+__all__ = ["BytesContent", "FailingContent", "FullContent", "staged"]
+
+
+class BytesContent(Content):
+    """Bytes held in memory. Once it is closed they are gone, as those of a source are."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(disk.Digested(len(data), hashlib.sha256(data).hexdigest()))
+        self._data: bytes | None = data
+
+    def open(self) -> BinaryIO:
+        if self._data is None:
+            raise ValueError("the content is closed")
+        return io.BytesIO(self._data)
+
+    def save_to(self, path: Path, *, durable: bool = True) -> None:
+        copy_beside(self.open(), path)
+        if durable:
+            disk.sync_folder(path.parent)
+
+    def close(self) -> None:
+        self._data = None
+
+
+class FailingContent(BytesContent):
+    """Breaks off in the middle, as a disk that dies does."""
+
+    def open(self) -> BinaryIO:
+        return _Failing(super().open().read())
+
+
+class FullContent(BytesContent):
+    """Can be read, but not saved to a disk: there is no room."""
+
+    def save_to(self, path: Path, *, durable: bool = True) -> None:  # noqa: ARG002  # nothing is saved
+        raise OSError(errno.ENOSPC, "no room")
+
+
+def staged(data: bytes, folder: Path | None) -> Content:
+    """The bytes in a temporary file, as most sources deliver them.
+
+    Args:
+        data: The bytes.
+        folder: `PatientRepository.staging`.
+    """
+    with staging_file(folder) as (file, path):
+        digested = disk.digest_stream(io.BytesIO(data), file)
+    return StagedContent(path, digested)
+
+
+class _Failing(io.BytesIO):
+    """Gives half of what it has, then fails."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data[: len(data) // 2])
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            self._fail()
+        return super().read(size) or self._fail()
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return self.read(size)
+
+    def readall(self) -> bytes:
+        return self._fail()
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        return super().readinto(buffer) or len(self._fail())
+
+    def getvalue(self) -> bytes:
+        return self._fail()
+
+    def getbuffer(self) -> memoryview:
+        return memoryview(self._fail())
+
+    @staticmethod
+    def _fail() -> bytes:
+        raise OSError(errno.EIO, "input/output error")

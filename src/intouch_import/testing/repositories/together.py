@@ -1,0 +1,122 @@
+"""Several threads, and several workstations, over the same records."""
+
+from __future__ import annotations
+
+import attrs
+
+from intouch_import.errors import AlreadyAssigned
+from intouch_import.model import StoredAttachment
+from intouch_import.repositories.base import PatientRepository
+from intouch_import.testing.checks import Checks, expect, together
+from intouch_import.testing.contents import BytesContent, staged
+from intouch_import.testing.repositories.bench import Records, bench, new, read, same, unique
+from intouch_import.testing.samples import OTHER_PATIENT, PATIENT
+
+__all__ = ["CHECKS"]
+
+CHECKS: Checks[Records] = Checks(bench)
+
+_THREADS = 6
+_ROUNDS = 4
+
+
+@CHECKS.promise("The same file that is added by several threads and workstations at once is stored once.")
+def one_file_from_all_sides_is_stored_once(records: Records) -> None:
+    shared = records.open()
+    workstations = [shared, shared, *(records.open() for _ in range(_THREADS - 2))]
+    for _ in range(_ROUNDS):
+        data = unique()
+        attachment, _content = new(data)
+        results = together(
+            [
+                lambda one=one: one.add(attachment, BytesContent(data))  # type: ignore[misc]
+                for one in workstations
+            ]
+        )
+        ids = {result.id for result in results if isinstance(result, StoredAttachment)}
+        expect(len(ids) == 1, f"{len(results)} calls returned {len(ids)} different attachments")
+        found = records.open().find_attachment([attachment.import_id])
+        stored = same(found.get(attachment.import_id), attachment, "find_attachment")
+        expect({stored.id} == ids, "another attachment is stored than was returned")
+        expect(read(shared, stored.id) == data, "the bytes are not there")
+
+
+@CHECKS.promise("The same file that is saved to two patients at once is in one record, and the other is told.")
+def one_file_for_two_patients_is_stored_once(records: Records) -> None:
+    workstations = [records.open() for _ in range(_THREADS)]
+    for _ in range(_ROUNDS):
+        data = unique()
+        attachment, _content = new(data)
+        wanted = [
+            attrs.evolve(attachment, patient_id=(PATIENT, OTHER_PATIENT)[number % 2].id)
+            for number in range(_THREADS)
+        ]
+        results = together(
+            [
+                lambda one=one, attachment=attachment: one.add(attachment, BytesContent(data))  # type: ignore[misc]
+                for one, attachment in zip(workstations, wanted, strict=True)
+            ],
+            expected=(AlreadyAssigned,),
+        )
+        winners = {result.patient_id for result in results if isinstance(result, StoredAttachment)}
+        expect(len(winners) == 1, f"{len(winners)} patients were told that they have it")
+        for result, asked in zip(results, wanted, strict=True):
+            told = isinstance(result, AlreadyAssigned)
+            expect(told == (asked.patient_id not in winners), "not exactly those who lost were told")
+        stored = records.open().find_attachment([attachment.import_id])[attachment.import_id]
+        expect({stored.patient_id} == winners, "it is in another record than was returned")
+
+
+@CHECKS.promise("Threads that add and find different files at once do not disturb each other.")
+def different_files_do_not_disturb_each_other(records: Records) -> None:
+    shared = records.open()
+    workstations = [shared, shared, shared, records.open()]
+
+    def add_some(repository: PatientRepository, seed: int) -> list[tuple[StoredAttachment, bytes]]:
+        done = []
+        for number in range(_ROUNDS):
+            data = unique(f"{seed}-{number}")
+            with staged(data, repository.staging) as content:
+                attachment, _ = new(content, patient_id=(PATIENT, OTHER_PATIENT)[seed % 2].id)
+                done.append((same(repository.add(attachment, content), attachment, "add"), data))
+            expect(repository.find_attachment([attachment.import_id]), "what was added is not found")
+            expect(repository.find_patient(PATIENT.id), "a patient is not found")
+        return done
+
+    results = together(
+        [
+            lambda one=one, seed=seed: add_some(one, seed)  # type: ignore[misc]
+            for seed, one in enumerate(workstations)
+        ]
+    )
+    again = records.open()
+    done = [pair for result in results if isinstance(result, list) for pair in result]
+    expect(len({stored.id for stored, _ in done}) == len(done), "two files have one id")
+    for stored, data in done:
+        expect(read(again, stored.id) == data, "a file has the bytes of another")
+
+
+@CHECKS.promise("A transaction holds what its own thread adds, and nothing else.")
+def transactions_belong_to_a_thread(records: Records) -> None:
+    repository = records.open()
+    inside, outside = new(), new()
+    data = outside[1].open().read()
+
+    def roll_back() -> None:
+        try:
+            with repository.transaction():
+                repository.add(*inside)
+                raise _Stop
+        except _Stop:
+            pass
+
+    together([roll_back, lambda: repository.add(*outside)])
+    found = records.open().find_attachment([inside[0].import_id, outside[0].import_id])
+    expect(outside[0].import_id in found, "the rollback took what another thread had added")
+    expect(read(repository, found[outside[0].import_id].id) == data, "the bytes are not there")
+    if type(repository).transaction is not PatientRepository.transaction:
+        expect(inside[0].import_id not in found, "what was rolled back is stored")
+
+
+class _Stop(Exception):  # noqa: N818  # it says what the block does
+    pass
