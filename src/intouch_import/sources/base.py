@@ -66,6 +66,10 @@ class Weakness(enum.StrEnum):
         "put_seen_unfinished",
         "a file that is put there may be seen under its name while it is being written",
     )
+    LINKS_TOLD_BY_LISTING = (
+        "links_told_by_listing",
+        "whether a name is a link is told by a listing alone, not when the file is looked at again",
+    )
 
     def __new__(cls, value: str, text: str) -> Self:
         member = str.__new__(cls, value)

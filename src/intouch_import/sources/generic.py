@@ -64,6 +64,7 @@ class FsspecSource(Source):
         Weakness.VERSION_MAY_REPEAT,
         Weakness.PUT_MAY_OVERWRITE,
         Weakness.PUT_SEEN_UNFINISHED,
+        Weakness.LINKS_TOLD_BY_LISTING,
     )
 
     def __init__(

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
-from typing import TYPE_CHECKING, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
-from intouch_import.errors import (
-    FileChanged,
-    FileUnreadable,
-    FileVanished,
-    NameTaken,
-    SourceUnavailable,
-)
+from intouch_import.errors import FileChanged, FileVanished, NameTaken, SourceUnavailable
 from intouch_import.model import EntryKind, SourceFile
 from intouch_import.sources.base import Source, check_name
 from intouch_import.testing.contents import BytesContent
@@ -129,6 +122,7 @@ class MemorySource(Source):
         super().__init__(folder.name, provider=provider, source_id=source_id, label=label)
         self.folder = folder
         self.faults = Faults(*_POINTS)
+        folder.entries()
 
     @property
     def filesystem(self) -> AbstractFileSystem:
@@ -188,15 +182,9 @@ class MemorySource(Source):
         entry = self.folder.entries().get(file.name)
         if entry is None:
             raise FileVanished("the file is no longer there")
-        if entry.version != file.version:
+        if entry.kind is not EntryKind.FILE or entry.version != file.version:
             raise FileChanged("the file is no longer the version that was listed")
-        if entry.kind is not EntryKind.FILE:
-            _no_file()
         return entry
-
-
-def _no_file() -> NoReturn:
-    raise FileUnreadable("that is no file")
 
 
 def _source_file(name: str, entry: _Entry) -> SourceFile:
@@ -206,7 +194,4 @@ def _source_file(name: str, entry: _Entry) -> SourceFile:
         size_bytes=len(entry.data),
         modified_ns=entry.modified_ns,
         version=entry.version,
-        vendor_hash=f"sha256:{hashlib.sha256(entry.data).hexdigest()}"
-        if entry.kind is EntryKind.FILE
-        else None,
     )

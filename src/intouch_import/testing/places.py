@@ -7,11 +7,13 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from intouch_import.sources.base import open_source
+from intouch_import.errors import NameRefused
+from intouch_import.sources.base import check_name, open_source
 from intouch_import.testing.memory_source import MemoryFolder, MemorySource
+from intouch_import.testing.samples import HOSTILE_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from fsspec import AbstractFileSystem
@@ -78,7 +80,7 @@ class LocalPlace(Place):
         root: An empty folder to work in; the photos are in one below it.
         opened: Opens the source on a folder; by default as a local folder. A server on this machine that shows
             the same disk is reached by giving another one.
-        refused: See `Place.refused_names`; by default what this system refuses.
+        refused: See `Place.refused_names`; by default what Windows refuses, on Windows.
     """
 
     def __init__(
@@ -89,8 +91,7 @@ class LocalPlace(Place):
         self._root = root
         self._opened = opened
         self._written = 0
-        if refused is not None:
-            self.refused_names = frozenset(refused)
+        self.refused_names = frozenset(_refused_here() if refused is None else refused)
 
     def open(self, **options: Any) -> Source:
         return self._opened(self.folder, **options)
@@ -240,3 +241,11 @@ class FsspecPlace(Place):
 
     def _path(self, name: str) -> str:
         return f"{self.folder}/{name}"
+
+
+def _refused_here() -> Iterator[str]:
+    for name in HOSTILE_NAMES:
+        try:
+            check_name(name)
+        except NameRefused:
+            yield name

@@ -1,0 +1,182 @@
+"""`scan` and `look`: the folder as it is now, all of it, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from intouch_import.errors import FileError, SourceError
+from intouch_import.model import EntryKind
+from intouch_import.sources.base import Weakness
+from intouch_import.testing.checks import Checks, expect, fails
+from intouch_import.testing.places import Place
+from intouch_import.testing.sources.bench import bench, held_names, listed, pause, there
+
+__all__ = ["CHECKS"]
+
+CHECKS: Checks[Place] = Checks(bench)
+
+_MANY = 130
+_A_DAY = timedelta(days=1)
+
+
+@CHECKS.promise("scan lists every file of the folder, with its size.")
+def every_file_is_listed(place: Place) -> None:
+    with place.open() as source:
+        expect(not listed(source), "something was listed in an empty folder")
+        wanted = {f"IMG_{number:04}.jpg": b"x" * number for number in range(_MANY)}
+        for name, content in wanted.items():
+            place.write(name, content)
+        found = listed(source)
+        expect(set(found) == set(wanted), f"of {len(wanted)} files, {len(set(found) & set(wanted))} were listed")
+        for name, file in found.items():
+            expect(file.kind is EntryKind.FILE, f"a file was listed as a {file.kind}")
+            expect(
+                file.size_bytes == len(wanted[name]),
+                f"a file of {len(wanted[name])} bytes was listed with {file.size_bytes}",
+            )
+
+
+@CHECKS.promise("A listing is the folder as it is now, not as it was.")
+def listings_are_fresh(place: Place) -> None:
+    with place.open() as source, place.open() as elsewhere:
+        for opened in (source, elsewhere):
+            listed(opened)
+            opened.look("a.jpg")
+        place.write("a.jpg", b"first")
+        place.write("b.jpg", b"other")
+        for opened in (source, elsewhere):
+            expect(set(listed(opened)) == {"a.jpg", "b.jpg"}, "a new file was not listed")
+            expect(there(opened, "a.jpg").size_bytes == 5, "a new file has another size")  # noqa: PLR2004  # b"first"
+        place.write("a.jpg", b"and longer")
+        place.delete("b.jpg")
+        for opened in (source, elsewhere):
+            expect(set(listed(opened)) == {"a.jpg"}, "a file that was taken away was listed")
+            expect(listed(opened)["a.jpg"].size_bytes == 10, "a replaced file was listed as it was before")  # noqa: PLR2004
+            expect(opened.look("b.jpg") is None, "look found a file that was taken away")
+
+
+@CHECKS.promise("scan and look say the same of a file, as often as they are asked, until it changes.")
+def versions_are_stable(place: Place) -> None:
+    with place.open() as source, place.open() as elsewhere:
+        place.write("a.jpg", b"some bytes")
+        place.write("empty.jpg", b"")
+        first = listed(source)
+        pause()
+        for opened in (source, elsewhere):
+            again = listed(opened)
+            for name, file in first.items():
+                for found in (again[name], there(opened, name)):
+                    expect(found.version, "a version is empty")
+                    expect("\0" not in found.version, "a version holds a NUL character")
+                    expect(found.version == file.version, "the version of a file that nobody touched changed")
+                    expect(found.size_bytes == file.size_bytes, "the size of a file that nobody touched changed")
+                    expect(found.name == name, "the name of a file that nobody touched changed")
+
+
+@CHECKS.promise("The version changes whenever the bytes may have.")
+def versions_change_with_the_bytes(place: Place) -> None:
+    with place.open() as source:
+        place.write("a.jpg", b"first bytes")
+        first = there(source, "a.jpg")
+        pause()
+        place.write("a.jpg", b"other, longer bytes")
+        second = there(source, "a.jpg")
+        expect(second.version != first.version, "a file of another size has the same version")
+        if Weakness.VERSION_MAY_REPEAT in source.weaknesses:
+            return
+        pause()
+        place.write("a.jpg", b"OTHER, LONGER BYTES")
+        third = there(source, "a.jpg")
+        expect(third.version != second.version, "other bytes of the same size have the same version")
+
+
+@CHECKS.promise("Modification times are those of the location, or not told.")
+def times_are_plausible(place: Place) -> None:
+    with place.open() as source:
+        place.write("a.jpg", b"bytes")
+        modified_at = there(source, "a.jpg").modified_at
+        if modified_at is not None:
+            expect(
+                abs(datetime.now(UTC) - modified_at) < _A_DAY,
+                f"a file that was just written was modified at {modified_at:%Y-%m-%d %H:%M} UTC",
+            )
+
+
+@CHECKS.promise("Sub-folders are listed as folders, and nothing in them is.")
+def folders_are_not_entered(place: Place) -> None:
+    with place.open() as source:
+        place.write("a.jpg", b"bytes")
+        place.make_folder("Smith, John")
+        found = listed(source)
+        expect(set(found) <= {"a.jpg", "Smith, John"}, "something was listed that is not directly in the folder")
+        expect(set(found) == {"a.jpg", "Smith, John"}, "a sub-folder was not listed")
+        expect(found["Smith, John"].kind is EntryKind.FOLDER, f"it was listed as a {found['Smith, John'].kind}")
+        expect(found["Smith, John"].size_bytes == 0, "a folder has a size")
+        seen = source.look("Smith, John")
+        expect(seen is not None and seen.kind is EntryKind.FOLDER, "look did not say that it is a folder")
+
+
+@CHECKS.promise("Links are listed as links.")
+def links_are_told(place: Place) -> None:
+    with place.open() as source:
+        if not place.make_link("link.jpg"):
+            return
+        found = listed(source).get("link.jpg")
+        expect(found is not None, "a link was not listed")
+        assert found is not None
+        expect(found.kind is EntryKind.LINK, f"it was listed as a {found.kind}")
+        if Weakness.LINKS_TOLD_BY_LISTING not in source.weaknesses:
+            seen = source.look("link.jpg")
+            expect(seen is not None and seen.kind is EntryKind.LINK, "look did not say that it is a link")
+
+
+@CHECKS.promise("Names are listed exactly as the location spells them, each for its own file.")
+def names_are_exact(place: Place) -> None:
+    with place.open() as source:
+        names = held_names(place)
+        found = listed(source)
+        for name in names:
+            expect(name in found, f"the file {name!a} was not listed, or under another name")
+            expect(found[name].kind is EntryKind.FILE, f"the file {name!a} was listed as a {found[name].kind}")
+            seen = there(source, name)
+            expect(
+                (seen.name, seen.version) == (name, found[name].version),
+                f"look and scan disagree about {name!a}",
+            )
+        expect(set(found) == set(names), "names were listed that are not there")
+
+
+@CHECKS.promise("look finds nothing where nothing is, and never anything outside the folder.")
+def looking_stays_inside(place: Place) -> None:
+    with place.open() as source:
+        place.write("IMG1.jpg", b"bytes")
+        place.make_folder("folder")
+        for name in ("IMG[1].jpg", "IMG?.jpg", "IMG*", "IMG1", "IMG1.jpg ", "IMG1.jpg.", "IMG%31.jpg", "*", "IMG1.jp"):
+            if name not in place.names():
+                found = source.look(name) if not _refuses(source, name) else None
+                expect(found is None, f"look found something under {name!a}, where there is only 'IMG1.jpg'")
+        for name in ("../photos/IMG1.jpg", "folder/below.jpg", "./IMG1.jpg", "/IMG1.jpg", "..", ".", ""):
+            found = source.look(name) if not _refuses(source, name) else None
+            expect(found is None, f"look found something under {name!a}, which is no name in the folder")
+
+
+def _refuses(source: object, name: str) -> bool:
+    try:
+        source.look(name)  # type: ignore[attr-defined]  # a Source
+    except FileError:
+        return True
+    return False
+
+
+@CHECKS.promise("A folder that is not there any more is a SourceError, not an empty folder.")
+def missing_folders_are_told(place: Place) -> None:
+    with place.open() as source:
+        place.write("a.jpg", b"bytes")
+        file = there(source, "a.jpg")
+        if not place.take_away():
+            return
+        fails(SourceError, "listing the folder", lambda: list(source.scan()))
+        fails(SourceError, "looking for a file", lambda: source.look("a.jpg"))
+        fails((SourceError, FileError), "reading a file", lambda: source.fetch(file))
+        fails(SourceError, "putting a file", lambda: source.put("b.jpg", [b"bytes"]))
+        fails(SourceError, "opening the folder", place.open)

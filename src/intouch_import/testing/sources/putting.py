@@ -1,0 +1,153 @@
+"""`put`: a new file, whole at once, never over another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intouch_import.errors import NameRefused, NameTaken
+from intouch_import.model import EntryKind
+from intouch_import.sources.base import Weakness
+from intouch_import.testing.checks import Checks, expect, fails, together
+from intouch_import.testing.places import Place
+from intouch_import.testing.samples import HOSTILE_NAMES
+from intouch_import.testing.sources.bench import bench, content_of, there
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CHECKS"]
+
+CHECKS: Checks[Place] = Checks(bench)
+
+_LARGE_BYTES = 5_000_017
+_WRITERS = 4
+
+
+@CHECKS.promise("put writes a new file, and returns it as it will be listed.")
+def files_are_put(place: Place) -> None:
+    large = b"0123456789abcdef" * (_LARGE_BYTES // 16)
+    samples = {
+        "a.jpg": [b"some ", b"", b"bytes"],
+        "empty.jpg": [],
+        "blank.jpg": [b""],
+        "large.mp4": [large[start : start + 700_001] for start in range(0, len(large), 700_001)],
+    }
+    with place.open() as source:
+        for name, chunks in samples.items():
+            data = b"".join(chunks)
+            put = source.put(name, iter(chunks))
+            expect(put.name == name, "it is returned under another name")
+            expect(put.kind is EntryKind.FILE, "it is returned as something else than a file")
+            expect(put.size_bytes == len(data), "it is returned with another size")
+            expect(place.read(name) == data, f"of {len(data):,} bytes, others stand there")
+            expect(there(source, name).version == put.version, "it is returned in another version than it has")
+            with source.fetch(put) as content:
+                expect(content_of(content) == data, "it can't be read back")
+        expect(place.names() == set(samples), "other files stand in the folder than were put there")
+
+
+@CHECKS.promise("A name that is taken is NameTaken, and what is there is not touched.")
+def taken_names_are_told(place: Place) -> None:
+    with place.open() as source:
+        place.write("a.jpg", b"there before")
+        before = there(source, "a.jpg")
+        for data in (b"other bytes", b"there before", b""):
+            fails(NameTaken, "putting a file there", lambda data=data: source.put("a.jpg", [data]))  # type: ignore[misc]
+        place.make_folder("folder")
+        fails(NameTaken, "putting a file in a folder's place", lambda: source.put("folder", [b"bytes"]))
+        expect(place.read("a.jpg") == b"there before", "the file that was there changed")
+        expect(there(source, "a.jpg").version == before.version, "the file that was there has a new version")
+        expect(place.names() == {"a.jpg"}, "something was left in the folder")
+
+
+@CHECKS.promise("Nothing half-written is seen under the name.")
+def nothing_half_written_is_seen(place: Place) -> None:
+    with place.open() as source, place.open() as elsewhere:
+        seen: list[str] = []
+
+        def chunks() -> Iterator[bytes]:
+            for _ in range(4):
+                yield b"x" * 300_000
+                if elsewhere.look("a.mp4") is not None or "a.mp4" in place.names():
+                    seen.append("a.mp4")
+                visible = [name for name in place.names() if not name.startswith(".")]
+                seen.extend(name for name in visible if name != "a.mp4")
+
+        source.put("a.mp4", chunks())
+        expect(
+            set(seen) <= {"a.mp4"}, "a file that is not hidden stood beside it, to be taken for a photo"
+        )
+        if Weakness.PUT_SEEN_UNFINISHED not in source.weaknesses:
+            expect(not seen, "it was seen before all of it was there")
+        expect(place.read("a.mp4") == b"x" * 1_200_000, "it is not whole")
+
+
+@CHECKS.promise("What breaks off while it is put leaves nothing.")
+def broken_off_files_leave_nothing(place: Place) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"x" * 300_000
+        raise _PulledOut
+
+    with place.open() as source:
+        place.write("b.jpg", b"bytes")
+        fails(Exception, "putting a file that breaks off", lambda: source.put("a.jpg", chunks()))
+        expect(place.names() == {"b.jpg"}, "part of it stands in the folder")
+        source.put("a.jpg", [b"whole"])
+        expect(place.read("a.jpg") == b"whole", "the second attempt did not succeed")
+
+
+@CHECKS.promise("Names are put exactly as they are given, or are NameRefused.")
+def names_are_put_exactly(place: Place) -> None:
+    with place.open() as source:
+        for name in HOSTILE_NAMES:
+            before = place.names()
+            if name in place.refused_names:
+                fails(NameRefused, f"putting {name!a}", lambda name=name: source.put(name, [b"x"]))  # type: ignore[misc]
+                expect(place.names() == before, f"something was put for {name!a}")
+                continue
+            data = name.encode("utf-8", "surrogatepass")
+            try:
+                source.put(name, [data])
+            except NameTaken:
+                continue  # to this location it is the name of another one
+            expect(place.names() == before | {name}, f"{name!a} was put under another name")
+            expect(place.read(name) == data, f"other bytes stand under {name!a}")
+
+
+@CHECKS.promise("What is no name of a file in the folder is NameRefused, and nothing is written.")
+def paths_are_refused(place: Place) -> None:
+    with place.open() as source:
+        place.make_folder("folder")
+        for name in ("", ".", "..", "../outside.jpg", "folder/inside.jpg", "/outside.jpg", "a\0.jpg", "x" * 300):
+            fails(NameRefused, f"putting {name[:20]!a}", lambda name=name: source.put(name, [b"bytes"]))  # type: ignore[misc]
+            expect(not place.names(), f"something was put for {name[:20]!a}")
+
+
+@CHECKS.promise("Of several that are put under one name at once, one stands there whole and the others are told.")
+def one_of_many_wins(place: Place) -> None:
+    with place.open() as source:
+        sources = [source, *(place.open() for _ in range(_WRITERS - 1))]
+        try:
+            for number in range(3):
+                name = f"{number}.jpg"
+                data = [f"{number}-{writer} ".encode() * 50_000 for writer in range(_WRITERS)]
+                results = together(
+                    [
+                        lambda one=one, data=data, name=name: one.put(name, [data[:100_000], data[100_000:]])  # type: ignore[misc]
+                        for one, data in zip(sources, data, strict=True)
+                    ],
+                    expected=(NameTaken,),
+                )
+                won = [one for one, result in zip(data, results, strict=True) if not isinstance(result, NameTaken)]
+                expect(won, "all were told that the name is taken")
+                expect(place.read(name) in won, "what stands there is not what a winner wrote")
+                if Weakness.PUT_MAY_OVERWRITE not in source.weaknesses:
+                    expect(len(won) == 1, f"{len(won)} of {_WRITERS} were told that they wrote it")
+            expect(place.names() == {f"{number}.jpg" for number in range(3)}, "something else was left")
+        finally:
+            for one in sources[1:]:
+                one.close()
+
+
+class _PulledOut(Exception):  # noqa: N818  # it says what happens
+    pass
