@@ -83,7 +83,9 @@ def copy_and_digest(chunks: Iterable[bytes], target: IO[bytes]) -> Digested:
 def _write_all(target: IO[bytes], chunk: memoryview) -> None:
     # An unbuffered file may write less than it was given (a nearly full disk, a signal).
     while chunk:
-        written = target.write(chunk)
+        written: int | None = target.write(chunk)
+        if written is None:  # paramiko's files write all of it, and say nothing
+            return
         chunk = chunk[written:]
 
 

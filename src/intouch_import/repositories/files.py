@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 import re
+import secrets
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,17 +21,21 @@ from urllib.request import url2pathname
 from intouch_import import disk
 from intouch_import.content import copy_beside
 from intouch_import.errors import (
-    ConfigError,
     ContentMismatch,
-    MissingExtraError,
+    InTouchImportError,
     RepositoryError,
     StorageFull,
     without_path,
 )
 
+from intouch_import.remote import Connections, Unfinished, hidden, reading, size_of, write_whole
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from typing import BinaryIO
+
+    from fsspec import AbstractFileSystem
+    from typing_extensions import Buffer
 
     from intouch_import.content import Content
 
@@ -147,55 +152,146 @@ class DirectoryFiles(Files):
 
 
 class FsspecFiles(Files):
-    """Files under an fsspec URL. An object appears there when its upload is complete."""
+    """Files under an fsspec URL.
+
+    A file is written under another name first, its size is compared, and only then it gets its own, by a rename where
+    the file system has one, else by a copy. Looking whether other bytes stand there and giving the name are
+    two steps; what keeps them apart is the transaction of whoever places a file. An upload that was
+    acknowledged counts as durable: fsspec has no call to make sure.
+
+    Args:
+        url: Where; folders that are missing are made.
+        options: Passed to fsspec.
+    """
 
     def __init__(self, url: str, **options: Any) -> None:
-        import fsspec
-
-        try:
-            self._fs, self._root = fsspec.core.url_to_fs(url, **options)
-        except ValueError as exc:
-            raise ConfigError("fsspec knows no such place for files") from exc
-        except ImportError as exc:
-            raise MissingExtraError("the place for files needs a package that is not installed") from exc
+        with _failing():
+            self._connections = Connections(url, options)
+        self._root = self._connections.path.rstrip("/")
 
     def place(self, attachment_id: str, content: Content) -> None:
         path = self._path(attachment_id)
-        try:
-            if self._fs.exists(path):
-                with self._fs.open(path, "rb") as file:
-                    if disk.digest_stream(file).sha256 != content.sha256:
-                        raise ContentMismatch("an unfinished import left other bytes under this import id")
+        temporary = f"{self._root}/.staging/{secrets.token_hex(8)}.part"
+        with _failing(), self._connections.borrow() as filesystem:
+            if self._holds(filesystem, path, content):
                 return
-            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            with content.open() as source, self._fs.open(path, "wb") as target:
-                disk.digest_stream(source, target)
-        except OSError as exc:
-            raise _failed(exc) from without_path(exc)
+            for folder in (path.rpartition("/")[0], f"{self._root}/.staging"):
+                filesystem.makedirs(folder, exist_ok=True)
+
+            def write(target: BinaryIO) -> disk.Digested:
+                with content.open() as source:
+                    return disk.digest_stream(source, target)
+
+            digested = write_whole(filesystem, temporary, path, write)
+            if digested.sha256 != content.sha256:
+                raise RepositoryError("the content changed while it was stored")
 
     def sync(self, attachment_ids: Collection[str]) -> None:
         """Nothing to do: an upload that was acknowledged is durable."""
 
     def open(self, attachment_id: str) -> BinaryIO:
-        try:
-            opened: BinaryIO = self._fs.open(self._path(attachment_id), "rb")
-        except FileNotFoundError:
-            raise RepositoryError("there is no such attachment") from None
-        except OSError as exc:
-            raise _failed(exc) from without_path(exc)
-        return opened
+        path = self._path(attachment_id)
+        with _failing():
+            return cast("BinaryIO", _Borrowed(self._connections, path))
 
     def delete(self, attachment_id: str) -> None:
-        try:
-            self._fs.rm_file(self._path(attachment_id))
-        except FileNotFoundError:
-            return
-        except OSError as exc:
-            raise _failed(exc) from without_path(exc)
+        with _failing(), self._connections.borrow() as filesystem:
+            with contextlib.suppress(FileNotFoundError):
+                filesystem.rm_file(self._path(attachment_id))
+            # Some file systems log a failed removal and return as if all were well.
+            if size_of(filesystem, self._path(attachment_id)) is not None:
+                raise RepositoryError("the stored file is still there after its removal")
+
+    @staticmethod
+    def _holds(filesystem: AbstractFileSystem, path: str, content: Content) -> bool:
+        """Whether the same bytes stand there already, left by a crash.
+
+        Raises:
+            ContentMismatch: Others do.
+        """
+        size = size_of(filesystem, path)
+        if size is None:
+            return False
+        if size == content.size_bytes:
+            with reading(filesystem.open(path, "rb")) as file:
+                if disk.digest_stream(file).sha256 == content.sha256:
+                    return True
+        raise ContentMismatch("an unfinished import left other bytes under this import id")
 
     def _path(self, attachment_id: str) -> str:
         _check(attachment_id)
-        return f"{self._root.rstrip('/')}/{attachment_id[:2]}/{attachment_id}"
+        return f"{self._root}/{attachment_id[:2]}/{attachment_id}"
+
+
+class _Borrowed(io.RawIOBase):
+    """A stored file that is being read, and the connection that it is read through."""
+
+    def __init__(self, connections: Connections, path: str) -> None:
+        self._connections = connections
+        self._broken = False
+        self._filesystem: AbstractFileSystem | None = connections.take()
+        try:
+            self._stream = reading(self._filesystem.open(path, "rb"))
+        except BaseException as exc:
+            self._broken = not isinstance(exc, FileNotFoundError)
+            self._let_go()
+            raise
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        with self._asking():
+            return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        with self._asking():
+            count: int = self._stream.readinto(buffer)  # type: ignore[attr-defined]  # every binary stream has it
+            return count
+
+    def close(self) -> None:
+        if not self.closed:
+            with contextlib.suppress(Exception):  # it was read; what is wrong with closing harms nobody
+                self._stream.close()
+            self._let_go()
+        super().close()
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            with _failing():
+                yield
+        except BaseException:
+            self._broken = True
+            raise
+
+    def _let_go(self) -> None:
+        filesystem, self._filesystem = self._filesystem, None
+        if filesystem is not None:
+            (self._connections.drop if self._broken else self._connections.give_back)(filesystem)
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    """Whatever a file system raises becomes a `RepositoryError`; what is ours passes."""
+    try:
+        yield
+    except InTouchImportError:
+        raise
+    except FileNotFoundError:
+        raise RepositoryError("there is no such attachment") from None
+    except Unfinished:
+        raise RepositoryError("the place for files did not keep all that was written") from None
+    except Exception as exc:  # noqa: BLE001  # fsspec file systems raise anything
+        if isinstance(exc, OSError):
+            raise _failed(exc) from hidden(exc)
+        raise RepositoryError("the place for files failed") from hidden(exc)
 
 
 def _sweep(staging: Path) -> None:

@@ -31,6 +31,7 @@ __all__ = ["LOCATIONS", "Source", "Weakness", "check_name", "open_source"]
 LOCATIONS: dict[str, str] = {
     "file": "intouch_import.sources.local:LocalSource",
     "local": "intouch_import.sources.local:LocalSource",
+    "sftp": "intouch_import.sources.sftp:SftpSource",
 }
 """Protocol → ``module:class``, imported on demand. Any other protocol is opened through plain fsspec."""
 

@@ -1,34 +1,32 @@
-"""Any other fsspec location: SFTP, SMB, memory, an object store without a module of its own."""
+"""Any other fsspec location: SMB, FTP, memory, an object store without a module of its own."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import posixpath
 import secrets
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from intouch_import import disk
 from intouch_import.content import StagedContent, staging_file
 from intouch_import.errors import (
-    ConfigError,
     FileChanged,
     FileUnreadable,
     FileVanished,
     InTouchImportError,
-    MissingExtraError,
     NameTaken,
     NotRemoved,
     SourceUnavailable,
     StillArriving,
 )
 from intouch_import.model import EntryKind, SourceFile
+from intouch_import.remote import Connections, hidden, modified_ns, reading, renames, write_whole
 from intouch_import.sources.base import Source, Weakness, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
     from fsspec import AbstractFileSystem
 
@@ -38,18 +36,29 @@ __all__ = ["FsspecSource"]
 
 _KINDS = {"file": EntryKind.FILE, "directory": EntryKind.FOLDER, "link": EntryKind.LINK}
 _TAGS = ("etag", "ETag", "rev", "version_id", "checksum", "md5")
-_TIMES = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
 
 
 class FsspecSource(Source):
     """A folder of any fsspec file system.
 
-    fsspec knows no removal on condition of a version. So before a file is removed it is read once more
-    and compared with what was stored; what remains open is the time between that and the removal.
+    What fsspec can't promise, whatever the location (`Weakness`):
+
+    - *Removal.* fsspec knows no removal on condition of a version. So before a file is removed it is read once
+      more and compared with what was stored; what remains open is the time between that and the
+      removal.
+    - *Version.* An etag, a revision or a checksum where the location tells one, else size and time; the size alone
+      where it tells no time. A file that changes and keeps all of these while it is being read may be
+      read in parts; the second reading, before the removal, finds that, and the file stays.
+    - *Links.* What a listing calls a link is not read. Some file systems follow a link that takes a file's place
+      later.
+    - *Putting.* A file is written under a hidden name, its size is compared, and then it is renamed, or copied where
+      the file system has no rename: copies may be seen half done. Whether the name is free is asked before
+      that, and nothing holds it free.
+    - *Empty folders.* Object stores have no folders: an empty one is told as missing, not as empty.
 
     Args:
         path: Folder within the file system, decoded.
-        protocol: fsspec's name of the location, such as ``"sftp"``.
+        protocol: fsspec's name of the location, such as ``"smb"``.
         options: Passed to fsspec.
 
     Raises:
@@ -59,11 +68,10 @@ class FsspecSource(Source):
     """
 
     location: ClassVar[str] = "fsspec"
-    weaknesses = (
+    weaknesses: tuple[Weakness, ...] = (
         Weakness.REMOVAL_NOT_PINNED,
         Weakness.VERSION_MAY_REPEAT,
         Weakness.PUT_MAY_OVERWRITE,
-        Weakness.PUT_SEEN_UNFINISHED,
         Weakness.LINKS_TOLD_BY_LISTING,
     )
 
@@ -77,106 +85,189 @@ class FsspecSource(Source):
         label: str | None = None,
         **options: Any,
     ) -> None:
-        import fsspec
-
         self.location = protocol  # type: ignore[misc]  # what kind of place it is, is known only now
-        try:
-            known = fsspec.get_filesystem_class(protocol)
-            self._fs, self._folder = fsspec.core.url_to_fs(f"{protocol}://{path}", **options)
-        except ValueError as exc:
-            raise ConfigError("fsspec knows no such location") from exc
-        except ImportError as exc:
-            raise MissingExtraError("that location needs a package that is not installed") from exc
-        except OSError as exc:
-            raise SourceUnavailable("the location can't be reached") from _hidden(exc)
-        self._renames = known.mv is not fsspec.AbstractFileSystem.mv
-        self._folder = self._folder.rstrip("/")
-        super().__init__(f"{protocol}://{path}", provider=provider, source_id=source_id, label=label)
-        with self._failing("the folder can't be listed"):
-            if not self._fs.isdir(self._folder or "/"):
-                raise SourceUnavailable("the source is not a folder", source_id=self.source_id)
+        self._shown: AbstractFileSystem | None = None
+        url = f"{protocol}://{path}"
+        super().__init__(url, provider=provider, source_id=source_id, label=label)
+        with self._failing("the location can't be reached"):
+            self._connections = Connections(url, options, opened=self._connect)
+        if not renames(self._connections.kind):
+            self.weaknesses = (*self.weaknesses, Weakness.PUT_SEEN_UNFINISHED)
+        self._folder = self._connections.path.rstrip("/")
+        with self._asking("the folder can't be listed") as filesystem:
+            self._check_folder(filesystem)
 
     @property
     def filesystem(self) -> AbstractFileSystem:
-        return self._fs
+        if self._shown is None:
+            with self._failing("the location can't be reached"):
+                self._shown = self._connections.take()  # never given back: the host may use it in any thread
+        return self._shown
+
+    def close(self) -> None:
+        if self._shown is not None:
+            self._connections.give_back(self._shown)
+            self._shown = None
+        self._connections.close()
+
+    # --- the five operations
 
     def scan(self) -> Iterator[SourceFile]:
-        with self._failing("the folder can't be listed"):
-            self._fs.invalidate_cache()
-            entries = self._fs.ls(self._folder, detail=True)
-            if not isinstance(entries, list):
-                raise SourceUnavailable("the listing is not one", source_id=self.source_id)
-            for entry in entries:
-                folder, _, name = str(entry["name"]).rstrip("/").rpartition("/")
-                if name and _same_folder(folder, self._folder):
-                    yield self._source_file(name, entry)
+        with self._asking("the folder can't be listed") as filesystem:
+            files = [self._source_file(name, info) for name, info in self._entries(filesystem)]
+        yield from files
 
     def look(self, name: str) -> SourceFile | None:
         check_name(name, windows=False)
-        with self._failing("the location can't be asked"):
-            self._fs.invalidate_cache()
-            try:
-                return self._source_file(name, self._fs.info(self._path(name)))
-            except FileNotFoundError:
-                return None
+        with self._asking("the location can't be asked") as filesystem:
+            found = self._look(filesystem, name)
+            if found is None:
+                self._check_folder(filesystem)
+            return found
 
     def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
-        self._compare(file)
-        with staging_file(staging) as (target, path):
-            digested = self._read(file, target)
-            if digested.size_bytes != file.size_bytes:
-                raise StillArriving("the file is longer or shorter than it was listed")
-            self._compare(file)
+        with self._asking("the location can't be asked") as filesystem:
+            self._compare(filesystem, file)
+            with staging_file(staging) as (target, path):
+                digested = self._read(filesystem, file, target)
+                if digested.size_bytes != file.size_bytes:
+                    raise StillArriving("the file is longer or shorter than it was listed")
+                self._compare(filesystem, file)
         return StagedContent(path, digested)
 
     def remove(self, file: SourceFile, *, sha256: str) -> None:
-        self._compare(file)
-        if self._read(file, None).sha256 != sha256:
-            raise FileChanged("the file is no longer the one that was stored")
+        failure: NotRemoved | None = None
         try:
-            self._fs.rm_file(self._path(file.name))
-        except FileNotFoundError:
-            raise FileVanished("the file is no longer there") from None
-        except Exception as exc:  # noqa: BLE001  # fsspec file systems raise anything
-            raise NotRemoved("the file could not be removed") from _hidden(exc)
-        # Some file systems log a failed removal and return as if all were well.
-        if self.look(file.name) is not None:
-            raise NotRemoved("the file is still there after its removal")
+            with self._asking("the location can't be asked") as filesystem:
+                self._compare(filesystem, file)
+                if self._read(filesystem, file, None).sha256 != sha256:
+                    raise FileChanged("the file is no longer the one that was stored")
+                self._try_to_unlink(filesystem, file.name)
+        except NotRemoved as exc:
+            failure = exc
+        # Asked again either way: some file systems log a failed removal and return as if all were well, and a
+        # removal whose answer was lost has taken effect.
+        with self._asking("whether the file was removed is not known") as filesystem:
+            there = self._look(filesystem, file.name)
+        if there is None:
+            return
+        if there.version == file.version:
+            raise failure or NotRemoved("the file is still there after its removal")
+        if failure is not None:
+            raise FileChanged("the file is no longer the version that was listed")
 
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
         check_name(name)
-        if self.look(name) is not None:
-            raise NameTaken("a file of that name is there already")
-        temporary = self._path(f".intouch-{secrets.token_hex(8)}.part")
-        with self._failing("the file could not be written"):
-            try:
-                with self._fs.open(temporary, "wb") as target:
-                    disk.copy_and_digest(chunks, target)
-                if self._renames:
-                    self._fs.mv(temporary, self._path(name))
-                else:
-                    self._fs.cp_file(temporary, self._path(name))
-            finally:
-                with contextlib.suppress(Exception):  # renamed already, or never written
-                    self._fs.rm_file(temporary)
-        there = self.look(name)
+        with self._asking("the file could not be written") as filesystem:
+
+            def publish(temporary: str, final: str) -> None:
+                self._must_be_free(filesystem, name)  # once more: writing may have taken minutes
+                self._publish(filesystem, temporary, final)
+
+            self._must_be_free(filesystem, name)
+            write_whole(
+                filesystem,
+                self._path(f".intouch-{secrets.token_hex(8)}.part"),
+                self._path(name),
+                lambda target: disk.copy_and_digest(chunks, target),
+                publish=publish,
+            )
+            there = self._look(filesystem, name)
         if there is None:
             raise SourceUnavailable("the file is not there after it was written", source_id=self.source_id)
         return there
 
-    def _read(self, file: SourceFile, target: Any) -> disk.Digested:
+    # --- what a location may do in a better way
+
+    def _connect(self, url: str, **options: Any) -> tuple[AbstractFileSystem, str]:
+        """Open a connection of its own; returns it, and the folder's path in it."""
+        import fsspec
+
+        filesystem, path = fsspec.core.url_to_fs(url, **options)
+        return filesystem, path
+
+    def _entries(self, filesystem: AbstractFileSystem) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """What is directly in the folder, by name."""
+        entries = filesystem.ls(self._folder, detail=True)
+        if not isinstance(entries, list):
+            raise SourceUnavailable("the listing is not one", source_id=self.source_id)
+        for entry in entries:
+            path = str(entry["name"]).rstrip("/")
+            if path.strip("/") == self._folder.strip("/"):
+                continue  # object stores list the marker of the folder itself
+            folder, _, name = path.rpartition("/")
+            if not name or folder.strip("/") != self._folder.strip("/"):
+                # Left out silently, files would wait for ever without anybody knowing.
+                raise SourceUnavailable("the listing shows another folder", source_id=self.source_id)
+            yield name, entry
+
+    def _info(self, filesystem: AbstractFileSystem, name: str) -> Mapping[str, Any]:
+        """What stands under a name.
+
+        Raises:
+            FileNotFoundError: Nothing does.
+        """
+        found: Mapping[str, Any] = filesystem.info(self._path(name))
+        return found
+
+    def _open(self, filesystem: AbstractFileSystem, file: SourceFile) -> BinaryIO:
+        return reading(filesystem.open(self._path(file.name), "rb"))
+
+    def _unlink(self, filesystem: AbstractFileSystem, name: str) -> None:
+        filesystem.rm_file(self._path(name))
+
+    def _publish(self, filesystem: AbstractFileSystem, temporary: str, final: str) -> None:
+        """Give a finished file its name.
+
+        Raises:
+            NameTaken: Where the location refuses to replace a file.
+        """
+        (filesystem.mv if renames(type(filesystem)) else filesystem.cp_file)(temporary, final)
+
+    # --- inside
+
+    def _check_folder(self, filesystem: AbstractFileSystem) -> None:
+        """The folder is there: one that is not would look like an empty one."""
         try:
-            with self._fs.open(self._path(file.name), "rb") as stream:
+            kind = str(filesystem.info(self._folder or "/")["type"])
+        except FileNotFoundError:
+            raise SourceUnavailable("the folder does not exist", source_id=self.source_id) from None
+        if kind != "directory":
+            raise SourceUnavailable("the source is not a folder", source_id=self.source_id)
+
+    def _must_be_free(self, filesystem: AbstractFileSystem, name: str) -> None:
+        if self._look(filesystem, name) is not None:
+            raise NameTaken("a file of that name is there already")
+        self._check_folder(filesystem)
+
+    def _look(self, filesystem: AbstractFileSystem, name: str) -> SourceFile | None:
+        filesystem.invalidate_cache()
+        try:
+            return self._source_file(name, self._info(filesystem, name))
+        except FileNotFoundError:
+            return None
+
+    def _read(self, filesystem: AbstractFileSystem, file: SourceFile, target: Any) -> disk.Digested:
+        try:
+            with self._open(filesystem, file) as stream:
                 return disk.digest_stream(stream, target)
         except FileNotFoundError:
             raise FileVanished("the file is no longer there") from None
         except Exception as exc:  # fsspec file systems raise anything
             if isinstance(exc, OSError) and exc.errno in disk.NO_ROOM:
                 raise
-            raise FileUnreadable("the file could not be read") from _hidden(exc)
+            raise FileUnreadable("the file could not be read") from hidden(exc)
 
-    def _compare(self, file: SourceFile) -> None:
-        there = self.look(file.name)
+    def _try_to_unlink(self, filesystem: AbstractFileSystem, name: str) -> None:
+        try:
+            self._unlink(filesystem, name)
+        except FileNotFoundError:
+            raise FileVanished("the file is no longer there") from None
+        except Exception as exc:  # noqa: BLE001  # fsspec file systems raise anything
+            raise NotRemoved("the file could not be removed") from hidden(exc)
+
+    def _compare(self, filesystem: AbstractFileSystem, file: SourceFile) -> None:
+        there = self._look(filesystem, file.name)
         if there is None:
             raise FileVanished("the file is no longer there")
         if there.kind is not EntryKind.FILE or there.version != file.version:
@@ -189,11 +280,17 @@ class FsspecSource(Source):
     def _source_file(self, name: str, info: Mapping[str, Any]) -> SourceFile:
         kind = EntryKind.LINK if info.get("islink") else _KINDS.get(str(info.get("type")), EntryKind.SPECIAL)
         size = int(info.get("size") or 0) if kind is EntryKind.FILE else 0
-        modified_ns = _modified_ns(info)
-        tag = next((str(info[key]) for key in _TAGS if info.get(key)), str(modified_ns or ""))
+        modified = modified_ns(info)
+        tag = next((str(info[key]) for key in _TAGS if info.get(key)), str(modified or ""))
         return SourceFile(
-            name=name, kind=kind, size_bytes=size, modified_ns=modified_ns, version=f"{tag}-{size:x}"
+            name=name, kind=kind, size_bytes=size, modified_ns=modified, version=f"{tag}-{size:x}"
         )
+
+    @contextlib.contextmanager
+    def _asking(self, text: str) -> Iterator[AbstractFileSystem]:
+        """A file system for one operation of one thread; what it raises becomes ours."""
+        with self._failing(text), self._connections.borrow() as filesystem:
+            yield filesystem
 
     @contextlib.contextmanager
     def _failing(self, text: str) -> Iterator[None]:
@@ -203,25 +300,4 @@ class FsspecSource(Source):
         except InTouchImportError:
             raise
         except Exception as exc:  # noqa: BLE001  # fsspec file systems raise anything
-            raise SourceUnavailable(text, source_id=self.source_id) from _hidden(exc)
-
-
-def _same_folder(one: str, other: str) -> bool:
-    return one.strip("/") == other.strip("/")
-
-
-def _modified_ns(info: Mapping[str, Any]) -> int | None:
-    value = next((info[key] for key in _TIMES if info.get(key) is not None), None)
-    if isinstance(value, datetime):
-        aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        return int(aware.timestamp() * 1_000_000) * 1000
-    if isinstance(value, (int, float)):
-        return int(value * 1_000_000) * 1000
-    return None
-
-
-def _hidden(exc: BaseException) -> Exception:
-    """The kind of an error without its text, which holds paths."""
-    if isinstance(exc, OSError) and exc.errno is not None:
-        return OSError(exc.errno, os.strerror(exc.errno))
-    return RuntimeError(type(exc).__name__)
+            raise SourceUnavailable(text, source_id=self.source_id) from hidden(exc)

@@ -19,7 +19,6 @@ from intouch_import.testing.samples import PATIENT, PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
     from intouch_import.content import Content
 
@@ -139,8 +138,8 @@ class _Parts:
     def __init__(self) -> None:
         self.found: list[bytes] = []
 
-    def write(self, part: BinaryIO) -> int:
-        self.found.append(bytes(part))  # type: ignore[call-overload]  # a view of a buffer that is used again
+    def write(self, part: memoryview) -> int:
+        self.found.append(bytes(part))  # a view of a buffer that is used again
         return len(self.found[-1])
 
 

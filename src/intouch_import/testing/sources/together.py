@@ -49,8 +49,7 @@ def threads_read_the_same_file(place: Place) -> None:
                 expect(content_of(content) == data, "two readers disturb each other")
 
         for _ in range(_CHANGES):
-            # A file that is open elsewhere may be taken for one that is being written.
-            together([read] * _THREADS, expected=(StillArriving,))
+            together([read] * _THREADS)
 
 
 @CHECKS.promise("Of several that remove one file at once, one removes it and the others are told.")

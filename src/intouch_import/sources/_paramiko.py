@@ -1,0 +1,83 @@
+"""fsspec's SFTP file system, with a client that loses no name and trusts no stranger. Needs paramiko."""
+
+from __future__ import annotations
+
+import stat
+from typing import Any, cast
+
+import paramiko
+from fsspec.implementations.sftp import SFTPFileSystem
+from paramiko.sftp import CMD_CLOSE, CMD_HANDLE, CMD_NAME, CMD_OPENDIR, CMD_READDIR
+
+__all__ = ["SftpFileSystem"]
+
+
+class SftpFileSystem(SFTPFileSystem):  # type: ignore[misc]  # fsspec is not typed
+    """One connection to one server, for one thread at a time."""
+
+    cachable = False
+
+    def __init__(self, host: str, *, known_hosts: str | None = None, timeout_s: float = 30.0, **options: Any) -> None:
+        self._known_hosts = known_hosts
+        self._timeout_s = timeout_s
+        times = {name: timeout_s for name in ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")}
+        super().__init__(host, **{**times, **options})
+
+    def _connect(self) -> None:
+        self.client = paramiko.SSHClient()
+        # fsspec accepts any key by default: whoever sits in between could read every photo.
+        self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        self.client.load_system_host_keys(self._known_hosts)
+        try:
+            self.client.connect(self.host, **self.ssh_kwargs)
+            transport = self.client.get_transport()
+            self.ftp = cast("Client", Client.from_transport(transport))
+            self.ftp.get_channel().settimeout(self._timeout_s)
+        except BaseException:
+            self.client.close()
+            raise
+
+
+class Client(paramiko.SFTPClient):  # type: ignore[misc]  # paramiko is not typed
+    """A client for which one name that is not UTF-8 does not spoil the whole folder.
+
+    Such names are spelled with lone surrogates (PEP 383), as Python spells those of local files.
+    """
+
+    def _adjust_cwd(self, path: str | bytes) -> bytes:
+        raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
+        return cast("bytes", super()._adjust_cwd(raw))
+
+    def entries(self, folder: str) -> list[tuple[str, paramiko.SFTPAttributes]]:
+        """What is in a folder, by name, links not followed; the folder is read to its end, or an error raised."""
+        kind, answer = self._request(CMD_OPENDIR, self._adjust_cwd(folder))
+        if kind != CMD_HANDLE:
+            raise paramiko.SFTPError("the answer is no handle")
+        handle = answer.get_binary()
+        found = []
+        while True:
+            try:
+                kind, answer = self._request(CMD_READDIR, handle)
+            except EOFError:
+                break
+            if kind != CMD_NAME:
+                raise paramiko.SFTPError("the answer is no list of names")
+            for _ in range(answer.get_int()):
+                name = answer.get_binary().decode("utf-8", "surrogateescape")
+                answer.get_binary()  # a line as `ls -l` shows it
+                attributes = paramiko.SFTPAttributes._from_msg(answer)  # noqa: SLF001  # there is no other way
+                if name not in {".", ".."}:
+                    found.append((name, attributes))
+        self._request(CMD_CLOSE, handle)
+        return found
+
+
+def described(attributes: paramiko.SFTPAttributes) -> dict[str, Any]:
+    """What a listing of fsspec says of an entry, devices told apart from files."""
+    mode = attributes.st_mode or 0
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
+    return {
+        "type": kinds.get(stat.S_IFMT(mode), "other"),
+        "size": attributes.st_size,
+        "mtime": attributes.st_mtime,
+    }

@@ -1,0 +1,107 @@
+"""Folders on an SSH server, through fsspec's SFTP and paramiko."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from intouch_import.errors import ConfigError, MissingExtraError, NameTaken
+from intouch_import.sources.base import Weakness
+from intouch_import.sources.generic import FsspecSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import BinaryIO
+
+    from fsspec import AbstractFileSystem
+
+    from intouch_import.model import SourceFile
+
+__all__ = ["SftpSource"]
+
+# A request for each part of a larger file is sent before the answer to the first has come.
+_READ_AHEAD_FROM_BYTES = 64 * 1024
+
+
+class SftpSource(FsspecSource):
+    """A folder on an SSH server: ``sftp://me@tower/export``.
+
+    The version of a file is its size and its time in whole seconds: the protocol tells no more. Links are told as
+    links, and a link that takes a file's place is not followed when it is looked at; `put` renames in a way
+    that replaces nothing. As over any fsspec location, a removal can't be pinned to a version.
+
+    The server's key must be known: by default it is looked up in ``~/.ssh/known_hosts``.
+
+    Args:
+        path: ``[user@]host[:port]/folder``.
+        known_hosts: Another file of known keys.
+        timeout_s: How long to wait for any answer, seconds.
+        options: Passed to paramiko: ``username``, ``port``, ``key_filename``, ``password``…
+
+    Raises:
+        ConfigError: An option makes no sense.
+        MissingExtraError: paramiko is not installed.
+        SourceUnavailable: The server can't be reached, is not the one that is known, or does not let us in; or
+            there is no such folder.
+    """
+
+    location: ClassVar[str] = "sftp"
+    weaknesses = (Weakness.REMOVAL_NOT_PINNED, Weakness.VERSION_MAY_REPEAT)
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        provider: str | None = None,
+        source_id: str | None = None,
+        label: str | None = None,
+        **options: Any,
+    ) -> None:
+        if "?" in path.partition("/")[0]:
+            raise ConfigError("options of an SFTP folder are given by name, not in its URL")
+        super().__init__(
+            path, protocol="sftp", provider=provider, source_id=source_id, label=label, **options
+        )
+
+    def _connect(self, url: str, **options: Any) -> tuple[AbstractFileSystem, str]:
+        try:
+            from intouch_import.sources._paramiko import SftpFileSystem
+        except ModuleNotFoundError as exc:
+            if exc.name != "paramiko":
+                raise
+            raise MissingExtraError(
+                "SFTP folders need paramiko: pip install 'intouch-import[sftp]'"
+            ) from None
+        options.pop("skip_instance_cache", None)
+        server, _, folder = url.removeprefix("sftp://").partition("/")
+        asked = SftpFileSystem._get_kwargs_from_urls(f"sftp://{server}")  # noqa: SLF001  # fsspec's own way
+        return SftpFileSystem(**{**asked, **options}), f"/{folder}"
+
+    def _entries(self, filesystem: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        from intouch_import.sources._paramiko import described
+
+        for name, attributes in filesystem.ftp.entries(self._folder or "/"):
+            yield name, described(attributes)
+
+    def _info(self, filesystem: Any, name: str) -> Mapping[str, Any]:
+        from intouch_import.sources._paramiko import described
+
+        return described(filesystem.ftp.lstat(self._path(name)))
+
+    def _open(self, filesystem: Any, file: SourceFile) -> BinaryIO:
+        stream: Any = filesystem.ftp.open(self._path(file.name), "rb")
+        if file.size_bytes > _READ_AHEAD_FROM_BYTES:
+            stream.prefetch(file.size_bytes)
+        return stream  # type: ignore[no-any-return]
+
+    def _unlink(self, filesystem: Any, name: str) -> None:
+        filesystem.ftp.remove(self._path(name))
+
+    def _publish(self, filesystem: Any, temporary: str, final: str) -> None:
+        # Not fsspec's mv: that is the rename which replaces. This one refuses a name that is taken (SFTP 3,
+        # section 6.5; OpenSSH makes a link first), with an error that does not say why.
+        try:
+            filesystem.ftp.rename(temporary, final)
+        except OSError:
+            if self._look(filesystem, final.rpartition("/")[2]) is not None:
+                raise NameTaken("a file of that name is there already") from None
+            raise

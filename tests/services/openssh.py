@@ -1,0 +1,147 @@
+"""An OpenSSH server of the tests' own: on a free loopback port, with keys of its own, gone with the tests.
+
+It serves SFTP alone, to the user who runs the tests, who is known by a key made for this run. The program is
+the system's, or Debian's package, which is installed where the tests run as root.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["OpenSSHServer", "openssh_server"]
+
+_STARTS_WITHIN_S = 30.0
+_SETTINGS = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {root}/host_key
+AuthorizedKeysFile {root}/authorized_keys
+PidFile none
+UsePAM no
+StrictModes no
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+MaxStartups 100
+MaxSessions 100
+LogLevel ERROR
+Subsystem sftp internal-sftp
+ForceCommand internal-sftp
+"""
+# Ends the server when the tests are gone, however they went: nobody else holds the other end of its input.
+_KEEPER = """\
+import subprocess, sys
+server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+sys.stdin.buffer.read()
+server.terminate()
+server.wait(20)
+"""
+
+
+@attrs.frozen
+class OpenSSHServer:
+    """A running server.
+
+    Args:
+        port: On 127.0.0.1.
+        root: Where its keys are.
+    """
+
+    port: int
+    root: Path
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `open_source` needs to get in."""
+        return {
+            "port": self.port,
+            "username": getpass.getuser(),
+            "key_filename": str(self.root / "user_key"),
+            "known_hosts": str(self.root / "known_hosts"),
+        }
+
+    def url(self, folder: Path) -> str:
+        """The URL of a folder on this machine's disk."""
+        return f"sftp://127.0.0.1{folder}"
+
+
+@pytest.fixture(scope="session")
+def openssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSSHServer]:
+    """A server that shows this machine's disk over SFTP; where there is none, the test is skipped."""
+    program = _program()
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("there is no OpenSSH server, and none could be installed")
+        pytest.skip("needs an OpenSSH server: apt-get install openssh-server")
+    root = tmp_path_factory.mktemp("openssh")
+    port = _free_port()
+    _lay_out(root, port)
+    command = [program, "-D", "-e", "-f", str(root / "settings")]
+    with (root / "log").open("wb") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, "-c", _KEEPER, *command], stdin=subprocess.PIPE, stdout=log, stderr=log
+        )
+    try:
+        _wait_for(port, root / "log")
+        yield OpenSSHServer(port, root)
+    finally:
+        keeper.communicate(timeout=30)
+
+
+def _program() -> str | None:
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+    found = shutil.which("sshd", path=path)
+    if found is None and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120"]
+        for arguments in (["update"], ["install", "-y", "--no-install-recommends", "openssh-server"]):
+            subprocess.run(
+                [*apt, *arguments], env=environment, check=False, capture_output=True, timeout=240
+            )
+        found = shutil.which("sshd", path=path)
+    return found
+
+
+def _lay_out(root: Path, port: int) -> None:
+    for name in ("host_key", "user_key"):
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", str(root / name)], check=True
+        )
+    shutil.copy(root / "user_key.pub", root / "authorized_keys")
+    kind, key, *_ = (root / "host_key.pub").read_text("ascii").split()
+    (root / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n", "ascii")
+    (root / "settings").write_text(_SETTINGS.format(port=port, root=root), "utf-8")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where root's server locks itself in
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def _wait_for(port: int, log: Path) -> None:
+    give_up_at = time.monotonic() + _STARTS_WITHIN_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if time.monotonic() > give_up_at:
+                raise RuntimeError(f"the OpenSSH server did not start: {log.read_text('utf-8')}") from None
+            time.sleep(0.05)
+        else:
+            return
