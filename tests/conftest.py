@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
+from services.openssh import openssh_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from intouch_import.reports import Report
+
+__all__ = ["openssh_server"]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""fsspec file systems, as they have to be used so that nothing is lost. For sources and for the files of records.
+"""fsspec file systems, used so that nothing is lost: for sources, and for the files of records.
 
 What is known of them: they raise anything; those over a connection of their own (SFTP, FTP) are not safe in
 several threads, and hang or mix up answers; a write may be seen half done; a write that broke off may be
@@ -24,14 +24,23 @@ if TYPE_CHECKING:
 
     from intouch_import import disk
 
-__all__ = ["Connections", "Unfinished", "hidden", "modified_ns", "reading", "renames", "size_of", "write_whole"]
+__all__ = [
+    "Connections",
+    "Unfinished",
+    "hidden",
+    "modified_ns",
+    "reading",
+    "renames",
+    "size_of",
+    "write_whole",
+]
 
 _TIMES: Final = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
 # After these answers a connection is as good as before.
 _ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, NotImplementedError)
 
 
-class Unfinished(Exception):  # noqa: N818  # it says what is the matter; never leaves the rooms that use this one
+class Unfinished(Exception):  # it says what is the matter; never leaves the rooms that use this one
     """What was written is not there, or not all of it."""
 
 

@@ -108,9 +108,7 @@ def _program() -> str | None:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120"]
         for arguments in (["update"], ["install", "-y", "--no-install-recommends", "openssh-server"]):
-            subprocess.run(
-                [*apt, *arguments], env=environment, check=False, capture_output=True, timeout=240
-            )
+            subprocess.run([*apt, *arguments], env=environment, check=False, capture_output=True, timeout=240)
         found = shutil.which("sshd", path=path)
     return found
 

@@ -27,7 +27,6 @@ from intouch_import.errors import (
     StorageFull,
     without_path,
 )
-
 from intouch_import.remote import Connections, Unfinished, hidden, reading, size_of, write_whole
 
 if TYPE_CHECKING:
@@ -154,10 +153,10 @@ class DirectoryFiles(Files):
 class FsspecFiles(Files):
     """Files under an fsspec URL.
 
-    A file is written under another name first, its size is compared, and only then it gets its own, by a rename where
-    the file system has one, else by a copy. Looking whether other bytes stand there and giving the name are
-    two steps; what keeps them apart is the transaction of whoever places a file. An upload that was
-    acknowledged counts as durable: fsspec has no call to make sure.
+    A file is written under another name first, its size is compared, and only then it gets its own: by a
+    rename where the file system has one, else by a copy. Looking whether other bytes stand there and giving
+    the name are two steps; that nobody comes between them is for the transaction of whoever places a file
+    to see to. An upload that was acknowledged counts as durable: fsspec has no call to make sure.
 
     Args:
         url: Where; folders that are missing are made.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from typing import Any, cast
 
 import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
-from paramiko.sftp import CMD_CLOSE, CMD_HANDLE, CMD_NAME, CMD_OPENDIR, CMD_READDIR
+from paramiko.sftp import CMD_CLOSE, CMD_EXTENDED, CMD_HANDLE, CMD_NAME, CMD_OPENDIR, CMD_READDIR
 
 __all__ = ["SftpFileSystem"]
 
@@ -17,10 +18,12 @@ class SftpFileSystem(SFTPFileSystem):  # type: ignore[misc]  # fsspec is not typ
 
     cachable = False
 
-    def __init__(self, host: str, *, known_hosts: str | None = None, timeout_s: float = 30.0, **options: Any) -> None:
+    def __init__(
+        self, host: str, *, known_hosts: str | None = None, timeout_s: float = 30.0, **options: Any
+    ) -> None:
         self._known_hosts = known_hosts
         self._timeout_s = timeout_s
-        times = {name: timeout_s for name in ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")}
+        times = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout", "channel_timeout"), timeout_s)
         super().__init__(host, **{**times, **options})
 
     def _connect(self) -> None:
@@ -49,7 +52,7 @@ class Client(paramiko.SFTPClient):  # type: ignore[misc]  # paramiko is not type
         return cast("bytes", super()._adjust_cwd(raw))
 
     def entries(self, folder: str) -> list[tuple[str, paramiko.SFTPAttributes]]:
-        """What is in a folder, by name, links not followed; the folder is read to its end, or an error raised."""
+        """What is in a folder, by name, links not followed. It is read to its end, or an error is raised."""
         kind, answer = self._request(CMD_OPENDIR, self._adjust_cwd(folder))
         if kind != CMD_HANDLE:
             raise paramiko.SFTPError("the answer is no handle")
@@ -70,6 +73,13 @@ class Client(paramiko.SFTPClient):  # type: ignore[misc]  # paramiko is not type
                     found.append((name, attributes))
         self._request(CMD_CLOSE, handle)
         return found
+
+    def sync(self, file: paramiko.SFTPFile) -> None:
+        """Make a file that is open for writing durable, where the server offers that (OpenSSH from 6.5)."""
+        file.flush()
+        self._finish_responses(file)  # what was sent ahead must have been written
+        with contextlib.suppress(OSError):  # not offered: the server's own disk decides
+            self._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
 
 
 def described(attributes: paramiko.SFTPAttributes) -> dict[str, Any]:

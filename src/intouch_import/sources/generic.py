@@ -14,6 +14,7 @@ from intouch_import.errors import (
     FileUnreadable,
     FileVanished,
     InTouchImportError,
+    NameRefused,
     NameTaken,
     NotRemoved,
     SourceUnavailable,
@@ -43,17 +44,17 @@ class FsspecSource(Source):
 
     What fsspec can't promise, whatever the location (`Weakness`):
 
-    - *Removal.* fsspec knows no removal on condition of a version. So before a file is removed it is read once
-      more and compared with what was stored; what remains open is the time between that and the
+    - *Removal.* fsspec knows no removal on condition of a version. So before a file is removed it is read
+      once more and compared with what was stored; what remains open is the time between that and the
       removal.
-    - *Version.* An etag, a revision or a checksum where the location tells one, else size and time; the size alone
-      where it tells no time. A file that changes and keeps all of these while it is being read may be
+    - *Version.* An etag, a revision or a checksum where the location tells one, else size and time; the size
+      alone where it tells no time. A file that changes and keeps all of these while it is being read may be
       read in parts; the second reading, before the removal, finds that, and the file stays.
-    - *Links.* What a listing calls a link is not read. Some file systems follow a link that takes a file's place
-      later.
-    - *Putting.* A file is written under a hidden name, its size is compared, and then it is renamed, or copied where
-      the file system has no rename: copies may be seen half done. Whether the name is free is asked before
-      that, and nothing holds it free.
+    - *Links.* What a listing calls a link is not read. Some file systems follow a link that takes a file's
+      place later.
+    - *Putting.* A file is written under a hidden name, its size is compared, then it is renamed, or copied
+      where the file system has no rename: copies may be seen half done. Whether the name is free is asked
+      before that, and nothing holds it free.
     - *Empty folders.* Object stores have no folders: an empty one is told as missing, not as empty.
 
     Args:
@@ -169,7 +170,7 @@ class FsspecSource(Source):
                 filesystem,
                 self._path(f".intouch-{secrets.token_hex(8)}.part"),
                 self._path(name),
-                lambda target: disk.copy_and_digest(chunks, target),
+                lambda target: self._write(filesystem, chunks, target),
                 publish=publish,
             )
             there = self._look(filesystem, name)
@@ -212,6 +213,14 @@ class FsspecSource(Source):
 
     def _open(self, filesystem: AbstractFileSystem, file: SourceFile) -> BinaryIO:
         return reading(filesystem.open(self._path(file.name), "rb"))
+
+    def _write(
+        self,
+        filesystem: AbstractFileSystem,  # noqa: ARG002  # where it has to be asked to make bytes durable
+        chunks: Iterable[bytes],
+        target: BinaryIO,
+    ) -> disk.Digested:
+        return disk.copy_and_digest(chunks, target)
 
     def _unlink(self, filesystem: AbstractFileSystem, name: str) -> None:
         filesystem.rm_file(self._path(name))
@@ -299,5 +308,7 @@ class FsspecSource(Source):
             yield
         except InTouchImportError:
             raise
+        except UnicodeEncodeError:
+            raise NameRefused("the location can't hold a file of that name") from None
         except Exception as exc:  # noqa: BLE001  # fsspec file systems raise anything
             raise SourceUnavailable(text, source_id=self.source_id) from hidden(exc)

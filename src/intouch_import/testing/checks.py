@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["Broken", "Check", "Checks", "broken", "expect", "fails", "run_all", "together"]
+__all__ = ["Broken", "Check", "Checks", "broken", "expect", "fails", "given", "run_all", "together"]
 
 Bench = TypeVar("Bench")
 Result = TypeVar("Result")
@@ -100,6 +100,13 @@ def expect(condition: object, found: str) -> None:
     """Go on if the condition holds; ``found`` says what was seen if it does not."""
     if not condition:
         raise Broken(found)
+
+
+def given(value: Result | None, found: str) -> Result:
+    """The value; ``found`` says what was seen if it is None."""
+    if value is None:
+        raise Broken(found)
+    return value
 
 
 def broken(found: str, cause: BaseException | None = None) -> NoReturn:

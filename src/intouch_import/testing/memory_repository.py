@@ -54,8 +54,8 @@ class MemoryRepository(PatientRepository):
         clock: Gives the time that `StoredAttachment.stored_at` records, aware.
 
     Attributes:
-        faults: Switches for what should go wrong (`Faults`), of this opening alone. Its points are the methods,
-            and ``commit``, where what was added becomes durable.
+        faults: Switches for what should go wrong (`Faults`), of this opening alone. Its points are the
+            methods, and ``commit``, where what was added becomes durable.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""`Place`: one folder of a location, as other programs see it. What `check_source` needs beside the source."""
+"""`Place`: one folder of a location, as other programs see it; `check_source` needs it beside the source."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class LocalPlace(Place):
 
     Args:
         root: An empty folder to work in; the photos are in one below it.
-        opened: Opens the source on a folder; by default as a local folder. A server on this machine that shows
-            the same disk is reached by giving another one.
+        opened: Opens the source on a folder; by default as a local folder. Give another one for a server on
+            this machine that shows the same disk.
         refused: See `Place.refused_names`; by default what Windows refuses, on Windows.
     """
 

@@ -47,7 +47,7 @@ NOBODY: Final = "99999"
 HOSTILE_TEXTS: Final[tuple[str, ...]] = (
     "",
     " leading and trailing blanks  ",
-    "Robert'); DROP TABLE patients;-- \"quoted\" `ticked`",
+    'Robert\'); DROP TABLE patients;-- "quoted" `ticked`',
     "line one\nline two\r\nline three\ttabbed",
     "{title} {0} %s %(name)s $HOME ${x} <b>&amp;</b> \\n \\x00 %00",
     "../../etc/passwd C:\\Windows\\x",
@@ -72,7 +72,7 @@ HOSTILE_NAMES: Final[tuple[str, ...]] = (
     "photo",
     "a&b=c+d;e.jpg",
     "{x} $HOME `id`.jpg",
-    "it's \"quoted\".jpg",
+    'it\'s "quoted".jpg',
     "'; DROP TABLE x;--.jpg",
     " leading blank.jpg",
     "trailing blank ",

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from intouch_import.testing.checks import Check, run_all
-from intouch_import.testing.repositories import adding, finding, people, texts, together, transactions, withdrawing
-from intouch_import.testing.repositories.bench import Records
+from intouch_import.testing.repositories import (
+    adding,
+    finding,
+    people,
+    texts,
+    together,
+    transactions,
+    withdrawing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intouch_import.repositories.base import PatientRepository
+    from intouch_import.testing.repositories.bench import Records
 
 __all__ = ["REPOSITORY_CHECKS", "check_repository"]
 

@@ -10,7 +10,7 @@ from intouch_import.errors import AlreadyAssigned, ContentMismatch, StorageFull,
 from intouch_import.model import Destination
 from intouch_import.testing.checks import Checks, broken, expect, fails
 from intouch_import.testing.contents import BytesContent, FailingContent, FullContent, staged
-from intouch_import.testing.repositories.bench import Records, bench, new, read, same, unique
+from intouch_import.testing.repositories.bench import Records, bench, bytes_of, new, read, same, unique
 from intouch_import.testing.samples import NOBODY, OTHER_PATIENT, PATIENT
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def unknown_fields_stay_unknown(records: Records) -> None:
 @CHECKS.promise("What add has returned is durable: it is there when the records are opened anew.")
 def added_files_are_durable(records: Records) -> None:
     attachment, content = new()
-    data = content.open().read()
+    data = bytes_of(content)
     stored = records.open().add(attachment, content)
     again = records.open()  # the first one was not closed: a crash closes nothing
     found = same(
@@ -125,7 +125,7 @@ def stored_bytes_outlive_their_content(records: Records) -> None:
     for content in (BytesContent(data), staged(data, repository.staging)):
         attachment, _ = new(content)
         stored = repository.add(attachment, content)
-        expect(content.open().read() == data, "the content can't be read any more after add")
+        expect(bytes_of(content) == data, "the content can't be read any more after add")
         content.close()
         expect(read(repository, stored.id) == data, "the stored bytes changed when the content was closed")
 
@@ -134,7 +134,7 @@ def stored_bytes_outlive_their_content(records: Records) -> None:
 def adding_twice_stores_once(records: Records) -> None:
     first = records.open()
     attachment, content = new()
-    data = content.open().read()
+    data = bytes_of(content)
     stored = first.add(attachment, content)
     content.close()
     retitled = attrs.evolve(attachment, title="Another title", name="other.jpg")
@@ -159,7 +159,7 @@ def other_patients_are_refused(records: Records) -> None:
         fails(
             AlreadyAssigned,
             "adding it for another patient",
-            lambda asked=asked: asked.add(other, BytesContent(data)),  # type: ignore[misc]
+            lambda: asked.add(other, BytesContent(data)),
         )
         _only(asked, attachment)
 
@@ -175,7 +175,7 @@ def other_bytes_are_refused(records: Records) -> None:
         fails(
             ContentMismatch,
             "adding other bytes under the same import id",
-            lambda changed=changed, content=content: repository.add(changed, content),  # type: ignore[misc]
+            lambda: repository.add(changed, content),
         )
         _only(repository, attachment)
         expect(read(repository, stored.id) == data, "the stored bytes were replaced")
@@ -186,11 +186,11 @@ def unknown_patients_are_refused(records: Records) -> None:
     repository = records.open()
     for nobody in (NOBODY, f"{PATIENT.id} ", ""):
         attachment, content = new(patient_id=nobody)
-        data = content.open().read()
+        data = bytes_of(content)
         fails(
             UnknownPatient,
             "adding for a patient whom nobody knows",
-            lambda attachment=attachment, content=content: repository.add(attachment, content),  # type: ignore[misc]
+            lambda: repository.add(attachment, content),
         )
         _nothing(repository, attachment, "the refusal")
         right = attrs.evolve(attachment, patient_id=PATIENT.id)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from intouch_import.content import Content
 
-__all__ = ["Records", "bench", "new", "read", "same", "unique"]
+__all__ = ["Records", "bench", "bytes_of", "new", "read", "same", "unique"]
 
 _FIELDS = [field.name for field in attrs.fields(Attachment)]
 _SHOWN = 60
@@ -100,6 +100,12 @@ def new(content: Content | bytes | None = None, **changes: Any) -> tuple[Attachm
         "operator": "reception",
     }
     return Attachment(**{**values, **changes}), content
+
+
+def bytes_of(content: Content) -> bytes:
+    """The bytes of a content."""
+    with content.open() as stream:
+        return stream.read()
 
 
 def same(stored: StoredAttachment | None, wanted: Attachment, where: str) -> StoredAttachment:

@@ -6,7 +6,7 @@ import secrets
 
 from intouch_import.errors import RepositoryError
 from intouch_import.testing.checks import Checks, expect, fails
-from intouch_import.testing.repositories.bench import Records, bench, new, read, same, unique
+from intouch_import.testing.repositories.bench import Records, bench, bytes_of, new, read, same, unique
 from intouch_import.testing.samples import NOBODY
 
 __all__ = ["CHECKS"]
@@ -40,7 +40,9 @@ def import_ids_are_not_guessed(records: Records) -> None:
     one = attachment.import_id
     near = [one[:-1], f"{one}0", one.upper(), f" {one}", f"{one[:-1]}%", "%", "", "_" * 40]
     near = [text for text in near if text != one]
-    expect(not repository.find_attachment(near), "something was found for an id that only resembles a stored one")
+    expect(
+        not repository.find_attachment(near), "something was found for an id that only resembles a stored one"
+    )
     expect(not repository.find_attachment([]), "something was found when nothing was asked for")
 
 
@@ -52,7 +54,7 @@ def what_others_stored_is_found(records: Records) -> None:
     for first, second in ((here, there), (there, here)):
         attachment, content = new()
         expect(not second.find_attachment([attachment.import_id]), "something is stored that nobody stored")
-        data = content.open().read()
+        data = bytes_of(content)
         stored = first.add(attachment, content)
         found = second.find_attachment([known.import_id, attachment.import_id])
         expect(
@@ -84,11 +86,19 @@ def reading_starts_at_the_start(records: Records) -> None:
 @CHECKS.promise("open_attachment raises RepositoryError for what is not there.")
 def what_is_not_there_is_told(records: Records) -> None:
     repository = records.open()
-    for attachment_id in (secrets.token_hex(20), NOBODY * 3, "", "../../etc/passwd", "%", "' OR 1=1 --", "\u6f22"):
+    for attachment_id in (
+        secrets.token_hex(20),
+        NOBODY * 3,
+        "",
+        "../../etc/passwd",
+        "%",
+        "' OR 1=1 --",
+        "\u6f22",
+    ):
         fails(
             RepositoryError,
             f"opening the attachment {attachment_id!a}",
-            lambda attachment_id=attachment_id: read(repository, attachment_id),  # type: ignore[misc]
+            lambda: read(repository, attachment_id),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from intouch_import.model import Patient, Provider
-from intouch_import.testing.checks import Checks, expect
+from intouch_import.testing.checks import Checks, expect, given
 from intouch_import.testing.repositories.bench import Records, bench
 from intouch_import.testing.samples import (
     FORMER_PATIENT,
@@ -48,11 +48,11 @@ def _patients(repository: PatientRepository) -> list[Patient]:
 def patients_are_found(records: Records) -> None:
     repository = records.open()
     for wanted in (PATIENT, OTHER_PATIENT, FORMER_PATIENT):
-        found = repository.find_patient(wanted.id)
-        expect(
-            isinstance(found, Patient), f"the kit's patient {wanted.id} was not found: put in all of PATIENTS"
+        found = given(
+            repository.find_patient(wanted.id),
+            f"the kit's patient {wanted.id} was not found: put in all of PATIENTS",
         )
-        assert found is not None
+        expect(isinstance(found, Patient), f"find_patient gave a {type(found).__name__}")
         expect(found.id == wanted.id, f"the patient found for {wanted.id} has another id")
         state = "active" if wanted.active else "inactive"
         expect(found.active is wanted.active, f"the {state} patient {wanted.id} was returned as not {state}")
@@ -90,11 +90,11 @@ def many_patients_are_found_at_once(records: Records) -> None:
 @CHECKS.promise("find_provider finds exactly the id that is asked for, or None.")
 def providers_are_not_guessed(records: Records) -> None:
     repository = records.open()
-    found = repository.find_provider(PROVIDER.id)
-    expect(
-        isinstance(found, Provider), f"the kit's provider {PROVIDER.id} was not found: put in all of PROVIDERS"
+    found = given(
+        repository.find_provider(PROVIDER.id),
+        f"the kit's provider {PROVIDER.id} was not found: put in all of PROVIDERS",
     )
-    assert found is not None
+    expect(isinstance(found, Provider), f"find_provider gave a {type(found).__name__}")
     expect(found.id == PROVIDER.id, "the provider that was found has another id")
     for near in _near(PROVIDER.id):
         if near != PROVIDER.id:

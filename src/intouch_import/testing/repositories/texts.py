@@ -7,7 +7,7 @@ import attrs
 from intouch_import.errors import AlreadyAssigned, ContentMismatch, RepositoryError, UnknownPatient
 from intouch_import.testing.checks import Checks, expect, fails
 from intouch_import.testing.contents import BytesContent
-from intouch_import.testing.repositories.bench import Records, bench, new, read, same, unique
+from intouch_import.testing.repositories.bench import Records, bench, bytes_of, new, read, same, unique
 from intouch_import.testing.samples import HOSTILE_NAMES, HOSTILE_TEXTS, NOBODY, OTHER_PATIENT, PATIENT
 
 __all__ = ["CHECKS"]
@@ -37,7 +37,7 @@ def names_are_kept(records: Records) -> None:
     wanted = []
     for name in _NAMES:
         attachment, content = new(name=name)
-        data = content.open().read()
+        data = bytes_of(content)
         stored = same(repository.add(attachment, content), attachment, "add")
         wanted.append((attachment, stored.id, data))
     again = records.open()
@@ -53,7 +53,7 @@ def equal_names_are_kept_apart(records: Records) -> None:
     wanted = []
     for patient_id in (PATIENT.id, PATIENT.id, OTHER_PATIENT.id):
         attachment, content = new(patient_id=patient_id, name="same.jpg", title="Same")
-        data = content.open().read()
+        data = bytes_of(content)
         wanted.append((same(repository.add(attachment, content), attachment, "add").id, data))
     for attachment_id, data in wanted:
         expect(read(repository, attachment_id) == data, "one of them has the bytes of another")
@@ -62,13 +62,13 @@ def equal_names_are_kept_apart(records: Records) -> None:
 @CHECKS.promise("The text of an exception names no patient, no file and no path.")
 def exceptions_name_nobody(records: Records) -> None:
     repository = records.open()
-    secret = "CANARY"
-    attachment, content = new(title=secret, comments=secret, name=f"{secret}.jpg", operator=secret)
+    told = "CANARY"
+    attachment, content = new(title=told, comments=told, name=f"{told}.jpg", operator=told)
     repository.add(attachment, content)
     data = unique()
     other = attrs.evolve(attachment, patient_id=OTHER_PATIENT.id)
     changed = attrs.evolve(attachment, size_bytes=len(data), sha256=BytesContent(data).sha256)
-    unknown, content = new(patient_id=NOBODY, title=secret, name=f"{secret}.jpg")
+    unknown, content = new(patient_id=NOBODY, title=told, name=f"{told}.jpg")
     raised = [
         fails(AlreadyAssigned, "adding it for another patient", lambda: repository.add(other, content)),
         fails(ContentMismatch, "adding other bytes", lambda: repository.add(changed, BytesContent(data))),
@@ -76,10 +76,10 @@ def exceptions_name_nobody(records: Records) -> None:
         fails(
             RepositoryError,
             "opening what is not there",
-            lambda: repository.open_attachment(f"/{secret}/{NOBODY}"),
+            lambda: repository.open_attachment(f"/{told}/{NOBODY}"),
         ),
     ]
     for exc in raised:
         shown = f"{exc} {exc!r}"
-        for word in (secret, PATIENT.id, OTHER_PATIENT.id, NOBODY, PATIENT.name, OTHER_PATIENT.name):
+        for word in (told, PATIENT.id, OTHER_PATIENT.id, NOBODY, PATIENT.name, OTHER_PATIENT.name):
             expect(word not in shown, f"the text of {type(exc).__name__} repeats what it is about")

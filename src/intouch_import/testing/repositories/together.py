@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 
 from intouch_import.errors import AlreadyAssigned
@@ -9,7 +11,7 @@ from intouch_import.model import StoredAttachment
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.testing.checks import Checks, expect, together
 from intouch_import.testing.contents import BytesContent, staged
-from intouch_import.testing.repositories.bench import Records, bench, new, read, same, unique
+from intouch_import.testing.repositories.bench import Records, bench, bytes_of, new, read, same, unique
 from intouch_import.testing.samples import OTHER_PATIENT, PATIENT
 
 __all__ = ["CHECKS"]
@@ -27,12 +29,7 @@ def one_file_from_all_sides_is_stored_once(records: Records) -> None:
     for _ in range(_ROUNDS):
         data = unique()
         attachment, _content = new(data)
-        results = together(
-            [
-                lambda one=one: one.add(attachment, BytesContent(data))  # type: ignore[misc]
-                for one in workstations
-            ]
-        )
+        results = together([partial(one.add, attachment, BytesContent(data)) for one in workstations])
         ids = {result.id for result in results if isinstance(result, StoredAttachment)}
         expect(len(ids) == 1, f"{len(results)} calls returned {len(ids)} different attachments")
         found = records.open().find_attachment([attachment.import_id])
@@ -41,7 +38,9 @@ def one_file_from_all_sides_is_stored_once(records: Records) -> None:
         expect(read(shared, stored.id) == data, "the bytes are not there")
 
 
-@CHECKS.promise("The same file that is saved to two patients at once is in one record, and the other is told.")
+@CHECKS.promise(
+    "The same file that is saved to two patients at once is in one record, and the other is told."
+)
 def one_file_for_two_patients_is_stored_once(records: Records) -> None:
     workstations = [records.open() for _ in range(_THREADS)]
     for _ in range(_ROUNDS):
@@ -53,8 +52,8 @@ def one_file_for_two_patients_is_stored_once(records: Records) -> None:
         ]
         results = together(
             [
-                lambda one=one, attachment=attachment: one.add(attachment, BytesContent(data))  # type: ignore[misc]
-                for one, attachment in zip(workstations, wanted, strict=True)
+                partial(one.add, asked, BytesContent(data))
+                for one, asked in zip(workstations, wanted, strict=True)
             ],
             expected=(AlreadyAssigned,),
         )
@@ -83,12 +82,7 @@ def different_files_do_not_disturb_each_other(records: Records) -> None:
             expect(repository.find_patient(PATIENT.id), "a patient is not found")
         return done
 
-    results = together(
-        [
-            lambda one=one, seed=seed: add_some(one, seed)  # type: ignore[misc]
-            for seed, one in enumerate(workstations)
-        ]
-    )
+    results = together([partial(add_some, one, seed) for seed, one in enumerate(workstations)])
     again = records.open()
     done = [pair for result in results if isinstance(result, list) for pair in result]
     expect(len({stored.id for stored, _ in done}) == len(done), "two files have one id")
@@ -100,7 +94,7 @@ def different_files_do_not_disturb_each_other(records: Records) -> None:
 def transactions_belong_to_a_thread(records: Records) -> None:
     repository = records.open()
     inside, outside = new(), new()
-    data = outside[1].open().read()
+    data = bytes_of(outside[1])
 
     def roll_back() -> None:
         try:
@@ -118,5 +112,5 @@ def transactions_belong_to_a_thread(records: Records) -> None:
         expect(inside[0].import_id not in found, "what was rolled back is stored")
 
 
-class _Stop(Exception):  # noqa: N818  # it says what the block does
+class _Stop(Exception):  # it says what the block does
     pass

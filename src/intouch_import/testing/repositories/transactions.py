@@ -11,7 +11,7 @@ from intouch_import.model import StoredAttachment
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.testing.checks import Checks, expect, fails
 from intouch_import.testing.contents import BytesContent, FailingContent, staged
-from intouch_import.testing.repositories.bench import Records, bench, new, read, same, unique
+from intouch_import.testing.repositories.bench import Records, bench, bytes_of, new, read, same, unique
 from intouch_import.testing.samples import NOBODY, OTHER_PATIENT, PATIENT
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _ids(items: list[tuple[Attachment, Content]]) -> list[str]:
 def transactions_are_durable(records: Records) -> None:
     repository = records.open()
     items = [new() for _ in range(7)]
-    data = [content.open().read() for _, content in items]
+    data = [bytes_of(content) for _, content in items]
     with repository.transaction():
         stored = [same(repository.add(*item), item[0], "add") for item in items]
     for _, content in items:
@@ -62,7 +62,7 @@ def transactions_roll_back(records: Records) -> None:
     repository.add(before, content)
     for kind in (ValueError, AlreadyAssigned, _PulledOut):
         items = [new(staged(unique(), repository.staging)), new()]
-        data = [content.open().read() for _, content in items]
+        data = [bytes_of(content) for _, content in items]
         try:
             with repository.transaction():
                 for item in items:
@@ -144,7 +144,8 @@ def one_file_stops_no_other(records: Records) -> None:
         result = results[number]
         same(result if isinstance(result, StoredAttachment) else None, items[number][0], "add_many")
         expect(
-            records.open().find_attachment([items[number][0].import_id]), "a good file of the batch is not stored"
+            records.open().find_attachment([items[number][0].import_id]),
+            "a good file of the batch is not stored",
         )
     expect(isinstance(results[1], AlreadyAssigned), "a file of another patient gave no AlreadyAssigned")
     expect(isinstance(results[3], ContentMismatch), "a file with other bytes gave no ContentMismatch")
@@ -156,7 +157,7 @@ def one_file_stops_no_other(records: Records) -> None:
 def batches_are_stored_whole(records: Records) -> None:
     repository = records.open()
     items = [new(patient_id=(PATIENT, OTHER_PATIENT)[number % 2].id) for number in range(_MANY)]
-    data = [content.open().read() for _, content in items]
+    data = [bytes_of(content) for _, content in items]
     repeated = [*items, items[0], items[-1]]
     results = repository.add_many(repeated)
     expect(len(results) == len(repeated), f"{len(repeated)} files gave {len(results)} results")
@@ -175,7 +176,7 @@ def batches_roll_back(records: Records) -> None:
     repository = records.open()
     for bad, kind in ((new(patient_id=NOBODY), UnknownPatient), (new(FailingContent(unique())), Exception)):
         items = [new(), bad, new()]
-        fails(kind, "a batch with a file that can't be stored", lambda items=items: repository.add_many(items))  # type: ignore[misc]
+        fails(kind, "a batch with a file that can't be stored", lambda: repository.add_many(items))
         if _commits_each(repository):
             continue
         for asked in (repository, records.open()):

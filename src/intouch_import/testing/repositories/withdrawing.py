@@ -9,7 +9,7 @@ from intouch_import.errors import NotSupported, RepositoryError
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.testing.checks import Checks, expect, fails
 from intouch_import.testing.contents import BytesContent
-from intouch_import.testing.repositories.bench import Records, bench, new, read, same, unique
+from intouch_import.testing.repositories.bench import Records, bench, bytes_of, new, read, same, unique
 from intouch_import.testing.samples import OTHER_PATIENT
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def withdrawn_files_are_gone(records: Records) -> None:
         found = asked.find_attachment([attachment.import_id, kept.import_id])
         expect(attachment.import_id not in found, "it is still found")
         expect(kept.import_id in found, "another one is gone with it")
-        fails(RepositoryError, "opening what was withdrawn", lambda asked=asked: read(asked, stored.id))  # type: ignore[misc]
+        fails(RepositoryError, "opening what was withdrawn", lambda: read(asked, stored.id))
         read(asked, kept_stored.id)
 
 
@@ -82,7 +82,7 @@ def withdrawn_ids_are_free(records: Records) -> None:
 def withdrawing_twice_is_no_error(records: Records) -> None:
     repository = records.open()
     attachment, content = new()
-    data = content.open().read()
+    data = bytes_of(content)
     stored = repository.add(attachment, content)
     if _refused(repository, stored):
         return

@@ -31,7 +31,8 @@ def check_source(factory: Callable[[], Place]) -> None:
     What the location declares in `Source.weaknesses` relaxes the checks concerned and no others.
 
     Args:
-        factory: Makes a `Place` whose folder is empty. Called once for each check; the place is closed after it.
+        factory: Makes a `Place` whose folder is empty. Called once for each check, after which the place is
+            closed.
 
     Raises:
         AssertionError: With one line for every promise that is broken; it begins with the promise.

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from intouch_import.errors import FileChanged, FileVanished, NameRefused, NameTaken
 from intouch_import.sources.base import Source, Weakness
 from intouch_import.testing.checks import Checks, expect, fails
-from intouch_import.testing.places import Place
 from intouch_import.testing.sources.bench import bench, digest, listed, pause, there
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from intouch_import.testing.places import Place
 
 __all__ = ["CHECKS"]
 
@@ -22,7 +23,9 @@ CHECKS: Checks[Place] = Checks(bench)
 def ids_are_stable(place: Place) -> None:
     with place.open() as one, place.open() as two:
         expect(isinstance(one, Source), "open gave something else than a Source")
-        expect(one.source_id and one.source_id == two.source_id, "two openings of one folder have different ids")
+        expect(
+            one.source_id and one.source_id == two.source_id, "two openings of one folder have different ids"
+        )
         expect("\0" not in one.source_id, "the id holds a NUL character")
     with place.open(source_id="kit-room", provider="DRJ", label="Room 1") as given:
         expect(given.source_id == "kit-room", "the id that was given is not used")
@@ -40,17 +43,19 @@ def weaknesses_are_declared(place: Place) -> None:
 
 @CHECKS.promise("No text of a source or of its exceptions holds a file name, or the way to the folder.")
 def texts_name_nobody(place: Place) -> None:
-    secret = "CANARY10042"
-    name = f"{secret}.jpg"
+    told = "CANARY10042"
+    name = f"{told}.jpg"
     with place.open(source_id="kit-room") as source:
         place.write(name, b"bytes")
         file = listed(source)[name]
-        _silent(secret, [source, file])
+        _silent(told, [source, file])
         pause()
         place.write(name, b"other bytes")
         raised = [
             fails(FileChanged, "reading a changed file", lambda: source.fetch(file)),
-            fails(FileChanged, "removing a changed file", lambda: source.remove(file, sha256=digest(b"bytes"))),
+            fails(
+                FileChanged, "removing a changed file", lambda: source.remove(file, sha256=digest(b"bytes"))
+            ),
             fails(NameTaken, "putting it", lambda: source.put(name, [b"bytes"])),
             fails(NameRefused, "putting a path", lambda: source.put(f"../{name}", [b"bytes"])),
         ]
@@ -66,13 +71,13 @@ def texts_name_nobody(place: Place) -> None:
             while one is not None:
                 chain.append(one)
                 one = one.__cause__ if one.__suppress_context__ else one.__context__
-        _silent(secret, chain)
+        _silent(told, chain)
 
 
-def _silent(secret: str, things: Iterable[object]) -> None:
+def _silent(name: str, things: Iterable[object]) -> None:
     for thing in things:
         shown = f"{thing} {thing!r}"
-        expect(secret not in shown, f"the text of a {type(thing).__name__} repeats a file name")
+        expect(name not in shown, f"the text of a {type(thing).__name__} repeats a file name")
 
 
 @CHECKS.promise("Closing a source does not disturb another one, and may be done twice.")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from intouch_import.errors import FileError, SourceError
 from intouch_import.model import EntryKind
-from intouch_import.sources.base import Weakness
-from intouch_import.testing.checks import Checks, expect, fails
-from intouch_import.testing.places import Place
+from intouch_import.sources.base import Source, Weakness
+from intouch_import.testing.checks import Checks, expect, fails, given
 from intouch_import.testing.sources.bench import bench, held_names, listed, pause, there
+
+if TYPE_CHECKING:
+    from intouch_import.testing.places import Place
 
 __all__ = ["CHECKS"]
 
@@ -27,7 +30,9 @@ def every_file_is_listed(place: Place) -> None:
         for name, content in wanted.items():
             place.write(name, content)
         found = listed(source)
-        expect(set(found) == set(wanted), f"of {len(wanted)} files, {len(set(found) & set(wanted))} were listed")
+        expect(
+            set(found) == set(wanted), f"of {len(wanted)} files, {len(set(found) & set(wanted))} were listed"
+        )
         for name, file in found.items():
             expect(file.kind is EntryKind.FILE, f"a file was listed as a {file.kind}")
             expect(
@@ -42,16 +47,18 @@ def listings_are_fresh(place: Place) -> None:
         for opened in (source, elsewhere):
             listed(opened)
             opened.look("a.jpg")
-        place.write("a.jpg", b"first")
+        first, longer = b"first", b"and longer"
+        place.write("a.jpg", first)
         place.write("b.jpg", b"other")
         for opened in (source, elsewhere):
             expect(set(listed(opened)) == {"a.jpg", "b.jpg"}, "a new file was not listed")
-            expect(there(opened, "a.jpg").size_bytes == 5, "a new file has another size")  # noqa: PLR2004  # b"first"
-        place.write("a.jpg", b"and longer")
+            expect(there(opened, "a.jpg").size_bytes == len(first), "a new file has another size")
+        place.write("a.jpg", longer)
         place.delete("b.jpg")
         for opened in (source, elsewhere):
             expect(set(listed(opened)) == {"a.jpg"}, "a file that was taken away was listed")
-            expect(listed(opened)["a.jpg"].size_bytes == 10, "a replaced file was listed as it was before")  # noqa: PLR2004
+            replaced = listed(opened)["a.jpg"]
+            expect(replaced.size_bytes == len(longer), "a replaced file was listed as it was before")
             expect(opened.look("b.jpg") is None, "look found a file that was taken away")
 
 
@@ -69,7 +76,9 @@ def versions_are_stable(place: Place) -> None:
                     expect(found.version, "a version is empty")
                     expect("\0" not in found.version, "a version holds a NUL character")
                     expect(found.version == file.version, "the version of a file that nobody touched changed")
-                    expect(found.size_bytes == file.size_bytes, "the size of a file that nobody touched changed")
+                    expect(
+                        found.size_bytes == file.size_bytes, "the size of a file that nobody touched changed"
+                    )
                     expect(found.name == name, "the name of a file that nobody touched changed")
 
 
@@ -108,9 +117,13 @@ def folders_are_not_entered(place: Place) -> None:
         place.write("a.jpg", b"bytes")
         place.make_folder("Smith, John")
         found = listed(source)
-        expect(set(found) <= {"a.jpg", "Smith, John"}, "something was listed that is not directly in the folder")
+        expect(
+            set(found) <= {"a.jpg", "Smith, John"}, "something was listed that is not directly in the folder"
+        )
         expect(set(found) == {"a.jpg", "Smith, John"}, "a sub-folder was not listed")
-        expect(found["Smith, John"].kind is EntryKind.FOLDER, f"it was listed as a {found['Smith, John'].kind}")
+        expect(
+            found["Smith, John"].kind is EntryKind.FOLDER, f"it was listed as a {found['Smith, John'].kind}"
+        )
         expect(found["Smith, John"].size_bytes == 0, "a folder has a size")
         seen = source.look("Smith, John")
         expect(seen is not None and seen.kind is EntryKind.FOLDER, "look did not say that it is a folder")
@@ -121,9 +134,7 @@ def links_are_told(place: Place) -> None:
     with place.open() as source:
         if not place.make_link("link.jpg"):
             return
-        found = listed(source).get("link.jpg")
-        expect(found is not None, "a link was not listed")
-        assert found is not None
+        found = given(listed(source).get("link.jpg"), "a link was not listed")
         expect(found.kind is EntryKind.LINK, f"it was listed as a {found.kind}")
         if Weakness.LINKS_TOLD_BY_LISTING not in source.weaknesses:
             seen = source.look("link.jpg")
@@ -137,7 +148,9 @@ def names_are_exact(place: Place) -> None:
         found = listed(source)
         for name in names:
             expect(name in found, f"the file {name!a} was not listed, or under another name")
-            expect(found[name].kind is EntryKind.FILE, f"the file {name!a} was listed as a {found[name].kind}")
+            expect(
+                found[name].kind is EntryKind.FILE, f"the file {name!a} was listed as a {found[name].kind}"
+            )
             seen = there(source, name)
             expect(
                 (seen.name, seen.version) == (name, found[name].version),
@@ -151,21 +164,35 @@ def looking_stays_inside(place: Place) -> None:
     with place.open() as source:
         place.write("IMG1.jpg", b"bytes")
         place.make_folder("folder")
-        for name in ("IMG[1].jpg", "IMG?.jpg", "IMG*", "IMG1", "IMG1.jpg ", "IMG1.jpg.", "IMG%31.jpg", "*", "IMG1.jp"):
+        for name in (
+            "IMG[1].jpg",
+            "IMG?.jpg",
+            "IMG*",
+            "IMG1",
+            "IMG1.jpg ",
+            "IMG1.jpg.",
+            "IMG%31.jpg",
+            "*",
+            "IMG1.jp",
+        ):
             if name not in place.names():
-                found = source.look(name) if not _refuses(source, name) else None
-                expect(found is None, f"look found something under {name!a}, where there is only 'IMG1.jpg'")
+                expect(
+                    not _finds(source, name),
+                    f"look found something under {name!a}, where there is only 'IMG1.jpg'",
+                )
         for name in ("../photos/IMG1.jpg", "folder/below.jpg", "./IMG1.jpg", "/IMG1.jpg", "..", ".", ""):
-            found = source.look(name) if not _refuses(source, name) else None
-            expect(found is None, f"look found something under {name!a}, which is no name in the folder")
+            expect(
+                not _finds(source, name),
+                f"look found something under {name!a}, which is no name in the folder",
+            )
 
 
-def _refuses(source: object, name: str) -> bool:
+def _finds(source: Source, name: str) -> bool:
+    """Whether there is something of that name; a name that is refused finds nothing."""
     try:
-        source.look(name)  # type: ignore[attr-defined]  # a Source
+        return source.look(name) is not None
     except FileError:
-        return True
-    return False
+        return False
 
 
 @CHECKS.promise("A folder that is not there any more is a SourceError, not an empty folder.")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from intouch_import.errors import NameRefused, NameTaken
 from intouch_import.model import EntryKind
 from intouch_import.sources.base import Weakness
 from intouch_import.testing.checks import Checks, expect, fails, together
-from intouch_import.testing.places import Place
 from intouch_import.testing.samples import HOSTILE_NAMES
 from intouch_import.testing.sources.bench import bench, content_of, there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from intouch_import.testing.places import Place
 
 __all__ = ["CHECKS"]
 
@@ -40,7 +42,9 @@ def files_are_put(place: Place) -> None:
             expect(put.kind is EntryKind.FILE, "it is returned as something else than a file")
             expect(put.size_bytes == len(data), "it is returned with another size")
             expect(place.read(name) == data, f"of {len(data):,} bytes, others stand there")
-            expect(there(source, name).version == put.version, "it is returned in another version than it has")
+            expect(
+                there(source, name).version == put.version, "it is returned in another version than it has"
+            )
             with source.fetch(put) as content:
                 expect(content_of(content) == data, "it can't be read back")
         expect(place.names() == set(samples), "other files stand in the folder than were put there")
@@ -52,7 +56,7 @@ def taken_names_are_told(place: Place) -> None:
         place.write("a.jpg", b"there before")
         before = there(source, "a.jpg")
         for data in (b"other bytes", b"there before", b""):
-            fails(NameTaken, "putting a file there", lambda data=data: source.put("a.jpg", [data]))  # type: ignore[misc]
+            fails(NameTaken, "putting a file there", lambda: source.put("a.jpg", [data]))
         place.make_folder("folder")
         fails(NameTaken, "putting a file in a folder's place", lambda: source.put("folder", [b"bytes"]))
         expect(place.read("a.jpg") == b"there before", "the file that was there changed")
@@ -74,9 +78,7 @@ def nothing_half_written_is_seen(place: Place) -> None:
                 seen.extend(name for name in visible if name != "a.mp4")
 
         source.put("a.mp4", chunks())
-        expect(
-            set(seen) <= {"a.mp4"}, "a file that is not hidden stood beside it, to be taken for a photo"
-        )
+        expect(set(seen) <= {"a.mp4"}, "a file that is not hidden stood beside it, to be taken for a photo")
         if Weakness.PUT_SEEN_UNFINISHED not in source.weaknesses:
             expect(not seen, "it was seen before all of it was there")
         expect(place.read("a.mp4") == b"x" * 1_200_000, "it is not whole")
@@ -102,7 +104,7 @@ def names_are_put_exactly(place: Place) -> None:
         for name in HOSTILE_NAMES:
             before = place.names()
             if name in place.refused_names:
-                fails(NameRefused, f"putting {name!a}", lambda name=name: source.put(name, [b"x"]))  # type: ignore[misc]
+                fails(NameRefused, f"putting {name!a}", lambda: source.put(name, [b"x"]))
                 expect(place.names() == before, f"something was put for {name!a}")
                 continue
             data = name.encode("utf-8", "surrogatepass")
@@ -118,12 +120,23 @@ def names_are_put_exactly(place: Place) -> None:
 def paths_are_refused(place: Place) -> None:
     with place.open() as source:
         place.make_folder("folder")
-        for name in ("", ".", "..", "../outside.jpg", "folder/inside.jpg", "/outside.jpg", "a\0.jpg", "x" * 300):
-            fails(NameRefused, f"putting {name[:20]!a}", lambda name=name: source.put(name, [b"bytes"]))  # type: ignore[misc]
+        for name in (
+            "",
+            ".",
+            "..",
+            "../outside.jpg",
+            "folder/inside.jpg",
+            "/outside.jpg",
+            "a\0.jpg",
+            "x" * 300,
+        ):
+            fails(NameRefused, f"putting {name[:20]!a}", lambda: source.put(name, [b"bytes"]))
             expect(not place.names(), f"something was put for {name[:20]!a}")
 
 
-@CHECKS.promise("Of several that are put under one name at once, one stands there whole and the others are told.")
+@CHECKS.promise(
+    "Of several that are put under one name at once, one stands there whole and the others are told."
+)
 def one_of_many_wins(place: Place) -> None:
     with place.open() as source:
         sources = [source, *(place.open() for _ in range(_WRITERS - 1))]
@@ -133,12 +146,16 @@ def one_of_many_wins(place: Place) -> None:
                 data = [f"{number}-{writer} ".encode() * 50_000 for writer in range(_WRITERS)]
                 results = together(
                     [
-                        lambda one=one, data=data, name=name: one.put(name, [data[:100_000], data[100_000:]])  # type: ignore[misc]
-                        for one, data in zip(sources, data, strict=True)
+                        partial(one.put, name, [bytes_[:100_000], bytes_[100_000:]])
+                        for one, bytes_ in zip(sources, data, strict=True)
                     ],
                     expected=(NameTaken,),
                 )
-                won = [one for one, result in zip(data, results, strict=True) if not isinstance(result, NameTaken)]
+                won = [
+                    one
+                    for one, result in zip(data, results, strict=True)
+                    if not isinstance(result, NameTaken)
+                ]
                 expect(won, "all were told that the name is taken")
                 expect(place.read(name) in won, "what stands there is not what a winner wrote")
                 if Weakness.PUT_MAY_OVERWRITE not in source.weaknesses:
@@ -149,5 +166,5 @@ def one_of_many_wins(place: Place) -> None:
                 one.close()
 
 
-class _PulledOut(Exception):  # noqa: N818  # it says what happens
+class _PulledOut(Exception):  # it says what happens
     pass

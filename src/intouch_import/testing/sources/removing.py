@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from intouch_import.errors import FileChanged, FileError, FileVanished
 from intouch_import.model import EntryKind
 from intouch_import.sources.base import Weakness
-from intouch_import.testing.checks import Checks, expect, fails
-from intouch_import.testing.places import Place
+from intouch_import.testing.checks import Checks, expect, fails, given
 from intouch_import.testing.sources.bench import bench, digest, held_names, listed, pause, there
+
+if TYPE_CHECKING:
+    from intouch_import.testing.places import Place
 
 __all__ = ["CHECKS"]
 
@@ -54,7 +58,7 @@ def replaced_files_stay(place: Place) -> None:
                 fails(
                     FileChanged,
                     f"removing it after {len(data)} other bytes were written",
-                    lambda file=file, content=content: source.remove(file, sha256=content.sha256),  # type: ignore[misc]
+                    lambda: source.remove(file, sha256=content.sha256),
                 )
             expect(place.read(name) == data, "the new file was removed or changed")
 
@@ -72,7 +76,9 @@ def rewritten_files_stay(place: Place) -> None:
         expect(place.read("a.jpg") == b"bytes", "it was removed")
 
 
-@CHECKS.promise("Where a removal can't be pinned to a version, a file with other bytes than were stored is FileChanged.")
+@CHECKS.promise(
+    "Where a removal can't be pinned to a version, a file with other bytes than were stored is FileChanged."
+)
 def unpinned_removals_compare_bytes(place: Place) -> None:
     with place.open() as source:
         if Weakness.REMOVAL_NOT_PINNED not in source.weaknesses:
@@ -84,7 +90,7 @@ def unpinned_removals_compare_bytes(place: Place) -> None:
 
 
 @CHECKS.promise("A file that has gone is FileVanished.")
-def vanished_files_are_told(place: Place) -> None:
+def vanished_files_are_not_removed(place: Place) -> None:
     with place.open() as source:
         place.write("a.jpg", b"bytes")
         place.write("IMG1.jpg", b"bytes")
@@ -96,7 +102,7 @@ def vanished_files_are_told(place: Place) -> None:
             fails(
                 FileVanished,
                 "removing it",
-                lambda one=one: source.remove(one, sha256=digest(b"bytes")),  # type: ignore[misc]
+                lambda: source.remove(one, sha256=digest(b"bytes")),
             )
         file = there(source, "IMG1.jpg")
         source.remove(file, sha256=digest(b"bytes"))
@@ -115,9 +121,8 @@ def only_files_are_removed(place: Place) -> None:
             "removing a folder that took the file's place",
             lambda: source.remove(file, sha256=digest(b"")),
         )
-        folder = listed(source).get("a.jpg")
-        expect(folder is not None and folder.kind is EntryKind.FOLDER, "the folder is gone")
-        assert folder is not None
+        folder = given(listed(source).get("a.jpg"), "the folder is gone")
+        expect(folder.kind is EntryKind.FOLDER, "it is no folder any more")
         fails(FileError, "removing a folder", lambda: source.remove(folder, sha256=digest(b"")))
         expect("a.jpg" in listed(source), "the folder is gone")
         place.write("b.jpg", b"outside")

@@ -1,0 +1,78 @@
+"""Every location that the kit runs over: how a place with an empty folder is made on each."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import fsspec
+
+from intouch_import.sources import open_source
+from intouch_import.sources.generic import FsspecSource
+from intouch_import.testing import FsspecPlace, LocalPlace, MemoryPlace, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from services.openssh import OpenSSHServer
+
+__all__ = ["PLACES"]
+
+
+def in_memory(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    return MemoryPlace
+
+
+def local(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    root: Path = request.getfixturevalue("tmp_path")
+    return lambda: LocalPlace(root / secrets.token_hex(4))
+
+
+def local_without_leases(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    """As on macOS, Windows and network shares: every file is copied."""
+    from intouch_import import disk
+
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
+    return local(request)
+
+
+def fsspec_memory(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    def make() -> Place:
+        name = f"photos-{secrets.token_hex(8)}"
+        return FsspecPlace(
+            fsspec.filesystem("memory"),
+            f"/{name}",
+            opened=lambda **options: open_source(f"memory://{name}", **options),
+        )
+
+    return make
+
+
+def sftp(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    server: OpenSSHServer = request.getfixturevalue("openssh_server")
+    root: Path = request.getfixturevalue("tmp_path")
+    return lambda: LocalPlace(
+        root / secrets.token_hex(4),
+        opened=lambda folder, **options: open_source(server.url(folder), **server.options, **options),
+    )
+
+
+def fsspecs_own_sftp(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    """What any other location over the network gets: the generic source on fsspec's unchanged file system."""
+    server: OpenSSHServer = request.getfixturevalue("openssh_server")
+    root: Path = request.getfixturevalue("tmp_path")
+    login = {name: value for name, value in server.options.items() if name != "known_hosts"}
+    return lambda: LocalPlace(
+        root / secrets.token_hex(4),
+        opened=lambda folder, **options: FsspecSource(
+            f"127.0.0.1{folder}", protocol="sftp", **login, **options
+        ),
+        refused=["Ren\udce9.jpg"],
+    )
+
+
+PLACES = (in_memory, local, local_without_leases, fsspec_memory, sftp, fsspecs_own_sftp)
