@@ -125,14 +125,14 @@ def fails(
         call: The call.
     """
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-    wanted = " or ".join(kind.__name__ for kind in kinds)
+    wanted = "an error" if Exception in kinds else " or ".join(kind.__name__ for kind in kinds)
     try:
         call()
     except kinds as exc:
         return exc
     except Exception as exc:  # noqa: BLE001  # the code under test raises anything
-        broken(f"{what} raised {type(exc).__name__}, not {wanted}", exc)
-    broken(f"{what} raised nothing, not {wanted}")
+        broken(f"{what} raised {type(exc).__name__} instead of {wanted}", exc)
+    broken(f"{what} raised nothing instead of {wanted}")
 
 
 def together(

@@ -6,7 +6,7 @@ import contextlib
 import io
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -74,12 +74,12 @@ class MemoryRepository(PatientRepository):
         for provider in providers:
             self.add_provider(provider)
 
-    def reopen(self) -> MemoryRepository:
+    def reopen(self) -> Self:
         """Open the same records again: another workstation, or this one after a crash.
 
         What was not committed is not there. The new one has no faults.
         """
-        other = MemoryRepository(clock=self._clock)
+        other = type(self)(clock=self._clock)
         other._kept = self._kept
         return other
 

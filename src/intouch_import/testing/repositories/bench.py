@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Records", "bench", "bytes_of", "new", "read", "same", "unique"]
 
 _FIELDS = [field.name for field in attrs.fields(Attachment)]
-_SHOWN = 60
+_SHOWN = 80
 
 
 class Records:
@@ -150,5 +150,5 @@ class _Parts:
 
 
 def _shown(value: object) -> str:
-    text = ascii(value)
+    text = str(value) if isinstance(value, datetime) else ascii(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"

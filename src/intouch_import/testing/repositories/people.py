@@ -55,7 +55,7 @@ def patients_are_found(records: Records) -> None:
         expect(isinstance(found, Patient), f"find_patient gave a {type(found).__name__}")
         expect(found.id == wanted.id, f"the patient found for {wanted.id} has another id")
         state = "active" if wanted.active else "inactive"
-        expect(found.active is wanted.active, f"the {state} patient {wanted.id} was returned as not {state}")
+        expect(found.active is wanted.active, f"the {state} patient {wanted.id} was not returned as {state}")
 
 
 @CHECKS.promise("find_patient finds exactly the id that is asked for, never a near match.")

@@ -1,0 +1,99 @@
+"""The kit rejects what is broken, and says which promise: a kit that accepts everything would pass unseen."""
+
+from __future__ import annotations
+
+import pytest
+
+from contract.broken_repositories import BROKEN_REPOSITORIES
+from contract.broken_sources import BROKEN_SOURCES
+from intouch_import.sources import Weakness
+from intouch_import.testing import (
+    PATIENTS,
+    PROVIDERS,
+    REPOSITORY_CHECKS,
+    SOURCE_CHECKS,
+    Check,
+    MemoryPlace,
+    MemoryRepository,
+)
+
+BY_NAME = {check.name: check for check in (*REPOSITORY_CHECKS, *SOURCE_CHECKS)}
+
+
+def _said(check: Check, factory, **hands) -> str | None:
+    try:
+        check(factory, **hands)
+    except AssertionError as exc:
+        return str(exc)
+    return None
+
+
+@pytest.mark.parametrize("name", BROKEN_REPOSITORIES)
+def test_a_broken_repository_is_rejected(name: str) -> None:
+    """The check of the promise that the class breaks says so, in the promise's own words."""
+    broken, expected = BROKEN_REPOSITORIES[name]
+    check = BY_NAME[expected]
+    records = broken(PATIENTS, PROVIDERS)
+    said = _said(check, records.reopen, damage=records.damage)
+    assert said is not None, f"{expected} accepted it"
+    assert said.startswith(check.promise)
+    assert said.endswith(f"[{expected}]")
+    unbroken = MemoryRepository(PATIENTS, PROVIDERS)
+    assert _said(check, unbroken.reopen, damage=unbroken.damage) is None
+
+
+@pytest.mark.parametrize("name", BROKEN_SOURCES)
+def test_a_broken_source_is_rejected(name: str) -> None:
+    """The check of the promise that the class breaks says so, in the promise's own words."""
+    broken, expected = BROKEN_SOURCES[name]
+    check = BY_NAME[expected]
+    said = _said(check, lambda: MemoryPlace(broken))
+    assert said is not None, f"{expected} accepted it"
+    assert said.startswith(check.promise)
+    assert said.endswith(f"[{expected}]")
+    assert _said(check, MemoryPlace) is None
+
+
+def test_every_check_rejects_something() -> None:
+    """A check that nothing broken fails may be one that nothing can fail."""
+    used = {expected for _, expected in (*BROKEN_REPOSITORIES.values(), *BROKEN_SOURCES.values())}
+    assert set(BY_NAME) - used == set()
+
+
+def test_every_check_has_a_name_and_a_promise_of_its_own() -> None:
+    """Names are test ids, promises are what a host reads: neither may stand for two things."""
+    checks = (*REPOSITORY_CHECKS, *SOURCE_CHECKS)
+    assert len(BY_NAME) == len(checks)
+    assert len({check.promise for check in checks}) == len(checks)
+    for check in checks:
+        assert check.promise.endswith(".")
+        assert check.promise[0].isupper() or check.promise.split()[0] in check.promise
+
+
+RELAXED = [
+    ("PinsNothingAndComparesNothing", Weakness.REMOVAL_NOT_PINNED, set()),  # stricter, not laxer
+    ("TakesTheSizeForAVersion", Weakness.VERSION_MAY_REPEAT, {"versions_change_with_the_bytes"}),
+    ("AsksThenWrites", Weakness.PUT_MAY_OVERWRITE, {"one_of_many_wins"}),
+    ("Overwrites", Weakness.PUT_MAY_OVERWRITE, {"one_of_many_wins"}),
+    ("WritesInPlace", Weakness.PUT_SEEN_UNFINISHED, {"nothing_half_written_is_seen"}),
+    ("ReadsLinks", Weakness.LINKS_TOLD_BY_LISTING, {"only_files_are_read"}),
+]
+
+
+@pytest.mark.parametrize(("name", "weakness", "relaxed"), RELAXED)
+def test_a_weakness_relaxes_its_check_alone(name: str, weakness: Weakness, relaxed: set[str]) -> None:
+    """What a location declares excuses what it says, and nothing else that is wrong with it."""
+    broken, _ = BROKEN_SOURCES[name]
+    failing: list[set[str]] = []
+    for declared in ((), (weakness,)):
+        source = type(name, (broken,), {"weaknesses": declared})
+        place = lambda: MemoryPlace(source)  # noqa: B023, E731  # called before the loop goes on
+        failing.append({check.name for check in SOURCE_CHECKS if _said(check, place) is not None})
+    strict, lax = failing
+    assert strict - lax == relaxed
+    assert lax - strict <= {"unpinned_removals_compare_bytes"}
+
+
+def test_every_weakness_is_known_to_the_kit() -> None:
+    """A weakness that relaxes nothing would be an excuse without a check."""
+    assert {weakness for _, weakness, _ in RELAXED} == set(Weakness)
