@@ -46,7 +46,7 @@ nitpick_ignore_regex = [
     # The same, as annotations spell them that are imported for type checkers alone.
     (
         "py:.*",
-        r"(Callable.*|Collection|Iterable|Iterator|Mapping|Sequence|BinaryIO|Final|Self|ClassVar|Any|Path)",
+        r"(AbstractContextManager|Callable.*|Collection|Iterable|Iterator|Mapping|Sequence|BinaryIO|Final|Self|ClassVar|Any|Path)",
     ),
     ("py:.*", r"(AbstractFileSystem|TracebackType|datetime|date|tzinfo|timedelta|cabc\..*|t\..*)"),
 ]
@@ -59,6 +59,11 @@ nitpick_ignore = [
     ("py:class", "disk.Digested"),
     ("py:class", "intouch_import.disk.Digested"),
     ("py:class", "Files"),
+    # Type variables, and what the kit's checks work with.
+    ("py:obj", "intouch_import.testing.checks.Bench"),
+    ("py:class", "Bench"),
+    ("py:class", "Records"),
+    ("py:class", "Result"),
 ]
 
 

@@ -15,8 +15,15 @@ from intouch_import.cli.samples import lay_out
 from intouch_import.inbox import Inbox
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
-BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "tutorial.md",
+    ROOT / "docs" / "reference" / "testing.md",
+    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+]
+BLOCK = re.compile(
+    r"^```(?:(python|console)|\{literalinclude\} (\S+\.py))\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 NO_EXAMPLES = {"index.md", "windows.md", "troubleshooting.md"}
 
 
@@ -24,8 +31,22 @@ def _blocks(page: Path) -> list[tuple[str, str]]:
     text = page.read_text("utf-8")
     # Line numbers in a traceback are then those of the page.
     return [
-        (found[1], "\n" * text.count("\n", 0, found.start(2)) + found[2]) for found in BLOCK.finditer(text)
+        ("python", _included(page.parent / found[2], found[3]))
+        if found[2]
+        else (found[1], "\n" * text.count("\n", 0, found.start(3)) + found[3])
+        for found in BLOCK.finditer(text)
     ]
+
+
+def _included(file: Path, options: str) -> str:
+    """The part of a file that Sphinx would show; its line numbers are those of the file."""
+    wanted = {
+        name: value.strip('"') for name, value in re.findall(r"^:([a-z-]+): (.*)$", options, re.MULTILINE)
+    }
+    lines = file.read_text("utf-8").splitlines(keepends=True)
+    start = next(number for number, line in enumerate(lines) if wanted["start-at"] in line)
+    ends = (number for number, line in enumerate(lines) if number > start and wanted["end-before"] in line)
+    return "\n" * start + "".join(lines[start : next(ends)])
 
 
 def _run_commands(block: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,7 @@ class Weakness(enum.StrEnum):
     """
 
     text: str
+    """What it means, in a sentence."""
 
     REMOVAL_NOT_PINNED = (
         "removal_not_pinned",

@@ -80,7 +80,7 @@ class MemoryRepository(PatientRepository):
         What was not committed is not there. The new one has no faults.
         """
         other = type(self)(clock=self._clock)
-        other._kept = self._kept
+        other._kept = self._kept  # noqa: SLF001  # it is one of us
         return other
 
     def __repr__(self) -> str:
