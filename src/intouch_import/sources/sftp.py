@@ -101,7 +101,7 @@ class SftpSource(FsspecSource):
         return digested
 
     def _unlink(self, filesystem: Any, name: str) -> None:
-        filesystem.ftp.remove(self._path(name))
+        filesystem.ftp.unlink(self._path(name))
 
     def _publish(self, filesystem: Any, temporary: str, final: str) -> None:
         # Not fsspec's mv: that is the rename which replaces. This one refuses a name that is taken (SFTP 3,

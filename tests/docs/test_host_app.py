@@ -1,0 +1,54 @@
+"""The example of a host: run as its reader would, and measured against what is said of it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from intouch_import.cli.samples import lay_out
+
+PROGRAM = Path(__file__).parents[2] / "examples" / "host_app.py"
+
+
+def _run(folder: Path) -> list[str]:
+    # The host's own database and ledger are in its folder; nothing is left in the user's.
+    environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder / "nothing")}
+    child = subprocess.run(
+        [sys.executable, str(PROGRAM), "photos", "clinic"],
+        cwd=folder,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert not (folder / "nothing").exists()
+    return child.stdout.splitlines()
+
+
+def test_the_host_files_what_the_names_say(tmp_path: Path) -> None:
+    """A reader who runs the program sees photos filed once, and what waits with its reason."""
+    lay_out(tmp_path)
+    before = {path.name for path in (tmp_path / "photos").iterdir() if path.is_file()}
+    first, *waiting = _run(tmp_path)
+    assert first == "21 files: 4 filed, 14 waiting, 0 failed"
+    assert any("wound left.png" in line and "choose the patient" in line for line in waiting)
+    left = {path.name for path in (tmp_path / "photos").iterdir() if path.is_file()}
+    assert len(before - left) == 4
+    assert len(list((tmp_path / "clinic" / "documents").iterdir())) == 4
+    again, *_ = _run(tmp_path)
+    assert again == "17 files: 0 filed, 14 waiting, 0 failed"
+
+
+def test_the_class_is_as_short_as_it_is_said_to_be() -> None:
+    """What a host has to write is under 80 lines."""
+    (records,) = [
+        node
+        for node in ast.parse(PROGRAM.read_text("utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name == "ClinicRecords"
+    ]
+    assert records.end_lineno is not None
+    assert records.end_lineno - records.lineno + 1 < 80
