@@ -29,6 +29,7 @@ __all__ = [
     "Unfinished",
     "hidden",
     "modified_ns",
+    "open_sftp",
     "reading",
     "renames",
     "size_of",
@@ -105,12 +106,16 @@ class Connections:
 
     def take(self) -> AbstractFileSystem:
         """Borrow one without a block; it goes back by `give_back`, or `drop`."""
-        with self._lock:
-            filesystem = self._idle.pop() if self._idle else None
-        if filesystem is None:
-            filesystem, _ = self._opened(self._url, **self._options)
-        filesystem.invalidate_cache()
-        return filesystem
+        while True:
+            with self._lock:
+                filesystem = self._idle.pop() if self._idle else None
+            if filesystem is None:
+                filesystem, _ = self._opened(self._url, **self._options)
+            elif not getattr(filesystem, "alive", True):
+                self.drop(filesystem)
+                continue
+            filesystem.invalidate_cache()
+            return filesystem
 
     def give_back(self, filesystem: AbstractFileSystem) -> None:
         """The end of `take`."""
@@ -188,9 +193,26 @@ def renames(kind: type[AbstractFileSystem]) -> bool:
     return kind.mv is not AbstractFileSystem.mv
 
 
+def open_sftp(url: str, **options: Any) -> tuple[AbstractFileSystem, str]:
+    """Open ``sftp://[user@]host[:port]/folder`` with a client of our own (`_paramiko`).
+
+    Raises:
+        MissingExtraError: paramiko is not installed.
+    """
+    try:
+        from intouch_import import _paramiko
+    except ModuleNotFoundError as exc:
+        if exc.name != "paramiko":
+            raise
+        raise MissingExtraError("SFTP needs paramiko: pip install 'intouch-import[sftp]'") from None
+    return _paramiko.open_sftp(url, **options)
+
+
 def _url_to_fs(url: str, **options: Any) -> tuple[AbstractFileSystem, str]:
     import fsspec
 
+    if url.startswith("sftp://"):
+        return open_sftp(url, **options)
     filesystem, path = fsspec.core.url_to_fs(url, **options)
     return filesystem, path
 

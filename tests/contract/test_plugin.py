@@ -77,7 +77,7 @@ def test_projects_that_do_not_use_it_pay_nothing(tmp_path: Path) -> None:
 
 
 def test_installing_the_library_installs_the_plugin() -> None:
-    """pytest finds it without being told: it is an entry point of the installed distribution."""
+    """Without being told, pytest finds it: it is an entry point of the installed distribution."""
     found = [one.value for one in importlib.metadata.entry_points(group="pytest11") if one.name == PLUGIN]
     if not found and os.environ.get("CI") != "true":
         pytest.skip("the library was installed before it had a plugin: install it again")

@@ -498,9 +498,9 @@ def test_places_for_files(cage: Practice, monkeypatch: pytest.MonkeyPatch) -> No
     clean(repr(content))
     memory = FsspecFiles("memory://CANARYFILES")
     for exc in (OSError(5, BOOM, BOOM), OSError(28, BOOM), FileNotFoundError(BOOM)):
-        for method in ("exists", "open", "makedirs", "rm_file"):
+        for method in ("info", "open", "makedirs", "cp_file", "rm_file"):
             with monkeypatch.context() as patched:
-                patched.setattr(type(memory._fs), method, raising(exc))
+                patched.setattr(memory._connections.kind, method, raising(exc))
                 for action in (
                     lambda: memory.place("2" * 40, content),
                     lambda: memory.open("1" * 40),

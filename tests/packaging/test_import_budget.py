@@ -42,7 +42,7 @@ def test_light_names_stay_light(name: str) -> None:
 
 
 def test_the_plugin_for_pytest_is_light() -> None:
-    """pytest loads it in every project on the machine: it costs those that do not use it nothing."""
+    """Every run of pytest on the machine loads it: it costs those that do not use it nothing."""
     assert not _loaded_by("import intouch_import.testing.pytest_plugin") & (HEAVY | {"pytest"})
 
 

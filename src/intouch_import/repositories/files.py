@@ -181,7 +181,12 @@ class FsspecFiles(Files):
                 with content.open() as source:
                     return disk.digest_stream(source, target)
 
-            digested = write_whole(filesystem, temporary, path, write)
+            try:
+                digested = write_whole(filesystem, temporary, path, write)
+            except Exception as exc:
+                if isinstance(exc, Unfinished) or not self._holds(filesystem, path, content):
+                    raise
+                return  # another process placed the same bytes in the same moment
             if digested.sha256 != content.sha256:
                 raise RepositoryError("the content changed while it was stored")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from intouch_import import disk
-from intouch_import.errors import ConfigError, MissingExtraError, NameTaken
+from intouch_import.errors import ConfigError, NameTaken
+from intouch_import.remote import open_sftp
 from intouch_import.sources.base import Weakness
 from intouch_import.sources.generic import FsspecSource
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SftpSource"]
 
-# A request for each part of a larger file is sent before the answer to the first has come.
 _READ_AHEAD_FROM_BYTES = 64 * 1024
 
 
@@ -64,35 +64,23 @@ class SftpSource(FsspecSource):
         )
 
     def _connect(self, url: str, **options: Any) -> tuple[AbstractFileSystem, str]:
-        try:
-            from intouch_import.sources._paramiko import SftpFileSystem
-        except ModuleNotFoundError as exc:
-            if exc.name != "paramiko":
-                raise
-            raise MissingExtraError(
-                "SFTP folders need paramiko: pip install 'intouch-import[sftp]'"
-            ) from None
-        options.pop("skip_instance_cache", None)
-        server, _, folder = url.removeprefix("sftp://").partition("/")
-        asked = SftpFileSystem._get_kwargs_from_urls(f"sftp://{server}")  # noqa: SLF001  # fsspec's own way
-        return SftpFileSystem(**{**asked, **options}), f"/{folder}"
+        return open_sftp(url, **options)
 
     def _entries(self, filesystem: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        from intouch_import.sources._paramiko import described
+        from intouch_import._paramiko import described
 
         for name, attributes in filesystem.ftp.entries(self._folder or "/"):
             yield name, described(attributes)
 
     def _info(self, filesystem: Any, name: str) -> Mapping[str, Any]:
-        from intouch_import.sources._paramiko import described
+        from intouch_import._paramiko import described
 
         return described(filesystem.ftp.lstat(self._path(name)))
 
     def _open(self, filesystem: Any, file: SourceFile) -> BinaryIO:
-        stream: Any = filesystem.ftp.open(self._path(file.name), "rb")
         if file.size_bytes > _READ_AHEAD_FROM_BYTES:
-            stream.prefetch(file.size_bytes)
-        return stream  # type: ignore[no-any-return]
+            return cast("BinaryIO", filesystem.ftp.open_ahead(self._path(file.name), file.size_bytes))
+        return cast("BinaryIO", filesystem.ftp.open(self._path(file.name), "rb"))
 
     def _write(self, filesystem: Any, chunks: Iterable[bytes], target: Any) -> disk.Digested:
         target.set_pipelined()  # without, each piece of 32 KiB waits for its answer; closing collects them
@@ -104,10 +92,8 @@ class SftpSource(FsspecSource):
         filesystem.ftp.unlink(self._path(name))
 
     def _publish(self, filesystem: Any, temporary: str, final: str) -> None:
-        # Not fsspec's mv: that is the rename which replaces. This one refuses a name that is taken (SFTP 3,
-        # section 6.5; OpenSSH makes a link first), with an error that does not say why.
         try:
-            filesystem.ftp.rename(temporary, final)
+            filesystem.mv(temporary, final)  # replaces nothing, but does not say why it refused
         except OSError:
             if self._look(filesystem, final.rpartition("/")[2]) is not None:
                 raise NameTaken("a file of that name is there already") from None

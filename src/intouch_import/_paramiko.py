@@ -10,7 +10,7 @@ import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
 from paramiko.sftp import CMD_CLOSE, CMD_EXTENDED, CMD_HANDLE, CMD_NAME, CMD_OPENDIR, CMD_READDIR
 
-__all__ = ["SftpFileSystem"]
+__all__ = ["Client", "SftpFileSystem", "described", "open_sftp"]
 
 
 class SftpFileSystem(SFTPFileSystem):  # type: ignore[misc]  # fsspec is not typed
@@ -40,12 +40,25 @@ class SftpFileSystem(SFTPFileSystem):  # type: ignore[misc]  # fsspec is not typ
             self.client.close()
             raise
 
+    @property
+    def alive(self) -> bool:
+        """Whether the server has not hung up since; servers do when nothing was asked for some time."""
+        transport = self.client.get_transport()
+        return transport is not None and bool(transport.is_active())
+
+    def mv(self, old: str, new: str) -> None:
+        """Rename, replacing nothing (SFTP 3, section 6.5; OpenSSH links first), unlike fsspec's own."""
+        self.ftp.rename(old, new)
+
 
 class Client(paramiko.SFTPClient):  # type: ignore[misc]  # paramiko is not typed
     """A client for which one name that is not UTF-8 does not spoil the whole folder.
 
     Such names are spelled with lone surrogates (PEP 383), as Python spells those of local files.
     """
+
+    def _log(self, level: int, msg: str, *args: Any) -> None:
+        """Nothing: what paramiko logs of an SFTP session are paths, and paths carry patient ids."""
 
     def _adjust_cwd(self, path: str | bytes) -> bytes:
         raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
@@ -74,6 +87,20 @@ class Client(paramiko.SFTPClient):  # type: ignore[misc]  # paramiko is not type
         self._request(CMD_CLOSE, handle)
         return found
 
+    def open_ahead(self, path: str, size_bytes: int) -> paramiko.SFTPFile:
+        """Open a file for reading; parts of it are asked for before the answer to the first has come."""
+        stream = self.open(path, "rb")
+        ask = stream._prefetch_thread  # noqa: SLF001  # there is no other way
+
+        def ask_quietly(*arguments: Any) -> None:
+            # The reader meets the same failure. Here nobody would catch it, and Python would print it.
+            with contextlib.suppress(Exception):
+                ask(*arguments)
+
+        stream._prefetch_thread = ask_quietly  # noqa: SLF001  # likewise
+        stream.prefetch(size_bytes)
+        return stream
+
     def sync(self, file: paramiko.SFTPFile) -> None:
         """Make a file that is open for writing durable, where the server offers that (OpenSSH from 6.5)."""
         file.flush()
@@ -91,3 +118,11 @@ def described(attributes: paramiko.SFTPAttributes) -> dict[str, Any]:
         "size": attributes.st_size,
         "mtime": attributes.st_mtime,
     }
+
+
+def open_sftp(url: str, **options: Any) -> tuple[SftpFileSystem, str]:
+    """Open ``sftp://[user@]host[:port]/folder``; returns the file system, and the folder's path in it."""
+    options.pop("skip_instance_cache", None)
+    server, _, folder = url.removeprefix("sftp://").partition("/")
+    asked = SftpFileSystem._get_kwargs_from_urls(f"sftp://{server}")  # noqa: SLF001  # fsspec's own way
+    return SftpFileSystem(**{**asked, **options}), f"/{folder}"

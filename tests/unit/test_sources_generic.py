@@ -1,0 +1,361 @@
+"""The generic source, over a file system that fails in the ways that real ones do."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import fsspec
+import pytest
+
+from failing_fsspec import FailingFileSystem, faulty
+from intouch_import.errors import (
+    ConfigError,
+    FileChanged,
+    FileUnreadable,
+    FileVanished,
+    NameTaken,
+    NotRemoved,
+    SourceUnavailable,
+    StillArriving,
+    StorageFull,
+)
+from intouch_import.model import EntryKind
+from intouch_import.remote import modified_ns
+from intouch_import.sources import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from intouch_import.sources import Source
+
+PHOTO = b"a photo"
+DIGEST = hashlib.sha256(PHOTO).hexdigest()
+
+
+def raising(exc: BaseException):
+    def strike(_path: object) -> None:
+        raise exc
+
+    return strike
+
+
+@pytest.fixture
+def failing() -> Iterator[type[FailingFileSystem]]:
+    with faulty() as kind:
+        yield kind
+
+
+@pytest.fixture
+def source(failing: type[FailingFileSystem]) -> Iterator[Source]:
+    with open_source("failing://photos") as source:
+        failing().pipe_file("/photos/a.jpg", PHOTO)
+        yield source
+
+
+def test_a_listing_that_is_none_is_not_an_empty_folder(source: Source, failing) -> None:
+    """A file system that answers an error with None instead of raising lists nothing: that is told."""
+    failing.faults["ls"] = lambda _listed: None
+    with pytest.raises(SourceUnavailable):
+        list(source.scan())
+
+
+def test_a_listing_of_another_folder_is_told(source: Source, failing) -> None:
+    """Entries that are not in the folder would be left out, and files would wait for ever, unseen."""
+    failing.faults["ls"] = lambda _listed: [{"name": "/other/b.jpg", "size": 1, "type": "file"}]
+    with pytest.raises(SourceUnavailable, match="another folder"):
+        list(source.scan())
+
+
+def test_the_marker_of_the_folder_itself_is_no_file(source: Source, failing) -> None:
+    """Object stores list an empty object that stands for the folder."""
+    failing.faults["ls"] = lambda listed: [{"name": "/photos/", "size": 0, "type": "file"}, *listed]
+    assert [file.name for file in source.scan()] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("exc", [OSError(errno.EIO, "x"), RuntimeError("x"), EOFError(), ValueError("x")])
+def test_a_location_that_can_not_be_asked_is_told(source: Source, failing, exc: Exception) -> None:
+    """Whatever it raises, a location that does not answer is no folder without files."""
+    (file,) = source.scan()
+    failing.faults["info"] = raising(exc)
+    for call in (
+        lambda: source.look("a.jpg"),
+        lambda: source.fetch(file),
+        lambda: source.remove(file, sha256=DIGEST),
+        lambda: source.put("b.jpg", [PHOTO]),
+    ):
+        with pytest.raises(SourceUnavailable):
+            call()
+
+
+def test_a_transfer_that_breaks_off_is_told(source: Source, failing) -> None:
+    """Reading that fails is a file that can't be read now; no staged copy stays."""
+    (file,) = source.scan()
+    failing.faults["open rb"] = raising(ConnectionResetError())
+    with pytest.raises(FileUnreadable):
+        source.fetch(file)
+    with pytest.raises(FileUnreadable):
+        source.remove(file, sha256=DIGEST)
+    assert source.look("a.jpg") is not None
+
+
+def test_a_full_disk_here_is_told_as_that(source: Source, failing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No room for the staged copy is not a fault of the location."""
+    from intouch_import import disk
+
+    (file,) = source.scan()
+
+    def full(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(disk, "digest_stream", full)
+    with pytest.raises(StorageFull):
+        source.fetch(file)
+
+
+def test_a_file_that_is_cut_short_while_it_is_read_is_told(source: Source, failing) -> None:
+    """Fewer bytes than were listed are not taken for the file."""
+    (file,) = source.scan()
+    failing.faults["open rb"] = lambda path: failing().pipe_file(path, PHOTO[:3])
+    with pytest.raises(StillArriving):
+        source.fetch(file)
+
+
+def test_a_removal_that_is_only_logged_is_told(source: Source, failing) -> None:
+    """A file system that returns as if it had removed the file is not believed."""
+    (file,) = source.scan()
+    failing.faults["rm"] = lambda _path: "nothing"
+    with pytest.raises(NotRemoved):
+        source.remove(file, sha256=DIGEST)
+    assert source.look("a.jpg") is not None
+
+
+def test_a_removal_that_fails_is_told(source: Source, failing) -> None:
+    """The right version is there, and could not be removed."""
+    (file,) = source.scan()
+    failing.faults["rm"] = raising(PermissionError(errno.EACCES, "x"))
+    with pytest.raises(NotRemoved):
+        source.remove(file, sha256=DIGEST)
+
+
+def test_a_removal_whose_answer_is_lost_has_taken_effect(source: Source, failing) -> None:
+    """An error after the file has gone is no failure: it is asked whether it is there."""
+    (file,) = source.scan()
+    failing.faults["after rm"] = raising(ConnectionResetError())
+    source.remove(file, sha256=DIGEST)
+    assert source.look("a.jpg") is None
+
+
+def test_a_removal_that_somebody_else_did_first_is_told(source: Source, failing) -> None:
+    """Gone between the comparison and the removal."""
+    (file,) = source.scan()
+    failing.faults["rm"] = raising(FileNotFoundError())
+    with pytest.raises(FileVanished):
+        source.remove(file, sha256=DIGEST)
+
+
+def test_a_file_that_comes_right_after_a_removal_stays(source: Source, failing) -> None:
+    """The file that was asked for is gone; the new one of its name is another."""
+    (file,) = source.scan()
+    failing.faults["after rm"] = lambda path: failing().pipe_file(path, b"the next photo")
+    source.remove(file, sha256=DIGEST)
+    there = source.look("a.jpg")
+    assert there is not None
+    assert there.size_bytes == 14
+
+
+def test_a_failed_removal_of_a_replaced_file_is_told(source: Source, failing) -> None:
+    """An error, and another version there afterwards: it was not the removal's."""
+    (file,) = source.scan()
+
+    def replaced(path: str) -> None:
+        failing().pipe_file(path, b"the next photo")
+        raise ConnectionResetError
+
+    failing.faults["rm"] = replaced
+    with pytest.raises(FileChanged):
+        source.remove(file, sha256=DIGEST)
+
+
+def test_whether_it_was_removed_may_not_be_known(source: Source, failing) -> None:
+    """Where even that can't be asked, the location failed: nothing is claimed."""
+    (file,) = source.scan()
+
+    def down(_path: str) -> None:
+        failing.faults["info"] = raising(ConnectionResetError())
+        raise ConnectionResetError
+
+    failing.faults["rm"] = down
+    with pytest.raises(SourceUnavailable):
+        source.remove(file, sha256=DIGEST)
+
+
+def test_an_upload_that_is_cut_short_is_told(source: Source, failing) -> None:
+    """A file system that closes without an error what it could not upload: the size says so."""
+
+    def lose(path: str) -> None:
+        if path.endswith(".part"):
+            failing.faults["info"] = cut
+
+    def cut(path: str) -> None:
+        if path.endswith(".part"):
+            failing.store[path].truncate(2)
+
+    failing.faults["open wb"] = lose
+    with pytest.raises(SourceUnavailable):
+        source.put("b.jpg", [PHOTO])
+    failing.faults.clear()
+    assert {file.name for file in source.scan()} == {"a.jpg"}
+
+
+def test_a_copy_that_is_cut_short_is_told(source: Source, failing) -> None:
+    """The size of what got the name is compared as well."""
+    failing.faults["cp"] = lambda path: failing.store[path].truncate(2)
+    with pytest.raises(SourceUnavailable):
+        source.put("b.jpg", [PHOTO])
+
+
+def test_a_name_that_is_taken_meanwhile_is_not_overwritten(source: Source, failing) -> None:
+    """It is asked once more when the upload is complete, which may take minutes."""
+
+    def chunks():
+        yield PHOTO
+        failing().pipe_file("/photos/b.jpg", b"somebody else's")
+
+    with pytest.raises(NameTaken):
+        source.put("b.jpg", chunks())
+    assert failing().cat_file("/photos/b.jpg") == b"somebody else's"
+    assert {file.name for file in source.scan()} == {"a.jpg", "b.jpg"}
+
+
+def test_each_thread_has_a_connection_of_its_own(source: Source, failing) -> None:
+    """File systems over one connection answer the wrong thread, or hang, when two use it."""
+    for number in range(12):
+        failing().pipe_file(f"/photos/{number}.jpg", PHOTO * number)
+    files = list(source.scan())
+    barrier = threading.Barrier(4)
+
+    def read(part: int) -> int:
+        barrier.wait(10)
+        done = 0
+        for file in files[part::4]:
+            with source.fetch(file) as content:
+                assert content.size_bytes == file.size_bytes
+                done += 1
+        return done
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(read, range(4))) == len(files)
+    failing.opened = 0
+    list(source.scan())
+    assert failing.opened == 0  # those that are idle are used again
+
+
+def test_a_connection_that_failed_is_not_used_again(source: Source, failing) -> None:
+    """Cut in the middle of an answer, it would take the rest of it for the next one."""
+    (file,) = source.scan()
+    failing.opened = failing.closed = 0
+    failing.faults["open rb"] = raising(ConnectionResetError())
+    with pytest.raises(FileUnreadable):
+        source.fetch(file)
+    assert failing.closed == 1
+    failing.faults.clear()
+    with source.fetch(file) as content:
+        assert content.sha256 == DIGEST
+    assert failing.opened == 1
+    source.close()
+    assert failing.closed == 2
+
+
+def test_an_answer_that_says_no_leaves_the_connection_as_it_is(source: Source, failing) -> None:
+    """A missing file is an answer, not a failure of the connection."""
+    failing.opened = failing.closed = 0
+    for _ in range(3):
+        assert source.look("missing.jpg") is None
+    assert (failing.opened, failing.closed) == (0, 0)
+
+
+def test_the_hosts_file_system_is_not_ours(source: Source, failing) -> None:
+    """What a host looks around with is not what an import in another thread uses."""
+    shown = source.filesystem
+    assert source.filesystem is shown
+    assert isinstance(shown, FailingFileSystem)
+    failing.opened = 0
+    list(source.scan())
+    assert failing.opened == 1
+    source.close()
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "other", None])
+def test_only_files_are_files(source: Source, failing, kind: str | None) -> None:
+    """What a listing calls otherwise is listed as what it is, without a size."""
+    failing.faults["ls"] = lambda _listed: [{"name": "/photos/x", "size": 7, "type": kind}]
+    (entry,) = source.scan()
+    expected = {"directory": EntryKind.FOLDER, "link": EntryKind.LINK}.get(str(kind), EntryKind.SPECIAL)
+    assert (entry.kind, entry.size_bytes) == (expected, 0)
+
+
+def test_an_etag_is_the_version_where_there_is_one(source: Source, failing) -> None:
+    """Size and time are a version only where the location tells nothing better."""
+    failing.faults["ls"] = lambda _listed: [
+        {
+            "name": "/photos/x",
+            "size": 7,
+            "type": "file",
+            "ETag": '"abc"',
+            "LastModified": "2026-01-31T14:25:01Z",
+        }
+    ]
+    (entry,) = source.scan()
+    assert entry.version == '"abc"-7'
+    assert entry.modified_at == datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        ({}, None),
+        ({"mtime": None}, None),
+        ({"mtime": 1.5}, 1_500_000_000),
+        ({"mtime": 0}, 0),
+        ({"modified": datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)}, 1_000_000_000),
+        ({"created": datetime(1970, 1, 1, 0, 0, 1)}, 1_000_000_000),  # noqa: DTZ001  # without a zone it is UTC
+        ({"updated": "1970-01-01T00:00:01+00:00"}, 1_000_000_000),
+        ({"updated": "yesterday"}, None),
+        ({"updated": object()}, None),
+    ],
+)
+def test_times_are_read_in_every_form(info: dict[str, object], expected: int | None) -> None:
+    """File systems tell times as numbers, as dates or as text; what is none of them is not known."""
+    assert modified_ns(info) == expected
+
+
+def test_a_folder_that_is_a_file_is_refused(failing) -> None:
+    """A source is a folder."""
+    failing().pipe_file("/a.jpg", PHOTO)
+    with pytest.raises(SourceUnavailable, match="not a folder"):
+        open_source("failing://a.jpg")
+    with pytest.raises(SourceUnavailable, match="does not exist"):
+        open_source("failing://nowhere")
+
+
+class Strict(FailingFileSystem):
+    """Takes no options."""
+
+    protocol = "strict"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+def test_options_that_the_file_system_refuses_are_a_mistake_in_the_settings(failing) -> None:
+    """The message names no option: it may be a password."""
+    fsspec.register_implementation("strict", Strict, clobber=True)
+    with pytest.raises(ConfigError) as caught:
+        open_source("strict://photos", nonsense="secret")
+    assert "secret" not in str(caught.value)
+    assert "nonsense" not in str(caught.value)
