@@ -25,7 +25,10 @@ class PatientRepository(abc.ABC):
     Five methods must be implemented; the others have bodies that work, and may be bettered. All may
     be called from several threads, and by several processes over the same database.
 
-    Where a method fails, raise `RepositoryError`; any other exception is treated as one.
+    Where a method fails, raise `RepositoryError`; any other exception is treated as one. No text of an
+    exception names a patient, a file or a path: hosts log it.
+
+    The kit (`check_repository`) tries every promise on this page.
     """
 
     @property
@@ -58,10 +61,13 @@ class PatientRepository(abc.ABC):
 
         Args:
             attachment: What to store. ``title``, ``comments`` and ``name`` are text of any kind: never
-                part of a path or of SQL text.
+                part of a path or of SQL text. A name may hold lone surrogates (`SourceFile.name`).
             content: The bytes, exactly ``attachment.size_bytes`` of them with digest
                 ``attachment.sha256``. Read them with ``content.open()``, or let ``content.save_to`` put
-                them on a local disk. Store them unchanged.
+                them on a local disk. Store them unchanged. They are gone when `add` has returned.
+
+        Returns:
+            What is stored, every field as it was given, and as `find_attachment` will give it.
 
         Raises:
             AlreadyAssigned: That import id is stored in another patient's record.
@@ -81,6 +87,8 @@ class PatientRepository(abc.ABC):
     @abc.abstractmethod
     def open_attachment(self, attachment_id: str) -> BinaryIO:
         """Open the stored bytes for reading, as they are on the disk or the service now.
+
+        Every reader has a position of its own and begins at the start.
 
         Args:
             attachment_id: `StoredAttachment.id`.

@@ -135,8 +135,11 @@ class Source(abc.ABC):
     def look(self, name: str) -> SourceFile | None:
         """What stands under ``name`` now; None if nothing does.
 
+        It says the same as `scan`, and never of anything outside the folder: links are not followed.
+
         Raises:
-            SourceError: The location can't be asked.
+            NameRefused: That can't be the name of a file in one folder.
+            SourceError: The location can't be asked, or the folder is not there any more.
         """
 
     @abc.abstractmethod
@@ -145,7 +148,8 @@ class Source(abc.ABC):
 
         Args:
             file: As listed.
-            staging: Folder for temporary files, best on the file system where the bytes will stay.
+            staging: Folder for temporary files, best on the file system where the bytes will stay. Closing
+                the content leaves none in it.
 
         Raises:
             FileChanged: Another version stands there now.
