@@ -10,7 +10,8 @@ import struct
 import pytest
 from PIL import Image
 
-from intouch_import.media import HEAD_BYTES, TAIL_BYTES, Kind, content_reason, sniff
+from intouch_import.media import HEAD_BYTES, TAIL_BYTES, content_reason
+from intouch_import.media.kinds import Kind, sniff
 from intouch_import.model import Reason
 
 CUT = Reason.CONTENT_CUT_SHORT
