@@ -3,7 +3,7 @@
 For every file, in this order, and never one step before the one above it has succeeded::
 
     fetch    read the pinned version, hashing                    (in threads)
-    check    is the content what the name says, and whole?       keeps automatic imports back, never a person's
+    check    is the content what the name says, and whole?       only automatic imports wait
     store    repository.add, idempotent on the import id         one transaction a batch
     verify   read back what was stored, compare digests          (in threads)
     ledger   "stored"                                            one write a batch
@@ -60,8 +60,7 @@ if TYPE_CHECKING:
 
     from intouch_import.content import Content
     from intouch_import.ledger import Ledger
-    from intouch_import.media.examining import Examiner
-    from intouch_import.media.facts import MediaFacts
+    from intouch_import.media import Examiner, MediaFacts
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
@@ -197,7 +196,7 @@ class _Run:
         ledger: Ledger,
         clock: Callable[[], datetime],
         cancelled: Callable[[], bool],
-        examiner: Examiner | None,
+        examiner: Examiner | None = None,
     ) -> None:
         self._repository = repository
         self._ledger = ledger
@@ -284,6 +283,7 @@ class _Run:
             job.facts = self._examiner.examine(
                 stream,
                 name=file.name,
+                size_bytes=content.size_bytes,
                 sha256=content.sha256,
                 named_at=job.order.taken_at,
                 modified_at=file.modified_at,

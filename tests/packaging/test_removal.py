@@ -16,6 +16,7 @@ DELETES_FROM_A_DISK = {"unlink", "rmdir", "rmtree", "removedirs", "rm", "rm_file
 MAY_DELETE = {
     "content.py": "the staged copy of a file, once its move is over",
     "disk.py": "temporary files that it made itself",
+    "media/thumbnails.py": "thumbnails that are discarded, or make room for newer ones",
     "repositories/files.py": "stored bytes whose transaction failed or whose attachment was withdrawn",
     "sources/generic.py": "what `remove` was asked for; its own temporary files",
     "sources/local.py": "what `remove` was asked for; its own temporary files",

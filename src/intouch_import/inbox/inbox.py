@@ -26,7 +26,7 @@ from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
 from intouch_import.inbox.undo import Undo, asking
 from intouch_import.ledger import Ledger
-from intouch_import.media.examining import Examiner
+from intouch_import.media import Examiner
 from intouch_import.model import Action, Patient, Progress, Reason, Stage, State
 from intouch_import.moving import Mover, Order
 from intouch_import.reports import Outcome, Problem, Report

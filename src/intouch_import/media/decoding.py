@@ -215,6 +215,10 @@ class DecodingPool:
             ``intouch_import.media.worker.main``. A frozen program (PyInstaller and the like) needs it.
     """
 
+    _workers: set[_Worker]
+    _idle: list[_Worker]
+    _keeper: threading.Thread | None
+
     def __init__(
         self,
         limits: Limits | None = None,
@@ -280,10 +284,10 @@ class DecodingPool:
     def _forget(self) -> None:
         """Begin without workers: at first, and in the child of a fork."""
         self._changed = threading.Condition()
-        self._workers: set[_Worker] = set()
-        self._idle: list[_Worker] = []
+        self._workers = set()
+        self._idle = []
         self._busy = 0
-        self._keeper: threading.Thread | None = None
+        self._keeper = None
         self._no_worker_until_s = 0.0
 
     def after_fork(self) -> None:
@@ -336,9 +340,7 @@ class DecodingPool:
     def _give_back(self, worker: _Worker, *, healthy: bool) -> None:
         with self._changed:
             self._busy -= 1
-            keep = (
-                healthy and not worker.is_late and worker.tasks < _MOST_TASKS and worker in self._workers
-            )
+            keep = healthy and not worker.is_late and worker.tasks < _MOST_TASKS and worker in self._workers
             if keep:
                 worker.idle_since_s = time.monotonic()
                 self._idle.append(worker)
@@ -366,9 +368,8 @@ class DecodingPool:
             now_s = time.monotonic()
             over = [worker for worker in self._workers if self._end_of(worker) <= now_s]
             idle = [worker for worker in over if worker.idle_since_s is not None]
-            for worker in idle:
-                self._idle.remove(worker)
-                self._workers.discard(worker)
+            self._idle = [worker for worker in self._idle if worker not in idle]
+            self._workers.difference_update(idle)
             for worker in over:
                 if worker.idle_since_s is None:
                     worker.is_late = True

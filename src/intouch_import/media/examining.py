@@ -67,6 +67,7 @@ class Examiner:
         content: bytes | BinaryIO,
         *,
         name: str,
+        size_bytes: int | None = None,
         sha256: str | None = None,
         named_at: datetime | None = None,
         modified_at: datetime | None = None,
@@ -76,6 +77,7 @@ class Examiner:
         Args:
             content: The bytes, or a stream of them: binary, seekable; it is left open, anywhere.
             name: Base name; only its extension is looked at.
+            size_bytes: Size in bytes; if not given, the stream is asked for its end.
             sha256: Digest of the content, if it is known: the key of the thumbnail.
             named_at: The capture time that the name says, aware, if it says one.
             modified_at: The location's own time for the file, aware, if known.
@@ -84,7 +86,8 @@ class Examiner:
             OSError: The stream could not be read.
         """
         stream = BytesIO(content) if isinstance(content, bytes) else content
-        size_bytes = stream.seek(0, os.SEEK_END)
+        if size_bytes is None:
+            size_bytes = stream.seek(0, os.SEEK_END)
         stream.seek(0)
         head = read_fully(stream, HEAD_BYTES)
         stream.seek(max(0, size_bytes - TAIL_BYTES))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from intouch_import.media.kinds import Kind
 from intouch_import.media.times import CaptureTimes
 from intouch_import.model import ContentCheck, Reason, Soundness
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from intouch_import.media.kinds import Kind
     from intouch_import.media.times import FoundTime
 
 __all__ = ["MediaFacts", "Obstacle"]
@@ -81,7 +81,7 @@ class MediaFacts:
     orientation: int | None = None
     frames: int | None = None
     duration_s: float | None = None
-    times: CaptureTimes = CaptureTimes()
+    times: CaptureTimes = attrs.field(factory=CaptureTimes)
 
     @property
     def taken(self) -> FoundTime | None:

@@ -64,9 +64,9 @@ class Thumbnails:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as exc:
-            raise RepositoryError("the folder for thumbnails can't be used", errno=exc.errno) from without_path(
-                exc
-            )
+            raise RepositoryError(
+                "the folder for thumbnails can't be used", errno=exc.errno
+            ) from without_path(exc)
 
     def get(self, sha256: str) -> bytes | None:
         """The thumbnail of the content with this digest, if there is one here."""
@@ -106,8 +106,9 @@ class Thumbnails:
         known = self.get(sha256)
         if known is not None:
             return known
-        with _opened(content) as stream:
-            made = self._decode(stream)
+        stream, size_bytes = _opened(content)
+        with stream:
+            made = self._decode(stream, size_bytes)
         if made is not None:
             self.put(sha256, made)
         return made
@@ -118,11 +119,12 @@ class Thumbnails:
 
     # --- inside
 
-    def _decode(self, stream: BinaryIO) -> bytes | None:
+    def _decode(self, stream: BinaryIO, size_bytes: int | None) -> bytes | None:
         kind = sniff(stream.read(HEAD_BYTES))
         if kind not in PILLOW and kind not in MOVIES:
             return None
-        size_bytes = stream.seek(0, os.SEEK_END)
+        if size_bytes is None:
+            size_bytes = stream.seek(0, os.SEEK_END)
         return self._pool.look(stream, kind=kind, size_bytes=size_bytes, thumbnail_px=self.px).thumbnail
 
     def _path(self, sha256: str) -> Path:
@@ -145,7 +147,7 @@ class Thumbnails:
             total -= size
 
 
-def _opened(content: Content | bytes | Callable[[], BinaryIO]) -> BinaryIO:
+def _opened(content: Content | bytes | Callable[[], BinaryIO]) -> tuple[BinaryIO, int | None]:
     if isinstance(content, bytes):
-        return BytesIO(content)
-    return content() if callable(content) else content.open()
+        return BytesIO(content), len(content)
+    return (content(), None) if callable(content) else (content.open(), content.size_bytes)

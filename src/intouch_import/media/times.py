@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from intouch_import.media.boxes import Movie
     from intouch_import.media.exif import Exif
 
-__all__ = ["CaptureTimes", "FoundTime", "ZoneFrom", "choose", "from_exif", "from_movie", "from_name", "from_source"]
+__all__ = [
+    "CaptureTimes",
+    "FoundTime",
+    "ZoneFrom",
+    "choose",
+    "from_exif",
+    "from_movie",
+    "from_name",
+    "from_source",
+]
 
 _EPOCH_1904: Final = datetime(1904, 1, 1, tzinfo=UTC)
 # No digital camera is older. Clocks that were never set say 1904, 1970 or 1980.

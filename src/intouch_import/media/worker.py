@@ -34,7 +34,7 @@ __all__ = ["main"]
 _BLOCK_BYTES: Final = 512 * 1024
 _SMALL_TIFF_BYTES: Final = 64 * 1024 * 1024
 _CPU_GRACE_S: Final = 5
-# What a decoder may need for each pixel: JPEG 2000 holds four bytes for each of four components, and the picture.
+# What a decoder may need for each pixel: JPEG 2000 holds four components of four bytes, and the picture.
 _BYTES_PER_PIXEL: Final = 20
 _QUALITY: Final = 85
 _WHITE: Final = (255, 255, 255)
@@ -81,7 +81,7 @@ def _load_decoders() -> None:
     for name in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Pcd", "Png", "Tiff", "WebP"):
         import_module(f"PIL.{name}ImagePlugin")
     with contextlib.suppress(ImportError):  # Pillow before 11.3
-        import_module("PIL.AvifImagePlugin").DEFAULT_MAX_THREADS = 1
+        setattr(import_module("PIL.AvifImagePlugin"), "DEFAULT_MAX_THREADS", 1)  # noqa: B010  # untyped
     with contextlib.suppress(ImportError):
         import pillow_heif
 
