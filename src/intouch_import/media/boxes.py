@@ -191,17 +191,22 @@ def _extent(table: bytes, wanted: int) -> tuple[int, int] | None:
     offset_bytes, length_bytes, base_bytes = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
     index_bytes = sizes & 15 if version else 0
     wide = version >= 2  # noqa: PLR2004
-    for _item in range(min(numbers.take(4 if wide else 2), _MOST_ENTRIES)):
+    left = _MOST_ENTRIES  # an extent may be described by no bytes at all
+    for _item in range(numbers.take(4 if wide else 2)):
         item = numbers.take(4 if wide else 2)
         method = numbers.take(2) & 15 if version else 0
         numbers.take(2)
         base = numbers.take(base_bytes)
-        extents = []
-        for _extent in range(min(numbers.take(2), _MOST_ENTRIES)):
-            numbers.take(index_bytes)
-            extents.append((base + numbers.take(offset_bytes), numbers.take(length_bytes)))
+        extents = numbers.take(2)
+        left -= 1 + extents
+        if left < 0 or numbers.is_over:
+            return None
+        places = [
+            (numbers.take(index_bytes), base + numbers.take(offset_bytes), numbers.take(length_bytes))
+            for _extent in range(extents)
+        ]
         if item == wanted:
-            return extents[0] if extents and method == 0 and not numbers.is_over else None
+            return places[0][1:] if places and method == 0 and not numbers.is_over else None
     return None
 
 

@@ -81,8 +81,9 @@ class Look:
     Args:
         soundness: Whether all of it was decoded.
         obstacle: Why not.
-        width_px, height_px: Size of the first picture as stored (as shown, for HEIC); None if not known.
+        width_px, height_px: Size of the first picture, before ``orientation``; None if not known.
         frames: Pictures decoded; None if none was.
+        orientation: How the first picture is to be turned, 1 to 8; None if not said.
         thumbnail: A JPEG, if one was asked for and could be made.
     """
 
@@ -91,6 +92,7 @@ class Look:
     width_px: int | None = None
     height_px: int | None = None
     frames: int | None = None
+    orientation: int | None = None
     thumbnail: bytes | None = attrs.field(default=None, repr=False)
 
 
@@ -188,7 +190,7 @@ def _as_look(answer: bytes, thumbnail: bytes) -> Look:
     try:
         said = json.loads(answer)
         obstacle = said["obstacle"]
-        numbers = {name: said[name] for name in ("width_px", "height_px", "frames")}
+        numbers = {name: said[name] for name in ("width_px", "height_px", "frames", "orientation")}
         if not all(number is None or type(number) is int for number in numbers.values()):
             raise ProtocolError("not a number")
         return Look(

@@ -108,7 +108,7 @@ class Examiner:
             obstacle=look.obstacle,
             width_px=look.width_px or (movie.width_px if movie is not None else None),
             height_px=look.height_px or (movie.height_px if movie is not None else None),
-            orientation=exif.orientation if exif is not None else None,
+            orientation=look.orientation,
             frames=look.frames,
             duration_s=movie.duration_s if movie is not None else None,
             times=self._times(named_at, exif, movie, modified_at),

@@ -22,15 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Exif", "find_exif"]
 
-_ORIENTATION: Final = 0x0112
 _EXIF_DIRECTORY: Final = 0x8769
 _DATE_TIME_ORIGINAL: Final = 0x9003
 _OFFSET_TIME_ORIGINAL: Final = 0x9011
 _SUB_SEC_TIME_ORIGINAL: Final = 0x9291
-_SHORT: Final = 3
 _POINTERS: Final = frozenset({4, 13})
 _TEXTS: Final = frozenset({1, 2, 7})  # BYTE and UNDEFINED occur where ASCII should stand
-_ORIENTATIONS: Final = range(1, 9)
 _MOST_ENTRIES: Final = 1000
 _MOST_TEXT: Final = 64
 _MOST_SEGMENTS: Final = 200
@@ -44,13 +41,11 @@ class Exif:
     """What a camera wrote, as written.
 
     Args:
-        orientation: 1 to 8; None if not said, or nonsense.
         taken: DateTimeOriginal, wall time of the camera.
         offset: OffsetTimeOriginal, such as ``"+10:00"``.
         sub_second: SubSecTimeOriginal, decimals of a second.
     """
 
-    orientation: int | None = None
     taken: str | None = None
     offset: str | None = None
     sub_second: str | None = None
@@ -71,12 +66,11 @@ def _read(block: Slice) -> Exif | None:
     if order is None:
         return None
     start = block.at(4, 4)
-    main = _directory(block, order, start, {_ORIENTATION, _EXIF_DIRECTORY})
+    main = _directory(block, order, start, {_EXIF_DIRECTORY})
     pointer = main.get(_EXIF_DIRECTORY)
     wanted = {_DATE_TIME_ORIGINAL, _OFFSET_TIME_ORIGINAL, _SUB_SEC_TIME_ORIGINAL}
     inner = _directory(block, order, pointer[1], wanted) if pointer and pointer[0] in _POINTERS else {}
     return Exif(
-        orientation=_orientation(order, main.get(_ORIENTATION)),
         taken=_text(inner.get(_DATE_TIME_ORIGINAL)),
         offset=_text(inner.get(_OFFSET_TIME_ORIGINAL)),
         sub_second=_text(inner.get(_SUB_SEC_TIME_ORIGINAL)),
@@ -103,13 +97,6 @@ def _directory(block: Slice, order: str, where: bytes, wanted: set[int]) -> dict
 
 def _unpacked(form: struct.Struct, raw: bytes) -> int:
     return int(form.unpack(raw)[0]) if len(raw) == form.size else 0
-
-
-def _orientation(order: str, entry: tuple[int, bytes] | None) -> int | None:
-    if entry is None or entry[0] != _SHORT:
-        return None
-    value = _unpacked(struct.Struct(order + "H"), entry[1][:2])
-    return value if value in _ORIENTATIONS else None
 
 
 def _text(entry: tuple[int, bytes] | None) -> str | None:

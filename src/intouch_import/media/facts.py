@@ -65,8 +65,8 @@ class MediaFacts:
         soundness: Whether they were decoded whole.
         doubt: Why an automatic import must wait; None if nothing speaks against it.
         obstacle: Why it is not verified; None if it is, or if its ends alone show that it is not whole.
-        width_px, height_px: Size of the (first) picture as stored, before ``orientation``; None if not known.
-        orientation: Exif orientation, 1 to 8; None if not said.
+        width_px, height_px: Size of the first picture, before it is turned; None if not known.
+        orientation: How it is to be turned, as Exif counts, 1 to 8; None if not said or not decoded.
         frames: How many pictures are in it, as far as they were decoded; None if not known.
         duration_s: Length of a movie, seconds; None if not known.
         times: When it was taken, and who says so.

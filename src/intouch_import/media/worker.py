@@ -36,6 +36,9 @@ _SMALL_TIFF_BYTES: Final = 64 * 1024 * 1024
 _CPU_GRACE_S: Final = 5
 # What a decoder may need for each pixel: JPEG 2000 holds four components of four bytes, and the picture.
 _BYTES_PER_PIXEL: Final = 20
+_PIXELS_PER_BLOCK: Final = 64
+_ORIENTATION: Final = 0x0112
+_ORIENTATIONS: Final = range(1, 9)
 _QUALITY: Final = 85
 _WHITE: Final = (255, 255, 255)
 _ORDINARY_MODES: Final = frozenset({"L", "RGB"})
@@ -138,6 +141,7 @@ class _Look:
         self._memory_bytes: int = limits["memory_bytes"]
         self._size: tuple[int, int] | None = None
         self._frames = 0
+        self._orientation: int | None = None
         self._thumbnail = b""
 
     def at(self, file: BinaryIO) -> tuple[dict[str, Any], bytes]:
@@ -166,6 +170,7 @@ class _Look:
             "width_px": width,
             "height_px": height,
             "frames": self._frames or None,
+            "orientation": self._orientation,
         }
         return answer, self._thumbnail
 
@@ -194,6 +199,7 @@ class _Look:
             self._size = image.size
             self._check_pixels(image)
             if self._kind is Kind.JPEG:
+                self._check_bits(image)
                 # All of it is decoded, at an eighth of its size. A second picture behind the first
                 # (a depth map, a gain map) is not looked at.
                 image.draft(None, (self._px or 1, self._px or 1))
@@ -201,6 +207,7 @@ class _Look:
                 self._frames = 1
             else:
                 self._load_frames(image)
+            self._orientation = _orientation(image)
             if self._px:
                 self._thumbnail = _thumbnail(image, self._px)
 
@@ -222,6 +229,11 @@ class _Look:
         if image.width * image.height > self._most_pixels:
             raise _OverLimitError(Obstacle.TOO_MANY_PIXELS)
 
+    def _check_bits(self, image: Image.Image) -> None:
+        """Refuse a JPEG with fewer bits than blocks: libjpeg would make up all that is missing, in grey."""
+        if image.width * image.height > self._size_bytes * 8 * _PIXELS_PER_BLOCK:
+            raise ValueError("less data than any picture of this size has")
+
     # --- movies
 
     def _poster(self, file: BinaryIO) -> None:
@@ -239,6 +251,15 @@ class _Look:
             # Degrees against the clock, as Pillow counts them too.
             image = frame.to_image().rotate(frame.rotation, expand=True)
         self._thumbnail = _thumbnail(image, self._px)
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """How the decoded picture is to be turned, by Exif or by what a HEIC or AVIF has in its place."""
+    with contextlib.suppress(Exception):  # Exif that makes no sense
+        value = image.getexif().get(_ORIENTATION)
+        if value in _ORIENTATIONS:
+            return int(value)
+    return None
 
 
 def _thumbnail(image: Image.Image, px: int) -> bytes:
