@@ -271,6 +271,12 @@ class _Run:
         except OSError as exc:
             job.fail(FileUnreadable("the file could not be read again", errno=exc.errno))
             return
+        except Exception as exc:  # noqa: BLE001  # a bug in front of odd bytes must not stop the other files
+            log.error(
+                "a content could not be examined",
+                extra={"import_id": job.import_id, "kind": type(exc).__name__},
+            )
+            doubt = Reason.CONTENT_UNCHECKED
         if doubt is not None and job.order.automatic:
             job.end(State.WAITING, doubt)
 
