@@ -34,8 +34,9 @@ __all__ = ["main"]
 _BLOCK_BYTES: Final = 512 * 1024
 _SMALL_TIFF_BYTES: Final = 64 * 1024 * 1024
 _CPU_GRACE_S: Final = 5
-# What a decoder may need for each pixel: JPEG 2000 holds four components of four bytes, and the picture.
-_BYTES_PER_PIXEL: Final = 20
+# What a decoder may need for each pixel: the picture twice; JPEG 2000 holds four bytes for each component.
+_BYTES_PER_PIXEL: Final = 8
+_BYTES_PER_PIXEL_OF_JPEG_2000: Final = 20
 _PIXELS_PER_BLOCK: Final = 64
 _ORIENTATION: Final = 0x0112
 _ORIENTATIONS: Final = range(1, 9)
@@ -121,8 +122,8 @@ def _allow_seconds(time_s: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
-class _OverLimitError(Exception):
-    """The content is larger than it may be."""
+class _RefusedError(Exception):
+    """The content is not decoded any further."""
 
     def __init__(self, obstacle: Obstacle) -> None:
         super().__init__(obstacle.value)
@@ -156,7 +157,7 @@ class _Look:
                 obstacle = None if PILLOW[self._kind].whole else Obstacle.PARTLY
         except ProtocolError:
             raise
-        except _OverLimitError as exc:
+        except _RefusedError as exc:
             obstacle = exc.obstacle
         except MemoryError:
             obstacle = Obstacle.TOO_MUCH_MEMORY
@@ -182,7 +183,9 @@ class _Look:
         if isinstance(exc, Image.DecompressionBombError):
             return Obstacle.TOO_MANY_PIXELS
         # A codec that gets no memory mostly says that the data is broken.
-        needed = self._size[0] * self._size[1] * _BYTES_PER_PIXEL if self._size is not None else 0
+        pixels = self._size[0] * self._size[1] if self._size is not None else 0
+        jpeg_2000 = self._kind in {Kind.JP2, Kind.J2K}
+        needed = pixels * (_BYTES_PER_PIXEL_OF_JPEG_2000 if jpeg_2000 else _BYTES_PER_PIXEL)
         if needed > self._memory_bytes or "memory" in str(exc):
             return Obstacle.TOO_MUCH_MEMORY
         return Obstacle.UNDECODABLE
@@ -220,19 +223,19 @@ class _Look:
             except EOFError:
                 break
             if self._frames >= self._most_frames:
-                raise _OverLimitError(Obstacle.TOO_MANY_FRAMES)
+                raise _RefusedError(Obstacle.TOO_MANY_FRAMES)
             self._check_pixels(image)
         if self._frames > 1:
             image.seek(0)
 
     def _check_pixels(self, image: Image.Image) -> None:
         if image.width * image.height > self._most_pixels:
-            raise _OverLimitError(Obstacle.TOO_MANY_PIXELS)
+            raise _RefusedError(Obstacle.TOO_MANY_PIXELS)
 
     def _check_bits(self, image: Image.Image) -> None:
         """Refuse a JPEG with fewer bits than blocks: libjpeg would make up all that is missing, in grey."""
         if image.width * image.height > self._size_bytes * 8 * _PIXELS_PER_BLOCK:
-            raise ValueError("less data than any picture of this size has")
+            raise _RefusedError(Obstacle.UNDECODABLE)
 
     # --- movies
 
@@ -246,7 +249,7 @@ class _Look:
             stream.codec_context.thread_count = 1
             self._size = (stream.codec_context.width, stream.codec_context.height)
             if self._size[0] * self._size[1] > self._most_pixels:
-                raise _OverLimitError(Obstacle.TOO_MANY_PIXELS)
+                raise _RefusedError(Obstacle.TOO_MANY_PIXELS)
             frame = next(movie.decode(stream))
             # Degrees against the clock, as Pillow counts them too.
             image = frame.to_image().rotate(frame.rotation, expand=True)
