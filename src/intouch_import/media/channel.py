@@ -58,7 +58,7 @@ class Pipe:
     """
 
     def __init__(self, reading: int, writing: int) -> None:
-        self._reading = reading
+        self._reading = io.FileIO(reading, "rb", closefd=False)
         self._writing = writing
 
     def take(self, length: int) -> bytes:
@@ -69,17 +69,19 @@ class Pipe:
         """
         if length > MOST_BYTES:
             raise ProtocolError("a message is too long")
-        parts = []
-        while length:
+        content = bytearray(length)
+        self._take_into(memoryview(content))
+        return bytes(content)
+
+    def _take_into(self, view: memoryview) -> None:
+        while view:
             try:
-                part = os.read(self._reading, length)
-            except OSError:
-                part = b""
-            if not part:
+                count = self._reading.readinto(view)
+            except (OSError, ValueError):
+                count = 0
+            if not count:
                 raise ProtocolError("the other side is gone")
-            parts.append(part)
-            length -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            view = view[count:]
 
     def give(self, *parts: bytes) -> None:
         """Write all of it.
@@ -107,19 +109,25 @@ class Pipe:
             raise ProtocolError("not a task")
         return self.take(_ONE.unpack(self.take(_ONE.size))[0])
 
-    def ask_bytes(self, offset: int, length: int) -> bytes:
+    def ask_bytes(self, offset: int, view: memoryview) -> int:
         """Worker: ask for bytes of the file.
+
+        Returns:
+            How many were put into ``view``: fewer than it holds only at the end of the file.
 
         Raises:
             OSError: The host could not read them.
         """
-        self.give(READ + _TWO.pack(offset, length))
+        self.give(READ + _TWO.pack(offset, len(view)))
         if self.take(1) != BYTES:
             raise ProtocolError("not bytes")
         count = _ONE.unpack(self.take(_ONE.size))[0]
         if count == _FAILED:
             raise OSError("the host could not read the file")
-        return self.take(count)
+        if count > len(view):
+            raise ProtocolError("more bytes than were asked for")
+        self._take_into(view[:count])
+        return int(count)
 
     def give_bytes(self, content: bytes | None) -> None:
         """Host: answer such a question; None if the file could not be read."""
@@ -177,7 +185,6 @@ class HostFile(io.RawIOBase):
         length = min(len(view), self._size_bytes - self._position, MOST_BYTES)
         if length <= 0:
             return 0
-        content = self._pipe.ask_bytes(self._position, length)
-        view[: len(content)] = content
-        self._position += len(content)
-        return len(content)
+        count = self._pipe.ask_bytes(self._position, view[:length])
+        self._position += count
+        return count

@@ -3,7 +3,7 @@
 A pool starts a worker when one is needed, reuses it for many files, replaces it when it has died or was
 killed for being slow, and ends it when there has been nothing to do for a while. Workers are started as
 plain programs, not forked: so it works in threads, in Jupyter, under any server, and the host's own
-``__main__`` is never run again. What they are told and what they answer is described in `channel`.
+``__main__`` is never run again. What they are told and what they answer is described in ``channel``.
 
 Limits. On every system: pixels, frames, and time, after which the worker is killed. On Linux also memory
 (``RLIMIT_AS``) and processor time; macOS keeps to the latter only; Windows has neither, and there

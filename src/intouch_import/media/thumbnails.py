@@ -98,7 +98,7 @@ class Thumbnails:
                 thumbnail is here.
 
         Returns:
-            A JPEG; None if there is nothing to see: no picture, or one that can't be decoded.
+            A JPEG; None if it is no picture, or one that can't be decoded.
 
         Raises:
             OSError: The content could not be read.

@@ -260,8 +260,8 @@ def _orientation(image: Image.Image) -> int | None:
     """How the decoded picture is to be turned, by Exif or by what a HEIC or AVIF has in its place."""
     with contextlib.suppress(Exception):  # Exif that makes no sense
         value = image.getexif().get(_ORIENTATION)
-        if value in _ORIENTATIONS:
-            return int(value)
+        if isinstance(value, int) and value in _ORIENTATIONS:
+            return value
     return None
 
 
