@@ -86,6 +86,28 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session
+def hostile(session: nox.Session) -> None:
+    """Cut every kind of picture 500 times, and flip 500 of its bits."""
+    session.install(_built_wheel(session), *_group("test"))
+    session.run("pytest", "tests/hostile", "-q", "-s", *session.posargs, env={"INTOUCH_HOSTILE_RUNS": "500"})
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz names and bytes, guided by coverage, five minutes each; or as libFuzzer options say."""
+    session.install(_built_wheel(session), *_group("fuzz"))
+    tests = Path("tests").resolve()
+    with session.chdir(session.create_tmp()):  # where an input that fails is left
+        for target in ("filenames", "media"):
+            session.run(
+                "python",
+                str(tests / "fuzz" / f"fuzz_{target}.py"),
+                *(session.posargs or ["-max_total_time=300"]),
+                env={"PYTHONPATH": str(tests)},
+            )
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Print the table of ratios."""
     session.install(_built_wheel(session))

@@ -55,6 +55,7 @@ class Sizes:
         across_files: Files moved from one file system to another.
         file_kb: Size of each moved file, thousands of bytes.
         video_mb: Size of the one big file, millions of bytes.
+        photos: JPEGs of 12 megapixels that are looked into.
     """
 
     repeat: int = 5
@@ -67,6 +68,7 @@ class Sizes:
     across_files: int = 2_500
     file_kb: int = 200
     video_mb: int = 2_000
+    photos: int = 48
 
 
 QUICK = {
@@ -77,6 +79,7 @@ QUICK = {
     "move_files": 1_000,
     "across_files": 250,
     "video_mb": 200,
+    "photos": 12,
 }
 """What ``--quick`` makes of the sizes."""
 

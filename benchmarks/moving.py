@@ -117,7 +117,7 @@ def put_back(photos: Path, target: Path, count: int) -> None:
 def ours(photos: Path, target: Path, count: int) -> float:
     """Choose all rows for one patient and save them. Listing them was done before."""
     with clinic(target) as records:
-        inbox = Inbox(records, [open_source(str(photos))], auto_import=False, settle_s=0)
+        inbox = Inbox(records, [open_source(str(photos))], auto_import=False, settle_s=0, check_content=False)
         inbox.refresh()
         taken_s = seconds(
             lambda: inbox.save(inbox.prepare(inbox.rows, patient=PATIENT, title="Left forearm"))

@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import listing
+import media
 import memory
 import moving
 import names
@@ -28,6 +29,7 @@ SUBJECTS: dict[str, Callable[[Sizes], list[Line]]] = {
     "move": moving.lines,
     "across": moving.lines_across,
     "memory": memory.lines,
+    "media": media.lines,
 }
 HEAD = Line(what="what was measured", ours="ours", peer="peer", ratio="ratio", target="target")
 

@@ -16,17 +16,20 @@ __all__ = [
     "Action",
     "Attachment",
     "CaptureName",
+    "ContentCheck",
     "Destination",
     "EntryKind",
     "Patient",
     "Progress",
     "Provider",
     "Reason",
+    "Soundness",
     "SourceFile",
     "Stage",
     "State",
     "StoredAttachment",
     "TakenAtFlag",
+    "TakenFrom",
     "Verdict",
     "import_id",
     "printable",
@@ -82,6 +85,34 @@ class TakenAtFlag(enum.StrEnum):
     REPEATED = "repeated"
 
 
+class TakenFrom(enum.StrEnum):
+    """Who says when a file was taken.
+
+    ``EXIF`` and ``QUICKTIME`` are what the camera wrote into the file. ``CONTAINER`` is the creation time in
+    the index of an MP4 or QuickTime movie: UTC by the standard, in practice often the camera's wall time.
+    ``SOURCE`` is the location's own time for the file, which is never taken for a capture time.
+    """
+
+    NAME = "name"
+    EXIF = "exif"
+    QUICKTIME = "quicktime"
+    CONTAINER = "container"
+    SOURCE = "source"
+
+
+class Soundness(enum.StrEnum):
+    """Whether a content was decoded.
+
+    ``VERIFIED``: every picture in it was decoded to its last line. That finds what is missing, not what was
+    changed: a flipped bit mostly decodes. ``UNVERIFIED``: nothing speaks against it, or it could not be
+    decoded to the end. ``DAMAGED``: it ends too early, or the decoder says that it is wrong.
+    """
+
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"
+    DAMAGED = "damaged"
+
+
 class Reason(enum.StrEnum):
     """Why a file waits, was ignored, was imported or failed. The values are stored; never reuse one."""
 
@@ -103,6 +134,8 @@ class Reason(enum.StrEnum):
     TIME_IN_FUTURE = "time_in_future"
     CONTENT_NOT_AS_NAMED = "content_not_as_named"
     CONTENT_CUT_SHORT = "content_cut_short"
+    CONTENT_DAMAGED = "content_damaged"
+    CONTENT_UNCHECKED = "content_unchecked"
     REAPPEARED = "reappeared"
     UNDONE = "undone"
     CANCELLED = "cancelled"
@@ -156,6 +189,8 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.TIME_IN_FUTURE: "The time in the file name is in the future.",
     Reason.CONTENT_NOT_AS_NAMED: "The content is not what the extension says.",
     Reason.CONTENT_CUT_SHORT: "The content ends too early.",
+    Reason.CONTENT_DAMAGED: "The content can't be decoded: it is damaged.",
+    Reason.CONTENT_UNCHECKED: "The content could not be checked within the limits of size, time and memory.",
     Reason.REAPPEARED: "This very file was imported and removed before, and is here again.",
     Reason.UNDONE: "Its import was undone; it is not imported again by itself.",
     Reason.CANCELLED: "The work was cancelled before this file's turn.",
@@ -288,6 +323,28 @@ class Verdict:
 
 
 @attrs.frozen(kw_only=True)
+class ContentCheck:
+    """What was found out about the bytes of a file.
+
+    Args:
+        kind: What they are, such as ``"jpeg"`` or ``"html"``.
+        soundness: Whether they could be decoded.
+        doubt: What is wrong with them, so that the file is not imported without a person; None if nothing is.
+    """
+
+    kind: str
+    soundness: Soundness
+    doubt: Reason | None = None
+
+    @property
+    def text(self) -> str:
+        """The same in a sentence or two for people, without patient data."""
+        if self.doubt is Reason.CONTENT_NOT_AS_NAMED:
+            return f"{self.doubt.text} It is {self.kind.upper()}."
+        return self.doubt.text if self.doubt is not None else f"The content is {self.soundness.value}."
+
+
+@attrs.frozen(kw_only=True)
 class Attachment:
     """What is to be stored in a patient's record.
 
@@ -298,6 +355,9 @@ class Attachment:
         destination: Images tab, or Notes as an external document.
         title, comments: As the person typed them; empty for automatic imports.
         taken_at: When it was taken, aware, UTC; None if not known.
+        taken_from: Who says so; None if ``taken_at`` is None, or was stored before this was kept.
+        times_disagree: Whether what else says when it was taken says something else.
+        soundness: Whether the content was decoded; None if it was not checked.
         name: Original base name (see `SourceFile.name`).
         size_bytes: Size of the content in bytes.
         sha256: SHA-256 of the content, 64 lower-case hex digits.
@@ -315,6 +375,10 @@ class Attachment:
     title: str = attrs.field(default="", repr=False)
     comments: str = attrs.field(default="", repr=False)
     taken_at: datetime | None = None
+    # Converted: a host that keeps attachments as JSON gives plain strings back.
+    taken_from: TakenFrom | None = attrs.field(default=None, converter=attrs.converters.optional(TakenFrom))
+    times_disagree: bool = False
+    soundness: Soundness | None = attrs.field(default=None, converter=attrs.converters.optional(Soundness))
     name: str = attrs.field(repr=False)
     size_bytes: int
     sha256: str
@@ -344,6 +408,9 @@ class StoredAttachment:
     title: str = attrs.field(default="", repr=False)
     comments: str = attrs.field(default="", repr=False)
     taken_at: datetime | None = None
+    taken_from: TakenFrom | None = attrs.field(default=None, converter=attrs.converters.optional(TakenFrom))
+    times_disagree: bool = False
+    soundness: Soundness | None = attrs.field(default=None, converter=attrs.converters.optional(Soundness))
     name: str = attrs.field(repr=False)
     size_bytes: int
     sha256: str

@@ -3,7 +3,7 @@
 For every file, in this order, and never one step before the one above it has succeeded::
 
     fetch    read the pinned version, hashing                    (in threads)
-    check    is the content what the name says?                  automatic imports only
+    check    is the content what the name says, and whole?       only automatic imports wait
     store    repository.add, idempotent on the import id         one transaction a batch
     verify   read back what was stored, compare digests          (in threads)
     ledger   "stored"                                            one write a batch
@@ -49,6 +49,7 @@ from intouch_import.model import (
     SourceFile,
     State,
     StoredAttachment,
+    TakenFrom,
     import_id,
 )
 from intouch_import.reports import Outcome, Problem
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
     from intouch_import.content import Content
     from intouch_import.ledger import Ledger
+    from intouch_import.media import Examiner, MediaFacts
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
@@ -82,7 +84,7 @@ class Order:
         source, file: Which.
         patient_id: Into whose record.
         reason: Why there.
-        automatic: No person looked at it: its content must be what its extension says.
+        automatic: No person looked at it: its content must be what its extension says, and be whole.
         stored: What the repository holds already, if an interrupted move is to be finished.
 
     The other fields are those of `Attachment`.
@@ -110,12 +112,13 @@ class Order:
 class _Job:
     """An order under way: what has been found so far."""
 
-    __slots__ = ("content", "import_id", "order", "outcome", "stored")
+    __slots__ = ("content", "facts", "import_id", "order", "outcome", "stored")
 
     def __init__(self, order: Order) -> None:
         self.order = order
         self.import_id = order.import_id
         self.content: Content | None = None
+        self.facts: MediaFacts | None = None
         self.stored = order.stored
         self.outcome: Outcome | None = None
 
@@ -128,6 +131,7 @@ class _Job:
             import_id=self.import_id,
             attachment_id=self.stored.id if self.stored is not None else None,
             retry_helps=retry_helps,
+            content=self.facts.check if self.facts is not None else None,
         )
 
     def fail(self, exc: Exception) -> None:
@@ -143,6 +147,8 @@ class Mover:
         ledger: Where it is written down.
         clock: Gives the time, aware.
         workers: Threads that read, verify and remove.
+        examiner: Looks into every file. Without one, only automatic imports are judged, by their first and
+            last bytes alone.
     """
 
     def __init__(
@@ -152,11 +158,13 @@ class Mover:
         *,
         clock: Callable[[], datetime],
         workers: int = _WORKERS,
+        examiner: Examiner | None = None,
     ) -> None:
         self._repository = repository
         self._ledger = ledger
         self._clock = clock
         self._workers = workers
+        self._examiner = examiner
 
     def move(
         self,
@@ -175,9 +183,8 @@ class Mover:
         Returns:
             One outcome per order, in order, and one problem per location that failed.
         """
-        return _Run(self._repository, self._ledger, self._clock, cancelled).all(
-            orders, self._workers, on_done
-        )
+        run = _Run(self._repository, self._ledger, self._clock, cancelled, self._examiner)
+        return run.all(orders, self._workers, on_done)
 
 
 class _Run:
@@ -189,11 +196,13 @@ class _Run:
         ledger: Ledger,
         clock: Callable[[], datetime],
         cancelled: Callable[[], bool],
+        examiner: Examiner | None = None,
     ) -> None:
         self._repository = repository
         self._ledger = ledger
         self._clock = clock
         self._cancelled = cancelled
+        self._examiner = examiner
         self._lock = threading.Lock()
         self._problems: dict[str, Problem] = {}
         self._failures_in_a_row = 0
@@ -252,19 +261,40 @@ class _Run:
             return
         if order.stored is not None and order.stored.sha256 != content.sha256:
             job.end(State.FAILED, Reason.STORED_COPY_DIFFERS)
-        elif order.automatic and order.stored is None:
+        elif order.stored is None and (order.automatic or self._examiner is not None):
             self._look_inside(job, content)
 
-    @staticmethod
-    def _look_inside(job: _Job, content: Content) -> None:
+    def _look_inside(self, job: _Job, content: Content) -> None:
+        """Ask what the bytes are. Any doubt keeps an automatic import waiting; a person's choice stands."""
         try:
-            head, tail = content.edges(HEAD_BYTES)
+            doubt = self._doubt(job, content)
         except OSError as exc:
             job.fail(FileUnreadable("the file could not be read again", errno=exc.errno))
             return
-        doubt = content_reason(job.order.file.name, head=head, tail=tail, size_bytes=content.size_bytes)
-        if doubt is not None:
+        except Exception as exc:  # noqa: BLE001  # a bug in front of odd bytes must not stop the other files
+            log.error(
+                "a content could not be examined",
+                extra={"import_id": job.import_id, "kind": type(exc).__name__},
+            )
+            doubt = Reason.CONTENT_UNCHECKED
+        if doubt is not None and job.order.automatic:
             job.end(State.WAITING, doubt)
+
+    def _doubt(self, job: _Job, content: Content) -> Reason | None:
+        file = job.order.file
+        if self._examiner is None:
+            head, tail = content.edges(HEAD_BYTES)
+            return content_reason(file.name, head=head, tail=tail, size_bytes=content.size_bytes)
+        with content.open() as stream:
+            job.facts = self._examiner.examine(
+                stream,
+                name=file.name,
+                size_bytes=content.size_bytes,
+                sha256=content.sha256,
+                named_at=job.order.taken_at,
+                modified_at=file.modified_at,
+            )
+        return job.facts.doubt
 
     def _store(self, jobs: list[_Job]) -> None:
         new = [job for job in jobs if job.stored is None]
@@ -432,9 +462,12 @@ class _Run:
 
 
 def _attachment(job: _Job) -> Attachment:
-    order, content = job.order, job.content
+    order, content, facts = job.order, job.content, job.facts
     if content is None:
         raise AssertionError("only files that were read are stored")
+    taken_at, taken_from = order.taken_at, TakenFrom.NAME if order.taken_at is not None else None
+    if taken_at is None and facts is not None and facts.taken is not None:
+        taken_at, taken_from = facts.taken_at, facts.taken.taken_from
     return Attachment(
         import_id=job.import_id,
         patient_id=order.patient_id,
@@ -442,7 +475,10 @@ def _attachment(job: _Job) -> Attachment:
         destination=order.destination,
         title=order.title,
         comments=order.comments,
-        taken_at=order.taken_at,
+        taken_at=taken_at,
+        taken_from=taken_from,
+        times_disagree=facts is not None and facts.times.disagree,
+        soundness=facts.soundness if facts is not None else None,
         name=order.file.name,
         size_bytes=content.size_bytes,
         sha256=content.sha256,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from intouch_import.model import Reason, State, printable
+from intouch_import.model import ContentCheck, Reason, State, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,8 @@ class Outcome:
         import_id: Its import id, unless it is ignored.
         attachment_id: The repository's id, once it is stored.
         retry_helps: Whether the same again later may succeed with nothing changed by a person.
+        content: What was found out about its bytes; None if nobody looked. A file that a person chose is
+            stored whatever this says.
     """
 
     name: str = attrs.field(repr=False)
@@ -36,6 +38,7 @@ class Outcome:
     import_id: str | None = None
     attachment_id: str | None = None
     retry_helps: bool = False
+    content: ContentCheck | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON values, the name made printable."""
@@ -48,6 +51,14 @@ class Outcome:
             "import_id": self.import_id,
             "attachment_id": self.attachment_id,
             "retry_helps": self.retry_helps,
+            "content": None
+            if self.content is None
+            else {
+                "kind": self.content.kind,
+                "soundness": self.content.soundness.value,
+                "doubt": self.content.doubt.value if self.content.doubt is not None else None,
+                "text": self.content.text,
+            },
         }
 
 

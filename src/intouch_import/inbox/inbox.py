@@ -26,6 +26,7 @@ from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
 from intouch_import.inbox.undo import Undo, asking
 from intouch_import.ledger import Ledger
+from intouch_import.media import Examiner
 from intouch_import.model import Action, Patient, Progress, Reason, Stage, State
 from intouch_import.moving import Mover, Order
 from intouch_import.reports import Outcome, Problem, Report
@@ -54,6 +55,10 @@ class Inbox:
         zone: The practice's time zone (``"Australia/Sydney"``): the wall times in capture names are read
             in it. By default this machine's zone.
         auto_import: Whether files whose names say whose they are may be imported without a person.
+        check_content: Whether to look into every file that is moved: what its bytes are, whether they decode
+            whole, when it was taken. Doubt keeps a file from being imported by itself, and is told of one
+            that a person saves. An `Examiner` to look with limits of one's own, or to keep thumbnails.
+            False: automatic imports are judged by their first and last bytes alone.
         naming: How the capture app names files. The default is ours, not the vendor's: check it
             against a real file.
         ledger: Where moves are written down: a `Ledger`, or the path of a SQLite file. By default beside the
@@ -75,6 +80,7 @@ class Inbox:
         operator: str | None = None,
         zone: str | tzinfo | None = None,
         auto_import: bool = True,
+        check_content: bool | Examiner = True,
         naming: CaptureNaming | str = DEFAULT_PATTERN,
         ledger: Ledger | str | os.PathLike[str] | None = None,
         settle_s: float = 2.0,
@@ -96,7 +102,8 @@ class Inbox:
         self._timing = Timing(now=clock, monotonic_s=monotonic_s, sleep=sleep, settle_s=settle_s)
         self._lock = threading.RLock()
         self._rows: list[Row] = []
-        self._mover = Mover(repository, self.ledger, clock=clock)
+        self._examiner = _examiner(check_content, self.zone, clock)
+        self._mover = Mover(repository, self.ledger, clock=clock, examiner=self._examiner)
         self._recovery = Recovery(self.sources, repository=repository, ledger=self.ledger, now=clock)
         self._lister = Lister(
             self.sources,
@@ -265,6 +272,7 @@ class Inbox:
             [source],
             operator=self.operator,
             zone=self.zone,
+            check_content=self._examiner or False,
             naming=self._naming,
             ledger=self.ledger,
             settle_s=timing.settle_s,
@@ -411,6 +419,12 @@ def _zone(zone: str | tzinfo | None) -> tzinfo:
         except KeyError as exc:
             raise ConfigError("that time zone is not known") from exc
     return zone
+
+
+def _examiner(check: bool | Examiner, zone: tzinfo, now: Callable[[], datetime]) -> Examiner | None:  # noqa: FBT001
+    if isinstance(check, bool):
+        return Examiner(zone=zone, now=now) if check else None
+    return check
 
 
 def _ledger(ledger: Ledger | str | os.PathLike[str] | None, repository: PatientRepository) -> Ledger:

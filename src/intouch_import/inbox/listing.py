@@ -242,7 +242,14 @@ class Lister:
 
 
 _OVER = (State.IMPORTED, State.STORED)
-_CONTENT = frozenset({Reason.CONTENT_NOT_AS_NAMED, Reason.CONTENT_CUT_SHORT})
+_CONTENT = frozenset(
+    {
+        Reason.CONTENT_NOT_AS_NAMED,
+        Reason.CONTENT_CUT_SHORT,
+        Reason.CONTENT_DAMAGED,
+        Reason.CONTENT_UNCHECKED,
+    }
+)
 _TO_LOOK_UP = frozenset({Reason.UNEXPECTED, Reason.STILL_ARRIVING})
 _UNJUDGED = waiting("", Reason.UNEXPECTED)
 

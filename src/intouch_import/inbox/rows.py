@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from intouch_import.model import CaptureName, SourceFile, Verdict
+    from intouch_import.model import CaptureName, ContentCheck, SourceFile, Verdict
     from intouch_import.sources.base import Source
 
 __all__ = ["Job", "Row", "RowOutcomes", "make_job"]
@@ -35,6 +35,7 @@ class Row:
         state, reason: What has become of it, and why.
         patient: Whose record it is in, once it is saved.
         title: As saved.
+        content: What was found out about its bytes when it was last moved or refused; None before.
         first_seen_s: Monotonic time at which this version was first listed here, seconds.
         settled: Whether it has kept its size and time for long enough.
         claim: What its name says, until the verdict has it.
@@ -50,6 +51,7 @@ class Row:
     claim: CaptureName | None = None
     patient: Patient | None = None
     title: str = ""
+    content: ContentCheck | None = None
     _import_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -64,6 +66,7 @@ class Row:
     def take(self, outcome: Outcome, patient: Patient | None = None, title: str = "") -> None:
         """Take the outcome of a move."""
         self.state, self.reason = outcome.state, outcome.reason
+        self.content = outcome.content
         # An interrupted move is to be finished, whatever kept it waiting this time.
         if outcome.state is State.WAITING and self.verdict.action is not Action.FINISH:
             self.verdict = waiting(self.name, outcome.reason, like=self.verdict)

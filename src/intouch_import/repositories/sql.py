@@ -297,7 +297,8 @@ _FIELDS = [field.name for field in attrs.fields(Attachment)]
 
 def _row(attachment: Attachment, stored_at: datetime) -> dict[str, Any]:
     row = {name: getattr(attachment, name) for name in _FIELDS}
-    row["destination"] = attachment.destination.value
+    for name in ("destination", "taken_from", "soundness"):
+        row[name] = row[name] and row[name].value
     row["stored_at"] = stored_at
     row["name_bytes"] = None
     if not _is_text(attachment.name):

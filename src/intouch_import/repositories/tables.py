@@ -41,6 +41,9 @@ attachments = sa.Table(
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("comments", sa.Text, nullable=False),
     sa.Column("taken_at", UtcDateTime),
+    sa.Column("taken_from", sa.Text),
+    sa.Column("times_disagree", sa.Boolean, nullable=False),
+    sa.Column("soundness", sa.Text),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("name_bytes", sa.LargeBinary),  # only where the name is not Unicode text
     sa.Column("size_bytes", sa.BigInteger, nullable=False),

@@ -10,13 +10,13 @@ import struct
 import pytest
 from PIL import Image
 
-from intouch_import.media import HEAD_BYTES, TAIL_BYTES, Kind, content_reason, sniff
+from intouch_import.media import HEAD_BYTES, TAIL_BYTES, content_reason
+from intouch_import.media.kinds import Kind, sniff
 from intouch_import.model import Reason
+from pictures import EXE, HTML, big_endian_tiff, encoded, photo_cd, random_bytes
 
 CUT = Reason.CONTENT_CUT_SHORT
 OTHER = Reason.CONTENT_NOT_AS_NAMED
-HTML = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Please sign in</body></html>"
-EXE = b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0" + bytes(200)
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0\0\0\x10meta" + bytes(8) + b"\0\0\0\x10mdat" + bytes(8)
 EOI = b"\xff\xd9"
 
@@ -26,41 +26,11 @@ def check(name: str, content: bytes, *, edge: int = HEAD_BYTES) -> Reason | None
     return content_reason(name, head=content[:edge], tail=content[-edge:], size_bytes=len(content))
 
 
-def random_bytes(count: int) -> bytes:
-    """Make bytes without a pattern, the same each time."""
-    return random.Random(5).randbytes(count)
-
-
 @functools.cache
 def picture(*, width: int = 640, height: int = 480) -> Image.Image:
     """Draw a picture with noise in it, so that its compressed data looks like that of a photo."""
     noise = Image.frombytes("RGB", (width, height), random_bytes(width * height * 3))
     return Image.blend(noise, Image.linear_gradient("L").resize((width, height)).convert("RGB"), 0.6)
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    """Encode a picture by Pillow."""
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
-def big_endian_tiff() -> bytes:
-    """Write a TIFF of two strips in Motorola byte order by hand; Pillow writes Intel order alone."""
-    tags = [
-        (256, 3, 1, 64 << 16),
-        (257, 3, 1, 64 << 16),
-        (258, 3, 1, 8 << 16),
-        (262, 3, 1, 1 << 16),
-        (273, 4, 2, 110),
-        (277, 3, 1, 1 << 16),
-        (278, 3, 1, 32 << 16),
-        (279, 4, 2, 118),
-    ]
-    table = b"".join(struct.pack(">HHLL", *tag) for tag in tags)
-    head = b"MM\0*" + struct.pack(">LH", 8, len(tags)) + table + bytes(4)
-    assert len(head) == 110
-    return head + struct.pack(">LLLL", 126, 2174, 2048, 2048) + random_bytes(4096)
 
 
 @functools.cache
@@ -127,11 +97,6 @@ def windows_media() -> bytes:
 def matroska() -> bytes:
     """Make an EBML header and a segment of 4,096 bytes, as its two-byte size (50 00) says."""
     return b"\x1a\x45\xdf\xa3\x84webm\x18\x53\x80\x67\x50\x00" + bytes(4096)
-
-
-def photo_cd() -> bytes:
-    """Make a Photo CD image pac with nothing in it but its mark."""
-    return b"\xff" * 2048 + b"PCD_IPI" + bytes(786_432 - 2055)
 
 
 @pytest.mark.parametrize("edge", [4096, HEAD_BYTES])

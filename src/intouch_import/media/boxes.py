@@ -1,0 +1,228 @@
+"""Boxes: the nested parts of ISO media files (MP4, QuickTime, HEIC, AVIF) and of JPEG 2000.
+
+Formats: ISO/IEC 14496-12 (boxes, ``mvhd``, ``iloc``), Apple's QuickTime File Format (``keys``), ISO/IEC
+23008-12 (the Exif item of a HEIC).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from intouch_import.media.reading import Reader
+
+__all__ = ["Box", "Movie", "boxes", "exif_item", "read_movie"]
+
+_MOST_BOXES: Final = 2000
+_MOST_ENTRIES: Final = 2000
+_HEADER: Final = struct.Struct(">L4s")
+_LONG_HEADER_BYTES: Final = 16
+_MOST_TEXT: Final = 256
+_CREATION_KEY: Final = b"com.apple.quicktime.creationdate"
+
+
+@attrs.frozen
+class Box:
+    """One box: its type, and where its content starts and ends in the file."""
+
+    kind: bytes
+    start: int
+    end: int
+
+
+@attrs.frozen(kw_only=True)
+class Movie:
+    """What the index of a movie says.
+
+    Args:
+        created_s: ``mvhd`` creation time, seconds since 1904-01-01, by the standard in UTC; 0 if not set.
+        duration_s: Length of the movie, seconds; None if not known.
+        creation_date: Apple's creation date, as written, with its offset from UTC.
+        width_px, height_px: Size of the first track that has one.
+    """
+
+    created_s: int = 0
+    duration_s: float | None = None
+    creation_date: str | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+
+
+def boxes(reader: Reader, start: int, end: int) -> Iterator[Box]:
+    """The boxes between two offsets, one after the other, until one makes no sense."""
+    for _count in range(_MOST_BOXES):
+        header = reader.at(start, _LONG_HEADER_BYTES)
+        if start + _HEADER.size > end or len(header) < _HEADER.size:
+            return
+        length, kind = _HEADER.unpack_from(header)
+        content = start + _HEADER.size
+        if length == 1 and len(header) == _LONG_HEADER_BYTES:
+            length = int.from_bytes(header[_HEADER.size :], "big")
+            content = start + _LONG_HEADER_BYTES
+        elif length == 0:  # to the end of what it stands in
+            length = end - start
+        if length < content - start:
+            return
+        yield Box(kind, content, min(start + length, end))
+        start += length
+
+
+def _find(reader: Reader, start: int, end: int, *path: bytes) -> Box | None:
+    """The first box at the end of a path of types."""
+    for kind in path:
+        found = next((box for box in boxes(reader, start, end) if box.kind == kind), None)
+        if found is None:
+            return None
+        start, end = found.start, found.end
+    return found
+
+
+# --- movies
+
+
+def read_movie(reader: Reader) -> Movie | None:
+    """What a movie says of itself; None without an index."""
+    moov = _find(reader, 0, reader.size_bytes, b"moov")
+    if moov is None:
+        return None
+    created_s, duration_s = 0, None
+    creation_date: str | None = None
+    size: tuple[int | None, int | None] = (None, None)
+    for box in boxes(reader, moov.start, moov.end):
+        if box.kind == b"mvhd":
+            created_s, duration_s = _movie_header(reader.at(box.start, 36))
+        elif box.kind == b"meta":
+            creation_date = creation_date or _creation_date(reader, box)
+        elif box.kind == b"trak" and size == (None, None):
+            size = _track_size(reader, box)
+    return Movie(
+        created_s=created_s,
+        duration_s=duration_s,
+        creation_date=creation_date,
+        width_px=size[0],
+        height_px=size[1],
+    )
+
+
+def _movie_header(content: bytes) -> tuple[int, float | None]:
+    form = struct.Struct(">4xQQLQ" if content[:1] == b"\1" else ">4xLLLL")
+    if len(content) < form.size:
+        return 0, None
+    created_s, _modified_s, units_per_s, duration = form.unpack_from(content)
+    unknown = duration in {0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF}
+    return created_s, None if unknown or units_per_s == 0 else duration / units_per_s
+
+
+def _track_size(reader: Reader, track: Box) -> tuple[int | None, int | None]:
+    header = _find(reader, track.start, track.end, b"tkhd")
+    content = reader.at(header.end - 8, 8) if header is not None and header.end - header.start >= 84 else b""  # noqa: PLR2004
+    if len(content) < 8 or not all(struct.unpack(">LL", content)):  # noqa: PLR2004
+        return None, None  # a track of sound
+    width, height = struct.unpack(">LL", content)  # 16.16 fixed point
+    return width >> 16, height >> 16
+
+
+def _creation_date(reader: Reader, meta: Box) -> str | None:
+    """Apple's creation date: ``keys`` gives names numbers, ``ilst`` gives numbers values."""
+    # In ISO files four bytes of version and flags come first; in QuickTime files the first box does.
+    start = meta.start if reader.at(meta.start + 4, 4) == b"hdlr" else meta.start + 4
+    keys, items = (_find(reader, start, meta.end, kind) for kind in (b"keys", b"ilst"))
+    if keys is None or items is None:
+        return None
+    number = 1 + next(
+        (
+            at
+            for at, key in enumerate(boxes(reader, keys.start + 8, keys.end))
+            if reader.at(key.start, len(_CREATION_KEY) + 1)[: key.end - key.start] == _CREATION_KEY
+        ),
+        _MOST_BOXES,
+    )
+    value = _find(reader, items.start, items.end, number.to_bytes(4, "big"), b"data")
+    if value is None:
+        return None
+    text = reader.at(value.start + 8, min(_MOST_TEXT, value.end - value.start - 8))
+    return text.decode("ascii", "replace")
+
+
+# --- HEIC and AVIF
+
+
+def exif_item(reader: Reader) -> tuple[int, int] | None:
+    """Where the Exif block (a TIFF structure) of a HEIC or AVIF starts and ends; None if there is none."""
+    meta = _find(reader, 0, reader.size_bytes, b"meta")
+    if meta is None:
+        return None
+    parts = {box.kind: box for box in boxes(reader, meta.start + 4, meta.end)}
+    infos, places = parts.get(b"iinf"), parts.get(b"iloc")
+    if infos is None or places is None:
+        return None
+    item = _exif_id(reader, infos)
+    extent = _extent(reader.at(places.start, places.end - places.start), item) if item is not None else None
+    if extent is None:
+        return None
+    start, length = extent
+    # The item begins with the distance to the TIFF header, which "Exif\0\0" may precede.
+    skip = int.from_bytes(reader.at(start, 4), "big")
+    return start + 4 + skip, start + length
+
+
+def _exif_id(reader: Reader, infos: Box) -> int | None:
+    skip = 6 if reader.at(infos.start, 1) == b"\0" else 8
+    for info in boxes(reader, infos.start + skip, infos.end):
+        content = reader.at(info.start, 14)
+        wide = content[:1] == b"\3"
+        at = 10 if wide else 8
+        if content[at : at + 4] == b"Exif":
+            return int.from_bytes(content[4 : 8 if wide else 6], "big")
+    return None
+
+
+def _extent(table: bytes, wanted: int) -> tuple[int, int] | None:
+    """Offset and length of the first extent of one item in an ``iloc`` table; None if it is not there."""
+    numbers = _Numbers(table)
+    version = numbers.take(1)
+    numbers.take(3)
+    sizes = numbers.take(2)
+    offset_bytes, length_bytes, base_bytes = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+    index_bytes = sizes & 15 if version else 0
+    wide = version >= 2  # noqa: PLR2004
+    left = _MOST_ENTRIES  # an extent may be described by no bytes at all
+    for _item in range(numbers.take(4 if wide else 2)):
+        item = numbers.take(4 if wide else 2)
+        method = numbers.take(2) & 15 if version else 0
+        numbers.take(2)
+        base = numbers.take(base_bytes)
+        extents = numbers.take(2)
+        left -= 1 + extents
+        if left < 0 or numbers.is_over:
+            return None
+        places = [
+            (numbers.take(index_bytes), base + numbers.take(offset_bytes), numbers.take(length_bytes))
+            for _extent in range(extents)
+        ]
+        if item == wanted:
+            return places[0][1:] if places and method == 0 and not numbers.is_over else None
+    return None
+
+
+class _Numbers:
+    """Big-endian numbers one after the other; zeros beyond the end."""
+
+    def __init__(self, table: bytes) -> None:
+        self._table = table
+        self._at = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether more was taken than there is."""
+        return self._at > len(self._table)
+
+    def take(self, size_bytes: int) -> int:
+        number = int.from_bytes(self._table[self._at : self._at + size_bytes], "big")
+        self._at += size_bytes
+        return number

@@ -1,0 +1,304 @@
+"""The decoding process: Pillow meets hostile bytes here, and nowhere else.
+
+`decoding` starts it; it reads tasks from standard input until that is closed. It holds no handle of the
+host's, none of its secrets, and no more memory and processor time than it was allowed. If it crashes or
+hangs, only it is lost.
+
+Nothing is imported from the host's own program: ``__main__`` of the host is never run again here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from intouch_import.media.channel import READY, HostFile, Pipe, ProtocolError
+from intouch_import.media.facts import Obstacle
+from intouch_import.media.formats import MOVIES, PILLOW
+from intouch_import.media.kinds import Kind
+from intouch_import.model import Soundness
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from PIL import Image
+
+__all__ = ["main"]
+
+_BLOCK_BYTES: Final = 512 * 1024
+_SMALL_TIFF_BYTES: Final = 64 * 1024 * 1024
+_CPU_GRACE_S: Final = 5
+# What a decoder may need for each pixel: the picture twice; JPEG 2000 holds four bytes for each component.
+_BYTES_PER_PIXEL: Final = 8
+_BYTES_PER_PIXEL_OF_JPEG_2000: Final = 20
+_PIXELS_PER_BLOCK: Final = 64
+_ORIENTATION: Final = 0x0112
+_ORIENTATIONS: Final = range(1, 9)
+_QUALITY: Final = 85
+_WHITE: Final = (255, 255, 255)
+_ORDINARY_MODES: Final = frozenset({"L", "RGB"})
+
+
+def main() -> None:
+    """Work until standard input is closed."""
+    limits = json.loads(sys.argv[-1])
+    pipe = _pipe()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's business
+    warnings.simplefilter("ignore")  # the bomb warning too: the limit is ours, and lower
+    _load_decoders()
+    _confine(limits["memory_bytes"])
+    with contextlib.suppress(ProtocolError):
+        pipe.give(READY)
+        while True:
+            task = json.loads(pipe.take_task())
+            _allow_seconds(limits["time_s"])
+            file = io.BufferedReader(HostFile(pipe, task["size_bytes"]), _BLOCK_BYTES)
+            answer, thumbnail = _Look(task, limits).at(file)
+            pipe.give_answer(json.dumps(answer).encode(), thumbnail)
+
+
+def _pipe() -> Pipe:
+    """Take the pipes, and leave nothing in their place that a library's printf could spoil them with."""
+    reading, writing = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    os.close(nothing)
+    if sys.platform == "win32":
+        import msvcrt
+
+        for fd in (reading, writing):
+            msvcrt.setmode(fd, os.O_BINARY)
+    return Pipe(reading, writing)
+
+
+def _load_decoders() -> None:
+    """Import what decodes, before memory is limited; one thread each, whose stacks count as memory."""
+    from importlib import import_module
+
+    for name in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Pcd", "Png", "Tiff", "WebP"):
+        import_module(f"PIL.{name}ImagePlugin")
+    with contextlib.suppress(ImportError):  # Pillow before 11.3
+        setattr(import_module("PIL.AvifImagePlugin"), "DEFAULT_MAX_THREADS", 1)  # noqa: B010  # untyped
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        pillow_heif.options.DECODE_THREADS = 1
+        pillow_heif.options.THUMBNAILS = False
+
+
+def _confine(memory_bytes: int) -> None:
+    """Limit memory, and forbid a core dump: it would hold the picture."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Beyond what is mapped already: mostly libraries. macOS knows the limit and does not keep to it.
+    with contextlib.suppress(OSError, ValueError):
+        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
+            mapped = int(statm.read().split()[0]) * resource.getpagesize()
+        limit = mapped + memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _allow_seconds(time_s: float) -> None:
+    """Limit processor time for one task: should the host be gone, nobody else ends a loop in a codec."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(usage.ru_utime + usage.ru_stime + time_s) + _CPU_GRACE_S
+    _soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = seconds if hard == resource.RLIM_INFINITY else min(seconds, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+class _RefusedError(Exception):
+    """The content is not decoded any further."""
+
+    def __init__(self, obstacle: Obstacle) -> None:
+        super().__init__(obstacle.value)
+        self.obstacle = obstacle
+
+
+class _Look:
+    """One look at one file."""
+
+    def __init__(self, task: dict[str, Any], limits: dict[str, Any]) -> None:
+        self._kind = Kind(task["kind"])
+        self._size_bytes: int = task["size_bytes"]
+        self._px: int = task["thumbnail_px"]
+        self._most_pixels: int = limits["pixels"]
+        self._most_frames: int = limits["frames"]
+        self._memory_bytes: int = limits["memory_bytes"]
+        self._size: tuple[int, int] | None = None
+        self._frames = 0
+        self._orientation: int | None = None
+        self._thumbnail = b""
+
+    def at(self, file: BinaryIO) -> tuple[dict[str, Any], bytes]:
+        """Decode, and say what came of it."""
+        obstacle: Obstacle | None = None
+        try:
+            if self._kind in MOVIES:
+                self._poster(file)
+                obstacle = Obstacle.NO_PICTURE
+            else:
+                self._decode(file)
+                obstacle = None if PILLOW[self._kind].whole else Obstacle.PARTLY
+        except ProtocolError:
+            raise
+        except _RefusedError as exc:
+            obstacle = exc.obstacle
+        except MemoryError:
+            obstacle = Obstacle.TOO_MUCH_MEMORY
+        except Exception as exc:  # noqa: BLE001  # whatever a decoder raises on bytes that are wrong
+            obstacle = self._meaning(exc)
+        soundness = {None: Soundness.VERIFIED, Obstacle.UNDECODABLE: Soundness.DAMAGED}
+        width, height = self._size or (None, None)
+        answer = {
+            "soundness": soundness.get(obstacle, Soundness.UNVERIFIED).value,
+            "obstacle": obstacle.value if obstacle is not None else None,
+            "width_px": width,
+            "height_px": height,
+            "frames": self._frames or None,
+            "orientation": self._orientation,
+        }
+        return answer, self._thumbnail
+
+    def _meaning(self, exc: Exception) -> Obstacle:
+        from PIL import Image
+
+        if self._kind in MOVIES:
+            return Obstacle.NO_PICTURE
+        if isinstance(exc, Image.DecompressionBombError):
+            return Obstacle.TOO_MANY_PIXELS
+        # A codec that gets no memory mostly says that the data is broken.
+        pixels = self._size[0] * self._size[1] if self._size is not None else 0
+        jpeg_2000 = self._kind in {Kind.JP2, Kind.J2K}
+        needed = pixels * (_BYTES_PER_PIXEL_OF_JPEG_2000 if jpeg_2000 else _BYTES_PER_PIXEL)
+        if needed > self._memory_bytes or "memory" in str(exc):
+            return Obstacle.TOO_MUCH_MEMORY
+        return Obstacle.UNDECODABLE
+
+    # --- pictures
+
+    def _decode(self, file: BinaryIO) -> None:
+        from PIL import Image
+
+        if self._kind is Kind.TIFF and self._size_bytes <= _SMALL_TIFF_BYTES:
+            # Pillow reads the whole file anew for each compressed page.
+            file = io.BytesIO(file.read())
+        with Image.open(file, formats=PILLOW[self._kind].formats) as image:
+            self._size = image.size
+            self._check_pixels(image)
+            if self._kind is Kind.JPEG:
+                self._check_bits(image)
+                # All of it is decoded, at an eighth of its size. A second picture behind the first
+                # (a depth map, a gain map) is not looked at.
+                image.draft(None, (self._px or 1, self._px or 1))
+                image.load()
+                self._frames = 1
+            else:
+                self._load_frames(image)
+            self._orientation = _orientation(image)
+            if self._px:
+                self._thumbnail = _thumbnail(image, self._px)
+
+    def _load_frames(self, image: Image.Image) -> None:
+        while True:
+            image.load()
+            self._frames += 1
+            try:
+                image.seek(self._frames)
+            except EOFError:
+                break
+            if self._frames >= self._most_frames:
+                raise _RefusedError(Obstacle.TOO_MANY_FRAMES)
+            self._check_pixels(image)
+        if self._frames > 1:
+            image.seek(0)
+
+    def _check_pixels(self, image: Image.Image) -> None:
+        if image.width * image.height > self._most_pixels:
+            raise _RefusedError(Obstacle.TOO_MANY_PIXELS)
+
+    def _check_bits(self, image: Image.Image) -> None:
+        """Refuse a JPEG with fewer bits than blocks: libjpeg would make up all that is missing, in grey."""
+        if image.width * image.height > self._size_bytes * 8 * _PIXELS_PER_BLOCK:
+            raise _RefusedError(Obstacle.UNDECODABLE)
+
+    # --- movies
+
+    def _poster(self, file: BinaryIO) -> None:
+        """The first picture of a movie, with the extra ``video``."""
+        import av
+
+        with av.open(file, mode="r", metadata_errors="replace") as movie:
+            stream = movie.streams.video[0]
+            stream.thread_type = "NONE"
+            stream.codec_context.thread_count = 1
+            self._size = (stream.codec_context.width, stream.codec_context.height)
+            if self._size[0] * self._size[1] > self._most_pixels:
+                raise _RefusedError(Obstacle.TOO_MANY_PIXELS)
+            frame = next(movie.decode(stream))
+            # Degrees against the clock, as Pillow counts them too.
+            image = frame.to_image().rotate(frame.rotation, expand=True)
+        self._thumbnail = _thumbnail(image, self._px)
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """How the decoded picture is to be turned, by Exif or by what a HEIC or AVIF has in its place."""
+    with contextlib.suppress(Exception):  # Exif that makes no sense
+        value = image.getexif().get(_ORIENTATION)
+        if isinstance(value, int) and value in _ORIENTATIONS:
+            return value
+    return None
+
+
+def _thumbnail(image: Image.Image, px: int) -> bytes:
+    """A small JPEG: upright, in sRGB, on white, and with none of the metadata of the original."""
+    from PIL import Image, ImageOps
+
+    profile = image.info.get("icc_profile")
+    if image.mode in {"P", "PA"}:  # a palette can't be averaged
+        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+    elif image.mode.startswith("I"):  # 16 bits of grey, or 32 of which no more are used
+        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    image.thumbnail((px, px))
+    with contextlib.suppress(Exception):  # Exif that makes no sense
+        image = ImageOps.exif_transpose(image)
+    if image.mode in {"RGBA", "LA", "La", "RGBa"}:
+        flat = Image.new("RGB", image.size, _WHITE)
+        flat.paste(image.convert("RGBA"), mask=image.convert("RGBA").getchannel("A"))
+        image = flat
+    if profile:
+        image = _in_srgb(image, profile)
+    if image.mode not in _ORDINARY_MODES:
+        image = image.convert("RGB")
+    clean = Image.new(image.mode, image.size)
+    clean.paste(image)
+    out = io.BytesIO()
+    clean.save(out, "JPEG", quality=_QUALITY)
+    return out.getvalue()
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Convert to the colours that a browser takes for granted; a profile that makes no sense is dropped."""
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except Exception:  # noqa: BLE001  # it is part of a hostile file
+        return image
+    return converted if converted is not None else image

@@ -1,0 +1,84 @@
+"""Fuzz what reads bytes in the host's own process: kinds, endings, Exif, boxes, times."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import atheris
+
+with atheris.instrument_imports(include=["intouch_import"]):
+    from intouch_import.media import Kind, content_reason, sniff
+    from intouch_import.media.boxes import read_movie
+    from intouch_import.media.exif import find_exif
+    from intouch_import.media.reading import Reader
+    from intouch_import.media.times import choose, from_exif, from_movie
+
+import fuzzing
+
+import movies
+import pictures
+
+ZONE = ZoneInfo("Australia/Sydney")
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+EXTENSIONS = (
+    "jpg",
+    "png",
+    "gif",
+    "tif",
+    "jp2",
+    "j2k",
+    "fpx",
+    "pcd",
+    "heic",
+    "webp",
+    "mp4",
+    "avi",
+    "wmv",
+    "mkv",
+    "pdf",
+)
+EDGE_BYTES = 512
+
+
+def look(data: bytes) -> None:
+    """Take the first byte as the extension and the rest as a file, seen whole and by its ends."""
+    choice, content = data[0] if data else 0, data[1:]
+    name = f"10042_DRJ_20260131_142501.{EXTENSIONS[choice % len(EXTENSIONS)]}"
+    content_reason(name, head=content, tail=content, size_bytes=len(content))
+    head, tail = content[:EDGE_BYTES], content[-EDGE_BYTES:]
+    content_reason(name, head=head, tail=tail, size_bytes=len(content) + 1000 * choice)
+    kind = sniff(content)
+    found = []
+    for tried in (kind, Kind.TIFF, Kind.HEIC):
+        exif = find_exif(tried, Reader(io.BytesIO(content), len(content), head=head))
+        found.append(from_exif(exif, ZONE) if exif is not None else None)
+    movie = read_movie(Reader(io.BytesIO(content), len(content)))
+    found += from_movie(movie, ZONE) if movie is not None else []
+    times = choose(
+        [time for time in found if time is not None], zone=ZONE, now=NOW, tolerance=timedelta(minutes=5)
+    )
+    if times.chosen is not None and (times.chosen.at is None or times.chosen.at.tzinfo is None):
+        raise AssertionError("a time was chosen that is not known")
+
+
+def seeds() -> list[bytes]:
+    """Start from a small file of each kind, and from Exif and movies with every entry that is read."""
+    small = [content[:6000] for _extension, content in pictures.whole().values()]
+    exif = pictures.exif_block(offset=b"+10:00\0", sub_second=b"25\0")
+    small += [
+        exif,
+        b"\xff\xd8\xff\xe1\0\xc8Exif\0\0" + exif,
+        b"RIFF\xff\xff\xff\xffAVI ",
+        b"\x1a\x45\xdf\xa3\x80",
+    ]
+    small += [
+        movies.movie_with(created=NOW, size=(640, 480), offset_date="2026-01-31T14:25:01+1100", iso_meta=iso)
+        for iso in (False, True)
+    ]
+    return [bytes([number % 256]) + content for number, content in enumerate(small)]
+
+
+if __name__ == "__main__":
+    fuzzing.run(look, seeds(), longest_bytes=8192)
