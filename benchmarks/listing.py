@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from measuring import Line, at_most, clinic, in_turn, part_of, per_file, seconds
 
 from intouch_import.inbox import Inbox
+from intouch_import.model import Patient
 from intouch_import.sources import open_source
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ ROW_LIMIT_BYTES = 1024
 
 def lines(sizes: Sizes) -> list[Line]:
     """Measure the first list of a folder, and a later one."""
-    return [*first(sizes), again(sizes)]
+    return [*first(sizes), again(sizes, auto_import=False), again(sizes, auto_import=True)]
 
 
 def first(sizes: Sizes) -> list[Line]:
@@ -59,21 +60,32 @@ def first(sizes: Sizes) -> list[Line]:
     ]
 
 
-def again(sizes: Sizes) -> Line:
-    """List a folder again in which nothing changed."""
+def again(sizes: Sizes, *, auto_import: bool) -> Line:
+    """List a folder again in which nothing changed.
+
+    Args:
+        sizes: How many files.
+        auto_import: Whether half of the files claim a patient who exists and another provider than the folder's,
+            so that they wait although automatic import is on: whether that still holds is asked each time.
+    """
     count = sizes.waiting_files
     folder = lay_names(part_of(sizes.folder) / "photos", count)
     with clinic(part_of(sizes.folder)) as records:
-        inbox = open_inbox(records, folder)
+        if auto_import:
+            records.add_patients(
+                Patient(id=str(10_000 + number), name="Ada Example") for number in range(count)
+            )
+        inbox = open_inbox(records, folder, provider="DRK", auto_import=auto_import)
         inbox.refresh()
         ours_s, bare_s = in_turn(
             sizes.repeat, lambda: seconds(inbox.refresh), lambda: seconds(lambda: bare(folder))
         )
         check(inbox, count)
     ratio = ours_s / bare_s
+    how = "on, half of them claim another provider" if auto_import else "off, half of them with capture names"
     return Line(
-        what=f"refresh {count:,} waiting files of which none changed (same inbox) / os.scandir and stat of "
-        "the same folder",
+        what=f"refresh {count:,} waiting files of which none changed (same inbox, automatic import {how}) / "
+        "os.scandir and stat of the same folder",
         ours=per_file(ours_s, count),
         peer=per_file(bare_s, count),
         ratio=f"{ratio:.2f} x",
@@ -99,9 +111,12 @@ def lay_names(folder: Path, count: int) -> Path:
     return folder
 
 
-def open_inbox(records: SqlRepository, folder: Path) -> Inbox:
-    """A new inbox that waits for nothing and imports nothing by itself."""
-    return Inbox(records, [open_source(str(folder))], zone="Australia/Sydney", auto_import=False, settle_s=0)
+def open_inbox(
+    records: SqlRepository, folder: Path, *, provider: str | None = None, auto_import: bool = False
+) -> Inbox:
+    """A new inbox that does not wait for files to settle."""
+    source = open_source(str(folder), provider=provider)
+    return Inbox(records, [source], zone="Australia/Sydney", auto_import=auto_import, settle_s=0)
 
 
 def check(inbox: Inbox, count: int) -> None:

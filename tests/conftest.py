@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from commanding import command
 from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
 from services.openssh import openssh_server
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from intouch_import.reports import Report
 
-__all__ = ["openssh_server"]
+__all__ = ["command", "openssh_server"]
 
 
 @pytest.fixture(scope="session")

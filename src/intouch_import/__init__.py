@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     )
     from intouch_import.reports import Outcome, Report
     from intouch_import.repositories.base import PatientRepository
+    from intouch_import.secret import Secret
+    from intouch_import.settings import Settings
     from intouch_import.sources.base import Source, open_source
 
     __version__: str
@@ -59,7 +61,9 @@ __all__ = [
     "Reason",
     "Report",
     "RepositoryError",
+    "Secret",
     "SelectionError",
+    "Settings",
     "Source",
     "SourceError",
     "SourceFile",
@@ -84,6 +88,8 @@ _HOMES = {
     ),
     "reports": ("Outcome", "Report"),
     "repositories.base": ("PatientRepository",),
+    "secret": ("Secret",),
+    "settings.model": ("Settings",),
     "sources.base": ("Source", "open_source"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

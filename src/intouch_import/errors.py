@@ -5,6 +5,7 @@
     InTouchImportError
     ├── ConfigError              fix the settings or the call, then try again
     │   ├── NamingPatternError   a capture-name pattern that can't be used
+    │   ├── SettingsError        settings files that can't be used, with all that is wrong
     │   └── MissingExtraError    an optional dependency is not installed
     ├── SelectionError           ask the person to choose differently
     │   ├── MixedDestinations    images and other documents in one save
@@ -59,6 +60,7 @@ __all__ = [
     "NotSupported",
     "RepositoryError",
     "SelectionError",
+    "SettingsError",
     "SignInTimeout",
     "SourceError",
     "SourceUnavailable",
@@ -92,6 +94,16 @@ class ConfigError(InTouchImportError):
 
 class NamingPatternError(ConfigError):
     """A capture-name pattern is ambiguous, incomplete, or can't be formatted back."""
+
+
+class SettingsError(ConfigError):
+    """Settings can't be used; the message lists every mistake, one a line, with file and key.
+
+    Attributes:
+        mistakes: The same as values, each a `Mistake`.
+    """
+
+    mistakes: tuple[Any, ...] = ()
 
 
 class MissingExtraError(ConfigError):

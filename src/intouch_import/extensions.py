@@ -7,11 +7,15 @@ extension says is decided elsewhere.
 from __future__ import annotations
 
 import itertools
-from typing import Final
+import string
+from typing import TYPE_CHECKING, Final
 
 from intouch_import.model import Destination
 
-__all__ = ["IMAGE_EXTENSIONS", "classify", "extension_of"]
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["EXTERNAL_FILE_EXTENSIONS", "IMAGE_EXTENSIONS", "classify", "extension_of", "is_allowed"]
 
 IMAGE_EXTENSIONS: Final[frozenset[str]] = frozenset(
     {
@@ -33,6 +37,21 @@ IMAGE_EXTENSIONS: Final[frozenset[str]] = frozenset(
 )
 """The extensions that go to the Images tab, lower case, with their dot; every other goes to Notes."""
 
+EXTERNAL_FILE_EXTENSIONS: Final[frozenset[str]] = frozenset(
+    {
+        ".ani", ".bmp", ".cal", ".dicom", ".fax", ".gif", ".img", ".jbg", ".jpe", ".jpeg", ".jpg", ".mac",
+        ".pbm", ".pcd", ".pct", ".pcx", ".pgm", ".png", ".ppm", ".psd", ".ras", ".svg", ".tga", ".tiff",
+        ".wmf", ".doc", ".docx", ".htm", ".html", ".pdf", ".rtf", ".txt", ".xls", ".xlsx", ".xml", ".xsl",
+        ".avi", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg", ".wmv",
+    }
+)  # fmt: skip
+"""The extensions that the reference product allows for external files, lower case, with their dot.
+
+Source: its public help, page "External files", section "Allowed file types",
+https://incisivesupport.com/support/help/spmnz/EXTERNAL-FILES.2059173958.html. The list is theirs, gaps
+included: ``.tif``, ``.heic`` and ``.dcm`` are not in it.
+"""
+
 # Every spelling is written out instead of lowering the name: str.lower() turns U+212A KELVIN SIGN
 # into "k", so that a file whose extension is not .j2k would be stored as an image.
 _EVERY_SPELLING: Final = frozenset(
@@ -40,6 +59,7 @@ _EVERY_SPELLING: Final = frozenset(
     for extension in IMAGE_EXTENSIONS
     for letters in itertools.product(*({char, char.upper()} for char in extension[1:]))
 )
+_ASCII_LOWER: Final = {ord(char): char.lower() for char in string.ascii_uppercase}
 # Looking a member up on its enum costs as much as the rest of `classify`.
 _IMAGES: Final = Destination.IMAGES
 _NOTES: Final = Destination.NOTES
@@ -58,6 +78,17 @@ def classify(name: str, /) -> Destination:
     """
     stem, _, extension = name.rpartition(".")
     return _IMAGES if extension in _EVERY_SPELLING and stem.strip(".") else _NOTES
+
+
+def is_allowed(name: str, allowed: Collection[str] | None, /) -> bool:
+    """Whether a file of this name may be imported at all.
+
+    Args:
+        name: Base name with its extension, no folder.
+        allowed: Extensions, lower case, with their dot; None allows every file.
+    """
+    # Not lower(): see _EVERY_SPELLING.
+    return allowed is None or extension_of(name).translate(_ASCII_LOWER) in allowed
 
 
 def extension_of(name: str, /) -> str:

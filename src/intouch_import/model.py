@@ -123,6 +123,7 @@ class Reason(enum.StrEnum):
     FINISHED_ELSEWHERE = "finished_elsewhere"
     # Waits for a person.
     NO_CAPTURE_NAME = "no_capture_name"
+    EXTENSION_NOT_ALLOWED = "extension_not_allowed"
     AUTO_IMPORT_OFF = "auto_import_off"
     PATIENT_UNKNOWN = "patient_unknown"
     PATIENT_INACTIVE = "patient_inactive"
@@ -178,6 +179,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.INTERRUPTED: "It was stored before an interruption; the move was finished now.",
     Reason.FINISHED_ELSEWHERE: "Another workstation finished this move.",
     Reason.NO_CAPTURE_NAME: "The name does not say whose it is: choose the patient.",
+    Reason.EXTENSION_NOT_ALLOWED: "The practice does not allow files with this extension.",
     Reason.AUTO_IMPORT_OFF: "Automatic import is turned off.",
     Reason.PATIENT_UNKNOWN: "No patient has the id in the file name.",
     Reason.PATIENT_INACTIVE: "The patient named by the file is not active.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from intouch_import.errors import CaptureNameError
-from intouch_import.extensions import classify
+from intouch_import.extensions import classify, is_allowed
 from intouch_import.model import (
     Action,
     CaptureName,
@@ -29,7 +29,7 @@ from intouch_import.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import tzinfo
 
     from intouch_import.filenames import CaptureNaming
@@ -150,8 +150,18 @@ def already(file: SourceFile, stored: StoredAttachment, *, moved: bool) -> Verdi
     )
 
 
-def read_name(file: SourceFile, naming: CaptureNaming) -> CaptureName | Verdict:
-    """What the name says, or the verdict if it does not say enough."""
+def read_name(
+    file: SourceFile, naming: CaptureNaming, *, allowed: Collection[str] | None = None
+) -> CaptureName | Verdict:
+    """What the name says, or the verdict if it does not say enough.
+
+    Args:
+        file: The file.
+        naming: How the capture app names files.
+        allowed: The only extensions that the practice allows, lower case, with their dot; None allows all.
+    """
+    if not is_allowed(file.name, allowed):
+        return waiting(file.name, Reason.EXTENSION_NOT_ALLOWED)
     try:
         capture = naming.parse(file.name)
     except CaptureNameError:

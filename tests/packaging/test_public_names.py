@@ -16,7 +16,7 @@ PUBLIC = {
     *("Inbox", "Source", "PatientRepository", "open_source", "classify"),
     *("CaptureNaming", "CaptureName"),
     *("Patient", "Provider", "Destination", "SourceFile", "Attachment", "StoredAttachment"),
-    *("State", "Reason", "Action", "Verdict", "Progress", "Report", "Outcome"),
+    *("State", "Reason", "Action", "Verdict", "Progress", "Report", "Outcome", "Secret", "Settings"),
     *("InTouchImportError", "ConfigError", "SelectionError", "SourceError", "FileError", "RepositoryError"),
     "__version__",
 }

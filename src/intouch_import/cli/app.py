@@ -22,11 +22,14 @@ from intouch_import.cli.practice import (
     Practice,
     ProviderId,
     Records,
+    SettingsFiles,
     SourceUrl,
     Zone,
     existing_ledger,
-    open_all,
+    inbox_of,
 )
+from intouch_import.cli.settings import settings_app
+from intouch_import.cli.watch import run_watch
 from intouch_import.errors import (
     ConfigError,
     FileError,
@@ -72,7 +75,12 @@ providers_app = typer.Typer(help="Fill the providers of the reference records.",
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(patients_app, name="patients")
 app.add_typer(providers_app, name="providers")
+app.add_typer(settings_app, name="settings")
 
+Folders = Annotated[
+    list[str] | None, typer.Argument(help="Folders: paths or fsspec URLs.", metavar="[FOLDER]...")
+]
+AutoImport = Annotated[bool, typer.Option(help="Import files whose names say whose they are.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Names of files in the folder.", metavar="[NAME]...")]
 PatientId = Annotated[str, typer.Option("--patient", help="Id of the patient.")]
 Title = Annotated[str, typer.Option(help="Title for all of them.")]
@@ -111,19 +119,22 @@ def demo(
 
 @app.command()
 def scan(
-    folder: SourceUrl,
+    context: typer.Context,
+    folders: Folders = None,
+    settings: SettingsFiles = None,
     provider: ProviderId = None,
     records: Records = _RECORDS,
     files: Files = _FILES,
     zone: Zone = None,
+    operator: Operator = None,
     pattern: Pattern = DEFAULT_PATTERN,
     json: Json = False,
 ) -> None:
-    """List a folder and say what would happen to each file. Nothing is moved."""
-    practice = Practice(records=records, files=files, zone=zone, pattern=pattern)
-    inbox = practice.inbox([open_source(folder, provider=provider)])
+    """List folders and say what would happen to each file. Nothing is moved."""
+    practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
+    inbox, problems = inbox_of(context, practice, folders=folders or [], settings=settings, provider=provider)
     with show.progress(quiet=json) as tell:
-        problems = inbox.scan(on_progress=tell)
+        problems += inbox.scan(on_progress=tell)
     if json:
         show.as_json(
             {"rows": [show.row_dict(row) for row in inbox.rows], "problems": [p.text for p in problems]}
@@ -138,9 +149,11 @@ def scan(
 
 @app.command()
 def refresh(
-    folders: Annotated[list[str], typer.Argument(help="Folders: paths or fsspec URLs.", metavar="FOLDER...")],
+    context: typer.Context,
+    folders: Folders = None,
+    settings: SettingsFiles = None,
     provider: ProviderId = None,
-    auto_import: Annotated[bool, typer.Option(help="Import files whose names say whose they are.")] = True,
+    auto_import: AutoImport = True,
     records: Records = _RECORDS,
     files: Files = _FILES,
     zone: Zone = None,
@@ -150,13 +163,48 @@ def refresh(
 ) -> None:
     """Import what names its patient, finish interrupted moves, and list what waits."""
     practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
-    sources, problems = open_all(folders, provider=provider)
-    inbox = practice.inbox(sources, auto_import=auto_import)
+    inbox, problems = inbox_of(
+        context,
+        practice,
+        folders=folders or [],
+        settings=settings,
+        provider=provider,
+        auto_import=auto_import,
+    )
     with show.progress(quiet=json) as tell:
         report = inbox.refresh(on_progress=tell)
     report = attrs.evolve(report, problems=(*problems, *report.problems))
     _print(report, json=json)
     _leave(report)
+
+
+@app.command()
+def watch(
+    context: typer.Context,
+    folders: Folders = None,
+    settings: SettingsFiles = None,
+    provider: ProviderId = None,
+    auto_import: AutoImport = True,
+    records: Records = _RECORDS,
+    files: Files = _FILES,
+    zone: Zone = None,
+    operator: Operator = None,
+    pattern: Pattern = DEFAULT_PATTERN,
+    json: Json = False,
+) -> None:
+    """Refresh by itself whenever something changes, and say what did. Ends on Ctrl-C."""
+    practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
+    inbox, problems = inbox_of(
+        context,
+        practice,
+        folders=folders or [],
+        settings=settings,
+        provider=provider,
+        auto_import=auto_import,
+    )
+    for problem in problems:
+        show.complain(f"{problem.location}: {problem.text}")
+    run_watch(inbox, json=json)
 
 
 @app.command()

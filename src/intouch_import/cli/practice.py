@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
@@ -15,6 +15,9 @@ from intouch_import.inbox import Inbox
 from intouch_import.ledger import Ledger
 from intouch_import.reports import Problem
 from intouch_import.repositories.sql import SqlRepository
+from intouch_import.settings import Settings
+from intouch_import.settings.loading import FILES_VARIABLE
+from intouch_import.settings.references import resolve
 from intouch_import.sources import Source, open_source
 
 if TYPE_CHECKING:
@@ -28,9 +31,11 @@ __all__ = [
     "Practice",
     "ProviderId",
     "Records",
+    "SettingsFiles",
     "SourceUrl",
     "Zone",
     "existing_ledger",
+    "inbox_of",
     "open_all",
 ]
 
@@ -56,10 +61,19 @@ Pattern = Annotated[
     ),
 ]
 SourceUrl = Annotated[str, typer.Argument(help="Folder: a path or an fsspec URL.", metavar="FOLDER")]
+SettingsFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--settings",
+        envvar=FILES_VARIABLE,
+        help="Settings file; may be given several times. Used where no folder is given.",
+        metavar="FILE",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)  # the URL of the records may hold a password
 class Practice:
     """What the options say, opened on demand."""
 
@@ -107,6 +121,57 @@ def open_all(urls: Sequence[str], *, provider: str | None) -> tuple[list[Source]
     if failure is not None and not sources:
         raise failure
     return sources, problems
+
+
+def inbox_of(
+    context: typer.Context,
+    practice: Practice,
+    *,
+    folders: Sequence[str],
+    settings: Sequence[Path] | None,
+    provider: str | None,
+    auto_import: bool = True,
+) -> tuple[Inbox, list[Problem]]:
+    """An inbox of the given folders, or of what the settings say is on.
+
+    An option that stands on the command line counts more than the settings.
+
+    Returns:
+        The inbox, and a problem for each folder that could not be opened and is not tried again.
+
+    Raises:
+        ConfigError: Neither folders nor settings are given, or both.
+        SourceError: None of the folders could be opened.
+    """
+
+    def stands(option: str) -> bool:
+        source = context.get_parameter_source(option)
+        return source is not None and source.name == "COMMANDLINE"
+
+    if folders:
+        if settings and stands("settings"):
+            raise ConfigError("give folders or --settings, not both")
+        sources, problems = open_all(folders, provider=provider)
+        return practice.inbox(sources, auto_import=auto_import), problems
+    if not settings:
+        raise ConfigError("give a folder, or --settings")
+    known = Settings.load(*settings)
+    options: dict[str, Any] = {}
+    if stands("zone"):
+        options["zone"] = practice.zone
+    if stands("pattern"):
+        options["naming"] = practice.pattern
+    if not auto_import:
+        options["auto_import"] = False
+    own = known.practice
+    if own.records is not None and not stands("records"):
+        practice = attrs.evolve(practice, records=resolve(own.records, key="practice.records").reveal())
+    if own.files is not None and not stands("files"):
+        practice = attrs.evolve(practice, files=own.files)
+    inbox = Inbox.from_settings(
+        known, provider=provider, operator=practice.operator, repository=practice.repository(), **options
+    )
+    return inbox, []
 
 
 def existing_ledger(records: str) -> Ledger:

@@ -2,5 +2,6 @@
 
 from intouch_import.inbox.inbox import Inbox
 from intouch_import.inbox.rows import Job, Row
+from intouch_import.inbox.watching import Changes, Pace, Watch
 
-__all__ = ["Inbox", "Job", "Row"]
+__all__ = ["Changes", "Inbox", "Job", "Pace", "Row", "Watch"]

@@ -8,9 +8,10 @@ import threading
 import time
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
+import attrs
 from sqlalchemy import URL
 
 from intouch_import.database import connect
@@ -25,18 +26,21 @@ from intouch_import.inbox.listing import Lister, Timing
 from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
 from intouch_import.inbox.undo import Undo, asking
+from intouch_import.inbox.watching import Pace, Watch
 from intouch_import.ledger import Ledger
 from intouch_import.media import Examiner
 from intouch_import.model import Action, Patient, Progress, Reason, Stage, State
 from intouch_import.moving import Mover, Order
 from intouch_import.reports import Outcome, Problem, Report
 from intouch_import.sources.base import Source, open_source
+from intouch_import.sources.unopened import Unopened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from intouch_import.model import StoredAttachment
     from intouch_import.repositories.base import PatientRepository
+    from intouch_import.settings import Settings
 
 __all__ = ["Inbox"]
 
@@ -63,7 +67,10 @@ class Inbox:
             against a real file.
         ledger: Where moves are written down: a `Ledger`, or the path of a SQLite file. By default beside the
             patient records where these are in a SQL database of ours, else in the user's data directory.
+        allowed_extensions: The only extensions that may be imported, lower case, with their dot; files with
+            others wait, with the reason. None allows all.
         settle_s: How long a file must keep its size and time to count as arrived, seconds.
+        unopened: Locations that could not be opened; each refresh tries again, and lists those that open.
         patient: If given, the only patient that files of this inbox can be saved to; see `browse`.
         clock: Gives the time, aware.
         monotonic_s, sleep: The clock that settling is measured by, and how to wait.
@@ -83,7 +90,9 @@ class Inbox:
         check_content: bool | Examiner = True,
         naming: CaptureNaming | str = DEFAULT_PATTERN,
         ledger: Ledger | str | os.PathLike[str] | None = None,
+        allowed_extensions: Collection[str] | None = None,
         settle_s: float = 2.0,
+        unopened: Iterable[Unopened] = (),
         patient: Patient | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic_s: Callable[[], float] = time.monotonic,
@@ -94,11 +103,13 @@ class Inbox:
             raise ConfigError("two sources have the same source id: is it the same folder twice?")
         self.repository = repository
         self.sources = tuple(sources)
+        self._unopened = tuple(unopened)
         self.operator = operator
         self.zone = _zone(zone)
         self.ledger = _ledger(ledger, repository)
         self._patient = patient
         self._naming = CaptureNaming(naming) if isinstance(naming, str) else naming
+        self._allowed = frozenset(allowed_extensions) if allowed_extensions is not None else None
         self._timing = Timing(now=clock, monotonic_s=monotonic_s, sleep=sleep, settle_s=settle_s)
         self._lock = threading.RLock()
         self._rows: list[Row] = []
@@ -113,7 +124,54 @@ class Inbox:
             zone=self.zone,
             auto_import=auto_import and patient is None,
             timing=self._timing,
+            allowed_extensions=self._allowed,
         )
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        provider: str | None = None,
+        operator: str | None = None,
+        repository: PatientRepository | None = None,
+        signin: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Make an inbox of what the settings say is on for one provider and one operator.
+
+        A location that can't be opened is tried again at each refresh, and is a problem of its report.
+
+        Args:
+            settings: The settings.
+            provider: See `Settings.open_sources`.
+            operator: Likewise.
+            signin: Likewise.
+            repository: The patient records; by default the reference records that the settings name.
+            options: Anything else that `Inbox` takes; it counts more than the settings.
+
+        Raises:
+            ConfigError: There is no such provider or operator, or no records are named.
+            RepositoryError: The records can't be opened.
+        """
+        operator_id = settings.operator_id(operator)
+        opened = settings.open_sources(provider=provider, operator=operator_id, signin=signin)
+        practice = settings.practice
+        from_settings: dict[str, Any] = {
+            "operator": operator_id,
+            "zone": practice.zone,
+            "auto_import": settings.operators[operator_id].auto_import,
+            "naming": practice.pattern,
+            "allowed_extensions": practice.allowed_extensions,
+            "settle_s": practice.settle_s,
+            "unopened": opened.unopened,
+        }
+        return cls(repository or settings.open_records(), opened.sources, **(from_settings | options))
+
+    @property
+    def unopened(self) -> tuple[Unopened, ...]:
+        """Locations that are not open; a refresh tries again where that may help."""
+        return self._unopened
 
     @property
     def rows(self) -> list[Row]:
@@ -129,12 +187,15 @@ class Inbox:
         *,
         on_progress: Callable[[Progress], object] | None = None,
         cancel: threading.Event | None = None,
+        only: Collection[str] | None = None,
     ) -> Report:
         """Import what may be imported without a person, finish interrupted moves, and list the rest.
 
         Args:
             on_progress: Called now and then in this thread with a `Progress`; ``print`` will do.
             cancel: Once set, files not yet begun stay where they are.
+            only: Ids of the sources to look at; the rows of the others stay as they are, and are not in the
+                report. None looks at all, and tries to open what could not be opened before.
 
         Returns:
             One outcome per file listed; a location that failed is a problem, not an exception.
@@ -144,11 +205,18 @@ class Inbox:
         """
         tell = _teller(on_progress)
         with self._lock:
+            unopened = self._open_again() if only is None else []
+            listed = {source.source_id for source in self.sources if only is None or source.source_id in only}
             with asking():
                 self._recovery.before_listing()
-                rows, problems = self._lister.refresh(tell)
-                self._recovery.after_listing(rows, failed={problem.source_id for problem in problems})
-            ready = [row for row in rows if row.verdict.action in (Action.IMPORT, Action.FINISH)]
+                rows, problems = self._lister.refresh(tell, only=listed)
+                seen = listed - {problem.source_id for problem in problems}
+                self._recovery.after_listing(
+                    rows, failed={source.source_id for source in self.sources if source.source_id not in seen}
+                )
+            problems = unopened + problems
+            here = rows if only is None else [row for row in rows if row.source_id in listed]
+            ready = [row for row in here if row.verdict.action in (Action.IMPORT, Action.FINISH)]
             with asking():
                 stored = self._stored(ready)
             orders = [self._order_of(row, stored.get(row.import_id)) for row in ready]
@@ -157,7 +225,7 @@ class Inbox:
             gone = {id(row) for row in ready if row.state is State.IMPORTED}
             self._lister.forget(row for row in ready if id(row) in gone)
             self._rows = [row for row in rows if id(row) not in gone] if gone else rows
-            return Report(outcomes=RowOutcomes(rows, done.by_row), problems=tuple(problems), listed=len(rows))
+            return Report(outcomes=RowOutcomes(here, done.by_row), problems=tuple(problems), listed=len(here))
 
     def scan(self, *, on_progress: Callable[[Progress], object] | None = None) -> list[Problem]:
         """List and judge, as `refresh` does, but move nothing and write nothing.
@@ -171,9 +239,36 @@ class Inbox:
             RepositoryError: The records or the ledger can't be asked at all.
         """
         with self._lock:
+            unopened = self._open_again()
             with asking():
                 self._rows, problems = self._lister.refresh(_teller(on_progress))
-            return problems
+            return unopened + problems
+
+    def watch(
+        self,
+        *,
+        stop: threading.Event | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        pace: Pace | None = None,
+    ) -> Watch:
+        """Keep the list up to date: refresh where and when something changes, and tell what is different.
+
+        ::
+
+            with inbox.watch() as watching:
+                for changes in watching:
+                    show(changes.new, changes.changed, changes.gone, changes.report.problems)
+
+        Args:
+            stop: Once set, the iteration ends; so it does after `Watch.stop`.
+            on_progress: As for `refresh`.
+            pace: How often to look at locations that can't tell when something changes.
+
+        Returns:
+            An iterator of `Changes`, the first of them at once: the list as it is. It waits without using the
+            processor. Close it, or use it as a context manager, to let go of its threads.
+        """
+        return Watch(self, stop=stop, on_progress=on_progress, pace=pace or Pace())
 
     def prepare(
         self, rows: Sequence[Row], *, patient: str | Patient, title: str = "", comments: str = ""
@@ -275,6 +370,7 @@ class Inbox:
             check_content=self._examiner or False,
             naming=self._naming,
             ledger=self.ledger,
+            allowed_extensions=self._allowed,
             settle_s=timing.settle_s,
             patient=found,
             clock=timing.now,
@@ -312,6 +408,24 @@ class Inbox:
             return undo(wanted, (*self.sources, *([source] if source is not None else [])))
 
     # --- inside
+
+    def _open_again(self) -> list[Problem]:
+        """Try to open what is not open. What still is not is a problem."""
+        left: list[Unopened] = []
+        for one in self._unopened:
+            found = one.again() if one.may_open else one
+            if isinstance(found, Unopened):
+                left.append(found)
+            elif any(found.source_id == source.source_id for source in self.sources):
+                text = "another source has the same source id: is it the same folder twice?"
+                problem = attrs.evolve(one.problem, text=text, retry_helps=False)
+                left.append(attrs.evolve(one, problem=problem, may_open=False))
+            else:
+                self.sources = (*self.sources, found)
+                self._lister.add(found)
+                self._recovery.add(found)
+        self._unopened = tuple(left)
+        return [one.problem for one in left]
 
     def _find_patient(self, patient_id: str) -> Patient:
         with asking():

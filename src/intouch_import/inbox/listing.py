@@ -10,12 +10,12 @@ import attrs
 
 from intouch_import.errors import SourceError
 from intouch_import.inbox.rows import Row
-from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict
+from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict, printable
 from intouch_import.reports import Problem
 from intouch_import.verdicts import Known, Rules, already, arriving, identify, read_name, screen, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, tzinfo
 
     from intouch_import.filenames import CaptureNaming
@@ -62,15 +62,23 @@ class Lister:
         zone: tzinfo,
         auto_import: bool,
         timing: Timing,
+        allowed_extensions: frozenset[str] | None = None,
     ) -> None:
-        self._sources = sources
+        self._sources = tuple(sources)
         self._repository = repository
         self._ledger = ledger
         self._naming = naming
         self._zone = zone
         self._auto_import = auto_import
         self._timing = timing
+        self._allowed = allowed_extensions
+        self._known_before: dict[str, Known] = {}
         self._rows: dict[str, dict[str, Row]] = {source.source_id: {} for source in sources}
+
+    def add(self, source: Source) -> None:
+        """Take one more source; the next refresh lists it."""
+        self._sources = (*self._sources, source)
+        self._rows[source.source_id] = {}
 
     def rows(self) -> list[Row]:
         """All rows, source by source, in the order of their names."""
@@ -81,34 +89,39 @@ class Lister:
         for row in rows:
             self._rows[row.source_id].pop(row.name, None)
 
-    def refresh(self, tell: Callable[[Progress], None]) -> tuple[list[Row], list[Problem]]:
-        """List all sources and judge what is new.
+    def refresh(
+        self, tell: Callable[[Progress], None], *, only: Collection[str] | None = None
+    ) -> tuple[list[Row], list[Problem]]:
+        """List sources and judge what is new.
 
         A location that fails keeps the rows it had out of the list: what can't be seen can't be saved.
 
         Args:
             tell: Hears how far it is.
+            only: Ids of the sources to list; the others keep the rows they have. None lists all.
 
         Returns:
             The rows, and a problem per location that failed.
         """
-        problems = self._list(tell)
-        problems += self._settle(tell)
-        self._look_up()
-        for source in self._sources:
+        # What is not listed now can't have settled, and is not judged: nobody has looked at it since.
+        sources = [source for source in self._sources if only is None or source.source_id in only]
+        problems = self._list(sources, tell)
+        problems += self._settle(sources, tell)
+        self._look_up(sources)
+        for source in sources:
             self._judge(source)
         return self.rows(), problems
 
     # --- list
 
-    def _list(self, tell: Callable[[Progress], None]) -> list[Problem]:
+    def _list(self, sources: Sequence[Source], tell: Callable[[Progress], None]) -> list[Problem]:
         problems: list[Problem] = []
-        if len(self._sources) > 1:
-            with ThreadPoolExecutor(len(self._sources), thread_name_prefix="intouch-list") as pool:
-                found = list(pool.map(self._list_one, self._sources))
+        if len(sources) > 1:
+            with ThreadPoolExecutor(len(sources), thread_name_prefix="intouch-list") as pool:
+                found = list(pool.map(self._list_one, sources))
         else:
-            found = [self._list_one(source) for source in self._sources]
-        for source, shelf in zip(self._sources, found, strict=True):
+            found = [self._list_one(source) for source in sources]
+        for source, shelf in zip(sources, found, strict=True):
             if isinstance(shelf, Problem):
                 problems.append(shelf)
             self._rows[source.source_id] = {} if isinstance(shelf, Problem) else shelf
@@ -135,14 +148,14 @@ class Lister:
 
     # --- settle
 
-    def _settle(self, tell: Callable[[Progress], None]) -> list[Problem]:
+    def _settle(self, sources: Sequence[Source], tell: Callable[[Progress], None]) -> list[Problem]:
         """Wait once, for all files together, until those seen lately have kept their version long enough."""
         timing = self._timing
         now_s = timing.monotonic_s()
         fresh = [
             row
-            for shelf in self._rows.values()
-            for row in shelf.values()
+            for source in sources
+            for row in self._rows[source.source_id].values()
             if not row.settled and row.state is not State.IGNORED
         ]
         for row in fresh:
@@ -186,12 +199,12 @@ class Lister:
 
     # --- look up
 
-    def _look_up(self) -> None:
+    def _look_up(self, sources: Sequence[Source]) -> None:
         """Ask once, in batches, whether files that are new here were stored before."""
         new = [
             row
-            for shelf in self._rows.values()
-            for row in shelf.values()
+            for source in sources
+            for row in self._rows[source.source_id].values()
             if row.settled and row.reason in _TO_LOOK_UP
         ]
         if not new:
@@ -203,7 +216,7 @@ class Lister:
             if stored and row.import_id in stored:
                 row.judge(already(row.file, stored[row.import_id], moved=row.import_id in moved))
                 continue
-            said = read_name(row.file, naming)
+            said = read_name(row.file, naming, allowed=self._allowed)
             if isinstance(said, Verdict):
                 row.judge(said)
             else:
@@ -217,15 +230,13 @@ class Lister:
             return
         captures = [row.claim for row in claims if row.claim is not None]
         rules = Rules(provider=source.provider, auto_import=self._auto_import, zone=self._zone)
-        known = (
-            self._known(source, claims, captures) if self._auto_import else Known(patients={}, providers={})
-        )
+        known = self._known(source, claims, captures) if self._auto_import else _NOTHING
+        changed = _difference(self._known_before.get(source.source_id, _NOTHING), known)
+        self._known_before[source.source_id] = known
         now = self._timing.now()
         for row, capture in zip(claims, captures, strict=True):
-            if row.reason is Reason.AUTO_IMPORT_OFF:
+            if row.reason in _STANDING and not _concerns(changed, row, capture):
                 continue  # nothing that may have changed since would change this
-            if row.reason is Reason.PATIENT_UNKNOWN and capture.patient not in known.patients:
-                continue
             row.judge(identify(row.file, capture, rules, known, now=now))
 
     def _known(self, source: Source, claims: list[Row], captures: list[CaptureName]) -> Known:
@@ -252,6 +263,21 @@ _CONTENT = frozenset(
 )
 _TO_LOOK_UP = frozenset({Reason.UNEXPECTED, Reason.STILL_ARRIVING})
 _UNJUDGED = waiting("", Reason.UNEXPECTED)
+_NOTHING = Known(patients={}, providers={})
+# What the identity gate goes on saying while the patient, the provider and the undos are the same. A time in
+# the future is not among them; nor is what became of a move, which is to be tried again.
+_STANDING = frozenset(
+    {
+        Reason.AUTO_IMPORT_OFF,
+        Reason.OTHER_PROVIDER,
+        Reason.PATIENT_INACTIVE,
+        Reason.PATIENT_UNKNOWN,
+        Reason.PROVIDER_UNKNOWN,
+        Reason.TIME_REPEATED,
+        Reason.TIME_SKIPPED,
+        Reason.UNDONE,
+    }
+)
 
 
 def _problem(source: Source, exc: Exception) -> Problem:
@@ -269,3 +295,32 @@ def _claims(row: Row) -> bool:
     Content that was looked at and refused stays refused until the file changes.
     """
     return row.claim is not None and row.settled and row.reason not in _CONTENT
+
+
+@attrs.frozen(kw_only=True)
+class _Difference:
+    """Ids of patients and providers, and files put back, of which something else is known now."""
+
+    patients: frozenset[str]
+    providers: frozenset[str]
+    put_back: frozenset[tuple[str, int]]
+
+
+def _difference(before: Known, now: Known) -> _Difference:
+    return _Difference(
+        patients=_changed(before.patients, now.patients),
+        providers=_changed(before.providers, now.providers),
+        put_back=before.put_back ^ now.put_back,
+    )
+
+
+def _changed(before: Mapping[str, object], now: Mapping[str, object]) -> frozenset[str]:
+    return frozenset(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+
+
+def _concerns(difference: _Difference, row: Row, capture: CaptureName) -> bool:
+    return (
+        capture.patient in difference.patients
+        or capture.provider in difference.providers
+        or (bool(difference.put_back) and (printable(row.name), row.size_bytes) in difference.put_back)
+    )

@@ -53,6 +53,11 @@ class Recovery:
         self._left = set(self._sources)
         self._unfinished: list[LedgerEntry] = []
 
+    def add(self, source: Source) -> None:
+        """Take one more source."""
+        self._sources[source.source_id] = source
+        self._left.add(source.source_id)
+
     def before_listing(self) -> None:
         """Finish undos, and read which moves the ledger knows to be under way.
 
@@ -69,7 +74,7 @@ class Recovery:
 
         Args:
             rows: What was listed.
-            failed: Ids of the sources that could not be listed; they are asked again by the next refresh.
+            failed: Ids of the sources that were not listed; they are asked again by the next refresh.
         """
         here = {row.import_id for row in rows} if self._unfinished else set()
         self._write(

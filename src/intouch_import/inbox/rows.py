@@ -145,6 +145,11 @@ class RowOutcomes(Sequence[Outcome]):
             return [self._outcome(*seen) for seen in self._seen[index]]
         return self._outcome(*self._seen[index])
 
+    @property
+    def moved(self) -> tuple[Outcome, ...]:
+        """Those of the files that were moved, or were to be."""
+        return tuple(self._moved.values())
+
     def states(self) -> Iterator[State]:
         """The states alone, to be counted."""
         return (state for _, state, _ in self._seen)
@@ -201,6 +206,8 @@ def make_job(rows: Sequence[Row], patient: Patient, title: str, comments: str) -
     for row in rows:
         if row.state is State.IGNORED:
             raise SelectionError(f"a selected entry can't be imported. {row.reason.text}")
+        if row.reason is Reason.EXTENSION_NOT_ALLOWED:
+            raise SelectionError(f"a selected file can't be imported. {row.reason.text}")
         if row.reason is Reason.EMPTY:
             raise SelectionError("a selected file is still empty")
         if row.state is State.IMPORTED:

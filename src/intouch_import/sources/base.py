@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
@@ -101,6 +102,9 @@ class Source(abc.ABC):
     commits_whole: bool = False
     """True where a file appears only when its upload is complete, so that nothing needs to settle."""
 
+    tells_changes: bool = False
+    """True where `wait_for_change` returns as soon as something changes: nobody needs to keep looking."""
+
     weaknesses: tuple[Weakness, ...] = ()
     """What this location can't promise; `Weakness.text` says each in a sentence."""
 
@@ -185,6 +189,25 @@ class Source(abc.ABC):
             NameRefused: The location can't hold a file of that name.
             SourceError: It could not be written; nothing stands under ``name``.
         """
+
+    def wait_for_change(self, timeout_s: float) -> bool:
+        """Wait until something in the folder may have changed since this was called before.
+
+        Called by one thread at a time, over and over: what changes between two calls is told by the second.
+        The default can't tell: it waits, and says that something may have changed.
+
+        Args:
+            timeout_s: How long to wait at most, seconds; a service that has a longer wait of its own may take
+                that. 0 begins to watch, where there is something to begin, and returns at once.
+
+        Returns:
+            False only if nothing has changed for all that is known here.
+
+        Raises:
+            SourceError: The location can't be watched now.
+        """
+        time.sleep(timeout_s)
+        return True
 
     def sync(self) -> None:
         """Make removals durable, where a location does not by itself. Called once per batch."""

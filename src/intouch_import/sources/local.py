@@ -23,6 +23,7 @@ from intouch_import.errors import (
 )
 from intouch_import.model import EntryKind, SourceFile
 from intouch_import.sources.base import Source, check_name, expanded
+from intouch_import.sources.events import FolderEvents, available
 from intouch_import.sources.leased import LeasedContent
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class LocalSource(Source):
         super().__init__(str(self.folder), provider=provider, source_id=source_id, label=label)
         self._inode: int | None = None
         self._inode = self._check_folder()
+        self._events: FolderEvents | None = None
 
     @property
     def filesystem(self) -> AbstractFileSystem:
@@ -176,6 +178,30 @@ class LocalSource(Source):
             disk.sync_folder(self.folder)
         except OSError as exc:
             raise self._unavailable(exc) from without_path(exc)
+
+    @property
+    def tells_changes(self) -> bool:  # type: ignore[override]  # it depends on what is installed
+        return available()
+
+    def wait_for_change(self, timeout_s: float) -> bool:
+        if not available():
+            return super().wait_for_change(timeout_s)
+        try:
+            self._check_folder()
+            if self._events is None:
+                self._events = FolderEvents(self.folder)
+            return self._events.wait(timeout_s)
+        except SourceUnavailable:
+            self._stop_listening()  # a folder that comes back is another one to the system
+            raise
+
+    def close(self) -> None:
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        if self._events is not None:
+            self._events.close()
+            self._events = None
 
     def _check_folder(self) -> int:
         """The folder is there and the one that was opened: a share that is not mounted is no empty folder."""

@@ -1,0 +1,349 @@
+"""`Watch`: a list that keeps itself up to date, and tells what has changed.
+
+Locations that tell when something changes are listened to, each in a thread of its own. The others are looked
+at again and again, less and less often while nothing happens. Every location is looked at now and then
+whatever it tells: a network folder does not tell what other machines do, and a patient may have been added.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Final, Self
+
+import attrs
+
+from intouch_import.model import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from intouch_import.inbox.inbox import Inbox
+    from intouch_import.inbox.rows import Row
+    from intouch_import.model import Progress, Reason, State
+    from intouch_import.reports import Outcome, Problem, Report
+    from intouch_import.sources.base import Source
+
+__all__ = ["Changes", "Pace", "Watch"]
+
+_SLICE_S: Final = 0.5  # how long a listener waits at a time, and so may take to end
+_END_S: Final = 1.5  # how long the end waits for them; a service that holds its answer back is left to itself
+_BEGIN_S: Final = 2.0  # how long the first list waits for listeners to begin
+_LOOK_AT_STOP_S: Final = 0.25
+_LONGEST_FAILURE_S: Final = 60.0
+_NOTHING_S: Final = 60.0  # a watch over no location still looks whether it is to end
+
+
+@attrs.frozen(kw_only=True)
+class Pace:
+    """How often a watch looks.
+
+    Args:
+        soonest_s: Least time between two refreshes, seconds: what comes meanwhile is taken together.
+        first_s: How soon to look again at a location that can't tell, when something has just changed there.
+        longest_s: How long to go without looking at a location at all. The time doubles from ``first_s`` to
+            this while nothing changes; it is also kept by locations that tell.
+    """
+
+    soonest_s: float = attrs.field(default=1.0, validator=attrs.validators.ge(0))
+    first_s: float = attrs.field(default=5.0, validator=attrs.validators.gt(0))
+    longest_s: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Changes:
+    """What one refresh of a watch has found different.
+
+    Args:
+        report: Of that refresh; it speaks of the locations that were looked at.
+        new: Rows that were not in the list before.
+        changed: Rows whose file, state or reason is another now.
+        gone: Rows that are no longer in the list: imported, saved, or taken away by somebody.
+        moved: What the refresh imported, or tried to, seen before or not.
+        problems: All locations that are failing now.
+    """
+
+    report: Report
+    new: tuple[Row, ...] = ()
+    changed: tuple[Row, ...] = ()
+    gone: tuple[Row, ...] = ()
+    moved: tuple[Outcome, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Changes {len(self.new)} new, {len(self.changed)} changed, {len(self.gone)} gone, "
+            f"{len(self.moved)} moved, {len(self.problems)} problems>"
+        )
+
+
+class Watch:
+    """An iterator of `Changes`, made by `Inbox.watch`. Use it in one thread, and as a context manager.
+
+    What `Inbox.refresh` raises comes out of the iteration too (the records failed: the host must look). The
+    watch is then as good as before: ask for the next changes, and it tries again.
+
+    Args:
+        inbox: Whose list.
+        stop: Ends the iteration once it is set; None where `stop` is enough.
+        on_progress: As for `Inbox.refresh`.
+        pace: How often to look.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        *,
+        stop: threading.Event | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        pace: Pace,
+    ) -> None:
+        self._inbox = inbox
+        self._on_progress = on_progress
+        self._pace = pace
+        self._signals = _Signals(stop)
+        self._looks: dict[str, _Look] = {}
+        self._shown: dict[tuple[str, str], tuple[Row, str, State, Reason]] | None = None
+        self._problems: dict[tuple[str, str], Problem] = {}
+        self._next_s = 0.0
+        # Also at the end of the program: a listener that is cut off in the middle may take it down.
+        self._finalizer = weakref.finalize(self, self._signals.end)
+
+    def stop(self) -> None:
+        """End the iteration, from any thread."""
+        self._signals.stop()
+
+    def close(self) -> None:
+        """End the iteration and its threads. Called in the thread that iterates."""
+        self._finalizer()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __next__(self) -> Changes:
+        while True:
+            self._begin()
+            due = self._wait()
+            if self._signals.is_set():
+                self.close()
+                raise StopIteration
+            changes = self._refresh(due)
+            if changes is not None:
+                return changes
+
+    def __repr__(self) -> str:
+        return f"<Watch {len(self._looks)} locations>"
+
+    # --- when to look
+
+    def _begin(self) -> None:
+        """Listen to sources that are new here, before they are listed: so nothing is missed in between."""
+        new = [source for source in self._inbox.sources if source.source_id not in self._looks]
+        self._looks |= {source.source_id: _Look(self._pace) for source in new}
+        begun = [
+            self._signals.listen(source, self._looks[source.source_id])
+            for source in new
+            if source.tells_changes
+        ]
+        until_s = time.monotonic() + _BEGIN_S
+        for one in begun:
+            one.wait(max(0.0, until_s - time.monotonic()))
+
+    def _wait(self) -> list[str]:
+        """Wait until a location wants to be looked at; which do. Empty at the end of the watch."""
+        if self._shown is None:
+            return list(self._looks)
+        return self._signals.wait_for(self._looks, not_before_s=self._next_s)
+
+    # --- looking
+
+    def _refresh(self, due: Iterable[str]) -> Changes | None:
+        looks = {source_id: self._looks[source_id] for source_id in due}
+        # What is not open can't be named: it is tried when all the others are looked at.
+        everything = self._shown is None or (bool(self._inbox.unopened) and len(looks) == len(self._looks))
+        for look in looks.values():
+            look.begin()
+        try:
+            report = self._inbox.refresh(
+                on_progress=self._on_progress, cancel=self._signals, only=None if everything else list(looks)
+            )
+        except BaseException:
+            for look in looks.values():
+                look.end(failed=True)
+            raise
+        finally:
+            self._next_s = time.monotonic() + self._pace.soonest_s
+        return self._compare(report, looks)
+
+    def _compare(self, report: Report, looks: dict[str, _Look]) -> Changes | None:
+        before = self._shown
+        rows = self._inbox.rows
+        after = self._shown = {(row.source_id, row.name): _shown(row) for row in rows}
+        known = before or {}
+        new = tuple(row for key, (row, *_) in after.items() if key not in known)
+        changed = tuple(
+            shown[0] for key, shown in after.items() if key in known and known[key][1:] != shown[1:]
+        )
+        gone = tuple(shown[0] for key, shown in known.items() if key not in after)
+        moved: tuple[Outcome, ...] = getattr(report.outcomes, "moved", ())
+        problems_changed = self._note_problems(report, looks)
+        self._end_looks(looks, report, {row.source_id for row in (*new, *changed, *gone)}, rows)
+        if before is not None and not (new or changed or gone or moved or problems_changed):
+            return None
+        problems = tuple(self._problems.values())
+        return Changes(report=report, new=new, changed=changed, gone=gone, moved=moved, problems=problems)
+
+    def _note_problems(self, report: Report, looks: dict[str, _Look]) -> bool:
+        """Keep what other locations were said to suffer from; whether anything is different now."""
+        before = {key: problem.text for key, problem in self._problems.items()}
+        unopened = {("", one.location): one.problem for one in self._inbox.unopened}
+        here = {(one.source_id, one.location): one for one in report.problems if one.source_id}
+        kept = {key: one for key, one in self._problems.items() if key[0] and key[0] not in looks}
+        self._problems = kept | here | unopened
+        return before != {key: problem.text for key, problem in self._problems.items()}
+
+    def _end_looks(
+        self, looks: dict[str, _Look], report: Report, changed: set[str], rows: Iterable[Row]
+    ) -> None:
+        arriving = {row.source_id for row in rows if row.verdict.action is Action.ARRIVING}
+        failing = {problem.source_id for problem in report.problems}
+        for source_id, look in looks.items():
+            look.end(
+                changed=source_id in changed,
+                restless=source_id in arriving or bool(self._inbox.unopened),
+                failed=source_id in failing,
+            )
+
+
+def _shown(row: Row) -> tuple[Row, str, State, Reason]:
+    return row, row.file.version, row.state, row.reason
+
+
+class _Look:
+    """When to look at one location again.
+
+    Attributes:
+        listening: Whether it would tell of a change by itself.
+        told: Whether it has.
+        over: Set when what was told has been looked at.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self.listening = False
+        self.told = False
+        self.over = threading.Event()
+        self._pace = pace
+        self._interval_s = pace.first_s
+        self._due_s = time.monotonic()
+        self._deaf_until_s = 0.0
+
+    @property
+    def next_s(self) -> float:
+        """When it wants to be looked at; on the monotonic clock, as all times here."""
+        return min(self._due_s, self._deaf_until_s) if self.told else self._due_s
+
+    def begin(self) -> None:
+        """It is looked at now: what it tells from here on is news."""
+        self.told = False
+
+    def end(self, *, changed: bool = False, restless: bool = False, failed: bool = False) -> None:
+        """It has been looked at.
+
+        Args:
+            changed: Whether something has just changed there.
+            restless: Whether it must be asked again soon although it would tell: a file is still arriving.
+            failed: Whether it failed. Until it is due, what it tells is not worth another attempt.
+        """
+        now_s, pace = time.monotonic(), self._pace
+        self._interval_s = pace.first_s if changed else min(self._interval_s * 2, pace.longest_s)
+        quiet = self.listening and not restless and not failed
+        self._due_s = now_s + (pace.longest_s if quiet else self._interval_s)
+        self._deaf_until_s = self._due_s if failed else now_s
+        self.over.set()
+
+
+class _Signals(threading.Event):
+    """What the threads of a watch tell each other. As an event it is set once the watch is to end."""
+
+    def __init__(self, stop: threading.Event | None) -> None:
+        super().__init__()
+        self._stop = stop
+        self._looks: list[_Look] = []
+        self._told = threading.Condition()
+        self._threads: list[threading.Thread] = []
+
+    def is_set(self) -> bool:
+        return super().is_set() or (self._stop is not None and self._stop.is_set())
+
+    def stop(self) -> None:
+        """Let the watch end."""
+        self.set()
+        with self._told:
+            self._told.notify_all()
+        for look in self._looks:
+            look.over.set()
+
+    def end(self) -> None:
+        """End the threads."""
+        self.stop()
+        for thread in self._threads:
+            thread.join(_END_S)
+
+    def wait_for(self, looks: dict[str, _Look], *, not_before_s: float) -> list[str]:
+        """Wait until a location wants to be looked at; which do. Empty at the end of the watch."""
+        with self._told:
+            while not self.is_set():
+                now_s = time.monotonic()
+                next_s = min((look.next_s for look in looks.values()), default=now_s + _NOTHING_S)
+                wait_s = max(next_s, not_before_s) - now_s
+                if wait_s <= 0:
+                    return [source_id for source_id, look in looks.items() if look.next_s <= now_s]
+                self._told.wait(wait_s if self._stop is None else min(wait_s, _LOOK_AT_STOP_S))
+            return []
+
+    def listen(self, source: Source, look: _Look) -> threading.Event:
+        """Listen to a source in a thread; the event is set once it has begun."""
+        begun = threading.Event()
+        self._looks.append(look)
+        # A service may hold a question open for minutes: the program must be able to end meanwhile.
+        thread = threading.Thread(
+            target=self._listen, args=(source, look, begun), name="intouch-watch", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+        return begun
+
+    def _listen(self, source: Source, look: _Look, begun: threading.Event) -> None:
+        failures = 0
+        timeout_s = 0.0
+        while not self.is_set():
+            try:
+                changed = source.wait_for_change(timeout_s)
+            except Exception:  # noqa: BLE001  # whatever is wrong with it, its listing will say so
+                look.listening = False
+                begun.set()
+                failures += 1
+                self.wait(min(_LONGEST_FAILURE_S, _SLICE_S * 2.0**failures))
+                continue
+            failures, look.listening = 0, True
+            if changed and timeout_s > 0:
+                look.over.clear()
+                if self.is_set():
+                    break  # the end has come before this was cleared: nobody would set it again
+                with self._told:
+                    look.told = True
+                    self._told.notify_all()
+                # Asked again at once, a location that has nothing newer to compare with would say the same.
+                look.over.wait()
+            timeout_s = _SLICE_S
+            begun.set()

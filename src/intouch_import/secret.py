@@ -1,0 +1,85 @@
+"""`Secret`: a key, a token or a password that shows itself only when it is asked to."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, Final, NoReturn, Self, final
+
+__all__ = ["MASK", "Secret"]
+
+MASK: Final = "***"
+"""What is shown in place of a secret, whatever its length."""
+
+
+@final
+class Secret:
+    """Text that no ``repr``, ``str``, format, log line, ``attrs.asdict`` or pickle gives away.
+
+    It is no attrs class, since ``attrs.asdict`` would take it apart. Two secrets of the same text are equal;
+    a secret never equals a ``str``.
+
+    Args:
+        value: The text itself.
+
+    Raises:
+        TypeError: ``value`` is not text. It is not repeated in the message.
+    """
+
+    __slots__ = ("_value",)
+
+    _value: str
+
+    def __init__(self, value: str, /) -> None:
+        if not isinstance(value, str):
+            raise TypeError("a secret is text")
+        object.__setattr__(self, "_value", value)
+
+    @classmethod
+    def of(cls, value: str | Secret, /) -> Secret:
+        """Take what a caller gives: a secret as it is, plain text made one."""
+        return value if isinstance(value, Secret) else cls(value)
+
+    def reveal(self) -> str:
+        """The text. Keep it out of names, logs and messages from here on."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        # In constant time: how long an ordinary comparison takes tells how much of the text was right.
+        return hmac.compare_digest(_bytes(self._value), _bytes(other._value))
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str, /) -> str:
+        # A spec such as ".3" would cut the mask, and tell that there is one.
+        return MASK
+
+    def __setattr__(self, name: str, value: object, /) -> NoReturn:
+        raise AttributeError("a secret can't be changed")
+
+    def __delattr__(self, name: str, /) -> NoReturn:
+        raise AttributeError("a secret can't be changed")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any], /) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: Any, /) -> NoReturn:
+        raise TypeError("a secret can't be pickled: read it again where it is needed")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

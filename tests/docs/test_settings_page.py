@@ -1,0 +1,25 @@
+"""The page on settings has every key, as the classes have it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import attrs
+
+from intouch_import.settings.model import SECTIONS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_tables_are_those_of_the_classes() -> None:
+    """A key that is added or reworded is on the page: ``python docs/settings_page.py`` writes it."""
+    spec = importlib.util.spec_from_file_location("settings_page", DOCS / "settings_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    text = (DOCS / "reference" / "settings.md").read_text("utf-8")
+    assert page.rendered(text) == text
+    for kind in SECTIONS.values():
+        assert all(f"| `{field.name}` |" in text for field in attrs.fields(kind))
