@@ -24,7 +24,7 @@ from intouch_import.errors import (
 )
 from intouch_import.model import Attachment, Destination, Patient, Provider, StoredAttachment, printable
 from intouch_import.repositories.base import PatientRepository
-from intouch_import.repositories.files import open_files
+from intouch_import.repositories.files import check_id, open_files
 from intouch_import.repositories.tables import VERSION_TABLE, attachments, patients, providers
 
 if TYPE_CHECKING:
@@ -216,6 +216,7 @@ class SqlRepository(PatientRepository):
         return self._files.open(attachment_id)
 
     def withdraw(self, attachment_id: str) -> None:
+        check_id(attachment_id)
         with writing(self.engine) as connection:
             connection.execute(sa.delete(attachments).where(attachments.c.import_id == attachment_id))
         # After the commit: a crash in between leaves bytes without a row, which the next import of
