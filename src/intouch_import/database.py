@@ -86,7 +86,7 @@ def connect(url: str | sa.URL) -> sa.Engine:
 
 
 def one_of(
-    dialect: sa.Dialect, column: sa.ColumnElement[str], values: Collection[str]
+    dialect: sa.Dialect, column: sa.ColumnElement[Any], values: Collection[str] | Collection[int]
 ) -> sa.ColumnElement[bool]:
     """``column`` is one of ``values``, as one parameter however many they are.
 
@@ -95,7 +95,7 @@ def one_of(
     if dialect.name == "sqlite":
         each = sa.func.json_each(json.dumps(list(values))).table_valued("value")
         return column.in_(sa.select(each.c.value))
-    return column == sa.any_(sa.literal(list(values), sa.ARRAY(sa.Text)))
+    return column == sa.any_(sa.literal(list(values), sa.ARRAY(column.type)))
 
 
 @contextlib.contextmanager

@@ -27,6 +27,10 @@ class Outcome:
         import_id: Its import id, unless it is ignored.
         attachment_id: The repository's id, once it is stored.
         retry_helps: Whether the same again later may succeed with nothing changed by a person.
+        sha256: Digest of its bytes, if they were read.
+        duplicate_of: Id of an attachment that has the same bytes, stored before this file was looked at: in
+            another patient's record if there is one, else in this patient's.
+        duplicate_elsewhere: Whether that attachment is in another patient's record.
     """
 
     name: str = attrs.field(repr=False)
@@ -36,6 +40,9 @@ class Outcome:
     import_id: str | None = None
     attachment_id: str | None = None
     retry_helps: bool = False
+    sha256: str | None = None
+    duplicate_of: str | None = None
+    duplicate_elsewhere: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON values, the name made printable."""
@@ -48,6 +55,9 @@ class Outcome:
             "import_id": self.import_id,
             "attachment_id": self.attachment_id,
             "retry_helps": self.retry_helps,
+            "sha256": self.sha256,
+            "duplicate_of": self.duplicate_of,
+            "duplicate_elsewhere": self.duplicate_elsewhere,
         }
 
 
