@@ -152,9 +152,7 @@ def already(file: SourceFile, stored: StoredAttachment, *, moved: bool) -> Verdi
     )
 
 
-def doubt_of_copies(
-    patient_id: str, copies: Collection[StoredAttachment], *, undone: bool
-) -> Reason | None:
+def doubt_of_copies(patient_id: str, copies: Collection[StoredAttachment], *, undone: bool) -> Reason | None:
     """Why bytes that are known already may not be imported without a person; None if nothing is known.
 
     Args:

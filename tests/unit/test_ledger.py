@@ -253,23 +253,21 @@ def test_text_of_any_kind_is_written(ledger: Ledger, field: str, text: str) -> N
 def test_the_public_face_cannot_change_a_row() -> None:
     """No public method updates or deletes, and the module holds no such statement."""
     public = {name for name in vars(Ledger) if not name.startswith("_")}
-    assert (
-        public
-        == {
-            "append",
-            "close",
-            "entries",
-            "export",
-            "moved",
-            "open",
-            "put_back",
-            "tail",
-            "undoing",
-            "unfinished",
-            "verify",
-        }
-        & public
-    )
+    assert public <= {
+        "append",
+        "entries",
+        "export",
+        "import_id_of",
+        "moved",
+        "open",
+        "put_back",
+        "reassigning",
+        "tail",
+        "undoing",
+        "undone",
+        "unfinished",
+        "verify",
+    }
     assert public >= {"append", "entries", "export", "verify"}
     source = inspect.getsource(book)
     assert "sa.update" not in source

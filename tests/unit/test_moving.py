@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -35,7 +36,7 @@ from intouch_import.sources.local import LocalSource
 from miniature import NOW, jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from intouch_import.reports import Outcome, Problem
     from intouch_import.repositories.sql import SqlRepository
@@ -358,13 +359,14 @@ def test_a_repository_that_raises_after_committing_loses_and_doubles_nothing(
     real = bench.records
     failures = [1]
 
-    def add_many(items: Any) -> Any:
-        results = real.add_many(items)
+    @contextlib.contextmanager
+    def transaction() -> Iterator[None]:
+        with real.transaction():
+            yield
         if failures and failures.pop():
             raise RepositoryError("the connection was lost")
-        return results
 
-    wrap(bench, add_many=add_many)
+    wrap(bench, transaction=transaction)
     bench.told()
     bench.records = real
     practice.inbox(bench.source, records=real).refresh()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from intouch_import.copies import CopyFinder, Incoming
 from intouch_import.errors import SourceError
 from intouch_import.inbox.rows import Row
 from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict
@@ -70,6 +71,7 @@ class Lister:
         self._zone = zone
         self._auto_import = auto_import
         self._timing = timing
+        self._find_copies = CopyFinder(repository, ledger)
         self._rows: dict[str, dict[str, Row]] = {source.source_id: {} for source in sources}
 
     def rows(self) -> list[Row]:
@@ -94,6 +96,7 @@ class Lister:
         """
         problems = self._list(tell)
         problems += self._settle(tell)
+        self._look_for_copies_again()
         self._look_up()
         for source in self._sources:
             self._judge(source)
@@ -186,6 +189,31 @@ class Lister:
 
     # --- look up
 
+    def _look_for_copies_again(self) -> None:
+        """Ask whether bytes that were in a record still are: an undo or a reassignment frees copies."""
+        refused = [
+            row for shelf in self._rows.values() for row in shelf.values() if _refused_for_its_bytes(row)
+        ]
+        if not refused:
+            return
+        found = self._find_copies(
+            [
+                Incoming(
+                    import_id=row.import_id,
+                    sha256=row.sha256,
+                    patient_id=row.claim.patient,
+                    automatic=True,
+                )
+                for row in refused
+                if row.sha256 is not None and row.claim is not None
+            ]
+        )
+        for row in refused:
+            copy = found.get(row.import_id)
+            row.duplicate_of = copy.attachment_id if copy is not None else None
+            row.duplicate_elsewhere = copy is not None and copy.elsewhere
+            row.judge(_UNJUDGED if copy is None else waiting(row.name, copy.doubt, like=row.verdict))
+
     def _look_up(self) -> None:
         """Ask once, in batches, whether files that are new here were stored before."""
         new = [
@@ -243,6 +271,7 @@ class Lister:
 
 _OVER = (State.IMPORTED, State.STORED)
 _CONTENT = frozenset({Reason.CONTENT_NOT_AS_NAMED, Reason.CONTENT_CUT_SHORT})
+_BYTES = frozenset({Reason.DUPLICATE, Reason.DUPLICATE_ELSEWHERE, Reason.UNDONE})
 _TO_LOOK_UP = frozenset({Reason.UNEXPECTED, Reason.STILL_ARRIVING})
 _UNJUDGED = waiting("", Reason.UNEXPECTED)
 
@@ -261,4 +290,14 @@ def _claims(row: Row) -> bool:
 
     Content that was looked at and refused stays refused until the file changes.
     """
-    return row.claim is not None and row.settled and row.reason not in _CONTENT
+    return (
+        row.claim is not None
+        and row.settled
+        and row.reason not in _CONTENT
+        and not _refused_for_its_bytes(row)
+    )
+
+
+def _refused_for_its_bytes(row: Row) -> bool:
+    """Whether the move has found that these bytes are known. Only the records can change that."""
+    return row.sha256 is not None and row.claim is not None and row.reason in _BYTES
