@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["Mover", "Order"]
+__all__ = ["Mover", "Order", "remove_pinned"]
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +198,14 @@ class Mover:
         return _Run(self._repository, self._ledger, self._clock, cancelled).all(
             orders, self._workers, on_done
         )
+
+
+def remove_pinned(source: Source, file: SourceFile, *, sha256: str) -> None:
+    """Take a file out of its source, if it still is the version that was read. See `Source.remove`.
+
+    The one line of this library that does so. Whoever calls it has the bytes, verified, in a repository.
+    """
+    source.remove(file, sha256=sha256)
 
 
 class _Run:
@@ -398,7 +406,7 @@ class _Run:
         if content is None:
             raise AssertionError("only files that were read are removed")
         try:
-            source.remove(file, sha256=content.sha256)
+            remove_pinned(source, file, sha256=content.sha256)
         except FileVanished:
             job.end(State.IMPORTED, Reason.FINISHED_ELSEWHERE)
         except FileChanged:

@@ -23,6 +23,7 @@ from intouch_import.errors import (
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.inbox.listing import Lister, Timing
 from intouch_import.inbox.look_ahead import LookAhead
+from intouch_import.inbox.reassign import Reassign
 from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
 from intouch_import.inbox.undo import Undo, asking
@@ -310,6 +311,38 @@ class Inbox:
         with self._lock, asking():
             undo = Undo(self.repository, self.ledger, clock=self._timing.now, operator=self.operator)
             return undo(wanted, (*self.sources, *([source] if source is not None else [])))
+
+    def reassign(self, which: str | Outcome | StoredAttachment, *, patient: str | Patient) -> Outcome:
+        """Move an attachment that is in the wrong record into the right one.
+
+        The ledger names both patients. The bytes are read before and after, and do not change. Asked for
+        again, it changes nothing. If the file is still in its source, the next refresh removes it from
+        there, as that of any interrupted move.
+
+        Args:
+            which: An import id, an attachment id that the ledger knows, or what carries an import id.
+            patient: The right patient, or the id.
+
+        Returns:
+            `State.IMPORTED` when it is in that patient's record; `State.FAILED` with the reason when it is
+            not, and then it is where it was.
+
+        Raises:
+            SelectionError: Nothing is stored under that id.
+            UnknownPatient: There is no such patient.
+            NotSupported: The repository can't reassign attachments.
+            RepositoryError: The records or the ledger failed; if the move had begun, the next refresh asks
+                the records how it ended.
+        """
+        wanted = which if isinstance(which, str) else which.import_id
+        if wanted is None:
+            raise SelectionError("that file was not imported")
+        found = self._find_patient(patient.id if isinstance(patient, Patient) else patient)
+        if self._patient is not None and found.id != self._patient.id:
+            raise SelectionError("this folder was opened for another patient")
+        with self._lock, asking():
+            reassign = Reassign(self.repository, self.ledger, clock=self._timing.now, operator=self.operator)
+            return reassign(wanted, found)
 
     # --- inside
 
