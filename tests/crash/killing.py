@@ -4,7 +4,7 @@ It is started once for many kills, since imports and the compilation of SQL take
 orders it has one thread and no connection, so that forking it is safe; pytest's own process is neither.
 
 An order is a JSON object: ``database`` and ``files`` (the practice), ``folder`` and ``source_id`` (the photos), ``work``
-(``refresh``, ``save`` or ``undo``), ``patient`` (whom to save to), ``import_id`` (what to undo), ``leases``
+(``refresh``, ``save``, ``undo`` or ``reassign``), ``patient`` (whom to save or reassign to), ``import_id`` (what to undo or reassign), ``leases``
 (whether the kernel may give them), and when to kill: ``step`` (the number of a step, from 1) or ``after_s``
 (seconds), or null for both. Without ``fork`` the work is done in this process, to warm it up. With ``ends`` only the ends of steps are numbered, not their beginnings. The answer is
 one line: the names of the steps taken, how long it took in seconds, and whether it was killed.
@@ -58,6 +58,7 @@ STEPS: tuple[tuple[Any, str], ...] = (
     (StagedContent, "close"),
     (SqlRepository, "add_many"),
     (SqlRepository, "open_attachment"),
+    (SqlRepository, "reassign"),
     (SqlRepository, "withdraw"),
     (DirectoryFiles, "place"),
     (DirectoryFiles, "sync"),
@@ -159,6 +160,8 @@ def work(order: dict[str, Any], steps: Steps | None) -> None:
                 inbox.save(inbox.prepare(rows, patient=order["patient"]))
         case "undo":
             inbox.undo(order["import_id"])
+        case "reassign":
+            inbox.reassign(order["import_id"], patient=order["patient"])
 
 
 def child(order: dict[str, Any], pipe: int) -> None:

@@ -126,7 +126,48 @@ def test_a_kill_at_any_step_of_an_undo_loses_nothing_and_doubles_nothing(
         if not result.killed:
             break
     assert "before SqlRepository.withdraw" in result.steps
-    assert ("before LocalSource.put" in result.steps) == removed
+    # A file that was never taken out is put there anew: a removal that is under way must not find it.
+    assert "before LocalSource.put" in result.steps
+    assert ("before LocalSource.remove" in result.steps) != removed
+
+
+@pytest.mark.parametrize("removed", [True, False], ids=["moved", "not-removed"])
+@pytest.mark.parametrize("again", [True, False], ids=["asked-again", "forgotten"])
+def test_a_kill_at_any_step_of_a_reassignment_leaves_it_in_one_record(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch, removed: bool, again: bool
+) -> None:
+    """In the former record or in the right one, whole, and the next start writes down in which; never in both."""
+    for step in steps_of(hospital):
+        scene = hospital.scene("refresh", 1)
+        former, right = scene.patients
+        with monkeypatch.context() as patched:
+            if not removed:
+                patched.setattr(LocalSource, "remove", refuse)
+            import_only(scene)
+        (stored,) = scene.stored()
+        result = scene.kill(work="reassign", import_id=stored.import_id, step=step)
+        (now,) = scene.stored()
+        assert now.patient_id in {former, right}
+        assert scene.stored_digests() == scene.digests
+        if again or not result.killed:
+            assert scene.inbox().reassign(stored.import_id, patient=right).state is State.IMPORTED
+            (now,) = scene.stored()
+            assert now.patient_id == right
+        scene.recover()
+        scene.check_all_is_moved()
+        entries = list(hospital.ledger.entries(import_id=stored.import_id))
+        done = [entry for entry in entries if entry.event is Event.REASSIGNED]
+        assert [(entry.from_patient_id, entry.patient_id) for entry in done] == (
+            [(former, right)] if now.patient_id == right else []
+        )
+        if not removed:
+            assert next(entry.patient_id for entry in entries if entry.event is Event.MOVED) == now.patient_id
+        scene.clear()
+        if not result.killed:
+            break
+    assert {"before UPDATE", "before SqlRepository.reassign", "after DefaultDialect.do_commit"} <= set(
+        result.steps
+    )
 
 
 def import_only(scene: Scene) -> None:

@@ -211,8 +211,9 @@ class SqlRepository(PatientRepository):
             return [_agree(known[attachment.import_id], attachment) for attachment, _ in items]
 
     def find_attachment(self, import_ids: Collection[str]) -> Mapping[str, StoredAttachment]:
+        ours = [import_id for import_id in import_ids if import_id.isalnum()]  # no NUL, no lone surrogate
         with reading(self.engine) as connection:
-            return self._stored(connection, import_ids)
+            return self._stored(connection, ours)
 
     def find_by_digest(self, digests: Collection[str]) -> Mapping[str, Sequence[StoredAttachment]]:
         batch: _Batch | None = getattr(self._local, "batch", None)
