@@ -248,6 +248,7 @@ class _Run:
     ) -> list[Outcome]:
         try:
             spread(self._fetch, jobs)
+            self._look_for_vanished(jobs)
             self._store(_open(jobs))
             spread(self._verify, _open(jobs))
             self._write_stored(_open(jobs))
@@ -294,6 +295,26 @@ class _Run:
         doubt = content_reason(job.order.file.name, head=head, tail=tail, size_bytes=content.size_bytes)
         if doubt is not None:
             job.end(State.WAITING, doubt)
+
+    def _look_for_vanished(self, jobs: list[_Job]) -> None:
+        """A file that is gone may have been moved by another workstation: say whose record it is in then."""
+        gone = [job for job in jobs if job.outcome is not None and job.outcome.reason is Reason.VANISHED]
+        if not gone:
+            return
+        try:
+            stored = self._repository.find_attachment([job.import_id for job in gone])
+        except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises: the file is gone anyway
+            log.warning("the repository can't be asked", extra={"kind": type(exc).__name__})
+            return
+        for job in gone:
+            found = stored.get(job.import_id)
+            if found is None:
+                continue
+            job.stored = found
+            if found.patient_id == job.order.patient_id:
+                job.end(State.IMPORTED, Reason.FINISHED_ELSEWHERE)
+            else:
+                job.end(State.FAILED, Reason.ALREADY_ASSIGNED)
 
     def _store(self, jobs: list[_Job]) -> None:
         new = [job for job in jobs if job.stored is None]
@@ -441,6 +462,8 @@ class _Run:
             outcome = job.outcome
             if outcome is None or outcome.state in (State.WAITING, State.IGNORED):
                 continue
+            if outcome.state is State.IMPORTED and job.content is None:
+                continue  # it was not moved here: whoever moved it writes that down
             event = {State.IMPORTED: Event.MOVED, State.STORED: Event.NOT_REMOVED}.get(
                 outcome.state, Event.FAILED
             )
