@@ -271,7 +271,9 @@ def fails_with_an_error_of_its_own(_name: str, _call: Callable[[], Any]) -> Any:
 
 def answers_and_fails(name: str, call: Callable[[], Any]) -> Any:
     """Does what it was asked for, and fails then."""
-    call()
+    result = call()
+    if isinstance(result, io.IOBase):
+        result.close()
     raise RepositoryError("the connection was lost")
 
 
@@ -309,18 +311,33 @@ def test_records_that_fail_at_any_call_lose_nothing(
             assert len(told) == len(set(told))
 
 
-LIES: dict[str, Callable[[str, Any], Any]] = {
-    "another digest": lambda name, result: [attrs.evolve(one, sha256="0" * 64) for one in result] if name == "add_many" else result,
-    "another patient": lambda name, result: [attrs.evolve(one, patient_id="10044") for one in result] if name == "add_many" else result,
-    "another file": lambda name, result: [attrs.evolve(one, import_id="0" * 40) for one in result] if name == "add_many" else result,
-    "another id": lambda name, result: [attrs.evolve(one, id="0" * 40) for one in result] if name == "add_many" else result,
-    "too few": lambda name, result: result[1:] if name == "add_many" else result,
-    "nothing": lambda name, result: None if name == "add_many" else result,
-    "other bytes": lambda name, result: io.BytesIO(b"other") if name == "open_attachment" else result,
-    "half the bytes": lambda name, result: io.BytesIO(result.read()[:-1]) if name == "open_attachment" else result,
-    "more bytes": lambda name, result: io.BytesIO(result.read() + b"x") if name == "open_attachment" else result,
-    "no bytes": lambda name, result: io.BytesIO() if name == "open_attachment" else result,
-}  # fmt: skip
+def changed(**changes: str) -> Callable[[list[Any]], list[Any]]:
+    """What was stored, said otherwise."""
+    return lambda results: [attrs.evolve(one, **changes) for one in results]
+
+
+def with_bytes(change: Callable[[bytes], bytes]) -> Callable[[Any], Any]:
+    """Other bytes than those that are stored."""
+
+    def give(stream: Any) -> Any:
+        with stream:
+            return io.BytesIO(change(stream.read()))
+
+    return give
+
+
+LIES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "another digest": ("add_many", changed(sha256="0" * 64)),
+    "another patient": ("add_many", changed(patient_id="10044")),
+    "another file": ("add_many", changed(import_id="0" * 40)),
+    "another id": ("add_many", changed(id="0" * 40)),
+    "too few": ("add_many", lambda results: results[1:]),
+    "nothing": ("add_many", lambda _results: None),
+    "other bytes": ("open_attachment", with_bytes(lambda _content: b"other")),
+    "half the bytes": ("open_attachment", with_bytes(lambda content: content[: len(content) // 2])),
+    "one byte more": ("open_attachment", with_bytes(lambda content: content + b"x")),
+    "no bytes": ("open_attachment", with_bytes(lambda _content: b"")),
+}
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -330,8 +347,10 @@ def test_records_that_lie_are_not_believed(
 ) -> None:
     """Whatever they say that they have stored, or give back: no file leaves its folder for it."""
     records = Fault(practice.records().engine, practice.records()._files)
-    tell = LIES[lie]
-    monkeypatch.setattr(Fault, "act", staticmethod(lambda name, call: tell(name, call())))
+    where, tell = LIES[lie]
+    monkeypatch.setattr(
+        Fault, "act", staticmethod(lambda name, call: tell(call()) if name == where else call())
+    )
     folder, contents = lay_out(practice, work, count, 0)
     source = practice.source(folder)
     inbox = practice.inbox(source, records=records)
