@@ -108,6 +108,14 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def races(session: nox.Session) -> None:
+    """Let 8 processes work on one folder of 2,000 files, 20 times, on each database."""
+    session.install(_built_wheel(session), *_group("test"))
+    scale = {"INTOUCH_RACE_PROCESSES": "8", "INTOUCH_RACE_FILES": "2000", "INTOUCH_RACE_ROUNDS": "20"}
+    session.run("pytest", "tests/integration/test_races.py", "-q", "-s", *session.posargs, env=scale)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Print the table of ratios."""
     session.install(_built_wheel(session))

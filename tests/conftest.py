@@ -12,15 +12,38 @@ from typing import TYPE_CHECKING
 import pytest
 
 from commanding import command
+from intouch_import.repositories.sql import SqlRepository
 from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
 from services.openssh import openssh_server
+from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from intouch_import.reports import Report
+    from services.postgresql import PostgresServer
 
-__all__ = ["command", "openssh_server"]
+__all__ = ["command", "openssh_server", "postgresql_server", "postgresql_template", "postgresql_url"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked so, and uses a database, on each of them."""
+    if "database" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
+        metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    """The kind of database that a test runs on."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture
+def database_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of that kind, without rows."""
+    if database == "postgresql":
+        return str(request.getfixturevalue("postgresql_url"))
+    return f"sqlite:///{tmp_path / 'fresh.db'}"
 
 
 @pytest.fixture(scope="session")
@@ -34,13 +57,29 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return practice.root / "clinic.db"
 
 
+@pytest.fixture(scope="session")
+def _postgresql_practice(postgresql_server: PostgresServer, postgresql_template: str) -> str:
+    name = postgresql_server.create_database(template=postgresql_template)
+    with SqlRepository.open(postgresql_server.url(name), files=f"memory://{name}") as records:
+        records.add_patients(PATIENTS)
+        records.add_providers(PROVIDERS)
+    return name
+
+
 @pytest.fixture
-def practice(tmp_path: Path, _template: Path) -> Practice:
+def practice(
+    request: pytest.FixtureRequest, tmp_path: Path, _template: Path, database: str
+) -> Iterator[Practice]:
     """A practice with three patients, two providers and an empty photo folder."""
-    practice = Practice(tmp_path / "practice")
-    practice.photos.mkdir(parents=True)
-    shutil.copy(_template, practice.root / "clinic.db")
-    return practice
+    root = tmp_path / "practice"
+    (root / "photos").mkdir(parents=True)
+    if database == "sqlite":
+        shutil.copy(_template, root / "clinic.db")
+        yield Practice(root)
+        return
+    server: PostgresServer = request.getfixturevalue("postgresql_server")
+    with fresh_database(server, request.getfixturevalue("_postgresql_practice")) as url:
+        yield Practice(root, url)
 
 
 @pytest.fixture

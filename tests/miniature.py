@@ -41,9 +41,15 @@ def jpeg(seed: str = "") -> bytes:
 
 @attrs.frozen
 class Practice:
-    """One practice in a temporary folder."""
+    """One practice in a temporary folder.
+
+    Args:
+        root: The folder.
+        database: URL of a database elsewhere; by default it is a SQLite file in the folder.
+    """
 
     root: Path
+    database: str | None = attrs.field(default=None)
 
     @property
     def photos(self) -> Path:
@@ -58,7 +64,7 @@ class Practice:
     @property
     def url(self) -> str:
         """The database of the patient records and of the ledger."""
-        return f"sqlite:///{self.root / 'clinic.db'}"
+        return self.database or f"sqlite:///{self.root / 'clinic.db'}"
 
     def records(self) -> SqlRepository:
         """Open the patient records."""

@@ -52,8 +52,8 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 def connect(url: str | sa.URL) -> sa.Engine:
     """Open a database by SQLAlchemy URL.
 
-    SQLite runs with write-ahead logging, ``synchronous=FULL`` (a commit is on the disk when it returns),
-    foreign keys, and a wait of 30 s for another writer.
+    A commit is on the disk when it returns, whatever the server's default says. SQLite runs with
+    write-ahead logging, foreign keys, and a wait of 30 s for another writer.
 
     Raises:
         ConfigError: The URL is not one, or its driver is not installed.
@@ -65,6 +65,9 @@ def connect(url: str | sa.URL) -> sa.Engine:
         options: dict[str, Any] = {}
         if parsed.get_backend_name() == "sqlite":
             options["connect_args"] = {"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}
+        elif parsed.get_backend_name() == "postgresql":
+            # A server whose default is stricter would end transactions with errors that ours never expect.
+            options["isolation_level"] = "READ COMMITTED"
         # At DEBUG level SQLAlchemy logs every row that it reads; patients must not get there.
         logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGER}").addFilter(_above_debug)
         engine = sa.create_engine(parsed, hide_parameters=True, logging_name=_LOGGER, **options)
@@ -77,11 +80,13 @@ def connect(url: str | sa.URL) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _configure_postgresql)
     return engine
 
 
 def one_of(
-    dialect: sa.Dialect, column: sa.ColumnElement[str], values: Collection[str]
+    dialect: sa.Dialect, column: sa.ColumnElement[Any], values: Collection[str] | Collection[int]
 ) -> sa.ColumnElement[bool]:
     """``column`` is one of ``values``, as one parameter however many they are.
 
@@ -90,7 +95,7 @@ def one_of(
     if dialect.name == "sqlite":
         each = sa.func.json_each(json.dumps(list(values))).table_valued("value")
         return column.in_(sa.select(each.c.value))
-    return column == sa.any_(sa.literal(list(values), sa.ARRAY(sa.Text)))
+    return column == sa.any_(sa.literal(list(values), sa.ARRAY(column.type)))
 
 
 @contextlib.contextmanager
@@ -175,6 +180,17 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _configure_postgresql(connection: Any, _record: object) -> None:
+    # With "off" a commit is answered before it is durable: a photo would leave its source for a row that a
+    # power failure takes back. "local" and stricter settings are the server's own business.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false)"
+            " WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.commit()  # what is set in a transaction that is rolled back is lost
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

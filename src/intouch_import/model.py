@@ -119,6 +119,7 @@ class Reason(enum.StrEnum):
     # Imported.
     CAPTURE_NAME = "capture_name"
     CHOSEN = "chosen"
+    REASSIGNED = "reassigned"
     INTERRUPTED = "interrupted"
     FINISHED_ELSEWHERE = "finished_elsewhere"
     # Waits for a person.
@@ -137,6 +138,8 @@ class Reason(enum.StrEnum):
     CONTENT_CUT_SHORT = "content_cut_short"
     CONTENT_DAMAGED = "content_damaged"
     CONTENT_UNCHECKED = "content_unchecked"
+    DUPLICATE = "duplicate"
+    DUPLICATE_ELSEWHERE = "duplicate_elsewhere"
     REAPPEARED = "reappeared"
     UNDONE = "undone"
     CANCELLED = "cancelled"
@@ -159,6 +162,7 @@ class Reason(enum.StrEnum):
     DIGEST_DIFFERS = "digest_differs"
     STORED_COPY_DIFFERS = "stored_copy_differs"
     NOT_REMOVED = "not_removed"
+    NOT_REASSIGNED = "not_reassigned"
     NAME_TAKEN = "name_taken"
     NAME_REFUSED = "name_refused"
     STORAGE_FULL = "storage_full"
@@ -176,6 +180,7 @@ class Reason(enum.StrEnum):
 _REASON_TEXT: dict[Reason, str] = {
     Reason.CAPTURE_NAME: "The file name says whose it is.",
     Reason.CHOSEN: "A person chose the patient.",
+    Reason.REASSIGNED: "A person moved it into this patient's record from another's.",
     Reason.INTERRUPTED: "It was stored before an interruption; the move was finished now.",
     Reason.FINISHED_ELSEWHERE: "Another workstation finished this move.",
     Reason.NO_CAPTURE_NAME: "The name does not say whose it is: choose the patient.",
@@ -193,6 +198,8 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.CONTENT_CUT_SHORT: "The content ends too early.",
     Reason.CONTENT_DAMAGED: "The content can't be decoded: it is damaged.",
     Reason.CONTENT_UNCHECKED: "The content could not be checked within the limits of size, time and memory.",
+    Reason.DUPLICATE: "The same bytes are in this patient's record already.",
+    Reason.DUPLICATE_ELSEWHERE: "The same bytes are in another patient's record: find out whose they are.",
     Reason.REAPPEARED: "This very file was imported and removed before, and is here again.",
     Reason.UNDONE: "Its import was undone; it is not imported again by itself.",
     Reason.CANCELLED: "The work was cancelled before this file's turn.",
@@ -212,6 +219,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.DIGEST_DIFFERS: "The bytes received are not those the location says it holds.",
     Reason.STORED_COPY_DIFFERS: "What was stored differs from what was read; the source file was kept.",
     Reason.NOT_REMOVED: "Stored, but it could not be taken out of its source; the next refresh tries again.",
+    Reason.NOT_REASSIGNED: "It is still in the record that it was in.",
     Reason.NAME_TAKEN: "A file of that name is in the source already.",
     Reason.NAME_REFUSED: "The location can't hold a file of that name.",
     Reason.STORAGE_FULL: "There is no room left where files are kept.",

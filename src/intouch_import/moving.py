@@ -4,6 +4,7 @@ For every file, in this order, and never one step before the one above it has su
 
     fetch    read the pinned version, hashing                    (in threads)
     check    is the content what the name says, and whole?       only automatic imports wait
+    compare  are these bytes in a record already?                in the transaction that stores
     store    repository.add, idempotent on the import id         one transaction a batch
     verify   read back what was stored, compare digests          (in threads)
     ledger   "stored"                                            one write a batch
@@ -16,6 +17,7 @@ the next refresh finds its import id stored and finishes here, with the same ste
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from intouch_import import disk
+from intouch_import.copies import Copy, CopyFinder, Incoming
 from intouch_import.errors import (
     AlreadyAssigned,
     ContentMismatch,
@@ -64,7 +67,7 @@ if TYPE_CHECKING:
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["Mover", "Order"]
+__all__ = ["Mover", "Order", "remove_pinned"]
 
 log = logging.getLogger(__name__)
 
@@ -112,13 +115,14 @@ class Order:
 class _Job:
     """An order under way: what has been found so far."""
 
-    __slots__ = ("content", "facts", "import_id", "order", "outcome", "stored")
+    __slots__ = ("content", "copy", "facts", "import_id", "order", "outcome", "stored")
 
     def __init__(self, order: Order) -> None:
         self.order = order
         self.import_id = order.import_id
         self.content: Content | None = None
         self.facts: MediaFacts | None = None
+        self.copy: Copy | None = None
         self.stored = order.stored
         self.outcome: Outcome | None = None
 
@@ -132,7 +136,23 @@ class _Job:
             attachment_id=self.stored.id if self.stored is not None else None,
             retry_helps=retry_helps,
             content=self.facts.check if self.facts is not None else None,
+            sha256=self.content.sha256 if self.content is not None else None,
+            duplicate_of=self.copy.attachment_id if self.copy is not None else None,
+            duplicate_elsewhere=self.copy is not None and self.copy.elsewhere,
         )
+
+    @property
+    def digest(self) -> str:
+        """Of the bytes, once they were read."""
+        if self.content is None:
+            raise AssertionError("only files that were read have a digest")
+        return self.content.sha256
+
+    def is_copy(self, copy: Copy) -> None:
+        """Take what is known of these bytes: they wait, unless a person chose them."""
+        self.copy = copy
+        if self.order.automatic:
+            self.end(State.WAITING, copy.doubt)
 
     def fail(self, exc: Exception) -> None:
         reason, state, retry_helps = _explain(exc)
@@ -187,6 +207,14 @@ class Mover:
         return run.all(orders, self._workers, on_done)
 
 
+def remove_pinned(source: Source, file: SourceFile, *, sha256: str) -> None:
+    """Take a file out of its source, if it still is the version that was read. See `Source.remove`.
+
+    The one line of this library that does so. Whoever calls it has the bytes, verified, in a repository.
+    """
+    source.remove(file, sha256=sha256)
+
+
 class _Run:
     """One call of `Mover.move`."""
 
@@ -207,6 +235,7 @@ class _Run:
         self._problems: dict[str, Problem] = {}
         self._failures_in_a_row = 0
         self._staging = repository.staging
+        self._find_copies = CopyFinder(repository, ledger)
 
     def all(
         self, orders: Sequence[Order], workers: int, on_done: Callable[[Sequence[Outcome], int], None]
@@ -228,6 +257,7 @@ class _Run:
     ) -> list[Outcome]:
         try:
             spread(self._fetch, jobs)
+            self._look_for_vanished(jobs)
             self._store(_open(jobs))
             spread(self._verify, _open(jobs))
             self._write_stored(_open(jobs))
@@ -296,10 +326,36 @@ class _Run:
             )
         return job.facts.doubt
 
+    def _look_for_vanished(self, jobs: list[_Job]) -> None:
+        """A file that is gone may have been moved by another workstation: say whose record it is in then."""
+        gone = [job for job in jobs if job.outcome is not None and job.outcome.reason is Reason.VANISHED]
+        if not gone:
+            return
+        try:
+            stored = self._repository.find_attachment([job.import_id for job in gone])
+        except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises: the file is gone anyway
+            log.warning("the repository can't be asked", extra={"kind": type(exc).__name__})
+            return
+        for job in gone:
+            found = stored.get(job.import_id)
+            if found is None:
+                continue
+            job.stored = found
+            if found.patient_id == job.order.patient_id:
+                job.end(State.IMPORTED, Reason.FINISHED_ELSEWHERE)
+            else:
+                job.end(State.FAILED, Reason.ALREADY_ASSIGNED)
+
     def _store(self, jobs: list[_Job]) -> None:
         new = [job for job in jobs if job.stored is None]
-        if not new:
-            return
+        _doubt_rivals(new)
+        while new := _open(new):
+            # Of files with the same bytes one at a time, so that each finds the one before it stored.
+            first, new = _one_of_each(new)
+            self._store_together(first)
+            _follow(first, new)
+
+    def _store_together(self, new: list[_Job]) -> None:
         try:
             self._add(new)
         except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
@@ -320,17 +376,40 @@ class _Run:
             self._repository_failed(job, exc)
 
     def _add(self, jobs: list[_Job]) -> None:
-        results = self._repository.add_many(
-            [(_attachment(job), job.content) for job in jobs if job.content is not None]
-        )
+        # In one transaction: what was not found is then still not there when these are stored.
+        with self._repository.transaction() if self._find_copies.able else contextlib.nullcontext():
+            jobs = self._without_copies(jobs)
+            items = [(_attachment(job), job.content) for job in jobs if job.content is not None]
+            results = self._repository.add_many(items) if items else []
         for job, result in zip(jobs, results, strict=True):
             if isinstance(result, FileError):
                 job.fail(result)
-            elif result.import_id != job.import_id or result.patient_id != job.order.patient_id:
+            elif (result.import_id, result.patient_id, result.sha256) != (
+                job.import_id, job.order.patient_id, job.digest,
+            ):  # fmt: skip
                 job.end(State.FAILED, Reason.REPOSITORY_FAILED)
             else:
                 job.stored = result
+        _name_twins(jobs)
         self._failures_in_a_row = 0
+
+    def _without_copies(self, jobs: list[_Job]) -> list[_Job]:
+        """Those that may be stored, given what the records and the ledger know of their bytes."""
+        found = self._find_copies(
+            [
+                Incoming(
+                    import_id=job.import_id,
+                    sha256=job.digest,
+                    patient_id=job.order.patient_id,
+                    automatic=job.order.automatic,
+                )
+                for job in jobs
+            ]
+        )
+        for job in jobs:
+            if job.import_id in found:
+                job.is_copy(found[job.import_id])
+        return _open(jobs)
 
     def _repository_failed(self, job: _Job, exc: Exception) -> None:
         if not isinstance(exc, (FileError, UnknownPatient)):
@@ -378,7 +457,7 @@ class _Run:
         if content is None:
             raise AssertionError("only files that were read are removed")
         try:
-            source.remove(file, sha256=content.sha256)
+            remove_pinned(source, file, sha256=content.sha256)
         except FileVanished:
             job.end(State.IMPORTED, Reason.FINISHED_ELSEWHERE)
         except FileChanged:
@@ -413,6 +492,8 @@ class _Run:
             outcome = job.outcome
             if outcome is None or outcome.state in (State.WAITING, State.IGNORED):
                 continue
+            if outcome.state is State.IMPORTED and job.content is None:
+                continue  # it was not moved here: whoever moved it writes that down
             event = {State.IMPORTED: Event.MOVED, State.STORED: Event.NOT_REMOVED}.get(
                 outcome.state, Event.FAILED
             )
@@ -517,6 +598,49 @@ def _explain(exc: Exception) -> tuple[Reason, State, bool]:
 def _open(jobs: Iterable[_Job]) -> list[_Job]:
     """The jobs that are still under way."""
     return [job for job in jobs if job.outcome is None]
+
+
+def _doubt_rivals(jobs: Iterable[_Job]) -> None:
+    """Files with the same bytes that name several patients: whose they are is for a person to say."""
+    named: dict[str, set[str]] = {}
+    claims = [job for job in jobs if job.order.automatic]
+    for job in claims:
+        named.setdefault(job.digest, set()).add(job.order.patient_id)
+    for job in claims:
+        if len(named[job.digest]) > 1:
+            job.is_copy(Copy(attachment_id=None, elsewhere=True, doubt=Reason.DUPLICATE_ELSEWHERE))
+
+
+def _one_of_each(jobs: Iterable[_Job]) -> tuple[list[_Job], list[_Job]]:
+    """Files to be stored now, and those that nobody looked at and whose bytes one before them has."""
+    now: list[_Job] = []
+    later: list[_Job] = []
+    seen: set[str] = set()
+    for job in jobs:
+        (later if job.order.automatic and job.digest in seen else now).append(job)
+        seen.add(job.digest)
+    return now, later
+
+
+def _follow(first: Iterable[_Job], later: Iterable[_Job]) -> None:
+    """What became of a file becomes of others with its bytes; only where it failed, they are tried."""
+    before = {job.digest: job for job in first}
+    for job in later:
+        leader = before[job.digest]
+        if leader.stored is not None:
+            job.is_copy(Copy(attachment_id=leader.stored.id, elsewhere=False, doubt=Reason.DUPLICATE))
+        elif leader.copy is not None:
+            job.is_copy(leader.copy)
+
+
+def _name_twins(jobs: Iterable[_Job]) -> None:
+    """Files with the same bytes that a person saved together: each but the first is a copy of it."""
+    first: dict[str, _Job] = {}
+    for job in jobs:
+        leader = first.setdefault(job.digest, job)
+        if leader is not job and leader.stored is not None and job.copy is None:
+            elsewhere = leader.order.patient_id != job.order.patient_id
+            job.copy = Copy(attachment_id=leader.stored.id, elsewhere=elsewhere, doubt=Reason.DUPLICATE)
 
 
 def _close(jobs: Iterable[_Job]) -> None:

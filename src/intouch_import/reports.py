@@ -29,6 +29,10 @@ class Outcome:
         retry_helps: Whether the same again later may succeed with nothing changed by a person.
         content: What was found out about its bytes; None if nobody looked. A file that a person chose is
             stored whatever this says.
+        sha256: Digest of its bytes, if they were read.
+        duplicate_of: Id of an attachment that has the same bytes, stored before this file was looked at: in
+            another patient's record if there is one, else in this patient's.
+        duplicate_elsewhere: Whether that attachment is in another patient's record.
     """
 
     name: str = attrs.field(repr=False)
@@ -39,6 +43,9 @@ class Outcome:
     attachment_id: str | None = None
     retry_helps: bool = False
     content: ContentCheck | None = None
+    sha256: str | None = None
+    duplicate_of: str | None = None
+    duplicate_elsewhere: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON values, the name made printable."""
@@ -59,6 +66,9 @@ class Outcome:
                 "doubt": self.content.doubt.value if self.content.doubt is not None else None,
                 "text": self.content.text,
             },
+            "sha256": self.sha256,
+            "duplicate_of": self.duplicate_of,
+            "duplicate_elsewhere": self.duplicate_elsewhere,
         }
 
 

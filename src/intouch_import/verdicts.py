@@ -2,7 +2,8 @@
 
 The rules stand in the order in which they apply, in four steps that an inbox runs over many files at
 once: `screen` (what is this entry), `already` (was it imported before), `read_name` (does the
-name say whose it is) and `identify` (may that be trusted without a person).
+name say whose it is) and `identify` (may that be trusted without a person). A fifth, `doubt_of_copies`,
+has its turn when the bytes were read: are they in a record already?
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ __all__ = [
     "Rules",
     "already",
     "arriving",
+    "doubt_of_copies",
     "identify",
     "place_in_zone",
     "read_name",
@@ -148,6 +150,21 @@ def already(file: SourceFile, stored: StoredAttachment, *, moved: bool) -> Verdi
         patient_id=stored.patient_id,
         taken_at=stored.taken_at,
     )
+
+
+def doubt_of_copies(patient_id: str, copies: Collection[StoredAttachment], *, undone: bool) -> Reason | None:
+    """Why bytes that are known already may not be imported without a person; None if nothing is known.
+
+    Args:
+        patient_id: Whose record they would go to.
+        copies: Attachments with the same bytes, under other import ids.
+        undone: Whether somebody took these bytes out of this very record before.
+    """
+    if any(copy.patient_id != patient_id for copy in copies):
+        return Reason.DUPLICATE_ELSEWHERE
+    if copies:
+        return Reason.DUPLICATE
+    return Reason.UNDONE if undone else None
 
 
 def read_name(

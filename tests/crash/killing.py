@@ -3,8 +3,8 @@
 It is started once for many kills, since imports and the compilation of SQL take most of the time. Between two
 orders it has one thread and no connection, so that forking it is safe; pytest's own process is neither.
 
-An order is a JSON object: ``root`` (the practice), ``folder`` and ``source_id`` (the photos), ``work``
-(``refresh``, ``save`` or ``undo``), ``patient`` (whom to save to), ``import_id`` (what to undo), ``leases``
+An order is a JSON object: ``database`` and ``files`` (the practice), ``folder`` and ``source_id`` (the photos), ``work``
+(``refresh``, ``save``, ``undo`` or ``reassign``), ``patient`` (whom to save or reassign to), ``import_id`` (what to undo or reassign), ``leases``
 (whether the kernel may give them), and when to kill: ``step`` (the number of a step, from 1) or ``after_s``
 (seconds), or null for both. Without ``fork`` the work is done in this process, to warm it up. With ``ends`` only the ends of steps are numbered, not their beginnings. The answer is
 one line: the names of the steps taken, how long it took in seconds, and whether it was killed.
@@ -58,6 +58,7 @@ STEPS: tuple[tuple[Any, str], ...] = (
     (StagedContent, "close"),
     (SqlRepository, "add_many"),
     (SqlRepository, "open_attachment"),
+    (SqlRepository, "reassign"),
     (SqlRepository, "withdraw"),
     (DirectoryFiles, "place"),
     (DirectoryFiles, "sync"),
@@ -133,16 +134,16 @@ class Steps:
 
 
 @functools.cache
-def records_of(root: str) -> SqlRepository:
+def records_of(database: str, files: str) -> SqlRepository:
     """The records of a practice, opened once: with it come compiled SQL and a schema that was looked at."""
-    return SqlRepository.open(f"sqlite:///{root}/clinic.db", files=f"{root}/files")
+    return SqlRepository.open(database, files=files)
 
 
 def work(order: dict[str, Any], steps: Steps | None) -> None:
     """What a workstation does, with every step watched."""
     if not order["leases"]:
         disk.take_lease = lambda fd: disk.Lease.UNAVAILABLE  # type: ignore[assignment]  # as on most systems
-    records = records_of(order["root"])
+    records = records_of(order["database"], order["files"])
     source = open_source(order["folder"], source_id=order["source_id"])
     inbox = Inbox(records, [source], zone="UTC", settle_s=0.0, clock=lambda: NOW)
     if order["work"] == "save":
@@ -159,6 +160,8 @@ def work(order: dict[str, Any], steps: Steps | None) -> None:
                 inbox.save(inbox.prepare(rows, patient=order["patient"]))
         case "undo":
             inbox.undo(order["import_id"])
+        case "reassign":
+            inbox.reassign(order["import_id"], patient=order["patient"])
 
 
 def child(order: dict[str, Any], pipe: int) -> None:
@@ -176,7 +179,7 @@ def child(order: dict[str, Any], pipe: int) -> None:
 def warm_up(order: dict[str, Any]) -> dict[str, Any]:
     """Do the work here, so that children need not compile SQL; then let go of every connection."""
     work(order, None)
-    records_of(order["root"]).engine.dispose()
+    records_of(order["database"], order["files"]).engine.dispose()
     gc.collect()
     gc.freeze()
     return {"steps": [], "took_s": 0.0, "killed": False}

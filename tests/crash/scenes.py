@@ -73,17 +73,19 @@ class Hospital:
     """One practice that lives through all the kills of a test, and is checked as a whole at its end.
 
     Args:
-        root: Where it keeps its database and files.
+        root: Where it keeps its files.
         kill: Kills its workstations.
         elsewhere: A folder on another file system.
+        database: URL of its database.
     """
 
-    def __init__(self, root: Path, kill: Killer, elsewhere: Path) -> None:
+    def __init__(self, root: Path, kill: Killer, elsewhere: Path, *, database: str) -> None:
         self.root = root
+        self.database = database
         self.kill = kill
         self._elsewhere = elsewhere
         self._count = 0
-        self.records = SqlRepository.open(f"sqlite:///{root}/clinic.db", files=root / "files")
+        self.records = SqlRepository.open(database, files=root / "files")
         self.ledger = Ledger(self.records.engine)
         self.records.add_provider(Provider(id="DRJ"))
         for work in ("refresh", "save"):
@@ -151,7 +153,8 @@ class Scene:
         # Nobody else has the database open: whoever comes next has to recover it.
         self.hospital.records.engine.dispose()
         return self.hospital.kill(
-            root=str(self.hospital.root),
+            database=self.hospital.database,
+            files=str(self.hospital.root / "files"),
             folder=str(self.folder),
             source_id=self.source_id,
             work=work or self.work,

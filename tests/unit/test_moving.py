@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -35,7 +36,7 @@ from intouch_import.sources.local import LocalSource
 from miniature import NOW, jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from intouch_import.reports import Outcome, Problem
     from intouch_import.repositories.sql import SqlRepository
@@ -273,6 +274,28 @@ def test_content_that_cannot_be_looked_at_is_not_imported_by_itself(
     assert practice.left() == ["a.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("patient", "state", "reason"),
+    [
+        ("10042", State.IMPORTED, Reason.FINISHED_ELSEWHERE),
+        ("10043", State.FAILED, Reason.ALREADY_ASSIGNED),
+    ],
+)
+def test_a_file_that_another_workstation_has_moved_is_told_so(
+    practice: Practice, patient: str, state: State, reason: Reason
+) -> None:
+    """Gone because somebody else moved it: it is in this record, or the second is told that it is in another."""
+    bench = Bench(practice, "a.jpg")
+    late = bench.orders(patient_id=patient)
+    (first,), _ = bench.move()
+    lines = bench.events()
+    (outcome,), _ = bench.move(late)
+    assert (outcome.state, outcome.reason, outcome.attachment_id) == (state, reason, first.attachment_id)
+    assert bench.events() == lines + ([Event.FAILED] if state is State.FAILED else [])
+    wrap(bench, find_attachment=raising(RuntimeError("no")))
+    assert bench.told(late) == [(State.FAILED, Reason.VANISHED)]
+
+
 # --- store
 
 
@@ -358,13 +381,14 @@ def test_a_repository_that_raises_after_committing_loses_and_doubles_nothing(
     real = bench.records
     failures = [1]
 
-    def add_many(items: Any) -> Any:
-        results = real.add_many(items)
+    @contextlib.contextmanager
+    def transaction() -> Iterator[None]:
+        with real.transaction():
+            yield
         if failures and failures.pop():
             raise RepositoryError("the connection was lost")
-        return results
 
-    wrap(bench, add_many=add_many)
+    wrap(bench, transaction=transaction)
     bench.told()
     bench.records = real
     practice.inbox(bench.source, records=real).refresh()

@@ -24,22 +24,30 @@ from intouch_import.errors import (
     AlreadyAssigned,
     ConfigError,
     ContentMismatch,
-    InTouchImportError,
     RepositoryError,
     UnknownPatient,
 )
 from intouch_import.model import Attachment, Destination, Patient, Provider
-from intouch_import.repositories.files import open_files
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.repositories.tables import VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
     from miniature import Practice
+    from services.postgresql import PostgresServer
 
 AT = datetime(2026, 1, 31, 3, 25, 1, tzinfo=UTC)
 
 
-@pytest.fixture(params=["folder", "fsspec"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run on each database, and on each kind of place for files with one of them."""
+    if "records" in metafunc.fixturenames:
+        kinds = [("sqlite", "folder"), ("sqlite", "fsspec"), ("postgresql", "folder")]
+        metafunc.parametrize(("database", "records"), kinds, indirect=True)
+    elif "database" in metafunc.fixturenames:
+        metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
 def records(request: pytest.FixtureRequest, practice: Practice) -> SqlRepository:
     """Records whose files are in a folder, or under an fsspec URL."""
     if request.param == "folder":
@@ -350,56 +358,6 @@ def test_searches_end_and_are_in_order(people: SqlRepository) -> None:
     assert [patient.name for patient in people.search_patients("zed", limit=3)] == ["Zed 1", "Zed 2", "Zed 3"]
 
 
-def test_csv_files_are_loaded(people: SqlRepository, tmp_path: Path) -> None:
-    """UTF-8 with or without mark, columns in any order, active and birth date optional."""
-    path = tmp_path / "patients.csv"
-    path.write_bytes(
-        b"\xef\xbb\xbfname,id,active,birth_date,other\r\n"
-        b'"Marsh, Ada", 1 ,yes,1970-01-01,x\r\nM\xc3\xbcller,2,NO,,\r\n"two\nlines",3,,,\r\n'
-    )
-    assert people.load_patients_csv(path) == 3
-    assert people.find_patient("1") == Patient(id="1", name="Marsh, Ada", birth_date="1970-01-01")
-    assert people.find_patient("2") == Patient(id="2", name="M\xfcller", active=False)
-    assert people.find_patient("3") == Patient(id="3", name="two\nlines")
-    path.write_text("id,name\nDRX,Dr X\n")
-    assert people.load_providers_csv(path) == 1
-    assert people.find_provider("DRX") == Provider(id="DRX", name="Dr X")
-    path.write_text("id,name\n")
-    assert people.load_patients_csv(path) == 0
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "lacks the column id and name"),
-        (b"id;name\n1;x\n", "lacks the column"),
-        (b"id\n1\n", "lacks the column name"),
-        (b"id,name\n1,x\n,y\n", "line 3"),
-        (b"id,name,active\n1,x,perhaps\n", "line 2"),
-        (b'id,name\n1,"x\n', "not CSV text"),
-        (b"id,name\n1,M\xfcller\n", "UTF-8"),
-        (b"id,name\n1,x\n2,y,z,more\n", "line 3"),
-        (b"id,name\n1,x\n2,y\0\n", "CSV"),
-    ],
-)
-def test_a_csv_file_with_a_mistake_is_not_taken_at_all(
-    people: SqlRepository, tmp_path: Path, content: bytes, message: str
-) -> None:
-    """The error names the line, and none of the rows is stored."""
-    path = tmp_path / "patients.csv"
-    path.write_bytes(content)
-    with pytest.raises(ConfigError, match=message):
-        people.load_patients_csv(path)
-    assert people.find_patient("1") is None
-
-
-def test_a_csv_file_that_is_not_there(people: SqlRepository, tmp_path: Path) -> None:
-    """A missing file and a folder are errors of the call."""
-    for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(ConfigError, match="can't be opened"):
-            people.load_patients_csv(path)
-
-
 # --- the database
 
 
@@ -417,8 +375,15 @@ def test_the_migrations_make_the_tables_that_the_code_describes(people: SqlRepos
         assert compare_metadata(context, metadata) == []
 
 
-def test_two_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_two_processes_may_open_a_new_database_at_once(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
     """The tables are made once, and both work."""
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    if kind == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgresql_server")
+        url = server.url(server.create_database())
     code = (
         "import sys\n"
         "from intouch_import.repositories.sql import SqlRepository\n"
@@ -428,7 +393,7 @@ def test_two_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
         "Ledger(records.engine)\n"
         "print(records.find_patient('x'))\n"
     )
-    arguments = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'new.db'}", str(tmp_path / "files")]
+    arguments = [sys.executable, "-c", code, url, str(tmp_path / "files")]
     processes = [
         subprocess.Popen(
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -444,14 +409,25 @@ def test_two_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
         assert (out, err, process.returncode) == ("None\n", "", 0)
 
 
-def test_sqlite_is_opened_durably(people: SqlRepository) -> None:
+def test_sqlite_is_opened_durably(tmp_path: Path) -> None:
     """Write-ahead logging, a full sync at commit, foreign keys enforced."""
-    with people.engine.connect() as connection:
+    with database.connect(f"sqlite:///{tmp_path / 'new.db'}").connect() as connection:
         pragmas = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
     assert pragmas == ["wal", 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "used"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")]
+)
+def test_postgresql_is_opened_durably(postgresql_url: str, setting: str, used: str) -> None:
+    """A server that answers a commit before it is on the disk is told not to; a stricter setting is left."""
+    asking = f"{postgresql_url}?options=-csynchronous_commit%3D{setting}%20-cdefault_transaction_isolation%3Dserializable"
+    with database.connect(asking).connect() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == used
+        assert connection.exec_driver_sql("SHOW transaction_isolation").scalar() == "read committed"
 
 
 def test_times_are_kept_in_utc(people: SqlRepository) -> None:
@@ -485,32 +461,5 @@ def test_errors_of_the_database_name_no_row(people: SqlRepository) -> None:
 def test_a_repository_is_closed(practice: Practice) -> None:
     """A with block closes it; its repr names no path."""
     with practice.records() as records:
-        assert repr(records) == "<SqlRepository sqlite>"
+        assert repr(records) == f"<SqlRepository {records.engine.dialect.name}>"
     assert records.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
-
-
-# --- places for files
-
-
-def test_places_for_files_are_paths_or_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder is made if it is missing, private to its owner; a file URL is decoded once."""
-    files = open_files(tmp_path / "a%20b")
-    assert (tmp_path / "a%20b").is_dir()
-    if os.name != "nt":
-        assert (tmp_path / "a%20b").stat().st_mode & 0o777 == 0o700
-    assert files.staging == tmp_path / "a%20b" / ".staging"
-    open_files((tmp_path / "c d").as_uri())
-    assert (tmp_path / "c d").is_dir()
-    monkeypatch.setenv("HOME", str(tmp_path))
-    open_files("~/home-files")
-    assert (tmp_path / "home-files").is_dir()
-    assert open_files("memory://x").staging is None
-
-
-def test_a_place_for_files_that_cannot_be_used(tmp_path: Path) -> None:
-    """A file in its place, or a protocol nobody knows, is an error of ours."""
-    (tmp_path / "file").touch()
-    with pytest.raises(RepositoryError):
-        open_files(tmp_path / "file")
-    with pytest.raises(InTouchImportError):
-        open_files("nonsense://x")

@@ -286,6 +286,28 @@ def undo(
         raise typer.Exit(FILES_FAILED)
 
 
+@app.command()
+def reassign(
+    attachment: Annotated[
+        str, typer.Argument(help="Import id or attachment id, as reports and the ledger show it.")
+    ],
+    patient: PatientId,
+    records: Records = _RECORDS,
+    files: Files = _FILES,
+    operator: Operator = None,
+    json: Json = False,
+) -> None:
+    """Move an attachment that is in the wrong record into another patient's."""
+    practice = Practice(records=records, files=files, operator=operator)
+    outcome = practice.inbox([]).reassign(attachment, patient=patient)
+    if json:
+        show.as_json(outcome.to_dict())
+    else:
+        show.console.print(outcome.reason.text)
+    if outcome.state is State.FAILED:
+        raise typer.Exit(FILES_FAILED)
+
+
 @ledger_app.command("show")
 def ledger_show(
     patient: Annotated[str | None, typer.Option(help="Only this patient's entries.")] = None,
@@ -399,7 +421,7 @@ def _save(
     job = inbox.prepare(rows, patient=patient, title=title, comments=comments)
     if job.warning is not None and not yes:
         if json or not sys.stdin.isatty():
-            raise SelectionError("several files, or an inactive patient: confirm with --yes")
+            raise SelectionError("several files, a copy, or an inactive patient: confirm with --yes")
         typer.confirm(f"{job.warning} Proceed?", abort=True)
     with show.progress(quiet=json) as tell:
         return inbox.save(job, on_progress=tell)

@@ -13,14 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from intouch_import.model import Reason, State, printable
+from intouch_import.model import State, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from intouch_import.inbox import Row
     from intouch_import.model import Progress
-    from intouch_import.reports import Report
+    from intouch_import.reports import Outcome, Report
 
 __all__ = ["as_json", "complain", "console", "progress", "report_table", "row_dict", "rows_table"]
 
@@ -60,6 +60,8 @@ def row_dict(row: Row) -> dict[str, Any]:
         "reason": row.reason.value,
         "text": row.reason.text,
         "import_id": row.import_id,
+        "duplicate_of": row.duplicate_of,
+        "duplicate_elsewhere": row.duplicate_elsewhere,
         "patient": row.patient.id if row.patient is not None else None,
         "title": row.title,
     }
@@ -94,7 +96,7 @@ def report_table(report: Report, *, only: set[State] | None = None) -> None:
             table.add_row(
                 escape(printable(outcome.name)),
                 f"[{_STYLES[outcome.state]}]{outcome.state.value}[/]",
-                _why(outcome.reason, retry_helps=outcome.retry_helps),
+                _why(outcome),
             )
     if table.row_count:
         console.print(table)
@@ -125,8 +127,12 @@ def progress(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         yield tell
 
 
-def _why(reason: Reason, *, retry_helps: bool) -> str:
-    return reason.text + (" Trying again may help." if retry_helps else "")
+def _why(outcome: Outcome) -> str:
+    text = outcome.reason.text
+    if outcome.duplicate_of is not None:
+        where = "another patient's" if outcome.duplicate_elsewhere else "this patient's"
+        text += f" Attachment {escape(outcome.duplicate_of)} in {where} record has the same bytes."
+    return text + (" Trying again may help." if outcome.retry_helps else "")
 
 
 def _size(size_bytes: float) -> str:

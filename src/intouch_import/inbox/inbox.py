@@ -23,6 +23,8 @@ from intouch_import.errors import (
 )
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.inbox.listing import Lister, Timing
+from intouch_import.inbox.look_ahead import LookAhead
+from intouch_import.inbox.reassign import Reassign
 from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
 from intouch_import.inbox.undo import Undo, asking
@@ -34,6 +36,7 @@ from intouch_import.moving import Mover, Order
 from intouch_import.reports import Outcome, Problem, Report
 from intouch_import.sources.base import Source, open_source
 from intouch_import.sources.unopened import Unopened
+from intouch_import.verdicts import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -115,6 +118,7 @@ class Inbox:
         self._rows: list[Row] = []
         self._examiner = _examiner(check_content, self.zone, clock)
         self._mover = Mover(repository, self.ledger, clock=clock, examiner=self._examiner)
+        self._look_ahead = LookAhead(repository, self.ledger)
         self._recovery = Recovery(self.sources, repository=repository, ledger=self.ledger, now=clock)
         self._lister = Lister(
             self.sources,
@@ -219,6 +223,7 @@ class Inbox:
             ready = [row for row in here if row.verdict.action in (Action.IMPORT, Action.FINISH)]
             with asking():
                 stored = self._stored(ready)
+            ready = [row for row in ready if _still_stored(row, stored)]
             orders = [self._order_of(row, stored.get(row.import_id)) for row in ready]
             done = self._move(ready, orders, Stage.AUTO_IMPORTING, tell, cancel)
             problems += done.problems
@@ -281,8 +286,11 @@ class Inbox:
             title: The same for all; may be empty.
             comments: Likewise.
 
+        Files that may well be in a record already are read to make sure: their size tells which.
+
         Returns:
-            A job; ``job.warning`` is the text to show, or None.
+            A job; ``job.warning`` is the text to show, or None. ``job.duplicates`` are the rows whose bytes
+            are in a record already. Saving the job stores them all the same: it is for the person to say.
 
         Raises:
             UnknownPatient: There is no such patient.
@@ -297,7 +305,8 @@ class Inbox:
         own = {id(row) for row in self.rows}
         if not all(id(row) in own for row in rows):
             raise SelectionError("a selected row is not in the list any more: it was refreshed")
-        return make_job(rows, found, title, comments)
+        with asking():
+            return make_job(rows, found, title, comments, find_duplicates=self._look_ahead)
 
     def save(
         self,
@@ -407,6 +416,38 @@ class Inbox:
             undo = Undo(self.repository, self.ledger, clock=self._timing.now, operator=self.operator)
             return undo(wanted, (*self.sources, *([source] if source is not None else [])))
 
+    def reassign(self, which: str | Outcome | StoredAttachment, *, patient: str | Patient) -> Outcome:
+        """Move an attachment that is in the wrong record into the right one.
+
+        The ledger names both patients. The bytes are read before and after, and do not change. Asked for
+        again, it changes nothing. If the file is still in its source, the next refresh removes it from
+        there, as that of any interrupted move.
+
+        Args:
+            which: An import id, an attachment id that the ledger knows, or what carries an import id.
+            patient: The right patient, or the id.
+
+        Returns:
+            `State.IMPORTED` when it is in that patient's record; `State.FAILED` with the reason when it is
+            not, and then it is where it was.
+
+        Raises:
+            SelectionError: Nothing is stored under that id.
+            UnknownPatient: There is no such patient.
+            NotSupported: The repository can't reassign attachments.
+            RepositoryError: The records or the ledger failed; if the move had begun, the next refresh asks
+                the records how it ended.
+        """
+        wanted = which if isinstance(which, str) else which.import_id
+        if wanted is None:
+            raise SelectionError("that file was not imported")
+        found = self._find_patient(patient.id if isinstance(patient, Patient) else patient)
+        if self._patient is not None and found.id != self._patient.id:
+            raise SelectionError("this folder was opened for another patient")
+        with self._lock, asking():
+            reassign = Reassign(self.repository, self.ledger, clock=self._timing.now, operator=self.operator)
+            return reassign(wanted, found)
+
     # --- inside
 
     def _open_again(self) -> list[Problem]:
@@ -446,7 +487,8 @@ class Inbox:
         return Order(
             source=row.source,
             file=row.file,
-            patient_id=verdict.patient_id,
+            # Where it is stored now: it may have been reassigned since the list was made.
+            patient_id=stored.patient_id if stored is not None else verdict.patient_id,
             provider_id=verdict.capture.provider if verdict.capture is not None else row.source.provider,
             destination=verdict.destination,
             taken_at=verdict.taken_at,
@@ -496,6 +538,17 @@ class Inbox:
         for row, outcome in zip(rows, outcomes, strict=True):
             row.take(outcome, patient, title)
         return _Done({id(row): outcome for row, outcome in zip(rows, outcomes, strict=True)}, problems)
+
+
+def _still_stored(row: Row, stored: Mapping[str, StoredAttachment]) -> bool:
+    """Whether an interrupted move can still be finished: another workstation may have undone it just now.
+
+    Else it would be stored anew, for the patient whom somebody has just decided against.
+    """
+    if row.verdict.action is Action.FINISH and row.import_id not in stored:
+        row.judge(waiting(row.name, Reason.UNDONE))
+        return False
+    return True
 
 
 class _Done:

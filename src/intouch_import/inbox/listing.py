@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from intouch_import.copies import CopyFinder, Incoming
 from intouch_import.errors import SourceError
 from intouch_import.inbox.rows import Row
 from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict, printable
@@ -73,6 +74,7 @@ class Lister:
         self._timing = timing
         self._allowed = allowed_extensions
         self._known_before: dict[str, Known] = {}
+        self._find_copies = CopyFinder(repository, ledger)
         self._rows: dict[str, dict[str, Row]] = {source.source_id: {} for source in sources}
 
     def add(self, source: Source) -> None:
@@ -107,6 +109,7 @@ class Lister:
         sources = [source for source in self._sources if only is None or source.source_id in only]
         problems = self._list(sources, tell)
         problems += self._settle(sources, tell)
+        self._look_for_copies_again()
         self._look_up(sources)
         for source in sources:
             self._judge(source)
@@ -199,6 +202,31 @@ class Lister:
 
     # --- look up
 
+    def _look_for_copies_again(self) -> None:
+        """Ask whether bytes that were in a record still are: an undo or a reassignment frees copies."""
+        refused = [
+            row for shelf in self._rows.values() for row in shelf.values() if _refused_for_its_bytes(row)
+        ]
+        if not refused:
+            return
+        found = self._find_copies(
+            [
+                Incoming(
+                    import_id=row.import_id,
+                    sha256=row.sha256,
+                    patient_id=row.claim.patient,
+                    automatic=True,
+                )
+                for row in refused
+                if row.sha256 is not None and row.claim is not None
+            ]
+        )
+        for row in refused:
+            copy = found.get(row.import_id)
+            row.duplicate_of = copy.attachment_id if copy is not None else None
+            row.duplicate_elsewhere = copy is not None and copy.elsewhere
+            row.judge(_UNJUDGED if copy is None else waiting(row.name, copy.doubt, like=row.verdict))
+
     def _look_up(self, sources: Sequence[Source]) -> None:
         """Ask once, in batches, whether files that are new here were stored before."""
         new = [
@@ -261,6 +289,7 @@ _CONTENT = frozenset(
         Reason.CONTENT_UNCHECKED,
     }
 )
+_BYTES = frozenset({Reason.DUPLICATE, Reason.DUPLICATE_ELSEWHERE, Reason.UNDONE})
 _TO_LOOK_UP = frozenset({Reason.UNEXPECTED, Reason.STILL_ARRIVING})
 _UNJUDGED = waiting("", Reason.UNEXPECTED)
 _NOTHING = Known(patients={}, providers={})
@@ -294,7 +323,12 @@ def _claims(row: Row) -> bool:
 
     Content that was looked at and refused stays refused until the file changes.
     """
-    return row.claim is not None and row.settled and row.reason not in _CONTENT
+    return (
+        row.claim is not None
+        and row.settled
+        and row.reason not in _CONTENT
+        and not _refused_for_its_bytes(row)
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -324,3 +358,8 @@ def _concerns(difference: _Difference, row: Row, capture: CaptureName) -> bool:
         or capture.provider in difference.providers
         or (bool(difference.put_back) and (printable(row.name), row.size_bytes) in difference.put_back)
     )
+
+
+def _refused_for_its_bytes(row: Row) -> bool:
+    """Whether the move has found that these bytes are known. Only the records can change that."""
+    return row.sha256 is not None and row.claim is not None and row.reason in _BYTES

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from intouch_import.errors import FileError, SourceError
+from intouch_import.inbox.reassign import finished
 from intouch_import.inbox.undo import holds
 from intouch_import.ledger import Event, LedgerEntry
-from intouch_import.model import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recovery"]
 
-# Another workstation may be at work on an undo right now; none takes this long.
+# Another workstation may be at work on an undo or a reassignment right now; none takes this long.
 _GIVEN_UP_AFTER: Final = timedelta(hours=1)
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Recovery:
         self._left.add(source.source_id)
 
     def before_listing(self) -> None:
-        """Finish undos, and read which moves the ledger knows to be under way.
+        """Finish undos and reassignments, and read which moves the ledger knows to be under way.
 
         Read before anything is listed: a file that another workstation stores meanwhile is not in it.
         """
@@ -67,6 +67,7 @@ class Recovery:
         stored = self._repository.find_attachment([entry.import_id for entry in begun]) if begun else {}
         ends = [(entry, self._end_of_undo(entry, stored.get(entry.import_id))) for entry in begun]
         self._write((entry, event) for entry, event in ends if event is not None)
+        self._write_ends_of_reassignments()
         self._unfinished = [entry for source_id in self._left for entry in self._ledger.unfinished(source_id)]
 
     def after_listing(self, rows: Iterable[Row], *, failed: Collection[str]) -> None:
@@ -77,13 +78,32 @@ class Recovery:
             failed: Ids of the sources that were not listed; they are asked again by the next refresh.
         """
         here = {row.import_id for row in rows} if self._unfinished else set()
-        self._write(
-            (entry, Event.MOVED)
+        gone = [
+            entry
             for entry in self._unfinished
             if entry.source_id not in failed and entry.import_id not in here
-        )
+        ]
+        # Whose record it is in may have changed since it was stored.
+        stored = self._repository.find_attachment([entry.import_id for entry in gone]) if gone else {}
+        self._write((_with_patient(entry, stored.get(entry.import_id)), Event.MOVED) for entry in gone)
         self._left &= set(failed)
         self._unfinished = []
+
+    def _write_ends_of_reassignments(self) -> None:
+        """What the records say is what has become of a reassignment that was cut off."""
+        begun = self._ledger.reassigning()
+        if not begun:
+            return
+        stored = self._repository.find_attachment([entry.import_id for entry in begun])
+        long_ago = self._now() - _GIVEN_UP_AFTER
+        ends = []
+        for entry in begun:
+            now = stored.get(entry.import_id)
+            if now is not None and now.patient_id == entry.patient_id:
+                ends.append((entry, Event.REASSIGNED))
+            elif entry.at < long_ago:
+                ends.append((entry, Event.NOT_REASSIGNED))
+        self._write(ends)
 
     def _end_of_undo(self, entry: LedgerEntry, stored: StoredAttachment | None) -> Event | None:
         """How an undo ended, withdrawing the attachment if its bytes are back; None if it can't be told now.
@@ -108,8 +128,9 @@ class Recovery:
         return Event.NOT_PUT_BACK if entry.at < self._now() - _GIVEN_UP_AFTER else None
 
     def _write(self, ends: Iterable[tuple[LedgerEntry, Event]]) -> None:
-        now, reason = self._now(), Reason.INTERRUPTED.value
-        self._ledger.append(
-            attrs.evolve(entry, event=event, at=now, reason=reason, seq=None, digest=None)
-            for entry, event in ends
-        )
+        now = self._now()
+        self._ledger.append(finished(entry, event, now) for entry, event in ends)
+
+
+def _with_patient(entry: LedgerEntry, stored: StoredAttachment | None) -> LedgerEntry:
+    return entry if stored is None else attrs.evolve(entry, patient_id=stored.patient_id)

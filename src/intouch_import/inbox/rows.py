@@ -13,13 +13,13 @@ from intouch_import.reports import Outcome
 from intouch_import.verdicts import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from intouch_import.model import CaptureName, ContentCheck, SourceFile, Verdict
     from intouch_import.sources.base import Source
 
-__all__ = ["Job", "Row", "RowOutcomes", "make_job"]
+__all__ = ["Duplicate", "Job", "Row", "RowOutcomes", "make_job"]
 
 _MAX_TITLE = 500
 _MAX_COMMENTS = 20_000
@@ -36,6 +36,8 @@ class Row:
         patient: Whose record it is in, once it is saved.
         title: As saved.
         content: What was found out about its bytes when it was last moved or refused; None before.
+        sha256: Digest of its bytes, if they were read.
+        duplicate_of, duplicate_elsewhere: See `Outcome`.
         first_seen_s: Monotonic time at which this version was first listed here, seconds.
         settled: Whether it has kept its size and time for long enough.
         claim: What its name says, until the verdict has it.
@@ -52,6 +54,9 @@ class Row:
     patient: Patient | None = None
     title: str = ""
     content: ContentCheck | None = None
+    sha256: str | None = None
+    duplicate_of: str | None = None
+    duplicate_elsewhere: bool = False
     _import_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -67,6 +72,8 @@ class Row:
         """Take the outcome of a move."""
         self.state, self.reason = outcome.state, outcome.reason
         self.content = outcome.content
+        self.sha256 = outcome.sha256 or self.sha256
+        self.duplicate_of, self.duplicate_elsewhere = outcome.duplicate_of, outcome.duplicate_elsewhere
         # An interrupted move is to be finished, whatever kept it waiting this time.
         if outcome.state is State.WAITING and self.verdict.action is not Action.FINISH:
             self.verdict = waiting(self.name, outcome.reason, like=self.verdict)
@@ -162,7 +169,25 @@ class RowOutcomes(Sequence[Outcome]):
             reason=reason,
             import_id=None if state is State.IGNORED else row.import_id,
             retry_helps=row.verdict.action is Action.ARRIVING,
+            sha256=row.sha256,
+            duplicate_of=row.duplicate_of,
+            duplicate_elsewhere=row.duplicate_elsewhere,
         )
+
+
+@attrs.frozen(kw_only=True)
+class Duplicate:
+    """A row whose bytes are in a record already.
+
+    Attributes:
+        row: The row.
+        attachment_id: The attachment that has the same bytes.
+        elsewhere: Whether it is in another patient's record than the one that was chosen.
+    """
+
+    row: Row
+    attachment_id: str
+    elsewhere: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -174,6 +199,7 @@ class Job:
         patient: Whose record.
         destination: Where all of them go.
         title, comments: The same for all.
+        duplicates: Those of the rows whose bytes are known to be in a record already.
         warning: What to ask the person before saving, or None.
         count: How many files.
     """
@@ -183,6 +209,7 @@ class Job:
     destination: Destination
     title: str = attrs.field(default="", repr=False)
     comments: str = attrs.field(default="", repr=False)
+    duplicates: tuple[Duplicate, ...] = ()
     warning: str | None = attrs.field(default=None, repr=False)
 
     @property
@@ -191,8 +218,22 @@ class Job:
         return len(self.rows)
 
 
-def make_job(rows: Sequence[Row], patient: Patient, title: str, comments: str) -> Job:
+def make_job(
+    rows: Sequence[Row],
+    patient: Patient,
+    title: str,
+    comments: str,
+    *,
+    find_duplicates: Callable[[Sequence[Row], Patient], tuple[Duplicate, ...]],
+) -> Job:
     """Check a choice of rows.
+
+    Args:
+        rows: The rows that were chosen.
+        patient: Whose record.
+        title: The same for all.
+        comments: Likewise.
+        find_duplicates: Asked once the choice is found to be possible.
 
     Raises:
         SelectionError: Nothing was chosen, a row twice, or a row that can't be saved.
@@ -222,17 +263,21 @@ def make_job(rows: Sequence[Row], patient: Patient, title: str, comments: str) -
         )
     _check_text("title", title, _MAX_TITLE)
     _check_text("comments", comments, _MAX_COMMENTS)
+    duplicates = find_duplicates(rows, patient)
     return Job(
         rows=tuple(rows),
         patient=patient,
         destination=rows[0].destination,
         title=title,
         comments=comments,
-        warning=_warning(len(rows), rows[0].destination, patient, title),
+        duplicates=duplicates,
+        warning=_warning(len(rows), rows[0].destination, patient, title, duplicates),
     )
 
 
-def _warning(count: int, destination: Destination, patient: Patient, title: str) -> str | None:
+def _warning(
+    count: int, destination: Destination, patient: Patient, title: str, duplicates: Sequence[Duplicate]
+) -> str | None:
     parts = []
     whose = f"{patient.name} ({patient.id})" if patient.name else patient.id
     if count > 1:
@@ -241,6 +286,14 @@ def _warning(count: int, destination: Destination, patient: Patient, title: str)
         parts.append(f"{count} {what} will be saved to {whose}{same}.")
     if not patient.active:
         parts.append(f"{whose} is not an active patient.")
+    elsewhere = sum(duplicate.elsewhere for duplicate in duplicates)
+    for number, record in (
+        (elsewhere, "another patient's record"),
+        (len(duplicates) - elsewhere, "this patient's record"),
+    ):
+        if number:
+            what = "It is" if count == 1 else f"{number} of them {'is' if number == 1 else 'are'}"
+            parts.append(f"{what} in {record} already.")
     return " ".join(parts) or None
 
 

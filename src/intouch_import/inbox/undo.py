@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 from intouch_import import disk
 from intouch_import.errors import (
     FileError,
+    FileVanished,
     InTouchImportError,
     NameRefused,
     NameTaken,
+    NotRemoved,
     NotSupported,
     RepositoryError,
     SelectionError,
 )
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import EntryKind, Reason, State, import_id
+from intouch_import.moving import remove_pinned
 from intouch_import.reports import Outcome
 from intouch_import.repositories.base import PatientRepository
 
@@ -121,16 +124,34 @@ class Undo:
                 return Reason.STORED_COPY_DIFFERS
             self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
             there = source.put(stored.name, self._chunks(stored))
+        elif import_id(source.source_id, there.name, there.version) == stored.import_id:
+            # Never taken out of its source.
+            if not (self._is_whole(stored) and holds(source, there, stored)):
+                return Reason.STORED_COPY_DIFFERS
+            self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
+            there = self._put_anew(stored, there, source)
         elif self._ours(stored, there, source):
-            # Never taken out of its source, or put back by an undo that was interrupted.
+            # Put back by an undo that was interrupted.
             self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
         else:
             return Reason.NAME_TAKEN
         return Reason.UNDONE if holds(source, there, stored) else Reason.STORED_COPY_DIFFERS
 
+    def _put_anew(self, stored: StoredAttachment, there: SourceFile, source: Source) -> SourceFile:
+        """Give a file that was never taken out a new version.
+
+        Another workstation may be about to remove it, pinned to the version that it has stored. Once the
+        attachment is withdrawn, that removal would take the last copy.
+        """
+        try:
+            remove_pinned(source, there, sha256=stored.sha256)
+        except FileVanished:
+            pass  # that workstation was faster
+        except NotRemoved:
+            return there  # where nothing can be removed, the other workstation can't do it either
+        return source.put(stored.name, self._chunks(stored))
+
     def _ours(self, stored: StoredAttachment, there: SourceFile, source: Source) -> bool:
-        if import_id(source.source_id, there.name, there.version) == stored.import_id:
-            return True
         last = [entry.event for entry in self._ledger.entries(import_id=stored.import_id)][-1:]
         return last in ([Event.PUTTING_BACK], [Event.FAILED]) and holds(source, there, stored)
 

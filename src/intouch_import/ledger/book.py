@@ -42,8 +42,24 @@ ledger_table = sa.Table(
     sa.Column("sha256", sa.Text),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("from_patient_id", sa.Text),
     sa.Index("intouch_ledger_import", "import_id"),
     sa.Index("intouch_ledger_event", "source_id", "event"),
+)
+# Written out, not as parameters: only then does a database see that an index over such rows will do.
+_IS_PUTTING_BACK: Final = sa.text(f"event = '{Event.PUTTING_BACK}'")
+_IS_REASSIGNING: Final = sa.text(f"event = '{Event.REASSIGNING}'")
+sa.Index(
+    "intouch_ledger_put_back",
+    ledger_table.c.sha256,
+    sqlite_where=_IS_PUTTING_BACK,
+    postgresql_where=_IS_PUTTING_BACK,
+)
+sa.Index(
+    "intouch_ledger_reassigning",
+    ledger_table.c.import_id,
+    sqlite_where=_IS_REASSIGNING,
+    postgresql_where=_IS_REASSIGNING,
 )
 _FIELDS = [field.name for field in attrs.fields(LedgerEntry)]
 
@@ -74,8 +90,8 @@ class Ledger:
     def append(self, entries: Iterable[LedgerEntry], /) -> None:
         """Write entries, in order, in one durable transaction.
 
-        ``STORED`` and ``MOVED`` are facts about one file: where the ledger says so already (another
-        workstation was faster) they are not written again.
+        ``STORED``, ``MOVED`` and ``REASSIGNED`` are facts about one file: where the ledger says so already
+        (another workstation was faster) they are not written again.
 
         Raises:
             LedgerError: Nothing was written.
@@ -122,16 +138,42 @@ class Ledger:
         with reading(self._engine) as connection:
             return {(row.name, row.size_bytes) for row in connection.execute(query) if row.name in wanted}
 
+    def undone(self, digests: Collection[str]) -> set[tuple[str | None, str]]:
+        """Whose bytes of these digests an undo has put back: patient and digest."""
+        query = sa.select(ledger_table.c.patient_id, ledger_table.c.sha256).where(
+            _IS_PUTTING_BACK, one_of(self._engine.dialect, ledger_table.c.sha256, digests)
+        )
+        with reading(self._engine) as connection:
+            return {(row.patient_id, row.sha256) for row in connection.execute(query)}
+
+    def import_id_of(self, attachment_id: str) -> str | None:
+        """The import id under which the ledger knows an attachment; None if it does not."""
+        query = (
+            sa.select(ledger_table.c.import_id)
+            .where(ledger_table.c.attachment_id == printable(attachment_id))
+            .order_by(ledger_table.c.seq.desc())
+            .limit(1)
+        )
+        with reading(self._engine) as connection:
+            return connection.scalar(query)
+
+    def reassigning(self) -> list[LedgerEntry]:
+        """``REASSIGNING`` entries whose end the ledger does not tell, oldest first."""
+        ends = (Event.REASSIGNED, Event.NOT_REASSIGNED, Event.REASSIGNING, Event.WITHDRAWN)
+        return self._open_ended(_IS_REASSIGNING, ended_by=ends)
+
     def unfinished(self, source_id: str) -> list[LedgerEntry]:
         """``STORED`` entries of a source with no ``MOVED`` after them, oldest first."""
-        return self._open_ended(source_id, Event.STORED, ended_by=(Event.MOVED, Event.WITHDRAWN))
+        return self._open_ended(_of(source_id, Event.STORED), ended_by=(Event.MOVED, Event.WITHDRAWN))
 
     def undoing(self, source_id: str) -> list[LedgerEntry]:
         """``PUTTING_BACK`` entries of a source whose end the ledger does not tell, oldest first."""
         ends = (Event.WITHDRAWN, Event.NOT_PUT_BACK, Event.STORED, Event.PUTTING_BACK)
-        return self._open_ended(source_id, Event.PUTTING_BACK, ended_by=ends)
+        return self._open_ended(_of(source_id, Event.PUTTING_BACK), ended_by=ends)
 
-    def _open_ended(self, source_id: str, begins: Event, *, ended_by: tuple[Event, ...]) -> list[LedgerEntry]:
+    def _open_ended(
+        self, begins: sa.ColumnElement[bool] | sa.TextClause, *, ended_by: tuple[Event, ...]
+    ) -> list[LedgerEntry]:
         """Entries that begin something for a file, where no later entry of that file ends it."""
         later = ledger_table.alias()
         ended = sa.exists().where(
@@ -139,27 +181,24 @@ class Ledger:
             later.c.seq > ledger_table.c.seq,
             later.c.event.in_([event.value for event in ended_by]),
         )
-        query = (
-            sa.select(ledger_table)
-            .where(
-                ledger_table.c.source_id == source_id,
-                ledger_table.c.event == begins.value,
-                ~ended,
-            )
-            .order_by(ledger_table.c.seq)
-        )
+        query = sa.select(ledger_table).where(begins, ~ended).order_by(ledger_table.c.seq)
         with reading(self._engine) as connection:
             return [_entry(row) for row in connection.execute(query)]
 
     def entries(
         self, *, import_id: str | None = None, patient_id: str | None = None
     ) -> Iterator[LedgerEntry]:
-        """The entries, oldest first, of one file or one patient or of all; streamed."""
+        """The entries, oldest first, of one file or one patient or of all; streamed.
+
+        A reassignment is an entry of both patients.
+        """
         query = sa.select(ledger_table).order_by(ledger_table.c.seq)
         if import_id is not None:
             query = query.where(ledger_table.c.import_id == import_id)
         if patient_id is not None:
-            query = query.where(ledger_table.c.patient_id == patient_id)
+            query = query.where(
+                (ledger_table.c.patient_id == patient_id) | (ledger_table.c.from_patient_id == patient_id)
+            )
         with reading(self._engine) as connection:
             for row in connection.execution_options(yield_per=1000).execute(query):
                 yield _entry(row)
@@ -206,7 +245,7 @@ class Ledger:
 
     @staticmethod
     def _states(connection: sa.Connection, import_ids: Collection[str]) -> defaultdict[str, set[Event]]:
-        """For each file, which of ``STORED`` and ``MOVED`` hold now."""
+        """For each file, which of the facts ``STORED``, ``MOVED`` and ``REASSIGNED`` hold now."""
         states: defaultdict[str, set[Event]] = defaultdict(set)
         query = (
             sa.select(ledger_table.c.import_id, ledger_table.c.event)
@@ -221,8 +260,14 @@ class Ledger:
 def _advance(state: set[Event], event: Event) -> None:
     if event is Event.WITHDRAWN:
         state.clear()
-    elif event in (Event.STORED, Event.MOVED):
+    elif event is Event.REASSIGNING:
+        state.discard(Event.REASSIGNED)  # of an earlier time
+    elif event in (Event.STORED, Event.MOVED, Event.REASSIGNED):
         state.add(event)
+
+
+def _of(source_id: str, event: Event) -> sa.ColumnElement[bool]:
+    return (ledger_table.c.source_id == source_id) & (ledger_table.c.event == event.value)
 
 
 def _row(entry: LedgerEntry, seq: int) -> dict[str, Any]:

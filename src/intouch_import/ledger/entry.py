@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["CHAIN_START", "Event", "LedgerEntry", "chain_digest"]
 
 CHAIN_START: Final = "0" * 64
-_PRIVATE: Final = ("patient_id", "name", "operator")
+_PRIVATE: Final = ("patient_id", "from_patient_id", "name", "operator")
 
 
 class Event(enum.StrEnum):
@@ -29,6 +29,9 @@ class Event(enum.StrEnum):
     PUTTING_BACK = "putting_back"
     NOT_PUT_BACK = "not_put_back"
     WITHDRAWN = "withdrawn"
+    REASSIGNING = "reassigning"
+    REASSIGNED = "reassigned"
+    NOT_REASSIGNED = "not_reassigned"
 
 
 @attrs.frozen(kw_only=True)
@@ -39,7 +42,7 @@ class LedgerEntry:
         event: What happened.
         at: When, aware; kept in UTC to the microsecond.
         operator: Who, as the host names its staff; None if not told.
-        patient_id: Whose record; None where no patient was decided.
+        patient_id: Whose record; None where no patient was decided. Of a reassignment, the one it goes to.
         provider_id: The provider, if any.
         destination: ``images`` or ``notes``.
         import_id: Of the file.
@@ -47,6 +50,7 @@ class LedgerEntry:
         location, source_id, name: From where.
         size_bytes, sha256: What; None where it was never read.
         reason: Why, a `Reason` value.
+        from_patient_id: Of a reassignment, whose record it comes from.
         seq: Position, from 1; set by the ledger.
         digest: Chains this entry to all before it; set by the ledger.
     """
@@ -65,6 +69,7 @@ class LedgerEntry:
     size_bytes: int | None = None
     sha256: str | None = None
     reason: str = ""
+    from_patient_id: str | None = attrs.field(default=None, repr=False)
     seq: int | None = None
     digest: str | None = None
 
@@ -86,13 +91,18 @@ class LedgerEntry:
 
 
 def chain_digest(previous: str, values: Mapping[str, Any]) -> str:
-    """SHA-256 over a JSON list: the digest of the entry before, the time, then every other value in order."""
+    """SHA-256 over a JSON list: the digest of the entry before, the time, then every other value in order.
+
+    What came to the entries later is appended where it is not None, so that older digests stay true.
+    """
     chained = [previous, _iso(values["at"]), *(values[key] for key in _CHAINED)]
+    chained += [[key, values[key]] for key in _CHAINED_LATER if values[key] is not None]
     return hashlib.sha256(json.dumps(chained).encode()).hexdigest()
 
 
+_CHAINED_LATER: Final = ("from_patient_id",)
 _CHAINED: Final = tuple(
-    field.name for field in attrs.fields(LedgerEntry) if field.name not in {"at", "digest"}
+    field.name for field in attrs.fields(LedgerEntry) if field.name not in {"at", "digest", *_CHAINED_LATER}
 )
 
 

@@ -119,6 +119,33 @@ class PatientRepository(abc.ABC):
         """
         yield
 
+    def find_by_digest(
+        self,
+        digests: Collection[str],  # noqa: ARG002  # the default knows none
+    ) -> Mapping[str, Sequence[StoredAttachment]]:
+        """What is stored with these bytes, in anybody's record; digests that nothing has are left out.
+
+        Called once a batch, before `add_many`, inside the same `transaction`. What it did not find must not
+        be committed by anybody else before that transaction ends, as far as the database offers that: two
+        workstations may be importing two files of the same bytes right now.
+
+        The default finds nothing. Then a photo that comes a second time, under another name or from another
+        folder, is stored a second time, and one that is in another patient's record raises no alert.
+
+        Args:
+            digests: SHA-256, 64 lower-case hex digits each; up to some hundred.
+        """
+        return {}
+
+    def sizes_stored(self, sizes_bytes: Collection[int]) -> Collection[int]:  # noqa: ARG002  # knows none
+        """Which of these sizes some stored attachment has.
+
+        `Inbox.prepare` asks, so that it can warn of a copy before anything is saved: only a file whose size
+        is known is read for that. The default knows none: then a person hears of a copy from the report
+        of the save.
+        """
+        return ()
+
     def add_many(self, items: Sequence[tuple[Attachment, Content]]) -> list[StoredAttachment | FileError]:
         """Store several files in one transaction: one result each, in order.
 
@@ -133,6 +160,31 @@ class PatientRepository(abc.ABC):
                 except FileError as exc:
                     results.append(exc)
         return results
+
+    def reassign(
+        self,
+        attachment_id: str,  # noqa: ARG002  # the default refuses all
+        *,
+        from_patient_id: str,  # noqa: ARG002
+        to_patient_id: str,  # noqa: ARG002
+    ) -> StoredAttachment:
+        """Move an attachment out of one patient's record into another's.
+
+        In one step, durable on return: whatever happens meanwhile, it is in one of the two records, never in
+        both or in none. Its id, its import id and everything else stay as they are. If files are kept
+        in a place of each patient's own, the bytes move too: none may stay behind in the former
+        patient's. If it is in ``to_patient_id``'s record already, nothing is done.
+
+        Returns:
+            The attachment as it is now.
+
+        Raises:
+            AlreadyAssigned: It is in neither of the two records: somebody else has moved it meanwhile.
+            UnknownPatient: No patient has the id ``to_patient_id``.
+            NotSupported: This repository leaves everything where it is (the default).
+            RepositoryError: There is no such attachment, or it can't be moved; it is where it was.
+        """
+        raise NotSupported("this repository can't move an attachment to another patient")
 
     def withdraw(self, attachment_id: str) -> None:  # noqa: ARG002  # the default refuses all
         """Take an attachment out of the record, bytes included, as part of an undo.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from intouch_import.content import Content
 
-__all__ = ["DirectoryFiles", "Files", "FsspecFiles", "open_files"]
+__all__ = ["DirectoryFiles", "Files", "FsspecFiles", "check_id", "open_files"]
 
 _ID = re.compile(r"[0-9a-f]{40}")
 _STALE_AFTER_S = 24 * 3600
@@ -132,7 +132,7 @@ class DirectoryFiles(Files):
 
     def open(self, attachment_id: str) -> BinaryIO:
         try:
-            _check(attachment_id)
+            check_id(attachment_id)
             return cast("BinaryIO", io.FileIO(f"{self._prefix}{attachment_id[:2]}{os.sep}{attachment_id}"))
         except FileNotFoundError:
             raise RepositoryError("there is no such attachment") from None
@@ -146,7 +146,7 @@ class DirectoryFiles(Files):
             raise _failed(exc) from without_path(exc)
 
     def _path(self, attachment_id: str) -> Path:
-        _check(attachment_id)
+        check_id(attachment_id)
         return self.folder / attachment_id[:2] / attachment_id
 
 
@@ -223,7 +223,7 @@ class FsspecFiles(Files):
         raise ContentMismatch("an unfinished import left other bytes under this import id")
 
     def _path(self, attachment_id: str) -> str:
-        _check(attachment_id)
+        check_id(attachment_id)
         return f"{self._root}/{attachment_id[:2]}/{attachment_id}"
 
 
@@ -306,7 +306,8 @@ def _sweep(staging: Path) -> None:
                 path.unlink()
 
 
-def _check(attachment_id: str) -> None:
+def check_id(attachment_id: str) -> None:
+    """Refuse what is not an id of ours: it must reach no path and no statement."""
     if not _ID.fullmatch(attachment_id):
         raise RepositoryError("there is no such attachment")
 

@@ -20,11 +20,12 @@ from intouch_import.errors import (
     ConfigError,
     ContentMismatch,
     FileError,
+    RepositoryError,
     UnknownPatient,
 )
 from intouch_import.model import Attachment, Destination, Patient, Provider, StoredAttachment, printable
 from intouch_import.repositories.base import PatientRepository
-from intouch_import.repositories.files import open_files
+from intouch_import.repositories.files import check_id, open_files
 from intouch_import.repositories.tables import VERSION_TABLE, attachments, patients, providers
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ class SqlRepository(PatientRepository):
     def add_many(self, items: Sequence[tuple[Attachment, Content]]) -> list[StoredAttachment | FileError]:
         with self.transaction():
             batch: _Batch = self._local.batch
+            self._lock_digests(batch.connection, {attachment.sha256 for attachment, _ in items})
             known = self._stored(batch.connection, [attachment.import_id for attachment, _ in items])
             stored_at = self._clock()
             new: list[dict[str, Any]] = []
@@ -209,18 +211,61 @@ class SqlRepository(PatientRepository):
             return [_agree(known[attachment.import_id], attachment) for attachment, _ in items]
 
     def find_attachment(self, import_ids: Collection[str]) -> Mapping[str, StoredAttachment]:
+        ours = [import_id for import_id in import_ids if import_id.isalnum()]  # no NUL, no lone surrogate
         with reading(self.engine) as connection:
-            return self._stored(connection, import_ids)
+            return self._stored(connection, ours)
+
+    def find_by_digest(self, digests: Collection[str]) -> Mapping[str, Sequence[StoredAttachment]]:
+        batch: _Batch | None = getattr(self._local, "batch", None)
+        if batch is not None:
+            self._lock_digests(batch.connection, digests)
+            return self._with_digest(batch.connection, digests)
+        with reading(self.engine) as connection:
+            return self._with_digest(connection, digests)
+
+    def sizes_stored(self, sizes_bytes: Collection[int]) -> Collection[int]:
+        column = attachments.c.size_bytes
+        query = sa.select(column).where(one_of(self.engine.dialect, column, sizes_bytes)).distinct()
+        with reading(self.engine) as connection:
+            return set(connection.scalars(query))
 
     def open_attachment(self, attachment_id: str) -> BinaryIO:
         return self._files.open(attachment_id)
 
     def withdraw(self, attachment_id: str) -> None:
+        check_id(attachment_id)
+        this = attachments.c.import_id == attachment_id
         with writing(self.engine) as connection:
-            connection.execute(sa.delete(attachments).where(attachments.c.import_id == attachment_id))
+            digest = connection.scalar(sa.delete(attachments).where(this).returning(attachments.c.sha256))
         # After the commit: a crash in between leaves bytes without a row, which the next import of
         # this id takes over. The reverse would leave a row without bytes.
-        self._files.delete(attachment_id)
+        with writing(self.engine) as connection:
+            self._lock_digests(connection, [digest] if digest is not None else [])
+            # Somebody may have added the same file again since: then the bytes are theirs.
+            if not connection.scalar(sa.select(sa.exists().where(this))):
+                self._files.delete(attachment_id)
+
+    def reassign(self, attachment_id: str, *, from_patient_id: str, to_patient_id: str) -> StoredAttachment:
+        check_id(attachment_id)
+        if not _is_text(to_patient_id):
+            raise UnknownPatient("no patient has this id")
+        change = (
+            sa.update(attachments)
+            .where(attachments.c.import_id == attachment_id, attachments.c.patient_id == from_patient_id)
+            .values(patient_id=to_patient_id)
+        )
+        with writing(self.engine) as connection:
+            if connection.scalar(sa.select(patients.c.id).where(patients.c.id == to_patient_id)) is None:
+                raise UnknownPatient("no patient has this id")
+            if _is_text(from_patient_id):
+                connection.execute(change)
+            # Files stand under their import ids, not by patient: the row is all there is to move.
+            stored = self._stored(connection, [attachment_id]).get(attachment_id)
+        if stored is None:
+            raise RepositoryError("there is no such attachment")
+        if stored.patient_id != to_patient_id:
+            raise AlreadyAssigned("the attachment is in neither of the two records")
+        return stored
 
     def attachments(self, patient_id: str) -> list[StoredAttachment]:
         """What is stored for a patient, in the order of the time taken (or else the source's, or stored)."""
@@ -251,6 +296,31 @@ class SqlRepository(PatientRepository):
         if dialect is postgresql:
             # Another process may have committed one of them since we looked; its row is what stands.
             known.update(self._stored(connection, [row["import_id"] for row in new]))
+
+    def _lock_digests(self, connection: sa.Connection, digests: Collection[str]) -> None:
+        """Until the transaction ends, nobody else stores these bytes, or takes them away.
+
+        SQLite has one writer anyway. If PostgreSQL has no room for so many locks, the statement fails, and
+        the move tries its files one at a time.
+        """
+        if digests and self.engine.dialect.name == "postgresql":
+            # In one order everywhere, so that two batches do not wait for each other.
+            keys = sorted({int(digest[:16], 16) - 2**63 for digest in digests})
+            each = sa.func.unnest(sa.literal(keys, sa.ARRAY(sa.BigInteger))).column_valued("key")
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(each)))
+
+    def _with_digest(
+        self, connection: sa.Connection, digests: Collection[str]
+    ) -> dict[str, list[StoredAttachment]]:
+        query = (
+            sa.select(attachments)
+            .where(one_of(self.engine.dialect, attachments.c.sha256, digests))
+            .order_by(attachments.c.stored_at, attachments.c.import_id)
+        )
+        found: dict[str, list[StoredAttachment]] = {}
+        for row in connection.execute(query):
+            found.setdefault(row.sha256, []).append(_attachment(row))
+        return found
 
     def _stored(self, connection: sa.Connection, import_ids: Collection[str]) -> dict[str, StoredAttachment]:
         query = sa.select(attachments).where(one_of(self.engine.dialect, attachments.c.import_id, import_ids))

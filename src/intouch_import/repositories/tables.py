@@ -56,4 +56,5 @@ attachments = sa.Table(
     sa.Column("stored_at", UtcDateTime, nullable=False),
     sa.Index("intouch_attachment_patient", "patient_id", "taken_at"),
     sa.Index("intouch_attachment_sha256", "sha256"),
+    sa.Index("intouch_attachment_size", "size_bytes"),
 )

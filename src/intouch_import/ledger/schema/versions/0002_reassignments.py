@@ -1,0 +1,18 @@
+"""From whose record a file was reassigned; undos and reassignments are found by what they are about."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Add the column, and two small indexes over rare events."""
+    op.add_column("intouch_ledger", sa.Column("from_patient_id", sa.Text))
+    for name, column, event in (
+        ("intouch_ledger_put_back", "sha256", "putting_back"),
+        ("intouch_ledger_reassigning", "import_id", "reassigning"),
+    ):
+        rare = sa.text(f"event = '{event}'")
+        op.create_index(name, "intouch_ledger", [column], sqlite_where=rare, postgresql_where=rare)

