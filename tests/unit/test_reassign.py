@@ -206,8 +206,8 @@ def test_a_list_made_before_finishes_for_the_right_patient(
     lister = not_removed._lister
     refresh = lister.refresh
 
-    def meanwhile(tell: Any) -> Any:
-        result = refresh(tell)
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        result = refresh(*arguments, **options)
         practice.inbox(records=practice.records()).reassign(stored, patient="10043")
         return result
 
@@ -529,8 +529,8 @@ def test_a_move_that_was_undone_while_it_was_listed_is_not_begun_anew(
     lister = not_removed._lister
     refresh = lister.refresh
 
-    def meanwhile(tell: Any) -> Any:
-        result = refresh(tell)
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        result = refresh(*arguments, **options)
         records.withdraw(stored.id)
         return result
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from intouch_import import moving
 from intouch_import.errors import RepositoryError
 from intouch_import.filenames import CaptureNaming
 from intouch_import.inbox import listing, rows
+from intouch_import.media.examining import Examiner
 from intouch_import.model import Patient, Provider
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources.local import LocalSource
@@ -47,7 +47,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     count(LocalSource, "look", "looked")
     count(LocalSource, "fetch", "read and hashed")
-    count(moving, "content_reason", "sniffed")
+    count(Examiner, "examine", "sniffed")
     count(SqlRepository, "find_attachment", "looked up", size=lambda args: len(args[1]))
     count(CaptureNaming, "parse", "name read")
     count(listing, "identify", "judged")
