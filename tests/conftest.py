@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
+from services.azurite import azurite, fresh_azurite
 from services.openssh import openssh_server
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from intouch_import.reports import Report
 
-__all__ = ["openssh_server"]
+__all__ = ["azurite", "fresh_azurite", "openssh_server"]
 
 
 @pytest.fixture(scope="session")
