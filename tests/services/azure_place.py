@@ -23,17 +23,22 @@ class AzurePlace(Place):
     Args:
         azurite: Where.
         folder: The folder; empty for the container itself.
+        signed: Whether sources have a signature for the container instead of the account's key.
         options: For every source that is opened.
     """
 
     # The service takes a backslash for a slash, and names are Unicode.
     refused_names = frozenset(name for name in HOSTILE_NAMES if "\\" in name or not _is_text(name))
 
-    def __init__(self, azurite: Azurite, *, folder: str = "photos/new", **options: Any) -> None:
+    def __init__(
+        self, azurite: Azurite, *, folder: str = "photos/new", signed: bool = False, **options: Any
+    ) -> None:
         self._azurite = azurite
         self._client = azurite.container()
         self._prefix = f"{folder}/" if folder else ""
         self._options = options
+        if signed:
+            self._options["sas_token"] = azurite.sas(self._client.container_name, permission="rldw")
         self._opened: list[Source] = []
         for beside in ("photos/new2/x.jpg", "photos/neW/x.jpg", "photos/x.jpg") if folder else ():
             self._client.upload_blob(beside, b"beside")
