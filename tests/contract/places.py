@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,14 @@ import fsspec
 from intouch_import.sources import open_source
 from intouch_import.sources.generic import FsspecSource
 from intouch_import.testing import FsspecPlace, LocalPlace, MemoryPlace, Place
+from services.azure_place import AzurePlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
 
+    from services.azurite import Azurite
     from services.openssh import OpenSSHServer
 
 __all__ = ["PLACES"]
@@ -75,4 +78,27 @@ def fsspecs_own_sftp(request: pytest.FixtureRequest) -> Callable[[], Place]:
     )
 
 
-PLACES = (in_memory, local, local_without_leases, fsspec_memory, sftp, fsspecs_own_sftp)
+def azure(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    """A folder of a container on Azurite; obstore carries the bytes."""
+    azurite: Azurite = request.getfixturevalue("azurite")
+    return lambda: AzurePlace(azurite, folder="photos/new", fast=True)
+
+
+def azure_container(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    """A container without a folder; the SDK carries the bytes."""
+    azurite: Azurite = request.getfixturevalue("azurite")
+    return lambda: AzurePlace(azurite, folder="", fast=False)
+
+
+def azure_without_obstore(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    """A folder, by the SDK, with a signature for the container alone."""
+    azurite: Azurite = request.getfixturevalue("azurite")
+    return lambda: AzurePlace(azurite, folder="photos/new", fast=False, signed=True)
+
+
+PLACES: tuple[Callable[[pytest.FixtureRequest], Callable[[], Place]], ...] = (
+    *(in_memory, local, local_without_leases, fsspec_memory, sftp, fsspecs_own_sftp),
+    *(azure, azure_container),
+)
+if os.environ.get("INTOUCH_AZURE") == "all":
+    PLACES += (azure_without_obstore,)

@@ -1,6 +1,6 @@
 """What a location promises (`Source`), and `open_source`, which opens any of them.
 
-A new location costs one module in this folder and one line in `LOCATIONS`.
+A new location costs one module, or a small package, in this folder and one line in `LOCATIONS`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from intouch_import.errors import ConfigError, NameRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from fsspec import AbstractFileSystem
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["LOCATIONS", "Source", "Weakness", "check_name", "open_source"]
 
 LOCATIONS: dict[str, str] = {
+    "abfs": "intouch_import.sources.azure.source:AzureSource",
+    "az": "intouch_import.sources.azure.source:AzureSource",
+    "azure": "intouch_import.sources.azure.source:AzureSource",
     "file": "intouch_import.sources.local:LocalSource",
     "local": "intouch_import.sources.local:LocalSource",
     "sftp": "intouch_import.sources.sftp:SftpSource",
@@ -104,6 +107,11 @@ class Source(abc.ABC):
 
     tells_changes: bool = False
     """True where `wait_for_change` returns as soon as something changes: nobody needs to keep looking."""
+    concurrency: int = 2
+    """How many files are read or removed at a time: more where the time goes into waiting for a network."""
+
+    removes_together: int = 0
+    """How many files `remove_many` takes in one request; 0 where the location has no such request."""
 
     weaknesses: tuple[Weakness, ...] = ()
     """What this location can't promise; `Weakness.text` says each in a sentence."""
@@ -179,6 +187,19 @@ class Source(abc.ABC):
             NotRemoved: The right version is there and could not be removed.
             SourceError: The location failed; whether the file is gone is not known.
         """
+
+    def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
+        """Remove several files in one request, each as `remove` does it. `moving` alone calls this.
+
+        Called only where `removes_together` says so, which needs versions that a removal can be pinned to.
+
+        Args:
+            files: As listed; at most `removes_together`.
+
+        Returns:
+            For each file None, or what `remove` would have raised.
+        """
+        raise NotImplementedError
 
     @abc.abstractmethod
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:

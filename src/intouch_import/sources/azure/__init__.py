@@ -1,0 +1,1 @@
+"""Azure Blob Storage: one folder of one container."""

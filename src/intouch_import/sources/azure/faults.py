@@ -1,0 +1,251 @@
+"""What a failed request means: one word for it, whether asking again helps, and a sentence for people."""
+
+from __future__ import annotations
+
+import email.utils
+import enum
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from intouch_import.errors import SourceUnavailable
+from intouch_import.sources.patience import Again
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Fault", "Kind", "Unreached", "fault_of"]
+
+# Requests signed with a key more than 15 minutes off are refused:
+# https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
+_CLOCK_TOLERANCE: Final = timedelta(minutes=15)
+
+
+class Kind(enum.Enum):
+    """What went wrong."""
+
+    # About one blob.
+    GONE = "gone"
+    CHANGED = "changed"
+    TAKEN = "taken"
+    LEASED = "leased"
+    SNAPSHOTS = "snapshots"
+    IMMUTABLE = "immutable"
+    ARCHIVED = "archived"
+    COPYING = "copying"
+    # About the container or the account.
+    NO_CONTAINER = "no container"
+    CONTAINER_GOING = "container being deleted"
+    FORBIDDEN = "forbidden"
+    NOT_KNOWN = "not known"
+    EXPIRED = "expired"
+    CLOCK = "clock"
+    DISABLED = "disabled"
+    NO_CREDENTIAL = "no credential"
+    # About the service.
+    REJECTED = "rejected"
+    BUSY = "busy"
+    BROKEN = "broken"
+    # About the way to it.
+    NO_SUCH_HOST = "no such host"
+    NO_RESOLVER = "no resolver"
+    NOT_TRUSTED = "not trusted"
+    PROXY = "proxy"
+    REFUSED = "refused"
+    NO_ANSWER = "no answer"
+    SILENT = "silent"
+    CUT = "cut"
+    NONSENSE = "nonsense"
+
+
+TEXTS: Final[Mapping[Kind, str]] = {
+    Kind.NO_CONTAINER: "the container does not exist",
+    Kind.CONTAINER_GOING: "the container is being deleted",
+    Kind.FORBIDDEN: "the account refuses: the key, the signature or the role has no right to do this",
+    Kind.NOT_KNOWN: "the account refuses: the key or the signature is not the right one",
+    Kind.EXPIRED: "the signature (SAS) has expired or is not valid yet: a new one is needed",
+    Kind.CLOCK: "this machine's clock differs from the service's by more than 15 minutes",
+    Kind.DISABLED: "the storage account is disabled",
+    Kind.NO_CREDENTIAL: "Azure gave no access token: nobody is signed in, or the identity is not set up",
+    Kind.REJECTED: "the service does not accept the request: is the endpoint that of blob storage?",
+    Kind.BUSY: "the service is busy",
+    Kind.BROKEN: "the service failed",
+    Kind.NO_SUCH_HOST: "no storage account of that name was found in the network (DNS)",
+    Kind.NO_RESOLVER: "names can't be looked up: is this machine connected to the network?",
+    Kind.NOT_TRUSTED: "the server's certificate is not trusted",
+    Kind.PROXY: "the proxy of this network failed",
+    Kind.REFUSED: "the server refused the connection",
+    Kind.NO_ANSWER: "the server did not answer",
+    Kind.SILENT: "the server fell silent",
+    Kind.CUT: "the connection was cut",
+    Kind.NONSENSE: "the answer makes no sense: is something between this machine and Azure?",
+}
+
+_AGAIN: Final = frozenset(
+    {
+        *(Kind.BUSY, Kind.BROKEN, Kind.NO_RESOLVER, Kind.PROXY, Kind.REFUSED),
+        *(Kind.NO_ANSWER, Kind.SILENT, Kind.CUT),
+    }
+)
+# The request may have reached the service, and may have been carried out there.
+_IN_DOUBT: Final = frozenset({Kind.BUSY, Kind.BROKEN, Kind.PROXY, Kind.SILENT, Kind.CUT, Kind.NONSENSE})
+_NEEDS_A_PERSON: Final = frozenset(
+    {
+        *(Kind.NO_CONTAINER, Kind.FORBIDDEN, Kind.NOT_KNOWN, Kind.EXPIRED, Kind.CLOCK, Kind.DISABLED),
+        *(Kind.NO_CREDENTIAL, Kind.NO_SUCH_HOST, Kind.NOT_TRUSTED, Kind.REJECTED),
+    }
+)
+
+# https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
+# https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+_CODES: Final[Mapping[str, Kind]] = {
+    "BlobNotFound": Kind.GONE,
+    "ConditionNotMet": Kind.CHANGED,
+    "TargetConditionNotMet": Kind.CHANGED,
+    "BlobAlreadyExists": Kind.TAKEN,
+    "UnauthorizedBlobOverwrite": Kind.TAKEN,
+    "LeaseIdMissing": Kind.LEASED,
+    "LeaseIdMismatchWithBlobOperation": Kind.LEASED,
+    "LeaseLost": Kind.LEASED,
+    "SnapshotsPresent": Kind.SNAPSHOTS,
+    "BlobImmutableDueToPolicy": Kind.IMMUTABLE,
+    "BlobImmutableDueToLegalHold": Kind.IMMUTABLE,
+    "ContainerImmutableStorageAccessDenied": Kind.IMMUTABLE,
+    "BlobArchived": Kind.ARCHIVED,
+    "BlobBeingRehydrated": Kind.ARCHIVED,
+    "PendingCopyOperation": Kind.COPYING,
+    "ContainerNotFound": Kind.NO_CONTAINER,
+    "ContainerDisabled": Kind.DISABLED,
+    "ContainerBeingDeleted": Kind.CONTAINER_GOING,
+    "AccountIsDisabled": Kind.DISABLED,
+    "AuthenticationFailed": Kind.NOT_KNOWN,
+    "InvalidAuthenticationInfo": Kind.NOT_KNOWN,
+    "NoAuthenticationInformation": Kind.NOT_KNOWN,
+    "ServerBusy": Kind.BUSY,
+    "InternalError": Kind.BROKEN,
+    "OperationTimedOut": Kind.BROKEN,
+}
+_STATUSES: Final[Mapping[int, Kind]] = {
+    401: Kind.NOT_KNOWN,
+    403: Kind.FORBIDDEN,
+    407: Kind.PROXY,
+    408: Kind.BROKEN,
+    412: Kind.CHANGED,
+    429: Kind.BUSY,
+    503: Kind.BUSY,
+}
+
+
+class Unreached(Exception):  # named after what happened
+    """A request that got no whole answer. It holds no URL."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind.value)
+        self.kind = kind
+
+
+@attrs.frozen(kw_only=True)
+class Fault:
+    """What a failed request means.
+
+    Args:
+        kind: In one word.
+        after_s: How long the service wants to be left alone, seconds, if it said so.
+    """
+
+    kind: Kind
+    after_s: float | None = None
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the service may have done what it was asked for all the same."""
+        return self.kind in _IN_DOUBT
+
+    @property
+    def again(self) -> Again | None:
+        """Whether asking again helps."""
+        if self.kind not in _AGAIN:
+            return None
+        return Again(after_s=self.after_s, throttled=self.kind is Kind.BUSY)
+
+    def error(self, source_id: str) -> SourceUnavailable:
+        """The location's failure that this fault is, if nothing better is known."""
+        text = TEXTS.get(self.kind, TEXTS[Kind.NONSENSE])
+        helps = self.kind not in _NEEDS_A_PERSON
+        return SourceUnavailable(text, source_id=source_id, retry_helps=helps, kind=self.kind.value)
+
+
+def fault_of(exc: Exception, *, expires_at: datetime | None = None, now: datetime | None = None) -> Fault:
+    """Read an exception of the SDK or of our transport.
+
+    Args:
+        exc: Which.
+        expires_at: When the signature in use ends, if that is known.
+        now: The time; by default this machine's.
+    """
+    if isinstance(exc, Unreached):
+        return Fault(kind=exc.kind)
+    status = getattr(exc, "status_code", None)
+    if not isinstance(status, int):
+        # That of azure.identity, told by its name: it is another package, and has no status.
+        refused = any(kind.__name__ == "ClientAuthenticationError" for kind in type(exc).__mro__)
+        return Fault(kind=Kind.NO_CREDENTIAL if refused else Kind.NONSENSE)
+    headers = _headers(exc)
+    code = getattr(exc, "error_code", None)
+    code = str(getattr(code, "value", code) or headers.get("x-ms-error-code") or "")
+    kind = _CODES.get(code)
+    if kind is None:
+        kind = _STATUSES.get(status) or _kind_of(status)
+    if kind is Kind.BROKEN and status in {429, 503}:
+        kind = Kind.BUSY
+    if kind in {Kind.FORBIDDEN, Kind.NOT_KNOWN}:
+        kind = _refused(kind, headers, expires_at, now or datetime.now(UTC))
+    return Fault(kind=kind, after_s=_after_s(headers, now or datetime.now(UTC)))
+
+
+def _kind_of(status: int) -> Kind:
+    """What a status means whose code is not known."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Kind.BROKEN
+    # A "not found" that does not say what is missing may come from anybody on the way.
+    known = status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_FOUND
+    return Kind.REJECTED if known else Kind.NONSENSE
+
+
+def _refused(kind: Kind, headers: Mapping[str, str], expires_at: datetime | None, now: datetime) -> Kind:
+    """Why a right was refused: by the service's clock, or because it never was one."""
+    there = _date(headers.get("date"))
+    if expires_at is not None and expires_at <= (there or now):
+        return Kind.EXPIRED
+    if there is not None and abs(there - now) > _CLOCK_TOLERANCE:
+        return Kind.CLOCK
+    return kind
+
+
+def _headers(exc: Exception) -> Mapping[str, str]:
+    response: Any = getattr(exc, "response", None)
+    found = getattr(response, "headers", None) or {}
+    return {str(name).lower(): str(value) for name, value in found.items()}
+
+
+def _after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """``Retry-After``: seconds, or a date."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        when = _date(text)
+        return (
+            None if when is None else max(0.0, (when - (_date(headers.get("date")) or now)).total_seconds())
+        )
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        return email.utils.parsedate_to_datetime(text or "").astimezone(UTC)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,153 @@
+"""adlfs on one folder: for a host that wants to look around. It reads, and does nothing else.
+
+adlfs expands wildcards when it deletes, deletes whole containers, mixes versions and takes keys from the
+environment. This library never calls it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from adlfs import AzureBlobFileSystem
+from azure.storage.blob.aio import BlobServiceClient
+from fsspec.asyn import AsyncFileSystem, get_loop, sync
+
+from intouch_import.sources.azure.transport import credential_of, settings_of
+
+if TYPE_CHECKING:
+    from intouch_import.sources.azure.account import Account, Folder
+
+__all__ = ["AzureFolderFileSystem", "open_filesystem"]
+
+_PROTOCOLS = ("az", "abfs", "azure")
+
+
+class AzureFolderFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs is not typed
+    """What `AzureSource.filesystem` gives. Paths are ``container/folder/name``, taken as they are.
+
+    Nothing is cached, nothing can be pickled or written as JSON, and paths outside the folder are refused.
+    """
+
+    cachable = False
+    protocol = _PROTOCOLS
+    root_marker = ""
+
+    def __init__(self, **_options: Any) -> None:
+        # Not adlfs's own: it reads the environment, and keeps every instance alive for ever.
+        AsyncFileSystem.__init__(self, loop=get_loop(), use_listings_cache=False, skip_instance_cache=True)
+        self.account_name = self.account_key = self.connection_string = self.sas_token = None
+        self.credential = self.sync_credential = None
+        self.anon, self.version_aware, self.location_mode = False, False, "primary"
+        self.assume_container_exists, self.max_concurrency = True, None
+        self.blocksize, self.default_fill_cache, self.default_cache_type = 4 * 1024 * 1024, False, "bytes"
+        self._timeout_kwargs: dict[str, Any] = {}
+        self.service_client: Any = None
+        self._inside: tuple[str, str] = ("", "")
+
+    def bind(self, client: Any, folder: Folder) -> None:
+        """Set what `open_filesystem` made; in no argument, since fsspec keeps and shows arguments."""
+        self.service_client = client
+        self._inside = (folder.container, folder.prefix)
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        for protocol in _PROTOCOLS:
+            path = path.removeprefix(f"{protocol}://")
+        return path.strip("/")
+
+    def split_path(self, path: str, *_args: Any, **_options: Any) -> tuple[str, str, None]:
+        """Container and blob. Every operation of adlfs goes through here.
+
+        Raises:
+            PermissionError: The path is outside the folder.
+        """
+        container, _, blob = self._strip_protocol(path).partition("/")
+        ours, prefix = self._inside
+        if container != ours or not f"{blob}/".startswith(prefix) or _climbs(blob):
+            raise PermissionError("that path is outside the folder of this source")
+        return container, blob, None
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        if mode != "rb":
+            _refuse()
+        return super()._open(path, mode=mode, **options)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        sync(self.loop, self.service_client.close)
+
+    def to_json(self, **_options: Any) -> NoReturn:
+        raise TypeError("a file system holds a secret and can't be written down")
+
+    def to_dict(self, **_options: Any) -> NoReturn:
+        raise TypeError("a file system holds a secret and can't be written down")
+
+    def __reduce_ex__(self, protocol: Any, /) -> NoReturn:
+        raise TypeError("a file system holds a secret and can't be pickled")
+
+    def __repr__(self) -> str:
+        return "<AzureFolderFileSystem>"
+
+
+class _Awaited:
+    """A credential of ours for the SDK's asynchronous client."""
+
+    def __init__(self, credential: Any) -> None:
+        self._credential = credential
+
+    async def get_token(self, *scopes: str, **options: Any) -> Any:
+        """Ask in a thread: a token may need the network."""
+        return await asyncio.to_thread(self._credential.get_token, *scopes, **options)
+
+
+def open_filesystem(account: Account, folder: Folder, *, timeout_s: float) -> AzureFolderFileSystem:
+    """Open adlfs on a folder, with the account's right and nothing from the environment."""
+    right = credential_of(account)
+    if account.credential is not None:
+        right = _Awaited(right)
+    client = BlobServiceClient(
+        account.endpoint, credential=right, use_env_settings=not account.is_plain, **settings_of(timeout_s)
+    )
+    filesystem = AzureFolderFileSystem()
+    filesystem.bind(client, folder)
+    return filesystem
+
+
+def _climbs(blob: str) -> bool:
+    return "\\" in blob or any(part in {".", ".."} for part in blob.split("/"))
+
+
+def _refuse(*_args: Any, **_options: Any) -> NoReturn:
+    raise NotImplementedError("this file system only reads: files leave a source by moves alone")
+
+
+async def _refuse_later(*_args: Any, **_options: Any) -> NoReturn:
+    _refuse()
+
+
+# What changes something, and `url`, which would print a signature.
+for _name in (
+    *("cp", "cp_file", "copy", "delete", "makedir", "makedirs", "mkdir", "move", "mv", "pipe", "pipe_file"),
+    *("put", "put_file", "rename", "rm", "rm_file", "rmdir", "setxattrs", "sign", "touch", "upload", "url"),
+    *("write_bytes", "write_text", "ukey"),
+):
+    setattr(AzureFolderFileSystem, _name, _refuse)
+for _name in (
+    *(
+        "_cp_file",
+        "_copy",
+        "_makedirs",
+        "_mkdir",
+        "_mv",
+        "_mv_file",
+        "_pipe",
+        "_pipe_file",
+        "_put",
+        "_put_file",
+    ),
+    *("_rm", "_rm_file", "_rm_files", "_rmdir", "_setxattrs", "_touch", "_url"),
+):
+    setattr(AzureFolderFileSystem, _name, _refuse_later)

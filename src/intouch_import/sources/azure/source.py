@@ -1,0 +1,380 @@
+"""`AzureSource`: a folder of a container in Azure Blob Storage."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+
+from intouch_import.content import StagedContent, staging_file
+from intouch_import.disk import NO_ROOM
+from intouch_import.errors import (
+    ConfigError,
+    FileChanged,
+    FileUnreadable,
+    InTouchImportError,
+    MissingExtraError,
+    NameRefused,
+    NameTaken,
+    SourceError,
+    without_path,
+)
+from intouch_import.model import EntryKind, SourceFile
+from intouch_import.sources.azure.account import Account, Folder
+from intouch_import.sources.azure.asking import Asking, Doubtful, Failed
+from intouch_import.sources.azure.faults import Fault, Kind
+from intouch_import.sources.azure.listing import Listing, etag_of, folder, is_appended, source_file
+from intouch_import.sources.azure.reasons import not_removed, unread
+from intouch_import.sources.azure.upload import upload
+from intouch_import.sources.base import Source, check_name
+from intouch_import.sources.patience import Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from azure.storage.blob import BlobClient, ContainerClient
+    from fsspec import AbstractFileSystem
+
+    from intouch_import.content import Content
+    from intouch_import.sources.azure.account import Secret
+    from intouch_import.sources.azure.download import Download
+    from intouch_import.sources.azure.fast import FastLane
+
+__all__ = ["AzureSource"]
+
+_DELETED: Final = 202
+
+
+class AzureSource(Source):
+    """A folder of one container. The version of a file is its ETag.
+
+    A folder in which nothing lies does not exist in blob storage, and is listed as empty; a container that
+    does not exist is an error. What is read is one version, whatever happens to the blob meanwhile, and what
+    is removed is that version or nothing.
+
+    Args:
+        path: ``container/folder``, decoded; a folder is optional.
+        provider, source_id, label: See `Source`.
+        account_name: The storage account.
+        account_key: Its shared key.
+        sas_token: A shared access signature that may read, list and delete.
+        connection_string: As the portal shows it.
+        credential: A credential of ``azure.identity``, or any object with its ``get_token``.
+        endpoint: The blob endpoint, if it is another than the public cloud's: an emulator, a national cloud.
+        patience: How long one operation may wait for the service; by default 60 s.
+        concurrency: How many files are read or removed at a time.
+        timeout_s: How long the service may be silent within one request, seconds.
+        fast: Whether to download through obstore; by default if it is installed.
+
+    Raises:
+        ConfigError: An option makes no sense. No value is repeated.
+        MissingExtraError: The packages of the extra ``azure`` are not installed.
+        SourceUnavailable: The container does not exist, or may not be listed, or was not reached.
+    """
+
+    location: ClassVar[str] = "azure"
+    commits_whole = True
+    removes_together = 64
+
+    def __init__(  # each is a line of a settings file
+        self,
+        path: str,
+        *,
+        provider: str | None = None,
+        source_id: str | None = None,
+        label: str | None = None,
+        account_name: str | None = None,
+        account_key: str | Secret | None = None,
+        sas_token: str | Secret | None = None,
+        connection_string: str | Secret | None = None,
+        credential: Any = None,
+        endpoint: str | None = None,
+        patience: Patience | None = None,
+        concurrency: int = 16,
+        timeout_s: float = 30.0,
+        fast: bool | None = None,
+    ) -> None:
+        self._folder = Folder(path)
+        self._account = Account(
+            account_name=account_name,
+            account_key=account_key,
+            sas_token=sas_token,
+            connection_string=connection_string,
+            credential=credential,
+            endpoint=endpoint,
+        )
+        if concurrency < 1 or timeout_s <= 0:
+            raise ConfigError("concurrency is at least 1, and timeout_s above 0")
+        url = f"{self._account.endpoint}/{self._folder.container}/{self._folder.prefix}"
+        super().__init__(url, provider=provider, source_id=source_id, label=label)
+        self.concurrency = concurrency
+        self._timeout_s = timeout_s
+        self._ask = Asking(self.source_id, patience or Patience(), expires_at=self._account.expires_at)
+        self._lock = threading.Lock()
+        self._clients: dict[int, ContainerClient] = {}
+        self._filesystem: Any = None
+        self._batches = True
+        _import_sdk()
+        self._lane = self._fast_lane(wanted=fast)
+        try:
+            self._check_container()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def filesystem(self) -> AbstractFileSystem:
+        """The adlfs file system on this folder, to look around: what writes or deletes is closed in it."""
+        with self._lock:
+            if self._filesystem is None:
+                from intouch_import.sources.azure.filesystem import open_filesystem
+
+                self._filesystem = open_filesystem(self._account, self._folder, timeout_s=self._timeout_s)
+            found: AbstractFileSystem = self._filesystem
+            return found
+
+    # --- the operations
+
+    def scan(self) -> Iterator[SourceFile]:
+        listing = Listing(self._folder)
+        blobs = self._client().walk_blobs(self._folder.prefix, include=["metadata"], delimiter="/")
+        pages = blobs.by_page()
+        try:
+            while (page := self._ask(lambda: _files_of(pages, listing))) is not None:
+                yield from page
+        except Failed as exc:
+            raise exc.fault.error(self.source_id) from None
+        yield from listing.folders()
+
+    def look(self, name: str) -> SourceFile | None:
+        blob = self._blob(name)
+        try:
+            return self._look(name, blob)
+        except Failed as exc:
+            raise exc.fault.error(self.source_id) from None
+
+    def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
+        from intouch_import.sources.azure.download import Download
+
+        blob = self._checked(file)
+        with staging_file(staging) as (target, path):
+            download = Download(file, target)
+            try:
+                self._ask(self._reading(download, file, blob))
+            except Failed as exc:
+                raise unread(self._certain(exc.fault, file), self.source_id) from None
+            except OSError as exc:
+                if exc.errno in NO_ROOM:
+                    raise
+                raise FileUnreadable("the file could not be staged", errno=exc.errno) from without_path(exc)
+            digested = download.end()
+        return StagedContent(path, digested)
+
+    def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the ETag pins it
+        self._delete(file, doubt=False)
+
+    def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
+        doubt = False
+        if self._batches and all(self._is_ours(file) for file in files):
+            try:
+                # Answers may come in another order than the requests, so only one thing can be learned from
+                # them: that all were deleted. Else each is asked for once more, by itself.
+                if self._ask(lambda: self._delete_batch(files)):
+                    return [None] * len(files)
+                doubt = True
+            except Failed as exc:
+                if exc.fault.in_doubt or exc.fault.again:
+                    return [exc.fault.error(self.source_id)] * len(files)
+                self._batches = False  # the server, or the right, knows none
+            except InTouchImportError as exc:
+                return [exc] * len(files)
+        return self._delete_each(files, doubt=doubt)
+
+    def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
+        check_name(name, windows=False)  # what could be stored nowhere else is refused here, too
+        blob = self._blob(name)
+        try:
+            found = upload(self._ask, blob, chunks) if self._look(name, blob) is None else None
+        except Failed as exc:
+            raise exc.fault.error(self.source_id) from None
+        if found is None:
+            raise NameTaken("a file of that name is there already")
+        return source_file(name, found)
+
+    def close(self) -> None:
+        with self._lock:
+            clients, self._clients = self._clients, {}
+            filesystem, self._filesystem = self._filesystem, None
+        client = clients.get(os.getpid())
+        if client is not None:
+            client.close()
+        if filesystem is not None:
+            filesystem.close()
+
+    def __reduce_ex__(self, protocol: Any, /) -> NoReturn:
+        raise TypeError("a source holds a secret and connections, and can't be pickled: open it again there")
+
+    # --- how
+
+    def _delete_batch(self, files: Sequence[SourceFile]) -> bool:
+        wanted = [{"name": self._folder.blob(file.name), "etag": _pin(file)} for file in files]
+        parts = list(self._client().delete_blobs(*wanted, raise_on_any_failure=False))
+        return len(parts) == len(files) and all(part.status_code == _DELETED for part in parts)
+
+    def _delete_each(self, files: Sequence[SourceFile], *, doubt: bool) -> list[Exception | None]:
+        found: list[Exception | None] = []
+        for file in files:
+            try:
+                self._delete(file, doubt=doubt)
+                found.append(None)
+            except SourceError as exc:
+                # The service is not to be had: the others would only wait for it, too, one by one.
+                return found + [exc] * (len(files) - len(found))
+            except InTouchImportError as exc:
+                found.append(exc)
+        return found
+
+    def _delete(self, file: SourceFile, *, doubt: bool) -> None:
+        """Delete one version of a blob.
+
+        Args:
+            file: Which.
+            doubt: Whether it was asked for before, and may be gone because of us.
+        """
+        from azure.core import MatchConditions
+
+        blob = self._client().get_blob_client(self._checked(file))
+        request: Doubtful[None] = Doubtful(
+            self._ask,
+            lambda: blob.delete_blob(etag=_pin(file), match_condition=MatchConditions.IfNotModified),
+            doubt=doubt,
+        )
+        try:
+            self._ask(request)
+        except Failed as exc:
+            fault = self._certain(exc.fault, file)
+            if not (fault.kind is Kind.GONE and request.doubt):
+                raise not_removed(fault, self.source_id) from None
+
+    def _look(self, name: str, blob: BlobClient) -> SourceFile | None:
+        try:
+            return self._ask(lambda: source_file(name, blob.get_blob_properties()))
+        except Failed as exc:
+            if exc.fault.kind is not Kind.GONE:
+                raise
+        below = self._client().walk_blobs(f"{blob.blob_name}/", delimiter="/", results_per_page=1).by_page()
+        page = self._ask(lambda: next(below, None))
+        return folder(name) if page is not None and any(page) else None
+
+    def _certain(self, fault: Fault, file: SourceFile) -> Fault:
+        """Tell "gone" from "changed", which the answer to a pinned request does not."""
+        if fault.kind not in {Kind.GONE, Kind.CHANGED}:
+            return fault
+        try:
+            there = self.look(file.name)
+        except SourceError:
+            return fault
+        if there is None or not there.version:  # nothing, or a folder that has the name
+            return Fault(kind=Kind.GONE)
+        return Fault(kind=Kind.CHANGED if there.version != file.version else Kind.NONSENSE)
+
+    def _reading(self, download: Download, file: SourceFile, blob: str) -> Callable[[], None]:
+        """Read a blob: at the first attempt through the fast lane if it takes it, then through the SDK."""
+        lane = self._lane
+        if lane is not None and (is_appended(file.version) or not lane.takes(blob)):
+            lane = None
+
+        def attempt() -> None:
+            nonlocal lane
+            if lane is not None:
+                chosen, lane = lane, None
+                try:
+                    return download.run_fast(chosen, blob)
+                except Exception as exc:  # the SDK's answer is the one that counts
+                    if isinstance(exc, OSError) and exc.errno is not None:
+                        raise  # this machine's own disk
+            return download.run(self._client().get_blob_client(blob))
+
+        return attempt
+
+    def _check_container(self) -> None:
+        pages = self._client().walk_blobs(self._folder.prefix, delimiter="/", results_per_page=1).by_page()
+        try:
+            self._ask(lambda: next(pages, None))
+        except Failed as exc:
+            raise exc.fault.error(self.source_id) from None
+
+    def _client(self) -> ContainerClient:
+        # One for each process: a child that was forked must not write into its parent's connections.
+        process = os.getpid()
+        with self._lock:
+            client = self._clients.get(process)
+            if client is None:
+                from intouch_import.sources.azure.transport import connect
+
+                client = connect(
+                    self._account,
+                    self._folder.container,
+                    connections=self.concurrency,
+                    timeout_s=self._timeout_s,
+                )
+                self._clients[process] = client
+            return client
+
+    def _blob(self, name: str) -> BlobClient:
+        return self._client().get_blob_client(self._checked_name(name))
+
+    def _checked_name(self, name: str) -> str:
+        """The whole name of a blob of this folder."""
+        blob = self._folder.blob(name)
+        if blob is None:
+            raise NameRefused("no blob of this folder can have that name")
+        return blob
+
+    def _checked(self, file: SourceFile) -> str:
+        """The whole name of the blob that a listed file is."""
+        if file.kind is not EntryKind.FILE:
+            raise FileChanged("only files are read and removed")
+        return self._checked_name(file.name)
+
+    def _is_ours(self, file: SourceFile) -> bool:
+        return file.kind is EntryKind.FILE and self._folder.blob(file.name) is not None
+
+    def _fast_lane(self, *, wanted: bool | None) -> FastLane | None:
+        if wanted is False:
+            return None
+        from intouch_import.sources.azure.fast import FastLane
+
+        try:
+            return FastLane(self._account, self._folder.container, timeout_s=self._timeout_s)
+        except ModuleNotFoundError as exc:
+            if exc.name != "obstore":
+                raise  # installed but broken: show the real cause
+            if wanted:
+                raise MissingExtraError(
+                    "fast Azure downloads need obstore: pip install 'intouch-import[azure-fast]'"
+                ) from exc
+            return None
+
+
+def _files_of(pages: Iterator[Any], listing: Listing) -> list[SourceFile] | None:
+    """The files of the next page; None after the last."""
+    page = next(pages, None)
+    return None if page is None else list(listing.page(list(page)))
+
+
+def _pin(file: SourceFile) -> str:
+    """The ETag of a listed file as requests write it."""
+    return f'"{etag_of(file.version)}"'
+
+
+def _import_sdk() -> None:
+    try:
+        import azure.storage.blob  # noqa: F401
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.partition(".")[0] != "azure":
+            raise  # installed but broken: show the real cause
+        raise MissingExtraError(
+            "Azure folders need azure-storage-blob: pip install 'intouch-import[azure]'"
+        ) from exc

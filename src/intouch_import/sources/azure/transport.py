@@ -1,0 +1,169 @@
+"""The SDK's clients, on a transport that keeps quiet, heeds no environment and never retries."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+import urllib3.exceptions as u3
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import ContainerClient
+from requests.adapters import HTTPAdapter
+
+from intouch_import.sources.azure.faults import Kind, Unreached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from intouch_import.sources.azure.account import Account
+
+__all__ = ["CHUNK_BYTES", "abandon", "connect", "credential_of", "settings_of"]
+
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+"""What one request asks for at most. The SDK holds that much of a blob in memory, for each thread."""
+
+_busy = threading.local()
+# In no hierarchy, so that no host's configuration turns it on: the SDK's own prints every URL at INFO.
+_SILENT: Final = logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001  # see above
+_SILENT.addHandler(logging.NullHandler())
+
+
+class _Quiet(logging.Filter):
+    """Drops what urllib3 logs of our requests: its URLs hold file names, and signatures."""
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002  # whatever it says
+        return not getattr(_busy, "here", False)
+
+
+for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_name).addFilter(_Quiet())
+
+
+class _Adapter(HTTPAdapter):  # type: ignore[misc]  # requests is not typed
+    """Sends one request once, and says in our words why it failed.
+
+    What it raises is no exception of requests or of the SDK: these hold URLs, and on its own kinds the SDK's
+    download retries three times, with pauses that nobody sees.
+    """
+
+    def send(self, *args: Any, **options: Any) -> Any:
+        _busy.here, _busy.answer = True, None
+        try:
+            answer = super().send(*args, **options)
+            if options.get("stream"):
+                _busy.answer = answer
+        except requests.RequestException as exc:
+            raise _why(exc) from None
+        finally:
+            _busy.here = False
+        return answer
+
+    def build_response(self, req: Any, resp: Any) -> Any:
+        resp.stream = _told(resp.stream)
+        return super().build_response(req, resp)
+
+
+def abandon() -> None:
+    """Close the answer that this thread had last, if it was not read: the SDK gives up some as they are."""
+    answer = getattr(_busy, "answer", None)
+    if answer is not None:
+        answer.close()
+
+
+def _told(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+    """A body whose failures are in our words."""
+
+    def whole(*args: Any, **options: Any) -> Iterator[bytes]:
+        try:
+            yield from stream(*args, **options)
+        except u3.ReadTimeoutError:
+            raise Unreached(Kind.SILENT) from None
+        except (u3.HTTPError, OSError):
+            raise Unreached(Kind.CUT) from None
+
+    return whole
+
+
+def _why(exc: BaseException) -> Unreached:
+    """What lies at the bottom of an exception of requests."""
+    chain: list[BaseException] = []
+    one: Any = exc
+    while isinstance(one, BaseException) and one not in chain:
+        chain.append(one)
+        one = getattr(one, "reason", None) or (one.args[0] if one.args else None)
+    for part in chain:
+        if isinstance(part, u3.NameResolutionError):
+            cause = part.__cause__ or part.__context__
+            again = getattr(cause, "errno", None) == socket.EAI_AGAIN
+            return Unreached(Kind.NO_RESOLVER if again else Kind.NO_SUCH_HOST)
+        if isinstance(part, (u3.SSLError, requests.exceptions.SSLError)):
+            return Unreached(Kind.NOT_TRUSTED)
+        if isinstance(part, (u3.ProxyError, requests.exceptions.ProxyError)):
+            return Unreached(Kind.PROXY)
+        if isinstance(part, u3.NewConnectionError):  # before its base, which is that of timeouts
+            return Unreached(Kind.REFUSED)
+        if isinstance(part, u3.ConnectTimeoutError):
+            return Unreached(Kind.NO_ANSWER)
+        if isinstance(part, u3.ReadTimeoutError):
+            return Unreached(Kind.SILENT)
+    return Unreached(Kind.CUT)
+
+
+def _session(account: Account, connections: int) -> requests.Session:
+    session = requests.Session()
+    # An emulator is not reached through a practice's proxy; anything else may be.
+    session.trust_env = not account.is_plain
+    # A ~/.netrc would put its own Authorization header over ours.
+    session.auth = lambda request: request
+    adapter = _Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def credential_of(account: Account) -> Any:
+    """The account's right as the SDK takes it. Always given, so that nothing is read from the environment."""
+    key, signature = account.key(), account.signature()
+    if key is not None:
+        return AzureNamedKeyCredential(*key)
+    if signature is not None:
+        return AzureSasCredential(signature)
+    return account.credential
+
+
+def settings_of(timeout_s: float) -> dict[str, Any]:
+    """What our clients have in common: small pieces, no retries, no redirects, no log."""
+    return {
+        "max_single_get_size": CHUNK_BYTES,
+        "max_chunk_get_size": CHUNK_BYTES,
+        "retry_total": 0,
+        "permit_redirects": False,
+        "logger": _SILENT,
+        "connection_timeout": min(timeout_s, 10.0),
+        "read_timeout": timeout_s,
+    }
+
+
+def connect(account: Account, container: str, *, connections: int, timeout_s: float) -> ContainerClient:
+    """A client of one container. Nothing is sent yet.
+
+    Args:
+        account: Whose.
+        container: Which.
+        connections: How many are kept open, one for each thread.
+        timeout_s: How long the service may be silent, seconds.
+    """
+    settings = settings_of(timeout_s)
+    transport = RequestsTransport(
+        session=_session(account, connections),
+        connection_timeout=settings["connection_timeout"],
+        read_timeout=settings["read_timeout"],
+        connection_data_block_size=256 * 1024,
+    )
+    return ContainerClient(
+        account.endpoint, container, credential=credential_of(account), transport=transport, **settings
+    )

@@ -1,0 +1,27 @@
+"""The page about Azure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from intouch_import.model import Reason
+from intouch_import.sources.azure.faults import TEXTS, Kind
+
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "azure.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_every_failure_of_a_folder_says_what_to_look_at(kind: Kind) -> None:
+    """Whatever a report says of an Azure folder, the page has it in the same words."""
+    assert f"\n| {TEXTS[kind]} | " in PAGE
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [Reason.ARCHIVED, Reason.LEASED, Reason.HAS_SNAPSHOTS, Reason.RETAINED, Reason.REMOVAL_FORBIDDEN],
+)
+def test_every_reason_of_its_own_is_explained(reason: Reason) -> None:
+    """What only Azure can say of a file stands there, too."""
+    assert f"\n| `{reason.value}` | " in PAGE

@@ -1,0 +1,148 @@
+"""Moving from sources whose time goes into waiting: many at a time, read ahead, removed together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from intouch_import import disk, moving
+from intouch_import.errors import FileChanged, FileVanished, NotRemoved, SourceUnavailable
+from intouch_import.ledger import Ledger
+from intouch_import.model import Destination, Reason, SourceFile, State
+from intouch_import.moving import Mover, Order
+from intouch_import.sources.local import LocalSource
+from miniature import NOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from intouch_import.sources import Source
+    from miniature import Practice
+
+
+def mover(practice: Practice, *names: str) -> Mover:
+    """A mover into the records of a practice, and photos to move."""
+    for name in names:
+        practice.photo(name)
+    records = practice.records()
+    return Mover(records, Ledger(records.engine), clock=lambda: NOW)
+
+
+def raising(exc: BaseException) -> Callable[..., Any]:
+    def fail(*_args: Any, **_options: Any) -> Any:
+        raise exc
+
+    return fail
+
+
+class Slow(LocalSource):
+    """A source whose time goes into waiting, with removals that go together."""
+
+    concurrency = 6
+
+    def __init__(self, folder: str, *, together: int = 0, **options: Any) -> None:
+        super().__init__(folder, **options)
+        self.removes_together = together
+        self.lock = threading.Lock()
+        self.at_once = self.most = 0
+        self.groups: list[int] = []
+        self.end: Any = None
+
+    def fetch(self, *args: Any, **options: Any) -> Any:
+        with self.lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        time.sleep(0.02)
+        try:
+            return super().fetch(*args, **options)
+        finally:
+            with self.lock:
+                self.at_once -= 1
+
+    def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
+        self.groups.append(len(files))
+        if self.end is not None:
+            return cast("list[Exception | None]", self.end(files))
+        for file in files:
+            (self.folder / file.name).unlink()
+        return [None] * len(files)
+
+
+def orders_of(source: Source) -> list[Order]:
+    return [
+        Order(
+            source=source, file=file, patient_id="10042", destination=Destination.IMAGES, reason=Reason.CHOSEN
+        )
+        for file in sorted(source.scan(), key=lambda file: file.name)
+    ]
+
+
+def test_as_many_files_are_read_at_a_time_as_help_their_source(practice: Practice) -> None:
+    """A remote source has its own number of threads, beside those of other sources."""
+    mover_ = mover(practice, "a.jpg", "b.jpg")
+    far = practice.root / "far"
+    far.mkdir()
+    for number in range(18):
+        practice.photo(f"{number:02}.jpg", folder=far)
+    source = Slow(str(far))
+    outcomes, problems = mover_.move([*orders_of(source), *orders_of(practice.source())])
+    assert [outcome.state for outcome in outcomes] == [State.IMPORTED] * 20
+    assert (problems, source.most) == ([], 6)
+
+
+def test_a_remote_source_is_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches come to the same end when the next one is read while the one before is stored."""
+    monkeypatch.setattr(moving, "_BATCH_FILES", 4)
+    mover_ = mover(practice)
+    for number in range(10):
+        practice.photo(f"{number:02}.jpg")
+    source = Slow(str(practice.photos), together=3)
+    outcomes, _ = mover_.move(orders_of(source))
+    assert [outcome.name for outcome in outcomes] == [f"{number:02}.jpg" for number in range(10)]
+    assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
+    assert sorted(source.groups) == [1, 1, 2, 3, 3]
+    assert practice.left() == []
+    assert list(practice.files.glob("*.part")) == []
+
+
+def test_what_was_read_ahead_is_let_go_when_the_work_is_broken_off(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while a batch is stored leaves no staged copy of the next one, and no file half moved."""
+    monkeypatch.setattr(moving, "_BATCH_FILES", 2)
+    monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
+    mover_ = mover(practice)
+    for number in range(6):
+        practice.photo(f"{number:02}.jpg")
+    monkeypatch.setattr(moving._Run, "_store", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        mover_.move(orders_of(Slow(str(practice.photos))))
+    assert len(practice.left()) == 6
+    assert not list(practice.root.rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (lambda files: [None, FileVanished(), FileChanged()], ["capture", "finished_elsewhere", "changed"]),
+        (
+            lambda files: [NotRemoved(reason=Reason.LEASED), NotRemoved(), SourceUnavailable("gone")],
+            ["leased", "not_removed", "not_removed"],
+        ),
+        (lambda files: [None], ["not_removed"] * 3),
+        (raising(RuntimeError("a bug")), ["not_removed"] * 3),
+    ],
+)
+def test_each_file_of_a_common_removal_has_its_own_end(practice: Practice, end: Any, told: list[str]) -> None:
+    """What one request says of several files is told of each; an answer of the wrong length is none."""
+    mover_ = mover(practice, "a.jpg", "b.jpg", "c.jpg")
+    source = Slow(str(practice.photos), together=3)
+    source.end = end
+    outcomes, problems = mover_.move(orders_of(source))
+    expected = ["chosen" if reason == "capture" else reason for reason in told]
+    assert [outcome.reason.value for outcome in outcomes] == expected
+    assert bool(problems) == (told[0] == "leased")
+    assert all(outcome.attachment_id for outcome in outcomes)
