@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["LOCATIONS", "Source", "Weakness", "check_name", "open_source"]
 
 LOCATIONS: dict[str, str] = {
+    "dropbox": "intouch_import.sources.dropbox.source:DropboxSource",
     "file": "intouch_import.sources.local:LocalSource",
     "local": "intouch_import.sources.local:LocalSource",
     "sftp": "intouch_import.sources.sftp:SftpSource",
@@ -210,7 +211,7 @@ class Source(abc.ABC):
         time.sleep(timeout_s)
         return True
 
-    def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:  # noqa: ARG002  # nobody here
+    def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:  # noqa: ARG002
         """Let a person sign in, where the location needs that, and wait for it.
 
         Called after another method raised `SignInNeeded`, with nothing locked: it may take minutes.

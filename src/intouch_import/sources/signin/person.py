@@ -54,6 +54,7 @@ class SignIn:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.server = server
+        self.account = account
         self.timeout_s = timeout_s
         self._key = f"{server.service}/{server.client_id}/{account}"
         self._store = store if store is not None else default_store()
