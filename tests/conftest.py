@@ -16,6 +16,7 @@ from intouch_import.repositories.sql import SqlRepository
 from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
 from services.openssh import openssh_server
 from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
+from services.dropbox_server import dropbox_server, open_dropbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,9 @@ def database_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) 
     if database == "postgresql":
         return str(request.getfixturevalue("postgresql_url"))
     return f"sqlite:///{tmp_path / 'fresh.db'}"
+__all__ = ["command", "openssh_server"]
+__all__ = ["openssh_server"]
+__all__ = ["dropbox_server", "open_dropbox"]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["Client", "checked_endpoint", "new_session"]
+
+log = logging.getLogger(__name__)
 
 _HOSTS: Final = ("api", "content", "notify")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -90,6 +93,7 @@ class Client(Dropbox):  # type: ignore[misc]  # it is not typed
         root: Value of the Path-Root header; None for the account's own.
         connections: How many are kept open.
         timeout_s: How long the service may be silent within one call, seconds.
+        source_id: For the log.
     """
 
     def __init__(
@@ -100,8 +104,10 @@ class Client(Dropbox):  # type: ignore[misc]  # it is not typed
         root: Mapping[str, str] | None = None,
         connections: int = 8,
         timeout_s: float = 60.0,
+        source_id: str | None = None,
     ) -> None:
         self._tokens = tokens
+        self._source_id = source_id
         self._renewing = threading.Lock()
         self._of_thread = threading.local()
         super().__init__(
@@ -172,10 +178,34 @@ class Client(Dropbox):  # type: ignore[misc]  # it is not typed
                 host, route, style, text, auth, body, timeout=wait_s, extra_headers=headers
             )
 
-        answer = self._understood(send, authorized=auth == "user")
-        if isinstance(answer, RouteErrorResult):
-            raise _refusal(answer.obj_result)
+        try:
+            answer = self._understood(send, authorized=auth == "user")
+            if isinstance(answer, RouteErrorResult):
+                raise _refusal(answer.obj_result)
+        except Exception as exc:
+            self._tell(route, exc)
+            raise
         return answer
+
+    def _tell(self, route: str, exc: Exception) -> None:
+        """Write down what support will ask for: the call, the answer, and Dropbox's own id of it."""
+        status, request_id = getattr(self._of_thread, "answered", (None, None))
+        silent = isinstance(exc, Refused) and exc.says("not_found", "conflict")  # part of ordinary work
+        log.log(
+            logging.INFO if silent or isinstance(exc, Busy) else logging.WARNING,
+            "Dropbox was not reached" if status is None else "Dropbox did not do what it was asked",
+            extra={
+                "source_id": self._source_id,
+                "route": route,
+                "status": status,
+                "tags": "/".join(exc.tags) if isinstance(exc, Refused) else None,
+                "request_id": request_id,
+                "after_s": getattr(exc, "after_s", None),
+                "timed_out": getattr(exc, "timed_out", None),
+                "why": getattr(exc, "why", None),
+                "kind": type(exc).__name__,
+            },
+        )
 
     # --- what the vendor's own methods go through as well
 
@@ -197,6 +227,7 @@ class Client(Dropbox):  # type: ignore[misc]  # it is not typed
     def raise_dropbox_error_for_resp(self, res: requests.Response) -> None:
         """Tell what the status means, before the vendor's class takes it for something else."""
         status = res.status_code
+        self._of_thread.answered = (status, res.headers.get("X-Dropbox-Request-Id"))
         if status == _THROTTLED:
             raise Busy(retry_after_s(res.headers.get("Retry-After"), _json(res)))
         if status >= _SERVER_ERRORS:
@@ -213,6 +244,7 @@ class Client(Dropbox):  # type: ignore[misc]  # it is not typed
         """Send, with a token if one is wanted, and turn whatever the vendor's class raises into our own."""
         refused: str | None = None
         while True:
+            self._of_thread.answered = (None, None)
             self._of_thread.token = self._token(refused) if authorized else None
             try:
                 return send()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from intouch_import.sources.dropbox.client import Client
 
 __all__ = ["DropboxSource"]
+
+log = logging.getLogger(__name__)
 
 _RELIST_AFTER_S: Final = 6 * 3600.0
 _SHORTEST_POLL_S, _LONGEST_POLL_S = 30, 480
@@ -134,6 +137,7 @@ class DropboxSource(Source):
         except (Unanswered, Refused, Misunderstood) as exc:
             self._forget_folder()
             raise failed(exc, "the folder can't be listed") from None
+        log.info("a Dropbox folder was listed", extra={"source_id": self.source_id, "count": len(files)})
         yield from files
 
     def look(self, name: str) -> SourceFile | None:
@@ -277,6 +281,7 @@ class DropboxSource(Source):
             "endpoint": self._endpoint,
             "connections": self.concurrency + 2,
             "timeout_s": self._timeout_s,
+            "source_id": self.source_id,
         }
         client = Client(self._signin, **options)
         if not self._team_space:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from intouch_import.errors import SignInNeeded
+from intouch_import.errors import SignInNeeded, SourceError
 from intouch_import.sources.signin.attempt import SignInAttempt
 from intouch_import.sources.signin.authorization import Grant, refuse_to_pickle
 from intouch_import.sources.signin.browser import open_in_browser
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from intouch_import.sources.signin.authorization import AuthorizationServer
 
 __all__ = ["SignIn"]
+
+log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 180.0  # three minutes, as the reference product allows
 _MARGIN_S = 300.0
@@ -132,7 +135,18 @@ class SignIn:
         """
         if self._on_url is None:
             raise self._needed()
-        self.begin().wait(cancelled=cancelled)
+        try:
+            self.begin().wait(cancelled=cancelled)
+        except SourceError as exc:
+            log.warning(
+                "nobody signed in",
+                extra={
+                    "service": self.server.service,
+                    "kind": type(exc).__name__,
+                    "why": getattr(exc, "why", None),
+                },
+            )
+            raise
 
     def sign_out(self) -> None:
         """Forget the tokens here, then tell the service.
@@ -181,6 +195,7 @@ class SignIn:
             self._stale_at_s = (
                 None if life_s is None else self._monotonic_s() + life_s - min(_MARGIN_S, life_s / 10)
             )
+            log.info("signed in, or renewed", extra={"service": self.server.service, "seconds": life_s})
             if grant.refresh_token is not None and grant.refresh_token != self._refresh_token:
                 self._refresh_token = grant.refresh_token
                 self._kept = self._store.save(self._key, grant.refresh_token)
@@ -200,7 +215,8 @@ class SignIn:
             raise self._needed()
         try:
             grant = self.server.renew(token)
-        except SignInNeeded:
+        except SignInNeeded as exc:
+            log.warning("a sign-in is over", extra={"service": self.server.service, "why": exc.why})
             self._grant = self._refresh_token = None
             newer = self._store.load(self._key)
             if newer is None or newer == token:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Fault", "Faults"]
 
@@ -30,6 +30,7 @@ class Fault:
         pause_s: Wait before the answer; in a download, in the middle of the body. Seconds.
         flipped: Change a byte of a download on its way, so that its hash is wrong.
         pretended_size: Send only so many bytes of a download, and say that they are all of it.
+        meanwhile: Called before the call takes effect (with ``after``: once it has): what somebody else does.
     """
 
     after: bool = False
@@ -41,6 +42,12 @@ class Fault:
     pause_s: float = 0.0
     flipped: bool = False
     pretended_size: int | None = None
+    meanwhile: Callable[[], object] | None = None
+
+    @classmethod
+    def somebody(cls, act: Callable[[], object], *, after: bool = False) -> Fault:
+        """Somebody else does something at that instant; the call itself goes well."""
+        return cls(meanwhile=act, after=after)
 
     @classmethod
     def unavailable(

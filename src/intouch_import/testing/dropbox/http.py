@@ -76,13 +76,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Pages for browsers, and temporary links."""
         parts = urlsplit(self.path)
-        route = parts.path.removeprefix("/")
+        route = "cdn" if parts.path.startswith("/cdn/") else parts.path.removeprefix("/")
         fault = self._arrived(route, dict(parse_qsl(parts.query)))
         if fault is not None and self._fails(fault):
             return
         if parts.path == "/oauth2/authorize":
             self._show(self.dropbox.authorization.ask(dict(parse_qsl(parts.query))))
-        elif parts.path.startswith("/cdn/"):
+        elif route == "cdn":
             self._send_linked(parts.path.removeprefix("/cdn/"), fault)
         else:
             self._send(_Answer(status=404, body=b"Not Found"))
@@ -200,6 +200,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _fails(self, fault: Fault) -> bool:
         """Carry out a fault that replaces the answer. False if there is to be an answer all the same."""
+        if fault.meanwhile is not None:
+            fault.meanwhile()
         if fault.hang_up:
             self.close_connection = True
             return True

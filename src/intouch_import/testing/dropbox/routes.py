@@ -104,6 +104,12 @@ class Api:
         authorization: Who may do what.
         faults: Asked for each entry of a batch.
         contention: Whether two writes at once in one namespace are refused, as Dropbox does.
+
+    Attributes:
+        batch_polls: How often a batch is still in progress when it is asked about.
+        page_entries: How many entries a page of a listing has at most, whatever was asked for.
+        longest_poll_s: When a long poll comes back at the latest, seconds.
+        url: Where temporary links lead.
     """
 
     def __init__(
@@ -114,7 +120,9 @@ class Api:
         self.faults = faults
         self.contention = contention
         self.batch_polls = 0
+        self.page_entries = _MOST_ENTRIES
         self.longest_poll_s = 480.0
+        self.url = ""
         self.closing = threading.Event()
         self._writing = threading.Lock()
         self._cursors: dict[str, _Cursor] = {}
@@ -273,7 +281,7 @@ class Api:
         if fault is not None:
             return {"entries": [], "cursor": self._keep(cursor), "has_more": True}
         if cursor.index < len(cursor.listed):
-            upto = cursor.index + cursor.limit
+            upto = cursor.index + min(cursor.limit, self.page_entries)
             entries = cursor.listed[cursor.index : upto]
             after = attrs.evolve(cursor, index=min(upto, len(cursor.listed)))
         else:
@@ -324,7 +332,7 @@ class Api:
         found = self.find_file(view, arg["path"])
         link = secrets.token_urlsafe(24)
         self._links[link] = found.path
-        return {"metadata": _untagged(found, view), "link": f"/cdn/{link}"}
+        return {"metadata": _untagged(found, view), "link": f"{self.url}/cdn/{link}"}
 
     def linked(self, link: str) -> Bytes | None:
         """What a temporary link leads to now."""
@@ -497,7 +505,7 @@ class Api:
                 raise Refused({".tag": "too_many_write_operations"})
             end = {".tag": "success", "metadata": self._delete(view, arg)}
             if fault is not None:
-                raise Refused({".tag": "other"})
+                raise Refused({".tag": "internal"})
         except Refused as exc:
             return {".tag": "failure", "failure": exc.error}
         return end

@@ -90,6 +90,7 @@ class DropboxServer:
             daemon=True,
         )
         self._thread.start()
+        self.api.url = self.url
 
     @property
     def url(self) -> str:
