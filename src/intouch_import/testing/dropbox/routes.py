@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from intouch_import.testing.dropbox.faults import Faults
-    from intouch_import.testing.dropbox.oauth import Authorization, Visitor
+    from intouch_import.testing.dropbox.oauth import Account, Authorization, Visitor
 
 __all__ = ["ROUTES", "Api", "BadInput", "Refused", "Route", "View"]
 
@@ -140,11 +140,7 @@ class Api:
         if root is not None and root.get(".tag") != "home":
             wanted = root.get(str(root.get(".tag")))
             if root.get(".tag") == "root" and wanted != account.root_namespace:
-                invalid = {
-                    ".tag": "user" if account.root_namespace == account.home_namespace else "team",
-                    "root_namespace_id": account.root_namespace,
-                    "home_namespace_id": account.home_namespace,
-                }
+                invalid = _root_info(account)
                 raise Refused({".tag": "invalid_root", "invalid_root": invalid}, status=422)
             if wanted not in {account.root_namespace, account.home_namespace}:
                 raise Refused({".tag": "no_permission"}, status=422)
@@ -155,7 +151,7 @@ class Api:
 
     def absolute(self, view: View, path: str) -> str:
         """A path from the root of the drive."""
-        if not isinstance(path, str) or not _PATH.fullmatch(path):
+        if not isinstance(path, str) or not _PATH.fullmatch(path) or not _is_unicode(path):
             raise BadInput(
                 f"path: {path!r} did not match pattern '(/(.|[\\r\\n])*)?|id:.*|(ns:[0-9]+(/.*)?)'"
             )
@@ -557,12 +553,7 @@ class Api:
 
     def get_current_account(self, view: View, _arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
         account = view.visitor.account
-        team = account.root_namespace != account.home_namespace
-        root = {
-            ".tag": "team" if team else "user",
-            "root_namespace_id": account.root_namespace,
-            "home_namespace_id": account.home_namespace,
-        }
+        root = _root_info(account)
         return {
             "account_id": account.id,
             "name": {
@@ -578,13 +569,26 @@ class Api:
             "locale": "en",
             "referral_link": "https://example.invalid/",
             "is_paired": False,
-            "account_type": {".tag": "business" if team else "basic"},
-            "root_info": root | ({"home_path": account.home} if team else {}),
+            "account_type": {".tag": "business" if root[".tag"] == "team" else "basic"},
+            "root_info": root,
         }
+
+
+def _root_info(account: Account) -> dict[str, str]:
+    """Where an account's drive begins."""
+    said = {"root_namespace_id": account.root_namespace, "home_namespace_id": account.home_namespace}
+    if account.root_namespace == account.home_namespace:
+        return said | {".tag": "user"}
+    return said | {".tag": "team", "home_path": account.home}
 
 
 def _untagged(entry: Entry, view: View) -> dict[str, Any]:
     return {key: value for key, value in entry.metadata(view.base).items() if key != ".tag"}
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8: JSON can say half of a surrogate pair, which is no character."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _upload_failed(reason: dict[str, Any]) -> dict[str, Any]:
