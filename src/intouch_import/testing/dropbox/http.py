@@ -109,7 +109,9 @@ class Handler(BaseHTTPRequestHandler):
     def _act(self, route: str, body: bytes) -> _Answer:
         try:
             if route == "oauth2/token":
-                return _json(self.dropbox.authorization.exchange(_form(body)))
+                # The vendor's JavaScript client sends its parameters in the URL.
+                query = dict(parse_qsl(urlsplit(self.path).query))
+                return _json(self.dropbox.authorization.exchange(query | _form(body)))
             return self._call(route, body)
         except TokenError as exc:
             return _json(exc.body, status=400)
@@ -137,7 +139,8 @@ class Handler(BaseHTTPRequestHandler):
         root = self.headers.get("Dropbox-API-Path-Root")
         view = api.view(visitor, _decoded(root) if root is not None else None)
         if known.style == "rpc":
-            if self.headers.get_content_type() != _JSON:
+            # A route that takes nothing may be sent nothing.
+            if body and self.headers.get_content_type() != _JSON:
                 raise BadInput(
                     f'Bad HTTP "Content-Type" header: "{self.headers.get("Content-Type")}".  '
                     'Expecting one of "application/json", "application/json; charset=utf-8".'
