@@ -16,6 +16,7 @@ from intouch_import.repositories.sql import SqlRepository
 from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
 from services.openssh import openssh_server
 from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
+from services.chromium import browser
 from services.dropbox_server import dropbox_server, open_dropbox
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def database_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) 
 __all__ = ["command", "openssh_server"]
 __all__ = ["openssh_server"]
 __all__ = ["dropbox_server", "open_dropbox"]
+__all__ = ["browser", "dropbox_server", "open_dropbox"]
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import html
 import socket
 import sys
 import threading
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Loopback"]
 
 _LOOK_EVERY_S = 0.1
+_LISTEN_ATTEMPTS = 6
 _SLOWEST_S = 5.0
 _MAX_FORM_BYTES = 64 * 1024
 _OURS = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -71,8 +73,6 @@ class _Server(ThreadingMixIn, HTTPServer):
     daemon_threads = True
     timeout = _LOOK_EVERY_S
     attempt: SignInAttempt
-    # On Windows "reuse" would let any other program take over the port, and receive the code.
-    allow_reuse_address = sys.platform != "win32"
 
     def __init__(self, family: socket.AddressFamily, port: int) -> None:
         self.address_family = family
@@ -80,7 +80,11 @@ class _Server(ThreadingMixIn, HTTPServer):
 
     def server_bind(self) -> None:
         if sys.platform == "win32":
+            # "Reuse" would let any other program take over the port there, and receive the code.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            # Else the next attempt would have to wait until the last connection is forgotten.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Not HTTPServer's own, which asks a name server for this machine's name.
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -156,15 +160,18 @@ def _sentence(exc: Exception) -> str:
 
 def _listen(ports: Sequence[int]) -> list[_Server]:
     """A socket for IPv4 and, where there is IPv6, one on the same port: browsers try either first."""
-    for port in ports:
-        try:
-            first = _Server(socket.AF_INET, port)
-        except OSError:
-            continue
-        servers = [first]
-        with contextlib.suppress(OSError):
-            servers.append(_Server(socket.AF_INET6, first.server_port))
-        return servers
+    for attempt in range(_LISTEN_ATTEMPTS):
+        if attempt:
+            time.sleep(_LOOK_EVERY_S)  # an attempt that was ended this instant is about to close its sockets
+        for port in ports:
+            try:
+                first = _Server(socket.AF_INET, port)
+            except OSError:
+                continue
+            servers = [first]
+            with contextlib.suppress(OSError):
+                servers.append(_Server(socket.AF_INET6, first.server_port))
+            return servers
     raise SignInFailed(
         "the port for the sign-in is in use on this machine: end the other sign-in, or paste a code instead",
         why="unreachable",
