@@ -19,7 +19,7 @@ from intouch_import.errors import (
     SourceUnavailable,
 )
 from intouch_import.sources.dropbox.entries import HASH, parent_of
-from intouch_import.sources.dropbox.faults import Busy, Misunderstood, Refused, Unanswered, again
+from intouch_import.sources.dropbox.faults import Busy, Misunderstood, Refused, RootMoved, Unanswered, again
 from intouch_import.sources.dropbox.hashing import digest_both
 
 if TYPE_CHECKING:
@@ -116,7 +116,11 @@ class Account:
             Unanswered, Refused, Misunderstood: See there.
             SourceError: The token is refused; the service wants more time than was allowed.
         """
-        return self._patience.ask(attempt, again=again)
+        try:
+            return self._patience.ask(attempt, again=again)
+        except RootMoved:
+            self.close()  # with the client goes the number of the team space
+            raise
 
     def read(self, route: str, arg: Any) -> Any:
         """Call a route that changes nothing. Raises as `ask` does."""

@@ -19,6 +19,7 @@ from intouch_import.sources.dropbox.faults import (
     Busy,
     Misunderstood,
     Refused,
+    RootMoved,
     Unanswered,
     auth_error,
     retry_after_s,
@@ -237,7 +238,7 @@ class Client(Dropbox):  # type: ignore[misc]  # it is not typed
             error = body.get("error") if isinstance(body, dict) else None
             raise _TokenRefused(error if isinstance(error, dict) else {})
         if status == _BAD_ROOT:
-            raise SourceUnavailable("the team space of this Dropbox is another one now")
+            raise RootMoved("the team space of this Dropbox is another one now")
         super().raise_dropbox_error_for_resp(res)
 
     def _understood(self, send: Callable[[], Any], *, authorized: bool) -> Any:

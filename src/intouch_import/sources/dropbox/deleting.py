@@ -102,7 +102,9 @@ def _end(
         if refusal is None:
             check_deleted(answer, file)
         else:
-            account.settle_deletion(path, file, refusal, doubt)
+            unclear = Doubt()
+            unclear.cast = doubt.cast or not refusal.says("path_lookup", "path_write")
+            account.settle_deletion(path, file, refusal, unclear)
     except InTouchImportError as exc:
         return exc
     return None

@@ -10,7 +10,16 @@ from intouch_import.sources.patience import Again
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Busy", "Misunderstood", "Refused", "Unanswered", "again", "auth_error", "retry_after_s"]
+__all__ = [
+    "Busy",
+    "Misunderstood",
+    "Refused",
+    "RootMoved",
+    "Unanswered",
+    "again",
+    "auth_error",
+    "retry_after_s",
+]
 
 _SCOPES: Final = frozenset(
     {"account_info.read", "files.metadata.read", "files.content.read", "files.content.write"}
@@ -38,6 +47,10 @@ class Busy(Exception):
     def __init__(self, after_s: float | None = None) -> None:
         super().__init__()
         self.after_s = after_s
+
+
+class RootMoved(SourceUnavailable):
+    """The team space has another number than it had: a new client finds it again."""
 
 
 class Misunderstood(Exception):

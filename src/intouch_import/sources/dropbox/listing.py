@@ -78,6 +78,7 @@ class Listing:
         self._monotonic_s = monotonic_s
         self._lock = threading.Lock()
         self._folder: str | None = None
+        self._identity = ""
         self._cursor: str | None = None
         self._began_s = 0.0
         self._entries: dict[str, SourceFile] = {}
@@ -87,24 +88,27 @@ class Listing:
         """Where the listing stands; None before the first."""
         return self._cursor
 
-    def refresh(self, folder: str) -> list[SourceFile]:
+    def refresh(self, folder: str, identity: str) -> list[SourceFile]:
         """Bring it up to date, and give it.
 
         Args:
             folder: ``path_lower`` of the folder.
+            identity: Its id. Another one means that it was deleted and made anew: what was in the old one
+                need not be told as deleted.
 
         Raises:
             Unanswered: It could not be brought up to date; the next call goes on where this one stopped.
             Refused: The folder is not there.
         """
         with self._lock:
-            if folder != self._folder or self._monotonic_s() - self._began_s >= self._relist_after_s:
-                self._begin(folder)
+            too_old = self._monotonic_s() - self._began_s >= self._relist_after_s
+            if too_old or (folder, identity) != (self._folder, self._identity):
+                self._begin(folder, identity)
             for _ in range(_MOST_RESETS):
                 try:
                     self._go_on(folder)
                 except Refused as exc:
-                    self._begin(folder)
+                    self._begin(folder, identity)
                     if not exc.says("reset"):
                         raise
                 else:
@@ -118,13 +122,8 @@ class Listing:
             if self._entries.get(key) == file:
                 del self._entries[key]
 
-    def start_over(self) -> None:
-        """Let the next refresh list the folder whole."""
-        with self._lock:
-            self._folder = None
-
-    def _begin(self, folder: str) -> None:
-        self._folder, self._cursor, self._entries = folder, None, {}
+    def _begin(self, folder: str, identity: str) -> None:
+        self._folder, self._identity, self._cursor, self._entries = folder, identity, None, {}
         self._began_s = self._monotonic_s()
 
     def _go_on(self, folder: str) -> None:

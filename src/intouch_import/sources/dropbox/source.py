@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
@@ -112,7 +111,6 @@ class DropboxSource(Source):
             self._open_client, patience=patience if patience is not None else Patience(), owner=signin
         )
         self._listing = Listing(self._account.read, relist_after_s=relist_after_s)
-        self._lock = threading.Lock()
         self._folder_key: str | None = None
         self._poll_after_s = 0.0
 
@@ -126,16 +124,8 @@ class DropboxSource(Source):
 
     def scan(self) -> Iterator[SourceFile]:
         try:
-            try:
-                files = self._listing.refresh(self._folder())
-            except Refused as exc:
-                if not exc.says("not_found"):
-                    raise
-                # Renamed, or deleted and made anew: is there a folder of that name now?
-                self._forget_folder()
-                files = self._listing.refresh(self._folder())
+            files = self._listing.refresh(*self._ask_folder())
         except (Unanswered, Refused, Misunderstood) as exc:
-            self._forget_folder()
             raise failed(exc, "the folder can't be listed") from None
         log.info("a Dropbox folder was listed", extra={"source_id": self.source_id, "count": len(files)})
         yield from files
@@ -145,9 +135,7 @@ class DropboxSource(Source):
         try:
             found = self._account.metadata(f"{self._path}/{name}")
             if found is None:
-                # A folder that is gone looks like a file that is gone.
-                self._forget_folder()
-                self._folder()
+                self._ask_folder()  # a folder that is gone looks like a file that is gone
             return None if found is None else source_file(found)
         except (Unanswered, Refused, Misunderstood) as exc:
             raise failed(exc, "the location can't be asked") from None
@@ -155,7 +143,7 @@ class DropboxSource(Source):
     def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
         check_name(file.name, windows=False)
         return self._account.download(
-            f"{self._path}/{file.name}", file, folder=self._folder_for_one(), staging=staging
+            f"{self._path}/{file.name}", file, folder=self._folder(), staging=staging
         )
 
     def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the revision pins it
@@ -178,8 +166,7 @@ class DropboxSource(Source):
         check_name(name)
         try:
             # Dropbox would make a folder that is gone anew, and the file would be alone in it.
-            self._forget_folder()
-            self._folder()
+            self._ask_folder()
             return source_file(upload(self._account, f"{self._path}/{name}", chunks))
         except (Unanswered, Refused, Misunderstood) as exc:
             raise failed(exc, "the file could not be written") from None
@@ -217,39 +204,37 @@ class DropboxSource(Source):
 
     # --- how
 
-    def _folder(self) -> str:
-        """``path_lower`` of the folder, as Dropbox has it; asked for once.
+    def _ask_folder(self) -> tuple[str, str]:
+        """The folder's ``path_lower``, as Dropbox has it, and its id.
 
         Raises:
             SourceUnavailable: There is no such folder.
             Unanswered, Refused, Misunderstood: It could not be asked.
         """
-        with self._lock:
-            if self._folder_key is None:
-                self._folder_key = self._found_folder() if self._path else ""
-            return self._folder_key
-
-    def _found_folder(self) -> str:
+        if self._path == "":  # the API knows no root
+            self._folder_key = ""
+            return "", ""
         found = self._account.metadata(self._path)
         if found is None:
             raise SourceUnavailable("the Dropbox folder does not exist", source_id=self.source_id)
         if found.get(".tag") != "folder":
             raise SourceUnavailable("the source is not a folder", source_id=self.source_id, retry_helps=False)
-        lower = found.get("path_lower")
-        if not isinstance(lower, str):
-            raise Unanswered
-        return lower
+        match found:
+            case {"path_lower": str(key), "id": str(identity)}:
+                self._folder_key = key
+                return key, identity
+        raise Unanswered
 
-    def _folder_for_one(self) -> str:
-        """`_folder`, for a single file: what it raises is told of the location."""
+    def _folder(self) -> str:
+        """The folder's ``path_lower``, asked for only if it is not known yet. For single files.
+
+        Raises:
+            SourceError: It could not be asked.
+        """
         try:
-            return self._folder()
+            return self._folder_key if self._folder_key is not None else self._ask_folder()[0]
         except (Unanswered, Refused, Misunderstood) as exc:
             raise failed(exc, "the location can't be asked") from None
-
-    def _forget_folder(self) -> None:
-        with self._lock:
-            self._folder_key = None
 
     def _poll(self, cursor: str, timeout_s: float) -> bool:
         """Ask once. A wait that ends without an answer has seen no change; its own time-out is ours."""
