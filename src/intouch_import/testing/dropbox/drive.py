@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import secrets
 import threading
 import unicodedata
 from collections import OrderedDict
@@ -137,7 +138,8 @@ class Drive:
         self._revisions: dict[str, Entry] = {}
         self._ids: dict[str, str] = {}
         self._journal: list[tuple[str, Entry]] = []
-        self._numbers = itertools.count(0x5F3A1)
+        # No two servers give the same revision: import ids are derived from it.
+        self._numbers = itertools.count(0x10_0000_0000 + secrets.randbits(32))
 
     @property
     def position(self) -> int:
