@@ -59,9 +59,8 @@ def login(
     signin = _sign_in(service, app=app, account=account, endpoint=endpoint, quiet=paste)
     if paste:
         attempt = signin.begin(paste=True)
-        show.console.print(
-            f"Open this address, allow access, and copy the code:\n{attempt.url}", markup=False
-        )
+        show.console.print("Open this address anywhere, allow access, and copy the code:")
+        typer.echo(attempt.url)  # in one line, however narrow the window is: it is to be copied
         # From standard input, never from the command line: other users can read that.
         attempt.paste(
             sys.stdin.readline() if not sys.stdin.isatty() else typer.prompt("Code", hide_input=True)

@@ -73,9 +73,9 @@ class DropboxAuthorization(AuthorizationServer):
         if not app_key or not app_key.isalnum():
             raise ConfigError("a Dropbox app key is a word of letters and digits")
         try:
-            from intouch_import.sources.dropbox.client import checked_endpoint, new_session
+            from intouch_import.sources.dropbox.session import checked_endpoint, new_session
         except ModuleNotFoundError as exc:
-            if exc.name not in {"dropbox", "requests"}:
+            if exc.name != "requests":
                 raise
             raise MissingExtraError(
                 "signing in to Dropbox needs its client: pip install 'intouch-import[dropbox]'"

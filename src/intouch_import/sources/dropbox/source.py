@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
@@ -90,8 +91,8 @@ class DropboxSource(Source):
             raise ConfigError("a Dropbox folder needs signin=: a SignIn, or a callable that gives tokens")
         if concurrency < 1 or timeout_s <= 0:
             raise ConfigError("concurrency is at least 1, and timeout_s above 0")
-        _import_sdk()
-        from intouch_import.sources.dropbox.client import checked_endpoint
+        _check_extra()
+        from intouch_import.sources.dropbox.session import checked_endpoint
 
         self._path = folder_path(path)
         self._endpoint = checked_endpoint(endpoint)
@@ -280,13 +281,7 @@ class DropboxSource(Source):
         return Client(self._signin, root={".tag": "root", "root": number}, **options)
 
 
-def _import_sdk() -> None:
-    try:
-        import dropbox  # noqa: F401
-        import dropboxdrivefs  # noqa: F401
-    except ModuleNotFoundError as exc:
-        if exc.name not in {"dropbox", "dropboxdrivefs"}:
-            raise
-        raise MissingExtraError(
-            "Dropbox folders need dropboxdrivefs: pip install 'intouch-import[dropbox]'"
-        ) from exc
+def _check_extra() -> None:
+    """See that the packages are installed. The first call loads them, which takes more than a second."""
+    if any(importlib.util.find_spec(name) is None for name in ("requests", "dropbox", "dropboxdrivefs")):
+        raise MissingExtraError("Dropbox folders need dropboxdrivefs: pip install 'intouch-import[dropbox]'")

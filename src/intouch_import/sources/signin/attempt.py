@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import threading
 from typing import TYPE_CHECKING, NoReturn
@@ -11,13 +12,14 @@ from intouch_import.errors import InTouchImportError, SignInFailed, SignInTimeou
 from intouch_import.sources.signin.authorization import refuse_to_pickle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from intouch_import.sources.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
 
 __all__ = ["SignInAttempt", "WrongState"]
 
 _LOOK_EVERY_S = 0.1
+_LAST_PAGE_S = 2.0
 
 
 class WrongState(SignInFailed):
@@ -56,6 +58,9 @@ class SignInAttempt:
         self._lock = threading.Lock()
         self._redeeming = False
         self._ended = threading.Event()
+        self._answering = 0
+        self._answered = threading.Event()
+        self._answered.set()
         self._failure: InTouchImportError | None = None
 
     @property
@@ -102,6 +107,8 @@ class SignInAttempt:
             if cancelled():
                 self.cancel()
             self._ended.wait(_LOOK_EVERY_S)
+        # A program that ends now would leave the person's browser without its last page.
+        self._answered.wait(_LAST_PAGE_S)
         if self._failure is not None:
             raise self._failure
 
@@ -143,6 +150,20 @@ class SignInAttempt:
         """
         self._check_state(response)
         self._take(response, fatal=True)
+
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """Around an answer to a browser: who waits for the attempt waits for its end, a little."""
+        with self._lock:
+            self._answering += 1
+            self._answered.clear()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._answering -= 1
+                if self._answering == 0:
+                    self._answered.set()
 
     def _check_state(self, response: Mapping[str, str]) -> None:
         # Without this a page on the internet could sign this machine in to somebody else's drive.

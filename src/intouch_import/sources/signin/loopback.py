@@ -131,6 +131,10 @@ class _Redirect(BaseHTTPRequestHandler):
         if len(response) != len(pairs):
             self._show(HTTPStatus.BAD_REQUEST, "Not a sign-in", "This is not an answer to a sign-in.")
             return
+        with self.server.attempt.answering():
+            self._answer(response)
+
+    def _answer(self, response: dict[str, str]) -> None:
         try:
             self.server.attempt.receive(response)
         except WrongState as exc:
@@ -148,6 +152,7 @@ class _Redirect(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
         self.wfile.write(page)
+        self.wfile.flush()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # so named there
         """Nothing: the request line holds the code."""
