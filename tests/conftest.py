@@ -18,6 +18,7 @@ from services.openssh import openssh_server
 from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
 from services.chromium import browser
 from services.dropbox_server import dropbox_server, open_dropbox
+from services.openssh import openssh_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +51,7 @@ __all__ = ["command", "openssh_server"]
 __all__ = ["openssh_server"]
 __all__ = ["dropbox_server", "open_dropbox"]
 __all__ = ["browser", "dropbox_server", "open_dropbox"]
+__all__ = ["browser", "command", "dropbox_server", "open_dropbox", "openssh_server"]
 
 
 @pytest.fixture(scope="session")

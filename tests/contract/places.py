@@ -11,6 +11,7 @@ import fsspec
 from intouch_import.sources import open_source
 from intouch_import.sources.generic import FsspecSource
 from intouch_import.testing import FsspecPlace, LocalPlace, MemoryPlace, Place
+from services.dropbox_place import DropboxPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,4 +76,8 @@ def fsspecs_own_sftp(request: pytest.FixtureRequest) -> Callable[[], Place]:
     )
 
 
-PLACES = (in_memory, local, local_without_leases, fsspec_memory, sftp, fsspecs_own_sftp)
+def dropbox(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    return DropboxPlace
+
+
+PLACES = (in_memory, local, local_without_leases, fsspec_memory, sftp, fsspecs_own_sftp, dropbox)

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from intouch_import.errors import ConfigError, NameRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from fsspec import AbstractFileSystem
@@ -110,6 +110,12 @@ class Source(abc.ABC):
     weaknesses: tuple[Weakness, ...] = ()
     """What this location can't promise; `Weakness.text` says each in a sentence."""
 
+    concurrency: int = 2
+    """How many files are read or removed at a time: more where the time goes into waiting for a network."""
+
+    removes_together: int = 0
+    """How many files `remove_many` takes in one request; 0 where the location has no such request."""
+
     def __init__(
         self, url: str, *, provider: str | None = None, source_id: str | None = None, label: str | None = None
     ) -> None:
@@ -181,6 +187,19 @@ class Source(abc.ABC):
             NotRemoved: The right version is there and could not be removed.
             SourceError: The location failed; whether the file is gone is not known.
         """
+
+    def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
+        """Remove several files in one request, each as `remove` does it. `moving` alone calls this.
+
+        Called only where `removes_together` says so, which needs versions that a removal can be pinned to.
+
+        Args:
+            files: As listed; at most `removes_together`.
+
+        Returns:
+            For each file None, or what `remove` would have raised.
+        """
+        raise NotImplementedError
 
     @abc.abstractmethod
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
