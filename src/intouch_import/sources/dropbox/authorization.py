@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import requests
 
-__all__ = ["PORTS", "SCOPES", "DropboxAuthorization"]
+__all__ = ["PORTS", "SCOPES", "TEAM_SCOPES", "DropboxAuthorization"]
 
 SCOPES: Final = ("files.content.read", "files.content.write", "files.metadata.read")
 """The permissions that are asked for: to list, to fetch, and to take away what was stored."""

@@ -40,7 +40,7 @@ class TokenStore(abc.ABC):
         """Keep a secret, in place of the one under ``key``.
 
         Returns:
-            Whether the next process will find it. False, and no exception, where it can't be kept: the person
+            True if the next process will find it; False, and no exception, where it can't be kept. The person
             is signed in all the same, as long as this process lives.
         """
 

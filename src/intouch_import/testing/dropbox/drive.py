@@ -125,7 +125,7 @@ class Entry:
 
 
 class Drive:
-    """All the files of one account or team. Every method takes paths from the root, and holds `lock`.
+    """All the files of one account or team. Every method takes paths from the root, and holds the lock.
 
     Attributes:
         lock: A condition that is notified of every change.

@@ -12,7 +12,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Fault", "Faults"]
+__all__ = ["Fault", "FaultQueue"]
 
 _JSON = "application/json"
 
@@ -144,7 +144,7 @@ class Fault:
         return cls(status=status, body=body, headers={"Content-Type": _JSON})
 
 
-class Faults:
+class FaultQueue:
     """The faults to come, by route. A route is named as in the URL: ``files/delete_v2``, ``oauth2/token``."""
 
     def __init__(self) -> None:

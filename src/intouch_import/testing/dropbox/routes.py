@@ -18,7 +18,7 @@ from intouch_import.testing.dropbox.drive import Bytes, Drive, Entry, content_ha
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from intouch_import.testing.dropbox.faults import Faults
+    from intouch_import.testing.dropbox.faults import FaultQueue
     from intouch_import.testing.dropbox.oauth import Account, Authorization, Visitor
 
 __all__ = ["ROUTES", "Api", "BadInput", "Refused", "Route", "View"]
@@ -113,7 +113,7 @@ class Api:
     """
 
     def __init__(
-        self, drive: Drive, authorization: Authorization, faults: Faults, *, contention: bool
+        self, drive: Drive, authorization: Authorization, faults: FaultQueue, *, contention: bool
     ) -> None:
         self.drive = drive
         self.authorization = authorization

@@ -12,7 +12,7 @@ from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
 from intouch_import.testing.dropbox.drive import Bytes, Drive
-from intouch_import.testing.dropbox.faults import Fault, Faults
+from intouch_import.testing.dropbox.faults import Fault, FaultQueue
 from intouch_import.testing.dropbox.http import Handler, Seen
 from intouch_import.testing.dropbox.oauth import Account, App, Authorization
 from intouch_import.testing.dropbox.routes import Api
@@ -71,7 +71,7 @@ class DropboxServer:
         self.drive = Drive()
         self.authorization = Authorization(self.account, now_s=now_s, token_life_s=token_life_s)
         self.authorization.register(self.app)
-        self.faults = Faults()
+        self.faults = FaultQueue()
         self.api = Api(self.drive, self.authorization, self.faults, contention=contention)
         self.calls: Counter[str] = Counter()
         self.seen: deque[Seen] = deque(maxlen=10_000)
@@ -150,7 +150,7 @@ class DropboxServer:
         return self.authorization.access_token(self.app, scopes=frozenset(scopes) or None)
 
     def fail(self, route: str, *faults: Fault | None, times: int = 1) -> None:
-        """Let the next calls of a route fail, in this order; see `Faults.add`."""
+        """Let the next calls of a route fail, in this order; see `FaultQueue.add`."""
         self.faults.add(route, *faults, times=times)
 
     # --- the life of it
