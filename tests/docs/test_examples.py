@@ -63,7 +63,6 @@ def _run_commands(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who copies a page from top to bottom meets no error, without any network."""
-
     connect = socket.socket.connect
 
     def refuse(self: socket.socket, address: Any) -> None:

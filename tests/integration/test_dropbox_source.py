@@ -814,38 +814,68 @@ def test_a_put_that_fails_leaves_nothing(dropbox_server: DropboxServer, open_dro
 def test_a_change_is_told_at_once(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
     """Dropbox holds the question open; before the first listing everything counts as changed."""
     source = open_dropbox()
+    assert source.tells_changes
     assert source.wait_for_change(0)
     list(source.scan())
+    assert not source.wait_for_change(0)
+    dropbox_server.api.longest_poll_s = 0.2
+    assert not source.wait_for_change(5)
+    dropbox_server.api.longest_poll_s = 30
     began_s = time.monotonic()
-    assert not source.wait_for_change(0.2)
-    assert 0.15 < time.monotonic() - began_s < 3
     timer = threading.Timer(0.2, lambda: dropbox_server.put(f"{FOLDER}/photo.jpg", b"x"))
     timer.start()
-    assert source.wait_for_change(20)
+    assert source.wait_for_change(1)
     assert time.monotonic() - began_s < 10
     timer.join()
     assert "photo.jpg" in by_name(source)
-    assert not source.wait_for_change(0)
+    assert dropbox_server.calls["files/list_folder/longpoll"] == 2
+    waits = [seen.arg["timeout"] for seen in dropbox_server.seen if seen.route.endswith("longpoll")]
+    assert waits == [30, 30], "less is not taken by Dropbox"
 
 
-def test_waiting_when_it_fails(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
+def test_waiting_when_it_fails(
+    dropbox_server: DropboxServer, open_dropbox: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An ended cursor is a change; a server that can't be asked is an error; a pause that it asks for is kept."""
     source = open_dropbox()
     list(source.scan())
     dropbox_server.fail("files/list_folder/longpoll", Fault.reset_cursor())
     assert source.wait_for_change(5)
-    for fault in (Fault.lost(), Fault.throttled(1), Fault(status=400), Fault.refused({".tag": "a_new_one"})):
+    for fault in (
+        Fault.lost(),
+        Fault.throttled(1),
+        Fault(status=400),
+        Fault.refused({".tag": "a_new_one"}),
+        Fault(status=200, body=b"{}", headers=JSON),
+    ):
         dropbox_server.fail("files/list_folder/longpoll", fault)
         with pytest.raises(SourceUnavailable, match="watched"):
             source.wait_for_change(5)
-    dropbox_server.fail(
-        "files/list_folder/longpoll",
-        Fault(status=200, body=b'{"changes": false, "backoff": 60}', headers=JSON),
-    )
+    answer = b'{"changes": false, "backoff": 60}'
+    dropbox_server.fail("files/list_folder/longpoll", *[Fault(status=200, body=answer, headers=JSON)] * 2)
+    slept: list[float] = []
+    monkeypatch.setattr("intouch_import.sources.dropbox.source.time.sleep", slept.append)
     assert not source.wait_for_change(5)
-    before = dropbox_server.calls["files/list_folder/longpoll"]
-    assert not source.wait_for_change(0.2)
-    assert dropbox_server.calls["files/list_folder/longpoll"] == before
+    assert not source.wait_for_change(5)
+    assert slept[0] == 0
+    assert 59 < slept[1] <= 60
+
+
+def test_a_watch_hears_of_a_new_photo(dropbox_server: DropboxServer, practice: Any) -> None:
+    """Without polling: one question is held open, and answered when the photo arrives."""
+    token = dropbox_server.token()
+    source = DropboxSource(FOLDER, signin=lambda _force=False: token, endpoint=dropbox_server.url)
+    inbox = practice.inbox(source)
+    with source, inbox.watch() as watching:
+        assert next(watching).report.closes
+        timer = threading.Timer(0.3, lambda: dropbox_server.put(f"{FOLDER}/photo.jpg", b"x"))
+        timer.start()
+        changes = next(watching)
+        timer.join()
+        assert [row.name for row in changes.new] == ["photo.jpg"]
+        assert dropbox_server.calls["files/list_folder/longpoll"] <= 3
+        dropbox_server.close()
+    inbox.repository.close()
 
 
 # --- throttling and tokens

@@ -33,7 +33,8 @@ def let_sign_in(
         cancelled: Asked now and then; once True, nobody is waited for any longer.
 
     Returns:
-        Ids of the sources that can be listed now, and the problems that are left, those of failed attempts included.
+        Ids of the sources that can be listed now, and the problems that are left, those of failed attempts
+        included.
     """
     by_id = {source.source_id: source for source in sources}
     waiting = [problem for problem in problems if problem.sign_in]

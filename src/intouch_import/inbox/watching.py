@@ -4,8 +4,8 @@ Locations that tell when something changes are listened to, each in a thread of 
 at again and again, less and less often while nothing happens. Every location is looked at now and then
 whatever it tells: a network folder does not tell what other machines do, and a patient may have been added.
 
-A watch waits for no person: where somebody must sign in, that is a problem (`Problem.sign_in`), until they have
-done so by a refresh or by `Source.sign_in` in another thread.
+A watch waits for no person: where somebody must sign in, that is a problem (`Problem.sign_in`), until they
+have done so by a refresh or by `Source.sign_in` in another thread.
 """
 
 from __future__ import annotations

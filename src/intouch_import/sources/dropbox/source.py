@@ -33,7 +33,7 @@ __all__ = ["DropboxSource"]
 log = logging.getLogger(__name__)
 
 _RELIST_AFTER_S: Final = 6 * 3600.0
-_SHORTEST_POLL_S, _LONGEST_POLL_S = 30, 480
+_SHORTEST_POLL_S, _LONGEST_POLL_S, _PUT_OFF_S = 30, 480, 90
 
 
 class DropboxSource(Source):
@@ -175,19 +175,15 @@ class DropboxSource(Source):
     def wait_for_change(self, timeout_s: float) -> bool:
         """Wait until something in the folder has changed since it was listed; see `Source.wait_for_change`.
 
-        Dropbox holds the question open and answers as soon as there is a change. Before the first listing,
-        everything counts as changed.
+        Dropbox holds the question open, for half a minute to eight, and answers as soon as there is a change.
+        Before the first listing everything counts as changed.
         """
         cursor = self._listing.cursor
         if cursor is None or timeout_s <= 0:
             return cursor is None
-        ends_s = time.monotonic() + timeout_s
         # Asked for by the last answer: until then Dropbox would only send us away.
-        pause_s = min(timeout_s, self._poll_after_s - time.monotonic())
-        if pause_s > 0:
-            time.sleep(pause_s)
-        left_s = ends_s - time.monotonic()
-        return left_s > 0 and self._poll(cursor, left_s)
+        time.sleep(max(0.0, self._poll_after_s - time.monotonic()))
+        return self._poll(cursor, max(_SHORTEST_POLL_S, min(_LONGEST_POLL_S, int(timeout_s))))
 
     def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:
         if not isinstance(self._signin, SignIn):
@@ -237,28 +233,29 @@ class DropboxSource(Source):
         except (Unanswered, Refused, Misunderstood) as exc:
             raise failed(exc, "the location can't be asked") from None
 
-    def _poll(self, cursor: str, timeout_s: float) -> bool:
-        """Ask once. A wait that ends without an answer has seen no change; its own time-out is ours."""
-        wait_s = max(_SHORTEST_POLL_S, min(_LONGEST_POLL_S, int(timeout_s)))
+    def _poll(self, cursor: str, wait_s: int) -> bool:
+        """Ask once, and wait for the answer, which Dropbox may put off for another 90 s."""
         try:
             answer = self._account.client.call(
                 "files/list_folder/longpoll",
                 {"cursor": cursor, "timeout": wait_s},
                 host="notify",
                 auth="noauth",
-                timeout_s=timeout_s,
+                timeout_s=wait_s + _PUT_OFF_S + self._timeout_s,
             )
         except Refused as exc:
             if exc.says("reset"):
                 return True
             raise SourceUnavailable("the folder can't be watched now", source_id=self.source_id) from None
-        except (Unanswered, Busy, Misunderstood) as exc:
-            if isinstance(exc, Unanswered) and exc.timed_out:
-                return False
+        except (Unanswered, Busy, Misunderstood):
             raise SourceUnavailable("the folder can't be watched now", source_id=self.source_id) from None
-        if isinstance(answer, dict) and isinstance(answer.get("backoff"), (int, float)):
-            self._poll_after_s = time.monotonic() + answer["backoff"]
-        return isinstance(answer, dict) and answer.get("changes") is True
+        match answer:
+            case {"changes": bool(changed)}:
+                backoff_s = answer.get("backoff")
+                if isinstance(backoff_s, (int, float)):
+                    self._poll_after_s = time.monotonic() + min(backoff_s, _LONGEST_POLL_S)
+                return changed
+        raise SourceUnavailable("the folder can't be watched now", source_id=self.source_id)
 
     def _open_client(self) -> Client:
         from intouch_import.sources.dropbox.client import Client
