@@ -31,6 +31,7 @@ from intouch_import.sources.dropbox import DropboxSource
 from intouch_import.sources.dropbox.hashing import ContentHash, content_hash_of
 from intouch_import.sources.patience import Pause
 from intouch_import.testing.dropbox import Account, App, DropboxServer, Fault
+from miniature import NOW
 from services.dropbox_server import FOLDER, hurried
 
 if TYPE_CHECKING:
@@ -149,6 +150,48 @@ def test_a_source_is_not_pickled_and_shows_no_path(open_dropbox: Open) -> None:
         pickle.dumps(source)
     with pytest.raises(TypeError, match="secrets"):
         pickle.dumps(source._account.client)
+
+
+def test_a_practice_sets_it_up_in_a_file(
+    dropbox_server: DropboxServer, tmp_path: Path, practice: Any
+) -> None:
+    """The provider's app and folder, the operator's locations, the folder for logs: an inbox made of them."""
+    from intouch_import.inbox import Inbox
+    from intouch_import.settings import Settings
+
+    (tmp_path / "photos").mkdir()
+    text = f"""
+        [practice]
+        zone = "UTC"
+        log_dir = "{tmp_path / "logs"}"
+        [provider.DRJ]
+        dropbox_app_key = "y0urappkey"
+        dropbox_folder = "{FOLDER}"
+        local_folder = "{tmp_path / "photos"}"
+        [operator.a]
+        locations = ["local", "dropbox"]
+    """
+    file = tmp_path / "settings.toml"
+    file.write_text(text.replace("\\", "/"))
+    settings = Settings.load(file)
+    token = dropbox_server.token()
+    dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
+    opened = settings.open_sources(
+        signin={"dropbox": lambda _force=False: token}, options={"dropbox": {"endpoint": dropbox_server.url}}
+    )
+    with opened, practice.records() as records:
+        assert opened.problems == ()
+        inbox = Inbox.from_settings(
+            settings, repository=records, signin={"dropbox": lambda _force=False: token}, clock=lambda: NOW
+        )
+        listed = practice.inbox(*opened.sources, records=records)
+        assert listed.refresh().problems == ()
+        assert [row.name for row in listed.rows] == ["photo.jpg"]
+        for source in inbox.sources:
+            source.close()
+    assert (tmp_path / "logs" / "MailCenter_Dropbox.log").exists()
+    with pytest.raises(ConfigError, match="hosted"):
+        DropboxSource("/a", signin=lambda _force=False: token, hosted=True)
 
 
 # --- listing

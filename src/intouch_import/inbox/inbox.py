@@ -31,6 +31,7 @@ from intouch_import.inbox.signing_in import let_sign_in
 from intouch_import.inbox.undo import Undo, asking
 from intouch_import.inbox.watching import Pace, Watch
 from intouch_import.ledger import Ledger
+from intouch_import.logfiles import log_to_directory
 from intouch_import.media import Examiner
 from intouch_import.model import Action, Patient, Progress, Reason, Stage, State
 from intouch_import.moving import Mover, Order
@@ -145,7 +146,8 @@ class Inbox:
     ) -> Self:
         """Make an inbox of what the settings say is on for one provider and one operator.
 
-        A location that can't be opened is tried again at each refresh, and is a problem of its report.
+        A location that can't be opened is tried again at each refresh, and is a problem of its report. Where
+        the settings name a folder for logs, failed connections are written there from now on.
 
         Args:
             settings: The settings.
@@ -156,12 +158,15 @@ class Inbox:
             options: Anything else that `Inbox` takes; it counts more than the settings.
 
         Raises:
-            ConfigError: There is no such provider or operator, or no records are named.
+            ConfigError: There is no such provider or operator, no records are named, or the folder for logs
+                can't be written.
             RepositoryError: The records can't be opened.
         """
         operator_id = settings.operator_id(operator)
         opened = settings.open_sources(provider=provider, operator=operator_id, signin=signin)
         practice = settings.practice
+        if practice.log_dir is not None:
+            log_to_directory(practice.log_dir)
         from_settings: dict[str, Any] = {
             "operator": operator_id,
             "zone": practice.zone,

@@ -16,6 +16,7 @@ from intouch_import.errors import (
     SourceUnavailable,
     Throttled,
 )
+from intouch_import.secret import Secret
 from intouch_import.sources.signin import AuthorizationRequest, AuthorizationServer, Grant
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ class DropboxAuthorization(AuthorizationServer):
         self,
         app_key: str,
         *,
-        app_secret: Any = None,
+        app_secret: str | Secret | None = None,
         scopes: Sequence[str] = SCOPES,
         redirect_ports: Sequence[int] = PORTS,
         endpoint: str | None = None,
     ) -> None:
-        if not app_key or not app_key.isalnum():
-            raise ConfigError("a Dropbox app key is a word of letters and digits")
+        if not app_key or not app_key.isprintable() or " " in app_key:
+            raise ConfigError("a Dropbox app key is one word, as the App Console shows it")
         try:
             from intouch_import.sources.dropbox.session import checked_endpoint, new_session
         except ModuleNotFoundError as exc:
@@ -82,7 +83,7 @@ class DropboxAuthorization(AuthorizationServer):
             ) from exc
         self.client_id = app_key
         self.redirect_ports = tuple(redirect_ports)
-        self._secret = app_secret
+        self._secret = None if app_secret is None else Secret.of(app_secret)
         self._scopes = tuple(scopes)
         self._endpoint = checked_endpoint(endpoint)
         self._session: requests.Session = new_session(self._endpoint)
@@ -165,8 +166,7 @@ class DropboxAuthorization(AuthorizationServer):
             refusal: What it means if Dropbox does not accept the code or the refresh token.
         """
         if self._secret is not None:
-            reveal = getattr(self._secret, "reveal", None)
-            form = form | {"client_secret": self._secret if reveal is None else reveal()}
+            form = form | {"client_secret": self._secret.reveal()}
         response = self._post(f"{_API}/oauth2/token", data=form)
         try:
             answer = response.json()
