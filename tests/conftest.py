@@ -14,11 +14,10 @@ import pytest
 from commanding import command
 from intouch_import.repositories.sql import SqlRepository
 from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
-from services.openssh import openssh_server
-from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
 from services.chromium import browser
 from services.dropbox_server import dropbox_server, open_dropbox
 from services.openssh import openssh_server
+from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +25,16 @@ if TYPE_CHECKING:
     from intouch_import.reports import Report
     from services.postgresql import PostgresServer
 
-__all__ = ["command", "openssh_server", "postgresql_server", "postgresql_template", "postgresql_url"]
+__all__ = [
+    "browser",
+    "command",
+    "dropbox_server",
+    "open_dropbox",
+    "openssh_server",
+    "postgresql_server",
+    "postgresql_template",
+    "postgresql_url",
+]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
