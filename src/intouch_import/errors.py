@@ -196,10 +196,12 @@ class FileError(InTouchImportError):
 
     Attributes:
         import_id: The file's import id, where it is known.
+        reason: The `Reason` that says it more precisely than the kind of error does, if there is one.
         retry_helps: Whether trying again later, with nothing changed by a person, may succeed.
     """
 
     import_id: str | None = None
+    reason: str | None = None
     retry_helps: bool = False
 
 

@@ -161,8 +161,13 @@ class Reason(enum.StrEnum):
     ALREADY_ASSIGNED = "already_assigned"
     DIGEST_DIFFERS = "digest_differs"
     STORED_COPY_DIFFERS = "stored_copy_differs"
+    ARCHIVED = "archived"
     NOT_REMOVED = "not_removed"
     NOT_REASSIGNED = "not_reassigned"
+    LEASED = "leased"
+    HAS_SNAPSHOTS = "has_snapshots"
+    RETAINED = "retained"
+    REMOVAL_FORBIDDEN = "removal_forbidden"
     NAME_TAKEN = "name_taken"
     NAME_REFUSED = "name_refused"
     STORAGE_FULL = "storage_full"
@@ -220,6 +225,11 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.STORED_COPY_DIFFERS: "What was stored differs from what was read; the source file was kept.",
     Reason.NOT_REMOVED: "Stored, but it could not be taken out of its source; the next refresh tries again.",
     Reason.NOT_REASSIGNED: "It is still in the record that it was in.",
+    Reason.ARCHIVED: "The file is in an archive tier and can't be read until it is brought back.",
+    Reason.LEASED: "Stored, but another program holds the file; the next refresh tries again.",
+    Reason.HAS_SNAPSHOTS: "Stored, but the file has snapshots, which would be deleted with it.",
+    Reason.RETAINED: "Stored, but a retention policy or a legal hold keeps the file in its source.",
+    Reason.REMOVAL_FORBIDDEN: "Stored, but this account has no right to delete the file from its source.",
     Reason.NAME_TAKEN: "A file of that name is in the source already.",
     Reason.NAME_REFUSED: "The location can't hold a file of that name.",
     Reason.STORAGE_FULL: "There is no room left where files are kept.",
