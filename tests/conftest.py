@@ -15,6 +15,8 @@ from commanding import command
 from intouch_import.repositories.sql import SqlRepository
 from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
 from services.azurite import azurite, fresh_azurite
+from services.chromium import browser
+from services.dropbox_server import dropbox_server, open_dropbox
 from services.openssh import openssh_server
 from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
 
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "azurite",
+    "browser",
     "command",
+    "dropbox_server",
     "fresh_azurite",
+    "open_dropbox",
     "openssh_server",
     "postgresql_server",
     "postgresql_template",
@@ -53,6 +58,13 @@ def database_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) 
     if database == "postgresql":
         return str(request.getfixturevalue("postgresql_url"))
     return f"sqlite:///{tmp_path / 'fresh.db'}"
+
+
+__all__ = ["command", "openssh_server"]
+__all__ = ["openssh_server"]
+__all__ = ["dropbox_server", "open_dropbox"]
+__all__ = ["browser", "dropbox_server", "open_dropbox"]
+__all__ = ["browser", "command", "dropbox_server", "open_dropbox", "openssh_server"]
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from intouch_import.sources import open_source
 from intouch_import.sources.generic import FsspecSource
 from intouch_import.testing import FsspecPlace, LocalPlace, MemoryPlace, Place
 from services.azure_place import AzurePlace
+from services.dropbox_place import DropboxPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,11 @@ def fsspecs_own_sftp(request: pytest.FixtureRequest) -> Callable[[], Place]:
     )
 
 
+def dropbox(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    """A folder of a Dropbox, on a server of our own."""
+    return DropboxPlace
+
+
 def azure(request: pytest.FixtureRequest) -> Callable[[], Place]:
     """A folder of a container on Azurite; obstore carries the bytes."""
     azurite: Azurite = request.getfixturevalue("azurite")
@@ -98,7 +104,7 @@ def azure_without_obstore(request: pytest.FixtureRequest) -> Callable[[], Place]
 
 PLACES: tuple[Callable[[pytest.FixtureRequest], Callable[[], Place]], ...] = (
     *(in_memory, local, local_without_leases, fsspec_memory, sftp, fsspecs_own_sftp),
-    *(azure, azure_container),
+    *(azure, azure_container, dropbox),
 )
 if os.environ.get("INTOUCH_AZURE") == "all":
     PLACES += (azure_without_obstore,)

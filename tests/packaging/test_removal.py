@@ -23,6 +23,7 @@ MAY_DELETE = {
     "sources/local.py": "what `remove` was asked for; its own temporary files",
     "sources/sftp.py": "what `remove` was asked for",
     "testing/places.py": "what the kit put into a folder made for it",
+    "sources/signin/store.py": "a refresh token that is to be forgotten; its own temporary files",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -231,13 +230,12 @@ def test_opened_sources_are_a_sequence(tmp_path: Path) -> None:
     assert (len(opened), opened[0], opened[:1], list(opened)) == (2, sources[0], sources[:1], list(sources))
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("intouch_import.sources.signin") is None, reason="signing in is not there yet"
-)
 @pytest.mark.parametrize("location", ["dropbox", "onedrive"])
 def test_a_sign_in_is_made_for_the_providers_app(tmp_path: Path, location: str) -> None:
     """Without one of the host's, people sign in to the app that the settings name, each provider apart."""
     from intouch_import.sources.signin import SignIn
+
+    pytest.importorskip(f"intouch_import.sources.{location}")
 
     folder = opening._Choice(
         practice=PracticeSettings(),

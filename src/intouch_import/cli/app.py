@@ -6,6 +6,7 @@ or the settings · 3 a location failed · 4 the patient records or the ledger fa
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 import typer
 
-from intouch_import.cli import show
+from intouch_import.cli import show, signing_in
 from intouch_import.cli.practice import (
     Files,
     Json,
@@ -29,6 +30,7 @@ from intouch_import.cli.practice import (
     inbox_of,
 )
 from intouch_import.cli.settings import settings_app
+from intouch_import.cli.signing_in import open_folder
 from intouch_import.cli.watch import run_watch
 from intouch_import.errors import (
     ConfigError,
@@ -41,8 +43,8 @@ from intouch_import.errors import (
 )
 from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.inbox import Inbox, Row
+from intouch_import.logfiles import log_to_directory
 from intouch_import.model import Patient, State, printable
-from intouch_import.sources import open_source
 
 if TYPE_CHECKING:
     from intouch_import.reports import Report
@@ -72,6 +74,7 @@ patients_app = typer.Typer(
     help="Fill and search the patients of the reference records.", no_args_is_help=True
 )
 providers_app = typer.Typer(help="Fill the providers of the reference records.", no_args_is_help=True)
+signing_in.add_to(app)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(patients_app, name="patients")
 app.add_typer(providers_app, name="providers")
@@ -92,6 +95,8 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before saving
 def run() -> None:
     """Run, and turn every mistake and failure into one line and an exit code."""
     try:
+        if directory := os.environ.get("INTOUCH_LOG_DIR"):
+            log_to_directory(directory)
         app()
     except InTouchImportError as exc:
         show.complain(str(exc))
@@ -226,7 +231,7 @@ def assign(
 ) -> None:
     """Move the named files of a folder into one patient's record."""
     practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
-    inbox = practice.inbox([open_source(folder, provider=provider)], auto_import=False)
+    inbox = practice.inbox([open_folder(folder, provider=provider)], auto_import=False)
     inbox.scan()
     report = _save(
         inbox, _choose(inbox.rows, names, everything=everything), patient, title, comments, yes=yes, json=json
@@ -252,7 +257,7 @@ def browse(
 ) -> None:
     """Open any folder for one given patient; with names, move those files into the record."""
     practice = Practice(records=records, files=files, zone=zone, operator=operator)
-    inbox = practice.inbox([]).browse(folder, patient=patient)
+    inbox = practice.inbox([]).browse(open_folder(folder), patient=patient)
     if not names and not everything:
         if json:
             show.as_json({"rows": [show.row_dict(row) for row in inbox.rows]})
@@ -277,7 +282,7 @@ def undo(
 ) -> None:
     """Put an imported file back into its folder and take it out of the patient's record."""
     practice = Practice(records=records, files=files, operator=operator)
-    outcome = practice.inbox([open_source(folder)]).undo(import_id)
+    outcome = practice.inbox([open_folder(folder)]).undo(import_id)
     if json:
         show.as_json(outcome.to_dict())
     else:

@@ -9,6 +9,7 @@ import attrs
 import typer
 from sqlalchemy import make_url
 
+from intouch_import.cli.signing_in import open_folder
 from intouch_import.errors import ConfigError, SourceError
 from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.inbox import Inbox
@@ -18,7 +19,7 @@ from intouch_import.repositories.sql import SqlRepository
 from intouch_import.settings import Settings
 from intouch_import.settings.loading import FILES_VARIABLE
 from intouch_import.settings.references import resolve
-from intouch_import.sources import Source, open_source
+from intouch_import.sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +111,7 @@ def open_all(urls: Sequence[str], *, provider: str | None) -> tuple[list[Source]
     failure: SourceError | None = None
     for url in urls:
         try:
-            sources.append(open_source(url, provider=provider))
+            sources.append(open_folder(url, provider=provider))
         except SourceError as exc:
             failure = exc
             problems.append(

@@ -27,9 +27,11 @@ from intouch_import.inbox.look_ahead import LookAhead
 from intouch_import.inbox.reassign import Reassign
 from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
+from intouch_import.inbox.signing_in import let_sign_in
 from intouch_import.inbox.undo import Undo, asking
 from intouch_import.inbox.watching import Pace, Watch
 from intouch_import.ledger import Ledger
+from intouch_import.logfiles import log_to_directory
 from intouch_import.media import Examiner
 from intouch_import.model import Action, Patient, Progress, Reason, Stage, State
 from intouch_import.moving import Mover, Order
@@ -144,7 +146,8 @@ class Inbox:
     ) -> Self:
         """Make an inbox of what the settings say is on for one provider and one operator.
 
-        A location that can't be opened is tried again at each refresh, and is a problem of its report.
+        A location that can't be opened is tried again at each refresh, and is a problem of its report. Where
+        the settings name a folder for logs, failed connections are written there from now on.
 
         Args:
             settings: The settings.
@@ -155,12 +158,15 @@ class Inbox:
             options: Anything else that `Inbox` takes; it counts more than the settings.
 
         Raises:
-            ConfigError: There is no such provider or operator, or no records are named.
+            ConfigError: There is no such provider or operator, no records are named, or the folder for logs
+                can't be written.
             RepositoryError: The records can't be opened.
         """
         operator_id = settings.operator_id(operator)
         opened = settings.open_sources(provider=provider, operator=operator_id, signin=signin)
         practice = settings.practice
+        if practice.log_dir is not None:
+            log_to_directory(practice.log_dir)
         from_settings: dict[str, Any] = {
             "operator": operator_id,
             "zone": practice.zone,
@@ -192,14 +198,20 @@ class Inbox:
         on_progress: Callable[[Progress], object] | None = None,
         cancel: threading.Event | None = None,
         only: Collection[str] | None = None,
+        sign_in: bool = True,
     ) -> Report:
         """Import what may be imported without a person, finish interrupted moves, and list the rest.
 
+        Where a location needs a person to sign in, the others are imported and listed first. Then the
+        sign-in is waited for, as long as it allows (three minutes); meanwhile `rows` shows what was
+        listed, and other threads can save it.
+
         Args:
             on_progress: Called now and then in this thread with a `Progress`; ``print`` will do.
-            cancel: Once set, files not yet begun stay where they are.
+            cancel: Once set, files not yet begun stay where they are, and no sign-in is waited for.
             only: Ids of the sources to look at; the rows of the others stay as they are, and are not in the
                 report. None looks at all, and tries to open what could not be opened before.
+            sign_in: Whether to let people sign in where somebody must; else that is a problem like others.
 
         Returns:
             One outcome per file listed; a location that failed is a problem, not an exception.
@@ -208,6 +220,23 @@ class Inbox:
             RepositoryError: The records or the ledger can't be asked at all; nothing was moved.
         """
         tell = _teller(on_progress)
+        outcomes, problems = self._refresh(tell, cancel, only)
+        if sign_in and any(problem.sign_in for problem in problems):
+            ready, problems = let_sign_in(
+                self.sources,
+                problems,
+                tell=tell,
+                cancelled=cancel.is_set if cancel is not None else lambda: False,
+            )
+            if ready:
+                later, more = self._refresh(tell, cancel, ready)
+                outcomes, problems = outcomes + later, problems + more
+        return Report(outcomes=outcomes, problems=tuple(problems), listed=len(outcomes))
+
+    def _refresh(
+        self, tell: Callable[[Progress], None], cancel: threading.Event | None, only: Collection[str] | None
+    ) -> tuple[RowOutcomes, list[Problem]]:
+        """Refresh some sources, or all of them; nobody is waited for."""
         with self._lock:
             unopened = self._open_again() if only is None else []
             listed = {source.source_id for source in self.sources if only is None or source.source_id in only}
@@ -230,7 +259,7 @@ class Inbox:
             gone = {id(row) for row in ready if row.state is State.IMPORTED}
             self._lister.forget(row for row in ready if id(row) in gone)
             self._rows = [row for row in rows if id(row) not in gone] if gone else rows
-            return Report(outcomes=RowOutcomes(here, done.by_row), problems=tuple(problems), listed=len(here))
+            return RowOutcomes(here, done.by_row), problems
 
     def scan(self, *, on_progress: Callable[[Progress], object] | None = None) -> list[Problem]:
         """List and judge, as `refresh` does, but move nothing and write nothing.

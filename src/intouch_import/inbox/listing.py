@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from intouch_import.copies import CopyFinder, Incoming
-from intouch_import.errors import SourceError
+from intouch_import.errors import SignInNeeded, SourceError
 from intouch_import.inbox.rows import Row
 from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict, printable
 from intouch_import.reports import Problem
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["Lister", "Timing"]
+__all__ = ["Lister", "Timing", "problem_of"]
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Lister:
                     if row.state is State.FAILED:  # a new refresh is a new attempt
                         row.judge(row.verdict)
         except Exception as exc:  # noqa: BLE001  # a dead location never stops the others
-            return _problem(source, exc)
+            return problem_of(source, exc)
         return shelf
 
     # --- settle
@@ -195,7 +195,7 @@ class Lister:
         except Exception as exc:  # noqa: BLE001  # as in `_list_one`
             for row in late.values():
                 row.judge(arriving(row.name, Reason.STILL_ARRIVING))
-            return _problem(source, exc)
+            return problem_of(source, exc)
         for name in gone:
             del shelf[name]
         return None
@@ -309,13 +309,20 @@ _STANDING = frozenset(
 )
 
 
-def _problem(source: Source, exc: Exception) -> Problem:
+def problem_of(source: Source, exc: Exception) -> Problem:
+    """What a report says of a location that failed."""
     if isinstance(exc, SourceError):
         text, retry_helps = str(exc), exc.retry_helps
     else:
         log.error("a source failed", extra={"source_id": source.source_id, "kind": type(exc).__name__})
         text, retry_helps = "an unexpected error", True
-    return Problem(source_id=source.source_id, location=source.location, text=text, retry_helps=retry_helps)
+    return Problem(
+        source_id=source.source_id,
+        location=source.location,
+        text=text,
+        retry_helps=retry_helps,
+        sign_in=isinstance(exc, SignInNeeded),
+    )
 
 
 def _claims(row: Row) -> bool:

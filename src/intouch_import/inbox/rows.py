@@ -157,6 +157,12 @@ class RowOutcomes(Sequence[Outcome]):
         """Those of the files that were moved, or were to be."""
         return tuple(self._moved.values())
 
+    def __add__(self, later: RowOutcomes) -> RowOutcomes:
+        """These, and those of sources that were listed later."""
+        both = RowOutcomes((), {**self._moved, **later._moved})
+        both._seen = self._seen + later._seen
+        return both
+
     def states(self) -> Iterator[State]:
         """The states alone, to be counted."""
         return (state for _, state, _ in self._seen)

@@ -3,6 +3,9 @@
 Locations that tell when something changes are listened to, each in a thread of its own. The others are looked
 at again and again, less and less often while nothing happens. Every location is looked at now and then
 whatever it tells: a network folder does not tell what other machines do, and a patient may have been added.
+
+A watch waits for no person: where somebody must sign in, that is a problem (`Problem.sign_in`), until they
+have done so by a refresh or by `Source.sign_in` in another thread.
 """
 
 from __future__ import annotations
@@ -175,7 +178,10 @@ class Watch:
             look.begin()
         try:
             report = self._inbox.refresh(
-                on_progress=self._on_progress, cancel=self._signals, only=None if everything else list(looks)
+                on_progress=self._on_progress,
+                cancel=self._signals,
+                only=None if everything else list(looks),
+                sign_in=False,  # for minutes nothing else would be told
             )
         except BaseException:
             for look in looks.values():

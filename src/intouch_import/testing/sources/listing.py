@@ -206,4 +206,5 @@ def missing_folders_are_told(place: Place) -> None:
         fails(SourceError, "looking for a file", lambda: source.look("a.jpg"))
         fails((SourceError, FileError), "reading a file", lambda: source.fetch(file))
         fails(SourceError, "putting a file", lambda: source.put("b.jpg", [b"bytes"]))
-        fails(SourceError, "opening the folder", place.open)
+        # A cloud drive is asked nothing before its first listing.
+        fails(SourceError, "opening the folder and listing it", lambda: list(place.open().scan()))

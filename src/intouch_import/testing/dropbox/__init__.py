@@ -1,0 +1,23 @@
+"""A Dropbox for tests: the API's protocol, OAuth included, on this machine, with faults at will.
+
+::
+
+    from intouch_import.testing.dropbox import DropboxServer, Fault
+
+    with DropboxServer() as server:
+        server.put("/apps/intouch/photo.jpg", content)
+        source = open_source("dropbox:///apps/intouch", signin=lambda force=False: server.token(),
+                             endpoint=server.url)
+        server.fail("files/download", Fault.cut(1000))
+
+It keeps to the published protocol (paths, errors, paging, cursors, revisions, hashes, throttling, scopes),
+and the vendor's own clients work against it unchanged. What Dropbox does not document is answered in the way
+that leaves a client the least to rely on.
+"""
+
+from intouch_import.testing.dropbox.drive import Bytes, content_hash
+from intouch_import.testing.dropbox.faults import Fault
+from intouch_import.testing.dropbox.oauth import Account, App
+from intouch_import.testing.dropbox.server import DropboxServer
+
+__all__ = ["Account", "App", "Bytes", "DropboxServer", "Fault", "content_hash"]
