@@ -12,6 +12,8 @@
     │   └── UnsuitableText       title or comments can't be stored as they are
     ├── SourceError              skip this location; the others work on
     │   ├── SourceUnavailable    folder missing, no rights, server not reached
+    │   ├── SignInNeeded         nobody is signed in, or no longer: a person must
+    │   ├── SignInFailed         a sign-in was refused, or can't succeed as it is set up
     │   ├── SignInTimeout        nobody signed in within the time allowed
     │   └── Throttled            the service asked to wait longer than allowed
     ├── FileError                skip this file; the others work on
@@ -59,6 +61,8 @@ __all__ = [
     "NotSupported",
     "RepositoryError",
     "SelectionError",
+    "SignInFailed",
+    "SignInNeeded",
     "SignInTimeout",
     "SourceError",
     "SourceUnavailable",
@@ -136,6 +140,29 @@ class SourceError(InTouchImportError):
 
 class SourceUnavailable(SourceError):
     """The folder does not exist, may not be read, or its server was not reached."""
+
+
+class SignInNeeded(SourceError):
+    """Nobody is signed in, or the service no longer accepts it: a person must sign in.
+
+    Attributes:
+        why: ``"absent"`` (nobody ever did, or they signed out), ``"revoked"`` or ``"expired"``.
+    """
+
+    why: str = "absent"
+
+
+class SignInFailed(SourceError):
+    """A sign-in was refused, or can't succeed as it is set up. The message says what to do.
+
+    Attributes:
+        why: ``"denied"`` or ``"cancelled"`` (by the person), ``"wrong_app"`` (the service does not know the
+            app, its secret or its redirect URI), ``"missing_scope"`` (the app lacks a permission),
+            ``"unreachable"`` (no browser or no free port here), ``"refused"`` (anything else).
+    """
+
+    why: str = "refused"
+    retry_helps = False
 
 
 class SignInTimeout(SourceError):

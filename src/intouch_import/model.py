@@ -359,6 +359,7 @@ class Stage(enum.StrEnum):
     """What a long operation is doing."""
 
     LISTING = "listing"
+    SIGNING_IN = "waiting for a sign-in"
     SETTLING = "waiting for files to arrive"
     AUTO_IMPORTING = "auto-importing"
     SAVING = "saving"
@@ -370,7 +371,7 @@ class Progress:
 
     Args:
         stage: What is being done.
-        done, total: Files; ``total`` is None while it is not known.
+        done, total: Files (of a sign-in: locations); ``total`` is None while it is not known.
         done_bytes, total_bytes: Bytes of content, likewise.
         source_id: The source being worked on, if it is one.
     """
@@ -384,7 +385,8 @@ class Progress:
 
     def __str__(self) -> str:
         of = "" if self.total is None else f" of {self.total:,}"
-        return f"{self.stage.value.capitalize()}: {self.done:,}{of} files"
+        what = "locations" if self.stage is Stage.SIGNING_IN else "files"
+        return f"{self.stage.value.capitalize()}: {self.done:,}{of} {what}"
 
 
 def import_id(source_id: str, name: str, version: str) -> str:

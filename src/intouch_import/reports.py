@@ -60,12 +60,14 @@ class Problem:
         location: What kind of place.
         text: What happened, in a sentence without paths or names.
         retry_helps: Whether the next refresh may succeed by itself.
+        sign_in: Whether somebody must sign in first.
     """
 
     source_id: str
     location: str
     text: str
     retry_helps: bool = True
+    sign_in: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -19,6 +19,7 @@ MAY_DELETE = {
     "repositories/files.py": "stored bytes whose transaction failed or whose attachment was withdrawn",
     "sources/generic.py": "what `remove` was asked for; its own temporary files",
     "sources/local.py": "what `remove` was asked for; its own temporary files",
+    "sources/signin/store.py": "a refresh token that is to be forgotten; its own temporary files",
 }
 
 

@@ -24,6 +24,7 @@ from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.inbox.listing import Lister, Timing
 from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
+from intouch_import.inbox.signing_in import let_sign_in
 from intouch_import.inbox.undo import Undo, asking
 from intouch_import.ledger import Ledger
 from intouch_import.model import Action, Patient, Progress, Reason, Stage, State
@@ -125,9 +126,13 @@ class Inbox:
     ) -> Report:
         """Import what may be imported without a person, finish interrupted moves, and list the rest.
 
+        Where a location needs a person to sign in, the others are imported and listed first. Then the
+        sign-in is waited for, as long as it allows (three minutes); meanwhile `rows` shows what was
+        listed, and other threads can save it.
+
         Args:
             on_progress: Called now and then in this thread with a `Progress`; ``print`` will do.
-            cancel: Once set, files not yet begun stay where they are.
+            cancel: Once set, files not yet begun stay where they are, and no sign-in is waited for.
 
         Returns:
             One outcome per file listed; a location that failed is a problem, not an exception.
@@ -136,21 +141,18 @@ class Inbox:
             RepositoryError: The records or the ledger can't be asked at all; nothing was moved.
         """
         tell = _teller(on_progress)
-        with self._lock:
-            with asking():
-                self._recovery.before_listing()
-                rows, problems = self._lister.refresh(tell)
-                self._recovery.after_listing(rows, failed={problem.source_id for problem in problems})
-            ready = [row for row in rows if row.verdict.action in (Action.IMPORT, Action.FINISH)]
-            with asking():
-                stored = self._stored(ready)
-            orders = [self._order_of(row, stored.get(row.import_id)) for row in ready]
-            done = self._move(ready, orders, Stage.AUTO_IMPORTING, tell, cancel)
-            problems += done.problems
-            gone = {id(row) for row in ready if row.state is State.IMPORTED}
-            self._lister.forget(row for row in ready if id(row) in gone)
-            self._rows = [row for row in rows if id(row) not in gone] if gone else rows
-            return Report(outcomes=RowOutcomes(rows, done.by_row), problems=tuple(problems), listed=len(rows))
+        outcomes, problems = self._refresh(self.sources, tell, cancel)
+        if any(problem.sign_in for problem in problems):
+            ready, problems = let_sign_in(
+                self.sources,
+                problems,
+                tell=tell,
+                cancelled=cancel.is_set if cancel is not None else lambda: False,
+            )
+            if ready:
+                later, more = self._refresh(ready, tell, cancel)
+                outcomes, problems = outcomes + later, problems + more
+        return Report(outcomes=outcomes, problems=tuple(problems), listed=len(outcomes))
 
     def scan(self, *, on_progress: Callable[[Progress], object] | None = None) -> list[Problem]:
         """List and judge, as `refresh` does, but move nothing and write nothing.
@@ -165,7 +167,7 @@ class Inbox:
         """
         with self._lock:
             with asking():
-                self._rows, problems = self._lister.refresh(_teller(on_progress))
+                self._rows, problems = self._lister.refresh(_teller(on_progress), self.sources)
             return problems
 
     def prepare(
@@ -304,6 +306,30 @@ class Inbox:
             return undo(wanted, (*self.sources, *([source] if source is not None else [])))
 
     # --- inside
+
+    def _refresh(
+        self, sources: Sequence[Source], tell: Callable[[Progress], None], cancel: threading.Event | None
+    ) -> tuple[RowOutcomes, list[Problem]]:
+        """Refresh some sources, or all of them."""
+        with self._lock:
+            with asking():
+                self._recovery.before_listing()
+                rows, problems = self._lister.refresh(tell, sources)
+                failed = {problem.source_id for problem in problems}
+                listed = {source.source_id for source in sources} - failed
+                self._recovery.after_listing(rows, listed=listed)
+            ready = [row for row in rows if row.verdict.action in (Action.IMPORT, Action.FINISH)]
+            with asking():
+                stored = self._stored(ready)
+            orders = [self._order_of(row, stored.get(row.import_id)) for row in ready]
+            done = self._move(ready, orders, Stage.AUTO_IMPORTING, tell, cancel)
+            gone = {id(row) for row in ready if row.state is State.IMPORTED}
+            self._lister.forget(row for row in ready if id(row) in gone)
+            if len(sources) < len(self.sources):
+                self._rows = self._lister.rows()
+            else:
+                self._rows = [row for row in rows if id(row) not in gone] if gone else rows
+            return RowOutcomes(rows, done.by_row), problems + done.problems
 
     def _find_patient(self, patient_id: str) -> Patient:
         with asking():

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from intouch_import.errors import SourceError
+from intouch_import.errors import SignInNeeded, SourceError
 from intouch_import.inbox.rows import Row
 from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict
 from intouch_import.reports import Problem
 from intouch_import.verdicts import Known, Rules, already, arriving, identify, read_name, screen, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime, tzinfo
 
     from intouch_import.filenames import CaptureNaming
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["Lister", "Timing"]
+__all__ = ["Lister", "Timing", "problem_of"]
 
 log = logging.getLogger(__name__)
 
@@ -72,43 +72,50 @@ class Lister:
         self._timing = timing
         self._rows: dict[str, dict[str, Row]] = {source.source_id: {} for source in sources}
 
-    def rows(self) -> list[Row]:
-        """All rows, source by source, in the order of their names."""
-        return [shelf[name] for shelf in self._rows.values() for name in sorted(shelf)]
+    def rows(self, sources: Sequence[Source] | None = None) -> list[Row]:
+        """The rows of some sources, or of all, source by source, in the order of their names."""
+        shelves = (self._rows[source.source_id] for source in (self._sources if sources is None else sources))
+        return [shelf[name] for shelf in shelves for name in sorted(shelf)]
 
     def forget(self, rows: Iterable[Row]) -> None:
         """Take rows off the list: their files have left."""
         for row in rows:
             self._rows[row.source_id].pop(row.name, None)
 
-    def refresh(self, tell: Callable[[Progress], None]) -> tuple[list[Row], list[Problem]]:
-        """List all sources and judge what is new.
+    def refresh(
+        self, tell: Callable[[Progress], None], sources: Sequence[Source]
+    ) -> tuple[list[Row], list[Problem]]:
+        """List sources and judge what is new in them.
 
         A location that fails keeps the rows it had out of the list: what can't be seen can't be saved.
 
         Args:
             tell: Hears how far it is.
+            sources: Which; all, but for one that somebody signed in to after the others were listed.
 
         Returns:
-            The rows, and a problem per location that failed.
+            Their rows, and a problem per location that failed.
         """
-        problems = self._list(tell)
-        problems += self._settle(tell)
-        self._look_up()
-        for source in self._sources:
+        problems = self._list(tell, sources)
+        problems += self._settle(tell, sources)
+        self._look_up(sources)
+        for source in sources:
             self._judge(source)
-        return self.rows(), problems
+        return self.rows(sources), problems
+
+    def _each(self, sources: Sequence[Source]) -> Iterator[Row]:
+        return (row for source in sources for row in self._rows[source.source_id].values())
 
     # --- list
 
-    def _list(self, tell: Callable[[Progress], None]) -> list[Problem]:
+    def _list(self, tell: Callable[[Progress], None], sources: Sequence[Source]) -> list[Problem]:
         problems: list[Problem] = []
-        if len(self._sources) > 1:
-            with ThreadPoolExecutor(len(self._sources), thread_name_prefix="intouch-list") as pool:
-                found = list(pool.map(self._list_one, self._sources))
+        if len(sources) > 1:
+            with ThreadPoolExecutor(len(sources), thread_name_prefix="intouch-list") as pool:
+                found = list(pool.map(self._list_one, sources))
         else:
-            found = [self._list_one(source) for source in self._sources]
-        for source, shelf in zip(self._sources, found, strict=True):
+            found = [self._list_one(source) for source in sources]
+        for source, shelf in zip(sources, found, strict=True):
             if isinstance(shelf, Problem):
                 problems.append(shelf)
             self._rows[source.source_id] = {} if isinstance(shelf, Problem) else shelf
@@ -130,21 +137,16 @@ class Lister:
                     if row.state is State.FAILED:  # a new refresh is a new attempt
                         row.judge(row.verdict)
         except Exception as exc:  # noqa: BLE001  # a dead location never stops the others
-            return _problem(source, exc)
+            return problem_of(source, exc)
         return shelf
 
     # --- settle
 
-    def _settle(self, tell: Callable[[Progress], None]) -> list[Problem]:
+    def _settle(self, tell: Callable[[Progress], None], sources: Sequence[Source]) -> list[Problem]:
         """Wait once, for all files together, until those seen lately have kept their version long enough."""
         timing = self._timing
         now_s = timing.monotonic_s()
-        fresh = [
-            row
-            for shelf in self._rows.values()
-            for row in shelf.values()
-            if not row.settled and row.state is not State.IGNORED
-        ]
+        fresh = [row for row in self._each(sources) if not row.settled and row.state is not State.IGNORED]
         for row in fresh:
             row.settled = now_s - row.first_seen_s >= timing.settle_s
         late = [row for row in fresh if not row.settled]
@@ -179,21 +181,16 @@ class Lister:
         except Exception as exc:  # noqa: BLE001  # as in `_list_one`
             for row in late.values():
                 row.judge(arriving(row.name, Reason.STILL_ARRIVING))
-            return _problem(source, exc)
+            return problem_of(source, exc)
         for name in gone:
             del shelf[name]
         return None
 
     # --- look up
 
-    def _look_up(self) -> None:
+    def _look_up(self, sources: Sequence[Source]) -> None:
         """Ask once, in batches, whether files that are new here were stored before."""
-        new = [
-            row
-            for shelf in self._rows.values()
-            for row in shelf.values()
-            if row.settled and row.reason in _TO_LOOK_UP
-        ]
+        new = [row for row in self._each(sources) if row.settled and row.reason in _TO_LOOK_UP]
         if not new:
             return
         stored = self._repository.find_attachment([row.import_id for row in new])
@@ -247,13 +244,20 @@ _TO_LOOK_UP = frozenset({Reason.UNEXPECTED, Reason.STILL_ARRIVING})
 _UNJUDGED = waiting("", Reason.UNEXPECTED)
 
 
-def _problem(source: Source, exc: Exception) -> Problem:
+def problem_of(source: Source, exc: Exception) -> Problem:
+    """What a report says of a location that failed."""
     if isinstance(exc, SourceError):
         text, retry_helps = str(exc), exc.retry_helps
     else:
         log.error("a source failed", extra={"source_id": source.source_id, "kind": type(exc).__name__})
         text, retry_helps = "an unexpected error", True
-    return Problem(source_id=source.source_id, location=source.location, text=text, retry_helps=retry_helps)
+    return Problem(
+        source_id=source.source_id,
+        location=source.location,
+        text=text,
+        retry_helps=retry_helps,
+        sign_in=isinstance(exc, SignInNeeded),
+    )
 
 
 def _claims(row: Row) -> bool:

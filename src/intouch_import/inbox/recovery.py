@@ -64,20 +64,20 @@ class Recovery:
         self._write((entry, event) for entry, event in ends if event is not None)
         self._unfinished = [entry for source_id in self._left for entry in self._ledger.unfinished(source_id)]
 
-    def after_listing(self, rows: Iterable[Row], *, failed: Collection[str]) -> None:
+    def after_listing(self, rows: Iterable[Row], *, listed: Collection[str]) -> None:
         """A file that was stored and is gone from its source was moved: the crash came before the ledger.
 
         Args:
             rows: What was listed.
-            failed: Ids of the sources that could not be listed; they are asked again by the next refresh.
+            listed: Ids of the sources that were; the others are asked about again by the next refresh.
         """
         here = {row.import_id for row in rows} if self._unfinished else set()
         self._write(
             (entry, Event.MOVED)
             for entry in self._unfinished
-            if entry.source_id not in failed and entry.import_id not in here
+            if entry.source_id in listed and entry.import_id not in here
         )
-        self._left &= set(failed)
+        self._left -= set(listed)
         self._unfinished = []
 
     def _end_of_undo(self, entry: LedgerEntry, stored: StoredAttachment | None) -> Event | None:

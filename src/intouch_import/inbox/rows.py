@@ -142,6 +142,12 @@ class RowOutcomes(Sequence[Outcome]):
             return [self._outcome(*seen) for seen in self._seen[index]]
         return self._outcome(*self._seen[index])
 
+    def __add__(self, later: RowOutcomes) -> RowOutcomes:
+        """These, and those of sources that were listed later."""
+        both = RowOutcomes((), {**self._moved, **later._moved})
+        both._seen = self._seen + later._seen
+        return both
+
     def states(self) -> Iterator[State]:
         """The states alone, to be counted."""
         return (state for _, state, _ in self._seen)

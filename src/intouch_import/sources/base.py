@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from intouch_import.errors import ConfigError, NameRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     from fsspec import AbstractFileSystem
@@ -42,8 +42,9 @@ _WINDOWS_REFUSED = re.compile(r'[<>:"|?*\x00-\x1f]')
 class Source(abc.ABC):
     """One folder in one location: the only folder that files may be taken from.
 
-    A source lists its folder, never what is below it, and touches no other. It holds no state that
-    depends on a listing, so its methods may be called from several threads at once.
+    A source lists its folder, never what is below it, and touches no other. Its methods may be called from
+    several threads at once: it holds no state that depends on a listing, or guards what it holds (a cloud
+    drive remembers its last listing, so that the next one asks for changes only).
 
     Args:
         url: Where the folder is; used for the default ``source_id`` only.
@@ -140,6 +141,25 @@ class Source(abc.ABC):
             NameRefused: The location can't hold a file of that name.
             SourceError: It could not be written; nothing stands under ``name``.
         """
+
+    def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:  # noqa: ARG002  # nobody here
+        """Let a person sign in, where the location needs that, and wait for it.
+
+        Called after another method raised `SignInNeeded`, with nothing locked: it may take minutes.
+
+        Args:
+            cancelled: Asked now and then; once True, nobody is waited for any longer.
+
+        Returns:
+            Whether somebody signed in, so that the location can be listed now. False where it has no
+            sign-in of its own.
+
+        Raises:
+            SignInTimeout: Nobody did it in time.
+            SignInFailed: The person did not allow it, it was cancelled, or the service refused.
+            SourceError: The location was not reached.
+        """
+        return False
 
     def sync(self) -> None:
         """Make removals durable, where a location does not by itself. Called once per batch."""

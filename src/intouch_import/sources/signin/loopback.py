@@ -1,0 +1,172 @@
+"""Receives the redirect of a sign-in on ``http://localhost``: from this machine alone, one answer."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import socket
+import sys
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from intouch_import.errors import InTouchImportError, SignInFailed
+from intouch_import.sources.signin.attempt import WrongState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from intouch_import.sources.signin.attempt import SignInAttempt
+
+__all__ = ["Loopback"]
+
+_LOOK_EVERY_S = 0.1
+_SLOWEST_S = 5.0
+_MAX_FORM_BYTES = 64 * 1024
+_OURS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Connection": "close",
+}
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
+<body style="font: 18px/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 30em; padding: 0 1em">
+<h1 style="font-size: 1.4em">{title}</h1><p>{text}</p></body></html>"""
+
+
+class Loopback:
+    """Sockets on the loopback interface, opened before the question is put, since its URL names their port.
+
+    Args:
+        ports: In order of preference; 0 is any free one.
+
+    Raises:
+        SignInFailed: None of the ports is free.
+    """
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        self._servers = _listen(ports)
+        self.redirect_uri = f"http://localhost:{self._servers[0].server_port}"
+
+    def serve(self, attempt: SignInAttempt) -> None:
+        """Pass the redirect to an attempt, in threads of their own, until it is over; then close."""
+        for server in self._servers:
+            server.attempt = attempt
+            threading.Thread(target=server.run, name="intouch-sign-in", daemon=True).start()
+
+    def close(self) -> None:
+        """Close sockets that never served."""
+        for server in self._servers:
+            server.server_close()
+
+
+class _Server(ThreadingMixIn, HTTPServer):
+    """One socket. Every connection has a thread: browsers open some that they never use."""
+
+    daemon_threads = True
+    timeout = _LOOK_EVERY_S
+    attempt: SignInAttempt
+    # On Windows "reuse" would let any other program take over the port, and receive the code.
+    allow_reuse_address = sys.platform != "win32"
+
+    def __init__(self, family: socket.AddressFamily, port: int) -> None:
+        self.address_family = family
+        super().__init__(("127.0.0.1" if family is socket.AF_INET else "::1", port), _Redirect)
+
+    def server_bind(self) -> None:
+        if sys.platform == "win32":
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        # Not HTTPServer's own, which asks a name server for this machine's name.
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = "localhost", self.server_address[1]
+
+    def run(self) -> None:
+        """Answer until the attempt is over."""
+        with self:
+            while self.attempt.is_open:
+                self.handle_request()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that hangs up is no news, and a traceback on standard error would show the code."""
+
+
+class _Redirect(BaseHTTPRequestHandler):
+    """One connection of a browser."""
+
+    server: _Server
+    server_version = "intouch-import"
+    sys_version = ""
+    timeout = _SLOWEST_S  # seconds of silence
+
+    def do_GET(self) -> None:
+        """The usual redirect."""
+        self._receive(urlsplit(self.path).query)
+
+    def do_POST(self) -> None:
+        """The redirect by form (``response_mode=form_post``), which keeps the code out of the history."""
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > _MAX_FORM_BYTES:
+            self._show(HTTPStatus.BAD_REQUEST, "Not a sign-in", "This is not an answer to a sign-in.")
+            return
+        self._receive(self.rfile.read(int(length)).decode("utf-8", "replace"))
+
+    def _receive(self, query: str) -> None:
+        # A page that resolves its own name to this machine must not be taken for the service.
+        host = self.headers.get("Host", "").rpartition(":")[0].lower()
+        pairs = parse_qsl(query)
+        response = dict(pairs)
+        if host not in _OURS or urlsplit(self.path).path != "/" or not response:
+            self._show(HTTPStatus.NOT_FOUND, "Nothing here", "This address only receives sign-ins.")
+            return
+        if len(response) != len(pairs):
+            self._show(HTTPStatus.BAD_REQUEST, "Not a sign-in", "This is not an answer to a sign-in.")
+            return
+        try:
+            self.server.attempt.receive(response)
+        except WrongState as exc:
+            self._show(HTTPStatus.BAD_REQUEST, "Not this sign-in", f"{_sentence(exc)} Use the newest window.")
+        except InTouchImportError as exc:
+            self._show(HTTPStatus.BAD_REQUEST, "Not signed in", _sentence(exc))
+        else:
+            self._show(HTTPStatus.OK, "Signed in", "You can close this window and go back to your work.")
+
+    def _show(self, status: HTTPStatus, title: str, text: str) -> None:
+        page = _PAGE.format(title=html.escape(title), text=html.escape(text)).encode()
+        self.send_response(status)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # so named there
+        """Nothing: the request line holds the code."""
+
+
+def _sentence(exc: Exception) -> str:
+    text = str(exc)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _listen(ports: Sequence[int]) -> list[_Server]:
+    """A socket for IPv4 and, where there is IPv6, one on the same port: browsers try either first."""
+    for port in ports:
+        try:
+            first = _Server(socket.AF_INET, port)
+        except OSError:
+            continue
+        servers = [first]
+        with contextlib.suppress(OSError):
+            servers.append(_Server(socket.AF_INET6, first.server_port))
+        return servers
+    raise SignInFailed(
+        "the port for the sign-in is in use on this machine: end the other sign-in, or paste a code instead",
+        why="unreachable",
+        retry_helps=True,
+    )
