@@ -23,6 +23,7 @@
     │   ├── FileVanished         no longer there
     │   ├── FileUnreadable       no rights, a device error, a cut transfer
     │   ├── ContentMismatch      the bytes are not what they are said to be
+    │   │   └── ContentAltered   the location itself delivers others than it says it holds
     │   ├── AlreadyAssigned      stored before, in another patient's record
     │   ├── NameTaken            a file of that name is there already
     │   ├── NameRefused          the location can't hold a file of that name
@@ -45,6 +46,7 @@ __all__ = [
     "AlreadyAssigned",
     "CaptureNameError",
     "ConfigError",
+    "ContentAltered",
     "ContentMismatch",
     "FileChanged",
     "FileError",
@@ -221,6 +223,14 @@ class ContentMismatch(FileError):
     """The bytes are not what the listing, the extension or a digest says they are."""
 
 
+class ContentAltered(ContentMismatch):
+    """The location delivers, every time alike, other bytes than those it says that it holds.
+
+    No transfer went wrong, and trying again does not help. A person may take what is delivered; the
+    original is then left to a person too.
+    """
+
+
 class AlreadyAssigned(FileError):
     """The same file was stored before, in the record of a different patient."""
 
@@ -237,8 +247,13 @@ class NotRemoved(FileError):
     """The file is stored, but it could not be taken out of its source.
 
     It is not a failure to store: the next refresh finishes the removal.
+
+    Attributes:
+        on_purpose: Whether the source will not remove it at all, since what it delivered is not the whole of
+            what it holds. A person must.
     """
 
+    on_purpose: bool = False
     retry_helps = True
 
 

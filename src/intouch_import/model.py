@@ -103,6 +103,7 @@ class Reason(enum.StrEnum):
     TIME_IN_FUTURE = "time_in_future"
     CONTENT_NOT_AS_NAMED = "content_not_as_named"
     CONTENT_CUT_SHORT = "content_cut_short"
+    CONTENT_ALTERED = "content_altered"
     REAPPEARED = "reappeared"
     UNDONE = "undone"
     CANCELLED = "cancelled"
@@ -125,6 +126,7 @@ class Reason(enum.StrEnum):
     DIGEST_DIFFERS = "digest_differs"
     STORED_COPY_DIFFERS = "stored_copy_differs"
     NOT_REMOVED = "not_removed"
+    LEFT_IN_SOURCE = "left_in_source"
     NAME_TAKEN = "name_taken"
     NAME_REFUSED = "name_refused"
     STORAGE_FULL = "storage_full"
@@ -156,6 +158,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.TIME_IN_FUTURE: "The time in the file name is in the future.",
     Reason.CONTENT_NOT_AS_NAMED: "The content is not what the extension says.",
     Reason.CONTENT_CUT_SHORT: "The content ends too early.",
+    Reason.CONTENT_ALTERED: "The location delivers other bytes than it says that it holds: a person must look.",
     Reason.REAPPEARED: "This very file was imported and removed before, and is here again.",
     Reason.UNDONE: "Its import was undone; it is not imported again by itself.",
     Reason.CANCELLED: "The work was cancelled before this file's turn.",
@@ -175,6 +178,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.DIGEST_DIFFERS: "The bytes received are not those the location says it holds.",
     Reason.STORED_COPY_DIFFERS: "What was stored differs from what was read; the source file was kept.",
     Reason.NOT_REMOVED: "Stored, but it could not be taken out of its source; the next refresh tries again.",
+    Reason.LEFT_IN_SOURCE: "Stored as it was delivered; the original was left where it is, for a person to remove.",
     Reason.NAME_TAKEN: "A file of that name is in the source already.",
     Reason.NAME_REFUSED: "The location can't hold a file of that name.",
     Reason.STORAGE_FULL: "There is no room left where files are kept.",

@@ -27,6 +27,7 @@ import attrs
 from intouch_import import disk
 from intouch_import.errors import (
     AlreadyAssigned,
+    ContentAltered,
     ContentMismatch,
     FileChanged,
     FileError,
@@ -34,6 +35,7 @@ from intouch_import.errors import (
     FileVanished,
     InTouchImportError,
     NameRefused,
+    NotRemoved,
     RepositoryError,
     SourceError,
     StillArriving,
@@ -203,6 +205,7 @@ class _Run:
         self, orders: Sequence[Order], workers: int, on_done: Callable[[Sequence[Outcome], int], None]
     ) -> tuple[list[Outcome], list[Problem]]:
         outcomes: list[Outcome] = []
+        workers = max([workers, *(source.threads for source in {order.source for order in orders})])
         with ThreadPoolExecutor(workers, thread_name_prefix="intouch-move") as pool:
             spread = partial(_spread, pool, workers)
             # Batch after batch: reading one while another is stored was tried, and is slower, since the
@@ -244,8 +247,9 @@ class _Run:
         if self._failures_in_a_row >= _GIVE_UP_AFTER:
             job.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
             return
+        fetch = order.source.fetch if order.automatic else order.source.fetch_as_delivered
         try:
-            content = job.content = order.source.fetch(order.file, staging=self._staging)
+            content = job.content = fetch(order.file, staging=self._staging)
         except Exception as exc:  # noqa: BLE001  # a source's bug must not stop the other files
             self._note(order.source, exc)
             job.fail(exc)
@@ -359,7 +363,10 @@ class _Run:
                 "a stored file could not be removed",
                 extra={"import_id": job.import_id, "kind": type(exc).__name__},
             )
-            job.end(State.STORED, Reason.NOT_REMOVED, retry_helps=True)
+            if isinstance(exc, NotRemoved) and exc.on_purpose:
+                job.end(State.STORED, Reason.LEFT_IN_SOURCE)
+            else:
+                job.end(State.STORED, Reason.NOT_REMOVED, retry_helps=True)
         else:
             job.end(State.IMPORTED, job.order.reason)
         try:
@@ -460,6 +467,7 @@ _EXPLANATIONS: Final[tuple[tuple[type[Exception], Reason, State], ...]] = (
     (FileVanished, Reason.VANISHED, State.FAILED),
     (FileUnreadable, Reason.UNREADABLE, State.FAILED),
     (AlreadyAssigned, Reason.ALREADY_ASSIGNED, State.FAILED),
+    (ContentAltered, Reason.CONTENT_ALTERED, State.WAITING),
     (ContentMismatch, Reason.DIGEST_DIFFERS, State.FAILED),
     (NameRefused, Reason.NAME_REFUSED, State.FAILED),
     (UnknownPatient, Reason.PATIENT_UNKNOWN, State.FAILED),

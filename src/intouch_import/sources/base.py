@@ -30,6 +30,7 @@ __all__ = ["LOCATIONS", "Source", "check_name", "open_source"]
 LOCATIONS: dict[str, str] = {
     "file": "intouch_import.sources.local:LocalSource",
     "local": "intouch_import.sources.local:LocalSource",
+    "onedrive": "intouch_import.sources.onedrive:OneDriveSource",
 }
 """Protocol → ``module:class``, imported on demand. Any other protocol is opened through plain fsspec."""
 
@@ -60,6 +61,9 @@ class Source(abc.ABC):
 
     commits_whole: bool = False
     """True where a file appears only when its upload is complete, so that nothing needs to settle."""
+
+    threads: int = 2
+    """How many files are worth fetching or removing at once: many where each waits for a server."""
 
     weaknesses: tuple[str, ...] = ()
     """What this location can't promise, each in a sentence."""
@@ -116,6 +120,17 @@ class Source(abc.ABC):
             SourceError: The location failed.
         """
 
+    def fetch_as_delivered(self, file: SourceFile, *, staging: Path | None = None) -> Content:
+        """`fetch`, for a file that a person has chosen: take what the location delivers, though it be altered.
+
+        Only where `fetch` raises `ContentAltered` does it differ from it: the file is read, and `remove` will
+        refuse to take the original away.
+
+        Raises:
+            FileError, SourceError: As `fetch`, but never `ContentAltered`.
+        """
+        return self.fetch(file, staging=staging)
+
     @abc.abstractmethod
     def remove(self, file: SourceFile, *, sha256: str) -> None:
         """Remove the file, if it still is the version that was listed. `moving` alone calls this.
@@ -128,7 +143,7 @@ class Source(abc.ABC):
         Raises:
             FileChanged: Another version stands there; it was not touched.
             FileVanished: Nothing stands there.
-            NotRemoved: The right version is there and could not be removed.
+            NotRemoved: The right version is there and could not be removed, or will not be (``on_purpose``).
             SourceError: The location failed; whether the file is gone is not known.
         """
 

@@ -1,1 +1,18 @@
-"""OneDrive."""
+"""OneDrive, Business and Personal, and SharePoint libraries, through Microsoft Graph.
+
+::
+
+    source      OneDriveSource: what the other rooms see
+    ├── folder      which folder of which drive
+    ├── listing     what is in it: pages once, then changes
+    ├── fetching    the bytes of one version, verified
+    ├── uploading   a new file, whole or not at all
+    ├── face        the fsspec file system, on msgraphfs
+    ├── graph       the discipline of all requests
+    └── items       what Graph says, as our values (pure); quickxor, its hash
+    identity    Microsoft's authorization server, through msal
+"""
+
+from intouch_import.sources.onedrive.source import OneDriveSource
+
+__all__ = ["OneDriveSource"]

@@ -92,7 +92,9 @@ class Drive:
         self._clock = clock
         self.lock = threading.RLock()
         seed = hashlib.sha256(uuid.uuid4().bytes)
-        self.id = seed.hexdigest()[:16] if kind == PERSONAL else "b!" + _b64(seed.digest() + seed.digest())[:64]
+        self.id = (
+            seed.hexdigest()[:16] if kind == PERSONAL else "b!" + _b64(seed.digest() + seed.digest())[:64]
+        )
         self._count = 100
         self.items: dict[str, Item] = {}
         self.log: list[Item] = []
@@ -213,7 +215,9 @@ class Drive:
         if not item.hashes:
             item.hashes = {"quickXorHash": QuickXor(item.content).base64()}
             if self.kind == PERSONAL:
-                item.hashes["sha1Hash"] = hashlib.sha1(item.content, usedforsecurity=False).hexdigest().upper()
+                item.hashes["sha1Hash"] = (
+                    hashlib.sha1(item.content, usedforsecurity=False).hexdigest().upper()
+                )
         return item.hashes
 
     # --- inside
@@ -232,7 +236,12 @@ class Drive:
             seed = hashlib.sha256(f"{self.id}/{self._count}".encode()).digest()
             identity = "01" + base64.b32encode(seed).decode("ascii")[:32]
         item = Item(
-            id=identity, name=name, parent=parent, content=content, facets=facets or {}, modified=self._clock()
+            id=identity,
+            name=name,
+            parent=parent,
+            content=content,
+            facets=facets or {},
+            modified=self._clock(),
         )
         self.items[identity] = item
         return item

@@ -113,9 +113,14 @@ class Graph:
         found = _TARGET.search(parts)
         action = (found["action"] if found is not None else "") or ""
         if action:
-            by_method = {"content": {"GET": "content", "PUT": "upload"}, "createUploadSession": {"POST": "session"}}
+            by_method = {
+                "content": {"GET": "content", "PUT": "upload"},
+                "createUploadSession": {"POST": "session"},
+            }
             return by_method.get(action, {}).get(request.method, action)
-        return {"GET": "item", "DELETE": "delete", "PATCH": "patch", "PUT": "commit"}.get(request.method, "unknown")
+        return {"GET": "item", "DELETE": "delete", "PATCH": "patch", "PUT": "commit"}.get(
+            request.method, "unknown"
+        )
 
     def answer(self, request: Request, grant: Grant) -> Answer:
         """Carry a request out.
@@ -129,7 +134,9 @@ class Graph:
         except GraphFault as fault:
             return fault.answer(self._clock())
         except NameExists:
-            return GraphFault(409, "nameAlreadyExists", "An item with this name exists.").answer(self._clock())
+            return GraphFault(409, "nameAlreadyExists", "An item with this name exists.").answer(
+                self._clock()
+            )
 
     def _route(self, request: Request, grant: Grant) -> Answer:
         if not request.path.startswith("/v1.0/"):
@@ -188,7 +195,10 @@ class Graph:
             start = drive.root
         else:
             start = self._by_id(drive, unquote(found["id"]))
-        if "Files.ReadWrite.AppFolder" in grant.scopes and not grant.scopes & {"Files.ReadWrite", "Files.ReadWrite.All"}:
+        if "Files.ReadWrite.AppFolder" in grant.scopes and not grant.scopes & {
+            "Files.ReadWrite",
+            "Files.ReadWrite.All",
+        }:
             self._within_app_folder(drive, start)
         action, token = found["action"] or "", found["token"]
         path = (found["path"] or "")[2:].removesuffix(":")
@@ -251,7 +261,9 @@ class Graph:
     def _children(self, request: Request, target: _Target) -> Answer:
         folder = target.existing()
         if not folder.is_folder:
-            raise GraphFault(422, "invalidRequest", "The item is not a folder.", inner="getChildrenOnNonFolder")
+            raise GraphFault(
+                422, "invalidRequest", "The item is not a folder.", inner="getChildrenOnNonFolder"
+            )
         asked = request.query.get("$top") or request.query.get("top")
         size = min(int(asked) if asked else self.page_size, _LARGEST_PAGE)
         # By name; a page begins after the name that the one before ended with, so that what is written
@@ -287,7 +299,9 @@ class Graph:
         listed = _with_ancestors(changed, item, drive.root)
         skip = int(query.pop("$skiptoken", "0"))
         size = min(int(query.get("$top", self.page_size)), _LARGEST_PAGE)
-        body: dict[str, Any] = {"value": [self._delta_json(drive, one, item) for one in listed[skip : skip + size]]}
+        body: dict[str, Any] = {
+            "value": [self._delta_json(drive, one, item) for one in listed[skip : skip + size]]
+        }
         if len(listed) > skip + size:
             more = {**query, "$skiptoken": str(skip + size)}
             if token is not None:
@@ -327,7 +341,9 @@ class Graph:
 
     def _put(self, request: Request, target: _Target) -> Answer:
         if len(request.body) > SMALL_UPLOAD_BYTES:
-            raise GraphFault(413, "invalidRequest", "The request is too large.", inner="maxRequestLengthExceeded")
+            raise GraphFault(
+                413, "invalidRequest", "The request is too large.", inner="maxRequestLengthExceeded"
+            )
         behaviour = request.query.get("@microsoft.graph.conflictBehavior", "replace")
         return self._store(target, request.body, behaviour, request)
 
@@ -349,7 +365,9 @@ class Graph:
             raise NameExists
         if behaviour == "rename" and item.parent is not None:
             stem, dot, extension = item.name.rpartition(".")
-            number = next(n for n in range(1, 10_000) if drive.child(item.parent, f"{stem} {n}{dot}{extension}") is None)
+            number = next(
+                n for n in range(1, 10_000) if drive.child(item.parent, f"{stem} {n}{dot}{extension}") is None
+            )
             item = drive.add(item.parent, f"{stem} {number}{dot}{extension}", content)
             return Answer.of_json(self.item_json(drive, item), 201)
         if request is not None:
@@ -367,7 +385,12 @@ class Graph:
             raise NameExists
         if target.item is None:
             _check_name(target.name)
-        place = (target.drive.id, target.parent.id if target.parent else None, target.name, target.item and target.item.id)
+        place = (
+            target.drive.id,
+            target.parent.id if target.parent else None,
+            target.name,
+            target.item and target.item.id,
+        )
         session = self.uploads.create(place, behaviour, deferred=bool(wanted.get("deferCommit")))
         return Answer.of_json(
             {
@@ -385,7 +408,9 @@ class Graph:
             parent = drive.items.get(parent_id) if parent_id else None
             item = drive.items.get(item_id) if item_id else (drive.child(parent, name) if parent else None)
             try:
-                return self._store(_Target(drive=drive, item=item, parent=parent, name=name), content, behaviour)
+                return self._store(
+                    _Target(drive=drive, item=item, parent=parent, name=name), content, behaviour
+                )
             except NameExists:
                 message = "Another file exists with the same name as the uploaded session."
                 return GraphFault(409, "nameAlreadyExists", message).answer(self._clock())
@@ -493,7 +518,10 @@ class Graph:
             return self.item_json(drive, item)
         wanted = {name.strip() for name in select.split(",")}
         told = self.item_json(drive, item, address="@microsoft.graph.downloadUrl" in wanted)
-        return {"@odata.etag": told["eTag"], **{name: value for name, value in told.items() if name in wanted}}
+        return {
+            "@odata.etag": told["eTag"],
+            **{name: value for name, value in told.items() if name in wanted},
+        }
 
     def _reference(self, drive: Drive, item: Item) -> dict[str, Any]:
         reference: dict[str, Any] = {"driveId": drive.id, "driveType": drive.kind}
@@ -558,7 +586,9 @@ def _with_ancestors(changed: Iterable[Item], scope: Item, root: Item) -> list[It
     """Changed items within a scope, each once, after the folders that they are in."""
     listed: dict[str, Item] = {}
     for item in changed:
-        inside = item is scope or scope in item.ancestors() or scope is root or item.parent is None or item.deleted
+        inside = (
+            item is scope or scope in item.ancestors() or scope is root or item.parent is None or item.deleted
+        )
         if not inside and scope is not root:
             # It may have been moved out of the scope: then the scope must hear of it.
             listed[item.id] = item

@@ -235,7 +235,9 @@ class Identity:
         tenant = urlsplit(wanted).path.strip("/").partition("/")[0] or "common"
         metadata = [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}]
         endpoint = f"{self._base(request)}/{tenant}/v2.0/.well-known/openid-configuration"
-        return Answer.of_json({"tenant_discovery_endpoint": endpoint, "api-version": "1.1", "metadata": metadata})
+        return Answer.of_json(
+            {"tenant_discovery_endpoint": endpoint, "api-version": "1.1", "metadata": metadata}
+        )
 
     @staticmethod
     def _base(request: Request) -> str:
@@ -255,7 +257,9 @@ class Identity:
         if wanted.get("response_type") != "code":
             return self._back(wanted, error="unsupported_response_type")
         if app.is_public and not wanted.get("code_challenge"):
-            return self._back(wanted, error="invalid_request", error_description="AADSTS9002325: PKCE is required.")
+            return self._back(
+                wanted, error="invalid_request", error_description="AADSTS9002325: PKCE is required."
+            )
         key = secrets.token_hex(16)
         self._pending[key] = wanted
         scopes = sorted(_scopes(wanted.get("scope", "")) - _OWN)
@@ -348,7 +352,9 @@ class Identity:
             self._check_assertion(app, assertion, f"{self._base(request)}/{tenant}/oauth2/v2.0/token")
         elif app.is_public:
             if "client_secret" in form:
-                raise _Refused("invalid_client", 700025, "Client is public: no secret should be presented.", status=401)
+                raise _Refused(
+                    "invalid_client", 700025, "Client is public: no secret should be presented.", status=401
+                )
         elif form.get("client_secret") is None:
             text = "The request body must contain: 'client_assertion' or 'client_secret'."
             raise _Refused("invalid_client", 7000218, text, status=401)
@@ -416,7 +422,9 @@ class Identity:
         if not form.get("scope", "").endswith("/.default"):
             raise _Refused("invalid_scope", 1002012, "The scope must end in /.default.")
         token = self.issue(app, self.accounts[0], set(app.granted), app_only=True)
-        return Answer.of_json({"token_type": "Bearer", "expires_in": int(self.lifetime_s), "access_token": token})
+        return Answer.of_json(
+            {"token_type": "Bearer", "expires_in": int(self.lifetime_s), "access_token": token}
+        )
 
     def _tokens(
         self, app: App, account: Account, scopes: set[str], *, nonce: str = "", family: str | None = None

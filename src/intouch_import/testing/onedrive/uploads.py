@@ -42,9 +42,7 @@ class Uploads:
         finish: Makes a file of a finished upload, and answers.
     """
 
-    def __init__(
-        self, *, clock: Callable[[], datetime], finish: Callable[[Any, bytes, str], Answer]
-    ) -> None:
+    def __init__(self, *, clock: Callable[[], datetime], finish: Callable[[Any, bytes, str], Answer]) -> None:
         self._clock = clock
         self._finish = finish
         self.open: dict[str, Session] = {}

@@ -1,0 +1,295 @@
+"""`OneDriveSource`: one folder of a OneDrive or of a SharePoint library."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+
+from intouch_import.content import StagedContent, staging_file
+from intouch_import.errors import (
+    ConfigError,
+    FileChanged,
+    FileUnreadable,
+    FileVanished,
+    MissingExtraError,
+    NameTaken,
+    NotRemoved,
+)
+from intouch_import.model import SourceFile
+from intouch_import.sources.base import Source, check_name
+from intouch_import.sources.onedrive.fetching import fetch_into, find_version, refuse_altered
+from intouch_import.sources.onedrive.folder import Entry
+from intouch_import.sources.onedrive.graph import (
+    PUBLIC_CLOUD,
+    Graph,
+    GraphError,
+    TransferFailed,
+    checked_endpoint,
+    explaining,
+    is_gone,
+)
+from intouch_import.sources.onedrive.items import DriveFile, Folder, file_of, item_path, quoted_tag
+from intouch_import.sources.onedrive.listing import Listing
+from intouch_import.sources.onedrive.processes import PerProcess
+from intouch_import.sources.onedrive.uploading import look_for, upload
+from intouch_import.sources.patience import Patience
+from intouch_import.sources.signin import SignIn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from fsspec import AbstractFileSystem
+
+    from intouch_import.content import Content
+
+__all__ = ["OneDriveSource"]
+
+_TIMEOUT_S: Final = 60.0
+_RELIST_AFTER_S: Final = 6 * 3600.0
+
+
+class OneDriveSource(Source):
+    """A folder of a OneDrive, Business or Personal, or of a SharePoint library.
+
+    Nothing is asked before the first listing, so that a location which can't be reached, or where nobody is signed
+    in, is a problem of the refresh and not an error of the program that opens it. Files are addressed by
+    their ids; their version is the cTag, which changes with the content alone. See `Source` for the
+    arguments that are not named here.
+
+    Args:
+        path: Folder, ``/images/intouch``; empty or ``/`` for the root.
+        signin: Gives access tokens: a `intouch_import.sources.signin.SignIn`, or any callable
+            ``(force: bool = False) -> str``.
+        drive_id: Another drive than the account's own: a SharePoint library, somebody else's OneDrive.
+        folder_id: Begin at this folder of the drive instead of its root: one that was shared.
+        app_folder: Begin at the app's own folder, which ``Files.ReadWrite.AppFolder`` is enough for.
+        endpoint: The Graph host: a national cloud, a proxy, an emulator. Plain http for this machine alone.
+        patience: How long it waits for a service that asks for time, and who is told.
+        timeout_s: How long to wait for an answer, seconds.
+        relist_after_s: After how long the folder is listed whole again, though Graph told all changes since.
+
+    Raises:
+        ConfigError: An argument makes no sense.
+    """
+
+    location: ClassVar[str] = "onedrive"
+    commits_whole = True
+    threads = 8
+
+    def __init__(
+        self,
+        path: str = "",
+        *,
+        signin: Callable[..., str],
+        drive_id: str | None = None,
+        folder_id: str | None = None,
+        app_folder: bool = False,
+        endpoint: str = PUBLIC_CLOUD,
+        patience: Patience | None = None,
+        timeout_s: float = _TIMEOUT_S,
+        relist_after_s: float = _RELIST_AFTER_S,
+        provider: str | None = None,
+        source_id: str | None = None,
+        label: str | None = None,
+    ) -> None:
+        if not callable(signin):
+            raise ConfigError("signin= is a SignIn, or a callable that gives access tokens")
+        self._entry = Entry.of(path, drive_id=drive_id, folder_id=folder_id, app_folder=app_folder)
+        host = checked_endpoint(endpoint)
+        # The same path in two drives is two folders. Which account it is, is known only after somebody has
+        # signed in; the app that a provider registered stands for it.
+        app = getattr(getattr(signin, "server", None), "client_id", "")
+        parts = (
+            host,
+            app,
+            drive_id or "",
+            folder_id or "",
+            "app" if app_folder else "",
+            *self._entry.segments,
+        )
+        super().__init__(
+            "/".join(parts),
+            provider=provider,
+            source_id=source_id,
+            label=label if label is not None else "/".join(self._entry.segments[-1:]) or "OneDrive",
+        )
+        self._signin = signin
+        self._graph = Graph(
+            endpoint=host, signin=signin, patience=patience or Patience(), timeout_s=timeout_s
+        )
+        self._listing = Listing(self._graph, relist_after_s=relist_after_s)
+        self._places: PerProcess[_Place] = PerProcess(_Place)
+
+    @property
+    def filesystem(self) -> AbstractFileSystem:
+        try:
+            from intouch_import.sources.onedrive.face import OneDriveFileSystem
+        except ModuleNotFoundError as exc:
+            if exc.name != "msgraphfs":
+                raise
+            raise MissingExtraError(
+                "the file system of OneDrive folders needs msgraphfs: pip install 'intouch-import[onedrive]'"
+            ) from exc
+        return OneDriveFileSystem.on(self._graph, self._folder)
+
+    def scan(self) -> Iterator[SourceFile]:
+        with self._explaining("the folder can't be listed"):
+            place = self._places()
+            place.folder = self._entry.find(self._graph)
+            return iter(self._listing.refresh(place.folder))
+
+    def look(self, name: str) -> SourceFile | None:
+        check_name(name, windows=False)
+        with self._explaining("the folder can't be asked"):
+            item = look_for(self._graph, self._folder(), name)
+            return None if item is None else file_of(item)
+
+    def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
+        return self._fetched(file, staging, altered=False)
+
+    def fetch_as_delivered(self, file: SourceFile, *, staging: Path | None = None) -> Content:
+        return self._fetched(file, staging, altered=True)
+
+    def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the tag pins it
+        if file.handle is None:
+            raise FileVanished("the file was not listed by this location")
+        if (file.handle, file.version) in self._places().altered:
+            raise NotRemoved(
+                "OneDrive delivers other bytes than it says that it holds: a person must remove the file",
+                on_purpose=True,
+                retry_helps=False,
+            )
+        with self._explaining("it is not known whether the file is gone"):
+            folder = self._folder()
+            try:
+                self._delete(folder, file)
+            except GraphError as exc:
+                if exc.status in {403, 423, 409}:
+                    raise NotRemoved("OneDrive does not let the file be removed now") from None
+                raise
+            self._listing.forget(file.handle)
+
+    def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
+        check_name(name, windows=False)
+        with self._explaining("the file could not be written"):
+            folder = self._folder()
+            # Asked first: a large file should not travel in vain.
+            if look_for(self._graph, folder, name) is not None:
+                raise NameTaken("a file of that name is there already")
+            return upload(self._graph, folder, name, chunks)
+
+    def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:
+        if not isinstance(self._signin, SignIn):
+            return False  # the host's own: it sees to its people itself
+        self._signin.sign_in(cancelled=cancelled)
+        return True
+
+    def close(self) -> None:
+        self._graph.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a OneDrive source holds a sign-in and is not pickled: open it where it is needed")
+
+    # --- inside
+
+    def _fetched(self, file: SourceFile, staging: Path | None, *, altered: bool) -> Content:
+        known = self._places().altered
+        key = (file.handle or "", file.version)
+        if key in known and not altered:
+            raise refuse_altered()
+        with self._explaining("the file could not be read"), staging_file(staging) as (target, path):
+            try:
+                found = fetch_into(self._graph, self._folder(), file, target)
+            except TransferFailed:
+                raise FileUnreadable("the file's bytes did not come as they were announced") from None
+            if found.agrees:
+                return StagedContent(path, found.digested)
+            known.add(key)
+            if not altered:
+                raise refuse_altered()
+            return StagedContent(path, found.digested)
+
+    def _delete(self, folder: Folder, file: SourceFile) -> None:
+        """Delete one version. It goes to the recycle bin: nothing here deletes for good."""
+        tag = file.etag if isinstance(file, DriveFile) else None
+        if tag is None:
+            tag = self._current_tag(folder, file)
+        if self._try_to_delete(folder, file, tag):
+            return
+        # Refused, for the tag has changed. If that was about the metadata alone, the content is still the one
+        # that was stored, and one more attempt is in order; if not, `_current_tag` raises.
+        if not self._try_to_delete(folder, file, self._current_tag(folder, file)):
+            raise NotRemoved("the file's metadata keep changing")
+
+    def _current_tag(self, folder: Folder, file: SourceFile) -> str:
+        try:
+            there, _ = find_version(self._graph, folder, file)
+        except GraphError as exc:
+            if is_gone(exc):
+                raise FileVanished("the file is no longer there") from None
+            raise
+        if there.etag is None or there.size_bytes != file.size_bytes:
+            raise FileChanged("the file is no longer the version that was listed")
+        return there.etag
+
+    def _try_to_delete(self, folder: Folder, file: SourceFile, tag: str) -> bool:
+        """Whether it is gone now; False if the tag is not the file's."""
+        address = item_path(folder.drive_id, file.handle)
+        in_doubt = False
+
+        def attempt() -> bool:
+            nonlocal in_doubt
+            try:
+                self._graph.send("DELETE", address, headers={"If-Match": quoted_tag(tag)})
+            except GraphError as exc:
+                if is_gone(exc):
+                    # After a request of ours whose answer was lost, "not there" is what we wanted.
+                    if in_doubt:
+                        return True
+                    raise FileVanished("the file is no longer there") from None
+                if exc.status == 412:  # noqa: PLR2004
+                    return False
+                in_doubt = in_doubt or exc.status >= 500  # noqa: PLR2004
+                raise
+            except Exception:
+                in_doubt = True
+                raise
+            return True
+
+        try:
+            return self._graph.ask(attempt)
+        except FileVanished:
+            raise
+        except Exception:
+            if in_doubt and self._is_gone(address):
+                return True
+            raise
+
+    def _is_gone(self, address: str) -> bool:
+        try:
+            self._graph.get_once(address)
+        except GraphError as exc:
+            return is_gone(exc)
+        except Exception:  # noqa: BLE001  # it can't be asked: then it is not known
+            return False
+        return False
+
+    def _folder(self) -> Folder:
+        place = self._places()
+        with place.lock:
+            if place.folder is None:
+                place.folder = self._entry.find(self._graph)
+            return place.folder
+
+    def _explaining(self, text: str) -> Any:
+        return explaining(text, self.source_id)
+
+
+class _Place:
+    """What one process knows of the folder, and of files in it that are delivered otherwise than they are told."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.folder: Folder | None = None
+        self.altered: set[tuple[str, str]] = set()
