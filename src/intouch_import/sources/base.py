@@ -121,7 +121,7 @@ class Source(abc.ABC):
         """
 
     def fetch_as_delivered(self, file: SourceFile, *, staging: Path | None = None) -> Content:
-        """`fetch`, for a file that a person has chosen: take what the location delivers, though it be altered.
+        """`fetch`, for a file that a person has chosen: take what is delivered, though it be altered.
 
         Only where `fetch` raises `ContentAltered` does it differ from it: the file is read, and `remove` will
         refuse to take the original away.

@@ -13,6 +13,7 @@
     identity    Microsoft's authorization server, through msal
 """
 
+from intouch_import.sources.onedrive.identity import MicrosoftServer
 from intouch_import.sources.onedrive.source import OneDriveSource
 
-__all__ = ["OneDriveSource"]
+__all__ = ["MicrosoftServer", "OneDriveSource"]

@@ -1,8 +1,9 @@
 """The fsspec face of a OneDrive folder: `msgraphfs`, with its paths, its requests and its writing replaced.
 
-msgraphfs puts paths into addresses as they are, so that deleting ``photo#1.jpg`` deletes the folder ``photo``; it
-follows links with the token to wherever they lead, takes a listing that failed half-way for a whole one, and keeps its
-secrets where pickles and ``to_json`` find them. What is left of it here looks, and does not touch.
+msgraphfs puts paths into addresses as they are, so that deleting ``photo#1.jpg`` deletes the folder
+``photo``; it follows links with the token to wherever they lead, takes a listing that failed half-way for a
+whole one, and keeps its secrets where pickles and ``to_json`` find them. What is left of it here looks, and
+does not touch.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ __all__ = ["OneDriveFileSystem"]
 
 # Addressed by path, unconditional, or unverified: files go in and out through `OneDriveSource`.
 _CLOSED: Final = (
-    "_rm", "_rm_file", "_rmdir", "rmdir", "_mv", "mv", "_mv_file", "_cp_file", "_copy", "_put_file", "_put", "_pipe_file",
-    "_touch", "touch", "_mkdir", "_makedirs", "_open", "open_async", "_get_file", "_get", "_cat_file", "_get_content",
-    "get_content", "_set_properties", "set_properties", "_checkout", "checkout", "_checkin", "checkin", "_preview",
-    "preview", "_get_copy_status", "get_copy_status", "_msggraph_item_copy", "_msgraph_post", "msgraph_post",
-    "_checksum", "checksum", "_msgraph_put", "msgraph_put", "_msgraph_delete", "msgraph_delete", "_msgraph_patch", "msgraph_patch",
+    "_rm", "_rm_file", "_rmdir", "rmdir", "_mv", "mv", "_mv_file", "_cp_file", "_copy", "_put_file", "_put",
+    "_pipe_file", "_touch", "touch", "_mkdir", "_makedirs", "_open", "open_async", "_get_file", "_get",
+    "_cat_file", "_get_content", "get_content", "_set_properties", "set_properties", "_checkout",
+    "checkout", "_checkin", "checkin", "_preview", "preview", "_get_copy_status", "get_copy_status",
+    "_msggraph_item_copy", "_msgraph_post", "msgraph_post", "_checksum", "checksum", "_msgraph_put",
+    "msgraph_put", "_msgraph_delete", "msgraph_delete", "_msgraph_patch", "msgraph_patch",
 )  # fmt: skip
 
 
@@ -64,6 +66,7 @@ class OneDriveFileSystem(MSGDriveFS):  # type: ignore[misc]  # msgraphfs is not 
         super().__init__(drive_id="me", oauth2_client_params={})
         self._graph = graph
         self._entry = folder
+        self._of = os.getpid()
         self.site_name = self.drive_name = None
 
     # --- paths and requests
@@ -112,7 +115,7 @@ class OneDriveFileSystem(MSGDriveFS):  # type: ignore[misc]  # msgraphfs is not 
         item = await self._asking(lambda: self._graph.get(url))
         return self._told(item, path)
 
-    async def _ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002  # fsspec's
+    async def _ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002
         path = self._clean(path)
         entry = await self._info(path)
         if entry["type"] == "file":
@@ -185,9 +188,9 @@ class OneDriveFileSystem(MSGDriveFS):  # type: ignore[misc]  # msgraphfs is not 
 
     @property
     def loop(self) -> Any:
-        if self._pid != os.getpid():
+        if self._of != os.getpid():
             # A forked child has none of its parent's threads, that of the loop included.
-            self._pid, self._loop = os.getpid(), get_loop()
+            self._of, self._loop = os.getpid(), get_loop()
         return self._loop
 
     @property
@@ -213,7 +216,7 @@ class OneDriveFileSystem(MSGDriveFS):  # type: ignore[misc]  # msgraphfs is not 
 def _closed(name: str) -> Any:
     """A method that refuses; an asynchronous one where the original is."""
     text = "this file system only looks: files go in and out through the source"
-    if name.startswith("_") and name != "_open" or name == "open_async":
+    if (name.startswith("_") and name != "_open") or name == "open_async":
 
         async def refuse(_: Any, *__: Any, **___: Any) -> NoReturn:
             raise NotImplementedError(text)

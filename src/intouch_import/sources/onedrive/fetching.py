@@ -1,8 +1,9 @@
 """One file's bytes: the listed version, whole, and compared with the hash that the service keeps.
 
-The service is known to tell a size or a hash of some HEIC and JPEG files that is not that of the bytes which it then
-delivers: it rewrites them on their way, and drops the video of a Live Photo. A transfer that went wrong
-looks the same, so what does not agree is read once more. If both readings are alike, the file is *altered*.
+The service is known to tell a size or a hash of some HEIC and JPEG files that is not that of the bytes which
+it then delivers: it rewrites them on their way, and drops the video of a Live Photo. A transfer that went
+wrong looks the same, so what does not agree is read once more. If both readings are alike, the file is
+*altered*.
 """
 
 from __future__ import annotations

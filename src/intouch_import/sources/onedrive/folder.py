@@ -83,7 +83,7 @@ class Entry:
         return f"{drive}/special/approot" if self.app_folder else f"{drive}/root"
 
     def _through_shortcut(self, graph: Graph) -> Folder | None:
-        """A path that leads through a shared folder: it goes on in another drive, as Graph's own paths don't."""
+        """A path through a shared folder: it goes on in another drive, which Graph's own paths don't do."""
         for count in range(1, len(self.segments)):
             try:
                 item = graph.get(_address(self._start(), self.segments[:count]), **{"$select": _SELECT})
@@ -99,7 +99,8 @@ class Entry:
 
 
 def _address(start: str, segments: tuple[str, ...]) -> str:
-    # Each part is encoded whole: a path is text that somebody chose, and ``#`` or ``%`` in it would end it early.
+    # Each part is encoded whole: a path is text that somebody chose, and ``#`` or ``%`` in it would end it
+    # early.
     path = "/".join(quote(segment, safe="") for segment in segments)
     return f"{start}:/{path}:" if path else start
 

@@ -1,8 +1,8 @@
 """Requests to Microsoft Graph: one discipline for all of them.
 
-Every request is bound to the endpoint that was given, carries the token to nowhere else, is repeated where that helps
-and is safe, and waits with all others when the service asks for it. What goes wrong is a `GraphError`
-or an error of the HTTP library in here, and one of `intouch_import.errors` outside.
+Every request is bound to the endpoint that was given, carries the token to nowhere else, is repeated where
+that helps and is safe, and waits with all others when the service asks for it. What goes wrong is a
+`GraphError` or an error of the HTTP library in here, and one of `intouch_import.errors` outside.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ _AT_ONCE: Final = 8
 _TRIES_WITHOUT_ANSWER: Final = 3
 _REDIRECTS: Final = 3
 _ASKS_FOR_TIME: Final = frozenset({429, 503, 509})
+_REFUSED: Final = 401
+_NOT_FOUND: Final = 404
 _FAILS_FOR_NOW: Final = frozenset({500, 502, 504})
 _T = TypeVar("_T")
 
@@ -85,8 +87,8 @@ class Graph:
         endpoint: Scheme and host; see `checked_endpoint`.
         signin: Gives access tokens.
         patience: How long to wait, all requests together.
-        timeout_s: How long to wait for an answer, seconds. A deletion may take its time, and what is not waited
-            for is in doubt.
+        timeout_s: How long to wait for an answer, seconds. A deletion may take its time, and what is not
+            waited for is in doubt.
     """
 
     def __init__(
@@ -162,10 +164,10 @@ class Graph:
         url = self._url(address)
         token = self._token(None)
         response = self._send(method, url, token, params, headers, content, json)
-        if response.status_code == 401:  # noqa: PLR2004  # refused before its time: revoked, or the clocks differ
+        if response.status_code == _REFUSED:  # before its time: it was revoked, or the clocks differ
             renewed = self._token(token)
             response = self._send(method, url, renewed, params, headers, content, json)
-            if response.status_code == 401:  # noqa: PLR2004
+            if response.status_code == _REFUSED:
                 raise SignInNeeded("OneDrive does not accept the sign-in: sign in again")
         if response.is_success:
             return response
@@ -336,8 +338,8 @@ def checked_endpoint(text: str) -> str:
     """The Graph host, as a URL without a path.
 
     Args:
-        text: ``https://graph.microsoft.com``, the host of a national cloud, a proxy of the practice; plain http
-            for this machine alone.
+        text: ``https://graph.microsoft.com``, the host of a national cloud, a proxy of the practice; plain
+            http for this machine alone.
 
     Raises:
         ConfigError: It is none.
@@ -361,7 +363,7 @@ def checked_endpoint(text: str) -> str:
 
 def is_gone(exc: GraphError) -> bool:
     """Whether an answer about an item says that it is not there; any other 404 says something else."""
-    return exc.status == 404 and "itemNotFound" in exc.codes and "driveNotFound" not in exc.codes  # noqa: PLR2004
+    return exc.status == _NOT_FOUND and "itemNotFound" in exc.codes and "driveNotFound" not in exc.codes
 
 
 def explained(exc: GraphError | TransferFailed, text: str) -> SourceError:

@@ -40,8 +40,8 @@ _NO_PLAIN_FILE: Final = ("package", "malware", "bundle")
 class DriveFile(SourceFile):
     """A `SourceFile` that remembers its eTag, which a removal is pinned to.
 
-    The eTag changes with the metadata too, and so is no part of the version: a comment that somebody adds must
-    not turn a photo into another one.
+    The eTag changes with the metadata too, and so is no part of the version: a comment that somebody
+    adds must not turn a photo into another one.
     """
 
     etag: str | None = attrs.field(default=None, eq=False, repr=False)

@@ -16,8 +16,8 @@ _T = TypeVar("_T")
 class PerProcess(Generic[_T]):
     """A value that a forked child makes anew.
 
-    A child must not use its parent's connections, whose answers would reach either of them, nor wait for a lock
-    that a thread of the parent held at the moment of the fork and that nobody in the child will release.
+    A child must not use its parent's connections, whose answers would reach either of them, nor wait for a
+    lock that a thread of the parent held at the moment of the fork and that nobody in the child will release.
 
     Args:
         make: Makes the value, in the first thread that asks for it.

@@ -1,7 +1,7 @@
 """QuickXorHash, the hash that OneDrive keeps of every file on both kinds of account.
 
-The algorithm is published at https://learn.microsoft.com/onedrive/developer/code-snippets/quickxorhash. It finds
-accidents, not forgery: the digest that stored bytes are compared by stays SHA-256.
+The algorithm is published at https://learn.microsoft.com/onedrive/developer/code-snippets/quickxorhash. It
+finds accidents, not forgery: the digest that stored bytes are compared by stays SHA-256.
 """
 
 from __future__ import annotations

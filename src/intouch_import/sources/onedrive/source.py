@@ -15,7 +15,6 @@ from intouch_import.errors import (
     NameTaken,
     NotRemoved,
 )
-from intouch_import.model import SourceFile
 from intouch_import.sources.base import Source, check_name
 from intouch_import.sources.onedrive.fetching import fetch_into, find_version, refuse_altered
 from intouch_import.sources.onedrive.folder import Entry
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
     from intouch_import.content import Content
+    from intouch_import.model import SourceFile
 
 __all__ = ["OneDriveSource"]
 
@@ -52,9 +52,9 @@ _RELIST_AFTER_S: Final = 6 * 3600.0
 class OneDriveSource(Source):
     """A folder of a OneDrive, Business or Personal, or of a SharePoint library.
 
-    Nothing is asked before the first listing, so that a location which can't be reached, or where nobody is signed
-    in, is a problem of the refresh and not an error of the program that opens it. Files are addressed by
-    their ids; their version is the cTag, which changes with the content alone. See `Source` for the
+    Nothing is asked before the first listing, so that a location which can't be reached, or where nobody is
+    signed in, is a problem of the refresh and not an error of the program that opens it. Files are addressed
+    by their ids; their version is the cTag, which changes with the content alone. See `Source` for the
     arguments that are not named here.
 
     Args:
@@ -287,7 +287,7 @@ class OneDriveSource(Source):
 
 
 class _Place:
-    """What one process knows of the folder, and of files in it that are delivered otherwise than they are told."""
+    """What one process knows of the folder, and of files that are delivered otherwise than they are told."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

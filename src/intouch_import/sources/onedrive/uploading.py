@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["address_of", "look_for", "upload"]
 
-# Small uploads of up to 250 MB are taken by now, 4 MiB everywhere and since ever; larger ones in fragments of a
-# multiple of 320 KiB (https://learn.microsoft.com/graph/api/driveitem-createuploadsession).
+# Small uploads of up to 250 MB are taken by now, 4 MiB everywhere and since ever; larger ones in fragments
+# of a multiple of 320 KiB (https://learn.microsoft.com/graph/api/driveitem-createuploadsession).
 _SMALL_BYTES: Final = 4 * 1024 * 1024
 _FRAGMENT_BYTES: Final = 16 * 320 * 1024
 _FAIL: Final = "fail"
@@ -148,7 +148,8 @@ class _Sent:
             try:
                 start = _next_start(self._graph.upload_status(address))
             except GraphError as exc:
-                # The last fragment had its effect and its answer was lost: the upload is over, the file is there.
+                # The last fragment had its effect and its answer was lost: the upload is over, the file is
+                # there.
                 if exc.status == 404 and self._in_doubt:  # noqa: PLR2004
                     return self._ours() or self._raise(exc)
                 raise

@@ -10,9 +10,9 @@
         server.drive.write(photos, "10042_DRJ_20260131_142501.jpg", b"...")
         source = open_source("onedrive:///images/intouch", signin=server.signin(), endpoint=server.endpoint)
 
-Both kinds of account are there, with what tells them apart: ids, tags, hashes, and what delta leaves out. Anything may
-be made to go wrong: ``server.faults.add("delete", drop=True, effect=True)`` loses the answer to a deletion that took
-effect. It needs no package beyond this one.
+Both kinds of account are there, with what tells them apart: ids, tags, hashes, and what delta leaves out.
+Anything may be made to go wrong: ``server.faults.add("delete", drop=True, effect=True)`` loses the answer to
+a deletion that took effect. It needs no package beyond this one.
 """
 
 from intouch_import.testing.onedrive.drive import Drive, Item

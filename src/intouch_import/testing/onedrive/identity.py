@@ -1,7 +1,7 @@
 """The Microsoft identity platform as far as signing in goes: discovery, authorize, token.
 
-Written after https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow. Tokens are opaque here;
-nobody but this server reads them.
+Written after https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow. Tokens are opaque
+here; nobody but this server reads them.
 """
 
 from __future__ import annotations
@@ -133,13 +133,13 @@ class Identity:
         self._clock = clock
         self.lifetime_s = lifetime_s
         self.rotate_strictly = False
+        self._why_refused = 50173
         self.apps: dict[str, App] = {}
         self.accounts: list[Account] = []
         self.tokens: dict[str, Grant] = {}
         self.refresh_tokens: dict[str, _Refresh] = {}
         self._codes: dict[str, _Code] = {}
         self._pending: dict[str, dict[str, str]] = {}
-        self._assertions: set[str] = set()
 
     # --- what an administrator or a person does
 
@@ -150,8 +150,13 @@ class Identity:
             return None
         return found
 
-    def revoke(self) -> None:
-        """End every session: refresh tokens no longer work, nor do access tokens."""
+    def revoke(self, *, expired: bool = False) -> None:
+        """End every session: refresh tokens no longer work, nor do access tokens.
+
+        Args:
+            expired: Whether that is because nobody used them for long, and not by somebody's decision.
+        """
+        self._why_refused = 700082 if expired else 50173
         self.refresh_tokens.clear()
         self.expire_access()
 
@@ -332,12 +337,13 @@ class Identity:
                     return self._by_credentials(app, form)
             raise _Refused("unsupported_grant_type", 70003, "The grant type is not supported.")
         except _Refused as refused:
-            said = {
+            trace = secrets.token_hex(8)
+            said: dict[str, Any] = {
                 "error": refused.error,
-                "error_description": f"AADSTS{refused.number}: {refused.text} Trace ID: {secrets.token_hex(8)}",
+                "error_description": f"AADSTS{refused.number}: {refused.text} Trace ID: {trace}",
                 "error_codes": [refused.number],
                 "timestamp": f"{self._clock():%Y-%m-%d %H:%M:%SZ}",
-                "trace_id": secrets.token_hex(8),
+                "trace_id": trace,
                 "correlation_id": secrets.token_hex(8),
             }
             if refused.suberror:
@@ -370,12 +376,12 @@ class Identity:
         header = jwt.get_unverified_header(assertion)
         for pem in app.certificates:
             certificate = x509.load_pem_x509_certificate(pem.encode("ascii"))
-            marks = {"x5t#S256": hashes.SHA256(), "x5t": hashes.SHA1()}  # noqa: S303  # the protocol's thumbprint
+            marks = {"x5t#S256": hashes.SHA256(), "x5t": hashes.SHA1()}  # noqa: S303  # the protocol's own
             prints = {name: _b64(certificate.fingerprint(kind)) for name, kind in marks.items()}
-            if not any(header.get(name) == text for name, text in prints.items()):
+            if not any(str(header.get(name)).rstrip("=") == text for name, text in prints.items()):
                 continue
             try:
-                claims = jwt.decode(
+                jwt.decode(
                     assertion,
                     certificate.public_key(),  # type: ignore[arg-type]  # RSA, as registered
                     algorithms=["PS256", "RS256"],
@@ -385,10 +391,7 @@ class Identity:
                 )
             except jwt.InvalidTokenError:
                 break
-            if claims["jti"] in self._assertions:
-                raise _Refused("invalid_client", 700024, "The assertion was used before.", status=401)
-            self._assertions.add(claims["jti"])
-            return
+            return  # it may be used again while it lasts, as msal does
         raise _Refused("invalid_client", 700027, "The certificate is not registered on the app.", status=401)
 
     def _by_code(self, app: App, form: dict[str, str]) -> Answer:
@@ -408,7 +411,7 @@ class Identity:
         found = self.refresh_tokens.get(key)
         if found is None or found.app is not app:
             text = "The refresh token has expired or was revoked."
-            raise _Refused("invalid_grant", 700082, text, suberror="bad_token")
+            raise _Refused("invalid_grant", self._why_refused, text, suberror="bad_token")
         if self.rotate_strictly:
             del self.refresh_tokens[key]
         wanted = _scopes(form.get("scope", ""))
@@ -482,7 +485,8 @@ def _scopes(text: str) -> set[str]:
 
 def _page(title: str, body: str, status: int = 200) -> Answer:
     text = (
-        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{html.escape(title)}</title></head>"
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        f"<title>{html.escape(title)}</title></head>"
         f"<body><h1>{html.escape(title)}</h1>{body}</body></html>"
     )
     headers = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}

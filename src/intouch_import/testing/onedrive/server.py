@@ -24,8 +24,9 @@ PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 class OneDriveServer:
     """OneDrive, to try an integration with, without an account and without the internet.
 
-    Three origins answer, each on a port of its own on 127.0.0.1: ``endpoint`` is Microsoft Graph, ``content_url``
-    is where download and upload addresses lead, and ``identity_url`` is the identity platform.
+    Three origins answer, each on a port of its own on 127.0.0.1: ``endpoint`` is Microsoft Graph,
+    ``content_url`` is where download and upload addresses lead, and ``identity_url`` is the identity
+    platform.
 
     Args:
         kind: The account's kind, ``"personal"`` or ``"business"``.
@@ -86,14 +87,21 @@ class OneDriveServer:
         self.close()
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop answering.
+
+        Raises:
+            AssertionError: This server has failed at a request.
+        """
         for origin in self._origins:
             origin.close()
+        for origin in self._origins:
+            if origin.bugs:
+                raise AssertionError("the OneDrive server failed") from origin.bugs[0]
 
     # --- who and what there is
 
     def add_drive(self, kind: str, *, owner: str = "") -> Drive:
-        """Another drive: somebody else's OneDrive, or the library of a SharePoint site (``documentLibrary``)."""
+        """Another drive: somebody else's OneDrive, or a SharePoint library (``documentLibrary``)."""
         drive = Drive(kind, owner=owner, clock=self._clock)
         self.graph.drives[drive.id] = drive
         return drive

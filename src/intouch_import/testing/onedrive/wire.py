@@ -159,9 +159,8 @@ class Faults:
                 if fault.skip > 0:
                     fault.skip -= 1
                     continue
-                if fault.times is not None:
-                    if fault.struck >= fault.times:
-                        continue
+                if fault.times is not None and fault.struck >= fault.times:
+                    continue
                 fault.struck += 1
                 return fault
         return None
@@ -195,6 +194,7 @@ class Origin:
         self.most_at_once = 0
         self.requests: list[Request] = []
         self.keep_requests = True
+        self.bugs: list[Exception] = []
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
@@ -253,8 +253,13 @@ class Origin:
         try:
             fault = self._faults.strike(call)
             time.sleep(self._latency_s() + (fault.pause_s if fault is not None else 0.0))
+            try:
+                answer = self._carried_out(request, call, fault)
+            except Exception as exc:  # noqa: BLE001  # a bug of this server: whoever tests must hear of it
+                self.bugs.append(exc)
+                answer = Answer(status=500)
             with contextlib.suppress(ConnectionError, TimeoutError):
-                self._send(self._carried_out(request, call, fault), fault, handler)
+                self._send(answer, fault, handler)
         finally:
             with self._lock:
                 self.at_once -= 1
