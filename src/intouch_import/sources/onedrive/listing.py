@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Listing"]
 
-SELECT: Final = "id,name,size,eTag,cTag,file,folder,package,remoteItem,malware,bundle,parentReference,lastModifiedDateTime"
+SELECT: Final = ",".join(
+    (
+        *("id", "name", "size", "eTag", "cTag", "parentReference", "lastModifiedDateTime"),
+        *("file", "folder", "package", "remoteItem", "malware", "bundle"),
+    )
+)
 _PAGE: Final = "1000"
 _MAX_PAGES: Final = 10_000
 # Above so many changed files it is cheaper to list the folder than to ask for each.

@@ -1,0 +1,71 @@
+"""A OneDrive folder as the kit wants it: a source, and a second hand in the drive below the protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from intouch_import.sources import open_source
+from intouch_import.testing import Place
+from intouch_import.testing.onedrive import OneDriveServer
+
+if TYPE_CHECKING:
+    from intouch_import.sources.base import Source
+
+FOLDER = "images/in#touch 50%"
+URL = "onedrive:///images/in%23touch%2050%25"
+
+
+class OneDrivePlace(Place):
+    """A folder of a drive of one kind, on a server of its own."""
+
+    refused_names = frozenset()
+
+    def __init__(self, kind: str = "personal") -> None:
+        self.server = OneDriveServer(kind)
+        self.server.__enter__()
+        self._made()
+        self._sources: list[Source] = []
+
+    def _made(self) -> None:
+        self.folder = self.server.drive.folder(FOLDER)
+
+    def open(self, **options: Any) -> Source:
+        source = open_source(URL, signin=self.server.signin(), endpoint=self.server.endpoint, **options)
+        self._sources.append(source)
+        return source
+
+    def write(self, name: str, content: bytes) -> None:
+        self.server.drive.write(self.folder, name, content)
+
+    def read(self, name: str) -> bytes | None:
+        item = self.server.drive.child(self.folder, name)
+        return None if item is None or item.name != name else item.content
+
+    def delete(self, name: str) -> None:
+        item = self.server.drive.child(self.folder, name)
+        assert item is not None
+        self.server.drive.delete(item)
+
+    def make_folder(self, name: str) -> None:
+        below = self.server.drive.add(self.folder, name, None)
+        self.server.drive.write(below, "below.jpg", b"below")
+
+    def names(self) -> set[str]:
+        return {item.name for item in self.folder.children.values() if item.content is not None}
+
+    def make_link(self, name: str) -> bool:
+        """A shortcut to a folder of somebody else."""
+        other = self.server.add_drive(self.server.drive.kind)
+        there = other.folder("theirs")
+        remote = {"id": there.id, "folder": {}, "parentReference": {"driveId": other.id}}
+        self.server.drive.add(self.folder, name, None, remoteItem=remote)
+        return True
+
+    def take_away(self) -> bool:
+        self.server.drive.delete(self.folder)
+        return True
+
+    def close(self) -> None:
+        for source in self._sources:
+            source.close()
+        self.server.close()
