@@ -18,7 +18,12 @@ URL = "onedrive:///images/in%23touch%2050%25"
 class OneDrivePlace(Place):
     """A folder of a drive of one kind, on a server of its own."""
 
-    refused_names = frozenset()
+    refused_names = frozenset(
+        {
+            "IMG*.jpg", "IMG?.jpg", "it's \"quoted\".jpg", "C:x.jpg", "back\\slash.jpg", "two\nlines.jpg",
+            "tab\there.jpg", "Ren\udce9.jpg", " leading blank.jpg", "trailing blank ",
+        }
+    )  # fmt: skip
 
     def __init__(self, kind: str = "personal") -> None:
         self.server = OneDriveServer(kind)
@@ -32,6 +37,8 @@ class OneDrivePlace(Place):
     def open(self, **options: Any) -> Source:
         source = open_source(URL, signin=self.server.signin(), endpoint=self.server.endpoint, **options)
         self._sources.append(source)
+        # A cloud drive is not asked for anything before it is listed: the kit wants to know at once.
+        source.scan()
         return source
 
     def write(self, name: str, content: bytes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DriveFile",
     "Folder",
+    "can_be_held",
     "file_of",
     "hashes_of",
     "is_in",
@@ -31,6 +33,9 @@ __all__ = [
 ]
 
 PERSONAL: Final = "personal"
+# https://support.microsoft.com/office/64883a5d-228e-48f5-b3d2-eb39e07630fa
+_REFUSED: Final = re.compile(r'[\x00-\x1f"*:<>?/\\|\ud800-\udfff]')
+_LONGEST_NAME: Final = 400
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # A photo that is one of these can't be read, is none, or stands elsewhere.
 _NO_PLAIN_FILE: Final = ("package", "malware", "bundle")
@@ -100,6 +105,16 @@ def hashes_of(item: Mapping[str, Any]) -> dict[str, str]:
     if text := told.get("sha1Hash"):
         found["sha1"] = str(text).lower()
     return found
+
+
+def can_be_held(name: str) -> bool:
+    """Whether OneDrive takes a file of this name, and keeps it as it is written.
+
+    It refuses some characters and the names of its own temporary files, and drops blanks at either end.
+    """
+    if _REFUSED.search(name) or name != name.strip() or name.startswith("~$"):
+        return False
+    return 0 < len(name) <= _LONGEST_NAME
 
 
 def is_in(item: Mapping[str, Any], folder: Folder) -> bool:

@@ -12,9 +12,11 @@ from intouch_import.errors import (
     FileUnreadable,
     FileVanished,
     MissingExtraError,
+    NameRefused,
     NameTaken,
     NotRemoved,
 )
+from intouch_import.model import EntryKind
 from intouch_import.sources.base import Source, check_name
 from intouch_import.sources.onedrive.fetching import fetch_into, find_version, refuse_altered
 from intouch_import.sources.onedrive.folder import Entry
@@ -27,7 +29,14 @@ from intouch_import.sources.onedrive.graph import (
     explaining,
     is_gone,
 )
-from intouch_import.sources.onedrive.items import DriveFile, Folder, file_of, item_path, quoted_tag
+from intouch_import.sources.onedrive.items import (
+    DriveFile,
+    Folder,
+    can_be_held,
+    file_of,
+    item_path,
+    quoted_tag,
+)
 from intouch_import.sources.onedrive.listing import Listing
 from intouch_import.sources.onedrive.processes import PerProcess
 from intouch_import.sources.onedrive.uploading import look_for, upload
@@ -140,7 +149,7 @@ class OneDriveSource(Source):
             return iter(self._listing.refresh(place.folder))
 
     def look(self, name: str) -> SourceFile | None:
-        check_name(name, windows=False)
+        self._check_name(name)
         with self._explaining("the folder can't be asked"):
             item = look_for(self._graph, self._folder(), name)
             return None if item is None else file_of(item)
@@ -152,6 +161,7 @@ class OneDriveSource(Source):
         return self._fetched(file, staging, altered=True)
 
     def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the tag pins it
+        self._check_kind(file)
         if file.handle is None:
             raise FileVanished("the file was not listed by this location")
         if (file.handle, file.version) in self._places().altered:
@@ -171,7 +181,7 @@ class OneDriveSource(Source):
             self._listing.forget(file.handle)
 
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
-        check_name(name, windows=False)
+        self._check_name(name)
         with self._explaining("the file could not be written"):
             folder = self._folder()
             # Asked first: a large file should not travel in vain.
@@ -194,6 +204,7 @@ class OneDriveSource(Source):
     # --- inside
 
     def _fetched(self, file: SourceFile, staging: Path | None, *, altered: bool) -> Content:
+        self._check_kind(file)
         known = self._places().altered
         key = (file.handle or "", file.version)
         if key in known and not altered:
@@ -209,6 +220,18 @@ class OneDriveSource(Source):
             if not altered:
                 raise refuse_altered()
             return StagedContent(path, found.digested)
+
+    @staticmethod
+    def _check_name(name: str) -> None:
+        check_name(name, windows=False)
+        if not can_be_held(name):
+            raise NameRefused("OneDrive can't hold a file of that name")
+
+    @staticmethod
+    def _check_kind(file: SourceFile) -> None:
+        # By its id, a folder would be deleted with everything in it.
+        if file.kind is not EntryKind.FILE:
+            raise FileUnreadable("only files are read and removed", retry_helps=False)
 
     def _delete(self, folder: Folder, file: SourceFile) -> None:
         """Delete one version. It goes to the recycle bin: nothing here deletes for good."""

@@ -573,13 +573,8 @@ def iso(when: datetime) -> str:
 
 
 def _check_name(name: str) -> None:
-    if (
-        not name
-        or _REFUSED.search(name)
-        or name in {".", ".."}
-        or name.startswith("~$")
-        or len(name) > _LONGEST_NAME
-    ):
+    unusable = not name or name in {".", ".."} or name != name.strip() or name.startswith("~$")
+    if unusable or _REFUSED.search(name) or len(name) > _LONGEST_NAME:
         raise GraphFault(400, "invalidRequest", "The name is not valid.", inner="invalidPath")
 
 
