@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from intouch_import.sources import open_source
+from intouch_import.sources.patience import Patience
 from intouch_import.testing import Place
-from intouch_import.testing.onedrive import OneDriveServer
 
 if TYPE_CHECKING:
     from intouch_import.sources.base import Source
+    from intouch_import.testing.onedrive import OneDriveServer
 
-FOLDER = "images/in#touch 50%"
-URL = "onedrive:///images/in%23touch%2050%25"
+_numbers = itertools.count()
 
 
 class OneDrivePlace(Place):
-    """A folder of a drive of one kind, on a server of its own."""
+    """A new folder of the drive of a server; its name is no easy one."""
 
     refused_names = frozenset(
         {
@@ -25,17 +27,16 @@ class OneDrivePlace(Place):
         }
     )  # fmt: skip
 
-    def __init__(self, kind: str = "personal") -> None:
-        self.server = OneDriveServer(kind)
-        self.server.__enter__()
-        self._made()
+    def __init__(self, server: OneDriveServer) -> None:
+        self.server = server
+        self.path = f"images/in#touch 50%[{next(_numbers)}]"
+        self.folder = server.drive.folder(self.path)
         self._sources: list[Source] = []
 
-    def _made(self) -> None:
-        self.folder = self.server.drive.folder(FOLDER)
-
     def open(self, **options: Any) -> Source:
-        source = open_source(URL, signin=self.server.signin(), endpoint=self.server.endpoint, **options)
+        options = {"patience": Patience(5.0, sleep=lambda _: None), **options}
+        url = f"onedrive:///{quote(self.path)}"
+        source = open_source(url, signin=self.server.signin(), endpoint=self.server.endpoint, **options)
         self._sources.append(source)
         # A cloud drive is not asked for anything before it is listed: the kit wants to know at once.
         source.scan()
@@ -75,4 +76,3 @@ class OneDrivePlace(Place):
     def close(self) -> None:
         for source in self._sources:
             source.close()
-        self.server.close()
