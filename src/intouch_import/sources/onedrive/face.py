@@ -37,7 +37,7 @@ __all__ = ["OneDriveFileSystem"]
 _CLOSED: Final = (
     "_rm", "_rm_file", "_rmdir", "rmdir", "_mv", "mv", "_mv_file", "_cp_file", "_copy", "_put_file", "_put",
     "_pipe_file", "_touch", "touch", "_mkdir", "_makedirs", "_open", "open_async", "_get_file", "_get",
-    "_cat_file", "_get_content", "get_content", "_set_properties", "set_properties", "_checkout",
+    "_cat_file", "_cat_ranges", "cat_ranges", "_get_content", "get_content", "_set_properties", "set_properties", "_checkout",
     "checkout", "_checkin", "checkin", "_preview", "preview", "_get_copy_status", "get_copy_status",
     "_msggraph_item_copy", "_msgraph_post", "msgraph_post", "_checksum", "checksum", "_msgraph_put",
     "msgraph_put", "_msgraph_delete", "msgraph_delete", "_msgraph_patch", "msgraph_patch",

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from http import HTTPStatus
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -93,7 +94,7 @@ class Fault:
         body: Raw body of that answer, instead of an error in JSON.
         drop: Close the connection without an answer.
         cut_bytes: Announce the whole body, send only so many bytes of it, and close.
-        pause_s: Wait so long before the answer, seconds.
+        pause_s: Wait so long with the answer, once the call has had its effect, seconds.
         slow_s: Wait so long between pieces of the body, seconds.
         piece_bytes: Size of these pieces.
         corrupt: Change a byte in the middle of the body.
@@ -126,7 +127,7 @@ class Fault:
         headers = {"Content-Type": "application/json", **self.headers}
         if self.body is not None:
             return Answer(status=self.status, headers=headers, body=self.body)
-        name = self.code or HTTPStatus(self.status).phrase.replace(" ", "")
+        name = self.code or responses.get(self.status, "bandwidthLimitExceeded").replace(" ", "")
         error = {"error": {"code": name, "message": "a fault was switched on", "innerError": {}}}
         return Answer(status=self.status, headers=headers, body=json.dumps(error).encode())
 
@@ -198,7 +199,7 @@ class Origin:
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="origin"
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True, name="origin"
         )
 
     def start(self) -> None:
@@ -252,12 +253,14 @@ class Origin:
             self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             fault = self._faults.strike(call)
-            time.sleep(self._latency_s() + (fault.pause_s if fault is not None else 0.0))
+            time.sleep(self._latency_s())
             try:
                 answer = self._carried_out(request, call, fault)
             except Exception as exc:  # noqa: BLE001  # a bug of this server: whoever tests must hear of it
                 self.bugs.append(exc)
                 answer = Answer(status=500)
+            if fault is not None:
+                time.sleep(fault.pause_s)
             with contextlib.suppress(ConnectionError, TimeoutError):
                 self._send(answer, fault, handler)
         finally:
