@@ -14,6 +14,7 @@ import time
 import weakref
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -31,11 +32,13 @@ from intouch_import.sources.onedrive.quiet import unlogged
 from intouch_import.sources.patience import Again, Patience
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
     import httpx
 
 __all__ = [
+    "ABOUT_ALL",
     "PUBLIC_CLOUD",
     "Graph",
     "GraphError",
@@ -44,6 +47,7 @@ __all__ = [
     "explained",
     "explaining",
     "is_gone",
+    "trusted_authorities",
 ]
 
 PUBLIC_CLOUD: Final = "https://graph.microsoft.com"
@@ -52,6 +56,8 @@ _AT_ONCE: Final = 8
 _TRIES_WITHOUT_ANSWER: Final = 3
 _REDIRECTS: Final = 3
 _ASKS_FOR_TIME: Final = frozenset({429, 503, 509})
+ABOUT_ALL: Final = _ASKS_FOR_TIME | {404}
+"""Refusals that are about more than the file that was asked for."""
 _REFUSED: Final = 401
 _NOT_FOUND: Final = 404
 _FAILS_FOR_NOW: Final = frozenset({500, 502, 504})
@@ -199,7 +205,12 @@ class Graph:
                 encoded = response.headers.get("Content-Encoding", "identity") != "identity"
                 if response.status_code != 200 or encoded:  # noqa: PLR2004
                     raise TransferFailed
-                return take(response.iter_raw())
+                try:
+                    return take(response.iter_raw())
+                except Exception as exc:
+                    if _is_transport(exc):  # it answered, and broke off: that is about this file
+                        raise TransferFailed from None
+                    raise
         raise TransferFailed
 
     def upload(self, address: str, *, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
@@ -291,6 +302,7 @@ class Graph:
             "timeout": httpx.Timeout(self._timeout_s, connect=_CONNECT_S, pool=None),
             "limits": httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE),
             "follow_redirects": False,
+            "verify": trusted_authorities(),
             # A practice's proxy is found in the environment; on this machine none is wanted.
             "trust_env": not self._local,
         }
@@ -359,6 +371,13 @@ def checked_endpoint(text: str) -> str:
     shown = f"[{host}]" if ":" in host else host
     usual = {"https": 443, "http": 80}[parts.scheme]
     return f"{parts.scheme}://{shown}" + (f":{port}" if port not in {None, usual} else "")
+
+
+@cache
+def trusted_authorities() -> ssl.SSLContext:
+    """What certificates are checked against. Reading them takes some tens of milliseconds: once for all."""
+    context: ssl.SSLContext = _httpx().create_ssl_context()
+    return context
 
 
 def is_gone(exc: GraphError) -> bool:

@@ -29,7 +29,7 @@ from intouch_import.errors import (
     SignInNeeded,
     SourceUnavailable,
 )
-from intouch_import.sources.onedrive.graph import checked_endpoint
+from intouch_import.sources.onedrive.graph import checked_endpoint, trusted_authorities
 from intouch_import.sources.onedrive.processes import PerProcess
 from intouch_import.sources.onedrive.quiet import unlogged
 from intouch_import.sources.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
@@ -288,7 +288,8 @@ class _Wire:
             sent["Host"] = self._host
         # Sign-ins are rare: no connection is kept for them.
         http = _imported("httpx")
-        with unlogged(), http.Client(timeout=_TIMEOUT_S, trust_env=not self._local) as client:
+        options = {"timeout": _TIMEOUT_S, "trust_env": not self._local, "verify": trusted_authorities()}
+        with unlogged(), http.Client(**options) as client:
             response: httpx.Response = client.request(method, self.rewritten(url), headers=sent, **what)
         if response.status_code == _TOO_MANY or response.is_server_error:
             raise SourceUnavailable("Microsoft's sign-in is not available now")

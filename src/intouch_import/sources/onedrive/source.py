@@ -21,6 +21,7 @@ from intouch_import.sources.base import Source, check_name
 from intouch_import.sources.onedrive.fetching import fetch_into, find_version, refuse_altered
 from intouch_import.sources.onedrive.folder import Entry
 from intouch_import.sources.onedrive.graph import (
+    ABOUT_ALL,
     PUBLIC_CLOUD,
     Graph,
     GraphError,
@@ -56,6 +57,7 @@ __all__ = ["OneDriveSource"]
 
 _TIMEOUT_S: Final = 60.0
 _RELIST_AFTER_S: Final = 6 * 3600.0
+_NOT_NOW: Final = frozenset({403, 409, 423})
 
 
 class OneDriveSource(Source):
@@ -175,7 +177,7 @@ class OneDriveSource(Source):
             try:
                 self._delete(folder, file)
             except GraphError as exc:
-                if exc.status in {403, 423, 409}:
+                if exc.status in _NOT_NOW:
                     raise NotRemoved("OneDrive does not let the file be removed now") from None
                 raise
             self._listing.forget(file.handle)
@@ -214,6 +216,11 @@ class OneDriveSource(Source):
                 found = fetch_into(self._graph, self._folder(), file, target)
             except TransferFailed:
                 raise FileUnreadable("the file's bytes did not come as they were announced") from None
+            except GraphError as exc:
+                # About one file, as far as is known: a drive that fails altogether can't be listed.
+                if exc.status in ABOUT_ALL:
+                    raise
+                raise FileUnreadable("OneDrive does not give the file now", status=exc.status) from None
             if found.agrees:
                 return StagedContent(path, found.digested)
             known.add(key)

@@ -119,7 +119,7 @@ class Drive:
         with self.lock:
             return folder.children.get(_key(name))
 
-    def add(self, folder: Item, name: str, content: bytes | None, **facets: Any) -> Item:
+    def add(self, folder: Item, name: str, content: bytes | None, /, **facets: Any) -> Item:
         """A new file, or a folder if there is no content.
 
         Raises:
