@@ -222,6 +222,7 @@ class OneDriveSource(Source):
                     raise
                 raise FileUnreadable("OneDrive does not give the file now", status=exc.status) from None
             if found.agrees:
+                self._places().read.add(key)
                 return StagedContent(path, found.digested)
             known.add(key)
             if not altered:
@@ -236,15 +237,18 @@ class OneDriveSource(Source):
 
     @staticmethod
     def _check_kind(file: SourceFile) -> None:
-        # By its id, a folder would be deleted with everything in it.
         if file.kind is not EntryKind.FILE:
             raise FileUnreadable("only files are read and removed", retry_helps=False)
 
     def _delete(self, folder: Folder, file: SourceFile) -> None:
         """Delete one version. It goes to the recycle bin: nothing here deletes for good."""
-        tag = file.etag if isinstance(file, DriveFile) else None
+        read = self._places().read
+        key = (file.handle or "", file.version)
+        tag = file.etag if isinstance(file, DriveFile) and key in read else None
         if tag is None:
+            # What was not read here is looked at first: by its id, a folder would go with all that is in it.
             tag = self._current_tag(folder, file)
+        read.discard(key)
         if self._try_to_delete(folder, file, tag):
             return
         # Refused, for the tag has changed. If that was about the metadata alone, the content is still the one
@@ -323,3 +327,4 @@ class _Place:
         self.lock = threading.Lock()
         self.folder: Folder | None = None
         self.altered: set[tuple[str, str]] = set()
+        self.read: set[tuple[str, str]] = set()
