@@ -187,10 +187,12 @@ class FileError(InTouchImportError):
     Attributes:
         import_id: The file's import id, where it is known.
         retry_helps: Whether trying again later, with nothing changed by a person, may succeed.
+        reason: The `Reason` that says it more precisely than the kind of error does, if there is one.
     """
 
     import_id: str | None = None
     retry_helps: bool = False
+    reason: str | None = None
 
 
 class CaptureNameError(FileError, ValueError):
@@ -247,13 +249,8 @@ class NotRemoved(FileError):
     """The file is stored, but it could not be taken out of its source.
 
     It is not a failure to store: the next refresh finishes the removal.
-
-    Attributes:
-        on_purpose: Whether the source will not remove it at all, since what it delivered is not the whole of
-            what it holds. A person must.
     """
 
-    on_purpose: bool = False
     retry_helps = True
 
 

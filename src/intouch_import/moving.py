@@ -20,14 +20,13 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import attrs
 
 from intouch_import import disk
 from intouch_import.errors import (
     AlreadyAssigned,
-    ContentAltered,
     ContentMismatch,
     FileChanged,
     FileError,
@@ -35,7 +34,6 @@ from intouch_import.errors import (
     FileVanished,
     InTouchImportError,
     NameRefused,
-    NotRemoved,
     RepositoryError,
     SourceError,
     StillArriving,
@@ -57,6 +55,7 @@ from intouch_import.reports import Outcome, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from intouch_import.content import Content
@@ -67,6 +66,8 @@ if TYPE_CHECKING:
 __all__ = ["Mover", "Order"]
 
 log = logging.getLogger(__name__)
+
+_Work = TypeVar("_Work", "_Job", "_Group")
 
 # A leased file keeps a descriptor until its move is over: 200 stay well below the usual limit of
 # 1,024 descriptors a process.
@@ -121,6 +122,10 @@ class _Job:
         self.stored = order.stored
         self.outcome: Outcome | None = None
 
+    @property
+    def source(self) -> Source:
+        return self.order.source
+
     def end(self, state: State, reason: Reason, *, retry_helps: bool = False) -> None:
         self.outcome = Outcome(
             name=self.order.file.name,
@@ -137,6 +142,28 @@ class _Job:
         self.end(state, reason, retry_helps=retry_helps)
 
 
+@attrs.frozen
+class _Group:
+    """Files of one source that leave it in one request."""
+
+    source: Source
+    jobs: list[_Job]
+
+
+class _Begun(NamedTuple):
+    """A batch that is being read."""
+
+    jobs: list[_Job]
+    futures: list[Future[None]]
+
+
+class _Steps(NamedTuple):
+    """How a step is run over a batch: in the threads of each source, or in those of this machine."""
+
+    transfer: Callable[[Callable[[Any], None], Sequence[Any]], None]
+    spread: Callable[[Callable[[_Job], None], list[_Job]], None]
+
+
 class Mover:
     """Carries out orders.
 
@@ -144,7 +171,7 @@ class Mover:
         repository: Where to.
         ledger: Where it is written down.
         clock: Gives the time, aware.
-        workers: Threads that read, verify and remove.
+        workers: Threads that verify. How many read and remove, each source says (`Source.concurrency`).
     """
 
     def __init__(
@@ -205,28 +232,48 @@ class _Run:
         self, orders: Sequence[Order], workers: int, on_done: Callable[[Sequence[Outcome], int], None]
     ) -> tuple[list[Outcome], list[Problem]]:
         outcomes: list[Outcome] = []
-        workers = max([workers, *(source.threads for source in {order.source for order in orders})])
-        with ThreadPoolExecutor(workers, thread_name_prefix="intouch-move") as pool:
-            spread = partial(_spread, pool, workers)
-            # Batch after batch: reading one while another is stored was tried, and is slower, since the
-            # threads then fight for the interpreter.
-            for batch in _batches(orders):
-                outcomes += self._batch([_Job(order) for order in batch], spread, on_done)
+        sources = {order.source.source_id: order.source for order in orders}
+        threads = max(workers, sum(source.concurrency for source in sources.values()))
+        # What waits for a network is read ahead, while the batch before it is stored. Not what waits for a
+        # disk: that was tried, and is slower, since the threads then fight for the interpreter.
+        ahead = all(source.concurrency > workers for source in sources.values())
+        with ThreadPoolExecutor(threads, thread_name_prefix="intouch-move") as pool:
+            batches = ([_Job(order) for order in batch] for batch in _batches(orders))
+            steps = _Steps(partial(_transfer, pool), partial(_spread, pool, workers))
+            current = self._begin(pool, batches)
+            while current.jobs:
+                following = _Begun([], [])
+                try:
+                    _wait_for(current.futures)
+                    if ahead:
+                        following = self._begin(pool, batches)
+                    outcomes += self._finish(current.jobs, steps, on_done)
+                    if not ahead:
+                        following = self._begin(pool, batches)
+                except BaseException:
+                    wait(following.futures)
+                    _close(following.jobs)
+                    raise
+                finally:
+                    _close(current.jobs)
+                current = following
         return outcomes, list(self._problems.values())
 
-    def _batch(
-        self,
-        jobs: list[_Job],
-        spread: Callable[[Callable[[_Job], None], list[_Job]], None],
-        on_done: Callable[[Sequence[Outcome], int], None],
+    def _begin(self, pool: ThreadPoolExecutor, batches: Iterator[list[_Job]]) -> _Begun:
+        """Start to read the next batch."""
+        jobs = next(batches, [])
+        return _Begun(jobs, _start(pool, self._fetch, jobs))
+
+    def _finish(
+        self, jobs: list[_Job], steps: _Steps, on_done: Callable[[Sequence[Outcome], int], None]
     ) -> list[Outcome]:
         try:
-            spread(self._fetch, jobs)
             self._store(_open(jobs))
-            spread(self._verify, _open(jobs))
+            steps.spread(self._verify, _open(jobs))
             self._write_stored(_open(jobs))
             removing = _open(jobs)
-            spread(self._remove, removing)
+            steps.transfer(self._remove, [job for job in removing if not job.source.removes_together])
+            steps.transfer(self._remove_together, _together(removing))
             self._write_ends(jobs, removing)
         finally:
             _close(jobs)
@@ -247,9 +294,8 @@ class _Run:
         if self._failures_in_a_row >= _GIVE_UP_AFTER:
             job.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
             return
-        fetch = order.source.fetch if order.automatic else order.source.fetch_as_delivered
         try:
-            content = job.content = fetch(order.file, staging=self._staging)
+            content = job.content = order.source.fetch(order.file, staging=self._staging)
         except Exception as exc:  # noqa: BLE001  # a source's bug must not stop the other files
             self._note(order.source, exc)
             job.fail(exc)
@@ -353,28 +399,46 @@ class _Run:
             raise AssertionError("only files that were read are removed")
         try:
             source.remove(file, sha256=content.sha256)
-        except FileVanished:
-            job.end(State.IMPORTED, Reason.FINISHED_ELSEWHERE)
-        except FileChanged:
-            job.end(State.STORED, Reason.CHANGED)
         except Exception as exc:  # noqa: BLE001  # a failure to remove is not a failure to store
-            self._note(source, exc)
-            log.warning(
-                "a stored file could not be removed",
-                extra={"import_id": job.import_id, "kind": type(exc).__name__},
-            )
-            if isinstance(exc, NotRemoved) and exc.on_purpose:
-                job.end(State.STORED, Reason.LEFT_IN_SOURCE)
-            else:
-                job.end(State.STORED, Reason.NOT_REMOVED, retry_helps=True)
+            self._removed(job, exc)
         else:
-            job.end(State.IMPORTED, job.order.reason)
+            self._removed(job, None)
+
+    def _remove_together(self, group: _Group) -> None:
+        jobs = group.jobs
         try:
-            content.settle()
-        except Exception as exc:  # noqa: BLE001  # the file is stored and gone; the others go on
+            found = group.source.remove_many([job.order.file for job in jobs])
+            if len(found) != len(jobs):
+                raise AssertionError("one answer for each file")
+        except Exception as exc:  # noqa: BLE001  # as for one
+            found = [exc] * len(jobs)
+        for job, exc in zip(jobs, found, strict=True):
+            self._removed(job, exc)
+
+    def _removed(self, job: _Job, exc: Exception | None) -> None:
+        """Take down what became of a removal: done, or why not."""
+        match exc:
+            case None:
+                job.end(State.IMPORTED, job.order.reason)
+            case FileVanished():
+                job.end(State.IMPORTED, Reason.FINISHED_ELSEWHERE)
+            case FileChanged():
+                job.end(State.STORED, Reason.CHANGED)
+            case _:
+                self._note(job.order.source, exc)
+                log.warning(
+                    "a stored file could not be removed",
+                    extra={"import_id": job.import_id, "kind": type(exc).__name__},
+                )
+                reason = _precisely(exc, Reason.NOT_REMOVED)
+                job.end(State.STORED, reason, retry_helps=getattr(exc, "retry_helps", True))
+        try:
+            if job.content is not None:
+                job.content.settle()
+        except OSError as error:
             log.error(
                 "a stored file may still be open to another program",
-                extra={"import_id": job.import_id, "kind": type(exc).__name__},
+                extra={"import_id": job.import_id, "errno": error.errno},
             )
 
     def _write_ends(self, jobs: list[_Job], removed: list[_Job]) -> None:
@@ -467,7 +531,6 @@ _EXPLANATIONS: Final[tuple[tuple[type[Exception], Reason, State], ...]] = (
     (FileVanished, Reason.VANISHED, State.FAILED),
     (FileUnreadable, Reason.UNREADABLE, State.FAILED),
     (AlreadyAssigned, Reason.ALREADY_ASSIGNED, State.FAILED),
-    (ContentAltered, Reason.CONTENT_ALTERED, State.WAITING),
     (ContentMismatch, Reason.DIGEST_DIFFERS, State.FAILED),
     (NameRefused, Reason.NAME_REFUSED, State.FAILED),
     (UnknownPatient, Reason.PATIENT_UNKNOWN, State.FAILED),
@@ -481,9 +544,16 @@ def _explain(exc: Exception) -> tuple[Reason, State, bool]:
     for kind, reason, state in _EXPLANATIONS:
         if isinstance(exc, kind):
             elsewhere = getattr(exc, "open_elsewhere", False)
-            return Reason.OPEN_ELSEWHERE if elsewhere else reason, state, getattr(exc, "retry_helps", False)
+            reason = Reason.OPEN_ELSEWHERE if elsewhere else _precisely(exc, reason)
+            return reason, state, getattr(exc, "retry_helps", False)
     log.error("an unexpected error", extra={"kind": type(exc).__name__})
     return Reason.UNEXPECTED, State.FAILED, True
+
+
+def _precisely(exc: Exception, reason: Reason) -> Reason:
+    """The reason that a source gives for a failure, where it knows better than the kind of error says."""
+    given = getattr(exc, "reason", None)
+    return given if isinstance(given, Reason) else reason
 
 
 def _open(jobs: Iterable[_Job]) -> list[_Job]:
@@ -510,10 +580,44 @@ def _batches(orders: Sequence[Order]) -> Iterator[list[Order]]:
         yield batch
 
 
+def _transfer(pool: ThreadPoolExecutor, step: Callable[[_Work], None], work: Iterable[_Work]) -> None:
+    """Run a step over work, as `_start` does, to its end."""
+    _wait_for(_start(pool, step, work))
+
+
+def _start(
+    pool: ThreadPoolExecutor, step: Callable[[_Work], None], work: Iterable[_Work]
+) -> list[Future[None]]:
+    """Start a step over work, each source's in as many threads as help it. Whoever is free takes the next."""
+    by_source: dict[str, list[_Work]] = {}
+    for piece in work:
+        by_source.setdefault(piece.source.source_id, []).append(piece)
+    shares: list[Iterator[_Work]] = []
+    for own in by_source.values():
+        shares += [iter(own)] * min(own[0].source.concurrency, len(own))
+    return [pool.submit(_each, step, share) for share in shares]
+
+
+def _together(jobs: list[_Job]) -> list[_Group]:
+    """The jobs whose sources remove several files in one request, in groups."""
+    by_source: dict[str, list[_Job]] = {}
+    for job in jobs:
+        if job.source.removes_together:
+            by_source.setdefault(job.source.source_id, []).append(job)
+    return [
+        _Group(own[0].source, own[start : start + own[0].source.removes_together])
+        for own in by_source.values()
+        for start in range(0, len(own), own[0].source.removes_together)
+    ]
+
+
 def _spread(pool: ThreadPoolExecutor, workers: int, step: Callable[[_Job], None], jobs: list[_Job]) -> None:
     """Run a step over jobs, a slice per thread: a future per file costs more than the step itself."""
     slices = [jobs[start::workers] for start in range(min(workers, len(jobs)))]
-    futures = [pool.submit(_each, step, part) for part in slices]
+    _wait_for([pool.submit(_each, step, part) for part in slices])
+
+
+def _wait_for(futures: list[Future[None]]) -> None:
     try:
         for future in futures:
             future.result()
@@ -522,6 +626,6 @@ def _spread(pool: ThreadPoolExecutor, workers: int, step: Callable[[_Job], None]
         wait(futures)
 
 
-def _each(step: Callable[[_Job], None], jobs: list[_Job]) -> None:
-    for job in jobs:
-        step(job)
+def _each(step: Callable[[_Work], None], work: Iterable[_Work]) -> None:
+    for piece in work:
+        step(piece)

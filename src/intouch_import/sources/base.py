@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from intouch_import.errors import ConfigError, NameRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from fsspec import AbstractFileSystem
@@ -62,8 +62,11 @@ class Source(abc.ABC):
     commits_whole: bool = False
     """True where a file appears only when its upload is complete, so that nothing needs to settle."""
 
-    threads: int = 2
-    """How many files are worth fetching or removing at once: many where each waits for a server."""
+    concurrency: int = 2
+    """How many files are read or removed at a time: more where the time goes into waiting for a network."""
+
+    removes_together: int = 0
+    """How many files `remove_many` takes in one request; 0 where the location has no such request."""
 
     weaknesses: tuple[str, ...] = ()
     """What this location can't promise, each in a sentence."""
@@ -146,6 +149,19 @@ class Source(abc.ABC):
             NotRemoved: The right version is there and could not be removed, or will not be (``on_purpose``).
             SourceError: The location failed; whether the file is gone is not known.
         """
+
+    def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
+        """Remove several files in one request, each as `remove` does it. `moving` alone calls this.
+
+        Called only where `removes_together` says so, which needs versions that a removal can be pinned to.
+
+        Args:
+            files: As listed; at most `removes_together`.
+
+        Returns:
+            For each file None, or what `remove` would have raised.
+        """
+        raise NotImplementedError
 
     @abc.abstractmethod
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
