@@ -146,7 +146,7 @@ class Source(abc.ABC):
         Raises:
             FileChanged: Another version stands there; it was not touched.
             FileVanished: Nothing stands there.
-            NotRemoved: The right version is there and could not be removed, or will not be (``on_purpose``).
+            NotRemoved: The right version is there and could not be removed.
             SourceError: The location failed; whether the file is gone is not known.
         """
 

@@ -26,7 +26,7 @@ from intouch_import.errors import (
     SourceUnavailable,
     Throttled,
 )
-from intouch_import.model import EntryKind, SourceFile
+from intouch_import.model import EntryKind, Reason, SourceFile
 from intouch_import.sources.onedrive.items import can_be_held
 from intouch_import.sources.patience import Patience
 
@@ -272,7 +272,7 @@ def test_an_altered_file_waits_for_a_person(
     assert server.calls["download"] == 2
     with pytest.raises(NotRemoved) as caught:
         source.remove(file, sha256="0" * 64)
-    assert (caught.value.on_purpose, caught.value.retry_helps) == (True, False)
+    assert (caught.value.reason, caught.value.retry_helps) == (Reason.LEFT_IN_SOURCE, False)
     assert not item.deleted
 
 
@@ -391,7 +391,7 @@ def test_a_file_that_is_locked(
     server.faults.add("delete", status=status, code="notAllowed")
     with pytest.raises(NotRemoved) as caught, source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
-    assert (caught.value.on_purpose, caught.value.retry_helps) == (False, True)
+    assert (caught.value.reason, caught.value.retry_helps) == (None, True)
     assert not item.deleted
 
 

@@ -117,10 +117,12 @@ class MicrosoftServer(AuthorizationServer):
                 self._asked,
                 redirect_uri=target,
                 prompt="select_account",
-                # By form where it is received here, so that the code is in no history.
-                response_mode="form_post" if redirect_uri is not None else "query",
+                # By form where it is received here, so that the code stands in no history.
+                response_mode="form_post",
             )
         url = self._wire().rewritten(str(flow["auth_uri"]))
+        if redirect_uri is None:
+            url = url.replace("response_mode=form_post", "response_mode=query")
         return AuthorizationRequest(
             url=url, state=str(flow["state"]), redirect_uri=redirect_uri, verifier=flow
         )

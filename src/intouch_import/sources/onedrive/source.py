@@ -16,7 +16,7 @@ from intouch_import.errors import (
     NameTaken,
     NotRemoved,
 )
-from intouch_import.model import EntryKind
+from intouch_import.model import EntryKind, Reason
 from intouch_import.sources.base import Source, check_name
 from intouch_import.sources.onedrive.fetching import fetch_into, find_version, refuse_altered
 from intouch_import.sources.onedrive.folder import Entry
@@ -86,7 +86,7 @@ class OneDriveSource(Source):
 
     location: ClassVar[str] = "onedrive"
     commits_whole = True
-    threads = 8
+    concurrency = 8
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class OneDriveSource(Source):
         if (file.handle, file.version) in self._places().altered:
             raise NotRemoved(
                 "OneDrive delivers other bytes than it says that it holds: a person must remove the file",
-                on_purpose=True,
+                reason=Reason.LEFT_IN_SOURCE,
                 retry_helps=False,
             )
         with self._explaining("it is not known whether the file is gone"):
