@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
@@ -29,6 +30,7 @@ SMALL_UPLOAD_BYTES: Final = 4 * 1024 * 1024
 _PAGE: Final = 200
 _LARGEST_PAGE: Final = 1000
 _LONGEST_NAME: Final = 400
+_CONTENT_HOST: Final = "https://content.1drv.com"
 _REFUSED = re.compile(r'[\x00-\x1f"*:<>?/\\|]')
 # …/items/{id}:/{path}:/{action}, …/root:/{path}, …/items/{id}/{action}, …/special/approot/{action}
 _TARGET = re.compile(
@@ -103,6 +105,7 @@ class Graph:
         self._downloads: dict[str, tuple[Drive, Item, datetime]] = {}
         self.uploads = Uploads(clock=clock, finish=self._finish_upload)
         self._secret = secrets.token_hex(4)
+        self._here = threading.local()
 
     # --- routes
 
@@ -130,6 +133,9 @@ class Graph:
             request: As it arrived.
             grant: Who asks, and what they may.
         """
+        # A client that was told another host than this one, and reaches us by a detour, is told it again.
+        host = request.headers.get("host", "")
+        self._here.base = self.url if self.url.endswith(f"//{host}") else f"https://{host}"
         try:
             return self._route(request, grant)
         except GraphFault as fault:
@@ -275,7 +281,7 @@ class Graph:
         names = sorted(name for name in folder.children if name > after)
         page = names[:size]
         body: dict[str, Any] = {
-            "@odata.context": f"{self.url}/v1.0/$metadata#Collection(driveItem)",
+            "@odata.context": f"{self._base()}/v1.0/$metadata#Collection(driveItem)",
             "value": [self._selected(target.drive, folder.children[name], request) for name in page],
         }
         if len(names) > size:
@@ -319,7 +325,7 @@ class Graph:
         if found is None:
             raise GraphFault(400, "invalidRequest", "The token is malformed.")
         if int(found[1]) < drive.log_starts_at:
-            fresh = f"{self.url}{path}"
+            fresh = f"{self._base()}{path}"
             code = "resyncChangesApplyDifferences"
             raise GraphFault(410, code, "Resync required.", inner="resyncRequired", Location=fresh)
         return int(found[1])
@@ -397,8 +403,8 @@ class Graph:
         session = self.uploads.create(place, behaviour, deferred=bool(wanted.get("deferCommit")))
         return Answer.of_json(
             {
-                "@odata.context": f"{self.url}/v1.0/$metadata#microsoft.graph.uploadSession",
-                "uploadUrl": f"{self.content_url}/up/{session.key}?tempauth={secrets.token_hex(8)}",
+                "@odata.context": f"{self._base()}/v1.0/$metadata#microsoft.graph.uploadSession",
+                "uploadUrl": f"{self._content_base()}/up/{session.key}?tempauth={secrets.token_hex(8)}",
                 "expirationDateTime": iso(session.expires_at),
                 "nextExpectedRanges": ["0-"],
             }
@@ -473,7 +479,7 @@ class Graph:
     def _download_url(self, drive: Drive, item: Item) -> str:
         key = secrets.token_hex(16)
         self._downloads[key] = (drive, item, self._clock() + timedelta(seconds=self.download_s))
-        return f"{self.content_url}/dl/{key}?tempauth={secrets.token_hex(16)}"
+        return f"{self._content_base()}/dl/{key}?tempauth={secrets.token_hex(16)}"
 
     @staticmethod
     def _downloadable(item: Item) -> Item:
@@ -552,16 +558,23 @@ class Graph:
 
     def _drive_json(self, drive: Drive) -> dict[str, Any]:
         return {
-            "@odata.context": f"{self.url}/v1.0/$metadata#drives/$entity",
+            "@odata.context": f"{self._base()}/v1.0/$metadata#drives/$entity",
             "id": drive.id,
             "driveType": drive.kind,
             "owner": {"user": {"displayName": drive.owner}},
             "quota": {"total": drive.quota_bytes, "state": "normal"},
         }
 
+    def _base(self) -> str:
+        base: str = self._here.base
+        return base
+
+    def _content_base(self) -> str:
+        return self.content_url if getattr(self._here, "base", self.url) == self.url else _CONTENT_HOST
+
     def _link(self, path: str, query: dict[str, str]) -> str:
         text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
-        return f"{self.url}{path}?{text}" if text else f"{self.url}{path}"
+        return f"{self._base()}{path}?{text}" if text else f"{self._base()}{path}"
 
     def _delta_link(self, path: str, query: dict[str, str], end: int) -> str:
         return self._link(path, {**query, "token": f"{self._secret}-{end}"})
