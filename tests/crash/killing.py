@@ -8,6 +8,9 @@ An order is a JSON object: ``root`` (the practice), ``folder`` and ``source_id``
 (whether the kernel may give them), and when to kill: ``step`` (the number of a step, from 1) or ``after_s``
 (seconds), or null for both. Without ``fork`` the work is done in this process, to warm it up. With ``ends`` only the ends of steps are numbered, not their beginnings. The answer is
 one line: the names of the steps taken, how long it took in seconds, and whether it was killed.
+
+A location other than a local folder adds ``options`` for `open_source` (a ``token`` stands for a sign-in) and
+``watch``, its own steps: ``[module, class, method]`` each.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import importlib
 import json
 import os
 import signal
@@ -41,6 +45,8 @@ from intouch_import.sources.local import LocalSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from intouch_import.sources import Source
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -143,22 +149,38 @@ def work(order: dict[str, Any], steps: Steps | None) -> None:
     if not order["leases"]:
         disk.take_lease = lambda fd: disk.Lease.UNAVAILABLE  # type: ignore[assignment]  # as on most systems
     records = records_of(order["root"])
-    source = open_source(order["folder"], source_id=order["source_id"])
-    inbox = Inbox(records, [source], zone="UTC", settle_s=0.0, clock=lambda: NOW)
-    if order["work"] == "save":
-        inbox.refresh()
-    if steps is not None:
-        for owner, name in STEPS:
-            steps.watch(owner, name)
-        steps.watch_statements()
-    match order["work"]:
-        case "refresh":
+    with open_photos(order) as source:
+        inbox = Inbox(records, [source], zone="UTC", settle_s=0.0, clock=lambda: NOW)
+        if order["work"] == "save":
             inbox.refresh()
-        case "save":
-            if rows := inbox.rows:
-                inbox.save(inbox.prepare(rows, patient=order["patient"]))
-        case "undo":
-            inbox.undo(order["import_id"])
+        if steps is not None:
+            watch(order, steps)
+        match order["work"]:
+            case "refresh":
+                inbox.refresh()
+            case "save":
+                if rows := inbox.rows:
+                    inbox.save(inbox.prepare(rows, patient=order["patient"]))
+            case "undo":
+                inbox.undo(order["import_id"])
+
+
+def open_photos(order: dict[str, Any]) -> Source:
+    """The folder of photos, wherever it is."""
+    options = dict(order.get("options") or {})
+    token = options.pop("token", None)
+    if token is not None:
+        options["signin"] = lambda _force=False: token
+    return open_source(order["folder"], source_id=order["source_id"], **options)
+
+
+def watch(order: dict[str, Any], steps: Steps) -> None:
+    """Watch the steps of this library, and those of the location."""
+    for owner, name in STEPS:
+        steps.watch(owner, name)
+    for module, owner, name in order.get("watch") or ():
+        steps.watch(getattr(importlib.import_module(module), owner), name)
+    steps.watch_statements()
 
 
 def child(order: dict[str, Any], pipe: int) -> None:
