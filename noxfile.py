@@ -90,3 +90,11 @@ def benchmarks(session: nox.Session) -> None:
     """Print the table of ratios."""
     session.install(_built_wheel(session))
     session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def onedrive(session: nox.Session) -> None:
+    """OneDrive at full length: every fault at every call, a kill at every step, twenty rounds of two machines."""
+    session.install(_built_wheel(session), *_group("test"))
+    env = {"INTOUCH_ONEDRIVE": "all"}
+    session.run("pytest", "tests/integration/onedrive", "-q", *session.posargs, env=env)

@@ -364,6 +364,26 @@ def test_a_deletion_that_never_takes_effect(
     assert not item.deleted
 
 
+def test_a_deletion_that_somebody_else_answers(
+    server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
+) -> None:
+    """A proxy that says "OK" to everything has not removed anything."""
+    server.faults.add("delete", status=200, body=b"{}")
+    assert move(source, file) == PHOTO
+    assert item.deleted
+    assert server.calls["delete"] == 2
+
+
+def test_a_service_that_contradicts_itself(
+    server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
+) -> None:
+    """A file that is "not there" to be deleted, and is there to be seen, is not taken for removed."""
+    server.faults.add("delete", status=404, code="itemNotFound")
+    with pytest.raises(NotRemoved), source.fetch(file) as content:
+        source.remove(file, sha256=content.sha256)
+    assert not item.deleted
+
+
 def test_a_file_that_somebody_else_removed(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:

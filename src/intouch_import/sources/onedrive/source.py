@@ -9,6 +9,7 @@ from intouch_import.content import StagedContent, staging_file
 from intouch_import.errors import (
     ConfigError,
     FileChanged,
+    FileError,
     FileUnreadable,
     FileVanished,
     MissingExtraError,
@@ -57,6 +58,7 @@ __all__ = ["OneDriveSource"]
 
 _TIMEOUT_S: Final = 60.0
 _RELIST_AFTER_S: Final = 6 * 3600.0
+_DELETED: Final = 204
 _NOT_NOW: Final = frozenset({403, 409, 423})
 
 
@@ -275,12 +277,18 @@ class OneDriveSource(Source):
         def attempt() -> bool:
             nonlocal in_doubt
             try:
-                self._graph.send("DELETE", address, headers={"If-Match": quoted_tag(tag)})
+                answer = self._graph.send("DELETE", address, headers={"If-Match": quoted_tag(tag)})
+                if answer.status_code != _DELETED:  # whoever says "OK" to everything is not Graph
+                    raise TransferFailed
             except GraphError as exc:
                 if is_gone(exc):
                     # After a request of ours whose answer was lost, "not there" is what we wanted.
                     if in_doubt:
                         return True
+                    # Told without a request of ours before it, it is looked at: were it wrong, the file would
+                    # count as moved by somebody else, and wait for a person from then on.
+                    if not self._is_gone(address):
+                        raise NotRemoved("OneDrive says of a file that it is there, and that it is not") from None
                     raise FileVanished("the file is no longer there") from None
                 if exc.status == 412:  # noqa: PLR2004
                     return False
@@ -293,7 +301,7 @@ class OneDriveSource(Source):
 
         try:
             return self._graph.ask(attempt)
-        except FileVanished:
+        except FileError:
             raise
         except Exception:
             if in_doubt and self._is_gone(address):
