@@ -73,6 +73,12 @@ def signed_in(server: OneDriveServer, **options: Any) -> SignIn:
     return signin
 
 
+@pytest.fixture
+def server(business: OneDriveServer) -> OneDriveServer:
+    """One kind of account will do."""
+    return business
+
+
 @pytest.fixture(scope="module")
 def certificate() -> tuple[str, str]:
     """A certificate and its key, in PEM."""

@@ -523,7 +523,7 @@ def test_a_large_upload_that_is_interrupted(
     skip: int, call: str, fault: dict[str, Any], server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
     """It goes on where it was, and nothing is seen before the last byte is there."""
-    content = PHOTO * 1000  # two fragments
+    content = PHOTO * 520  # two fragments
     server.faults.add(call, skip=skip if call == "fragment" else 0, **fault)
     plain = server.graph.uploads.answer
 
@@ -542,7 +542,7 @@ def test_an_upload_that_fails_leaves_nothing(
     """Neither a file nor an upload under way is left when it can't be finished, or has no room."""
     server.faults.add("fragment", skip=1, times=None, drop=True)
     with pytest.raises(SourceUnavailable):
-        source.put("a.mp4", [PHOTO * 1000])
+        source.put("a.mp4", [PHOTO * 520])
     assert (photos.children, server.graph.uploads.open) == ({}, {})
     server.faults.clear()
     server.drive.quota_bytes = 100

@@ -268,8 +268,9 @@ def test_refusals(
 ) -> None:
     """Each refusal has the status and the code that are published."""
     server.drive.write(server.drive.root, "a.jpg", b"x")
-    headers = {"Authorization": f"Bearer {server.token()}", **what.pop("headers", {})}
-    answer = httpx.request(method, f"{server.endpoint}/v1.0{path}", headers=headers, trust_env=False, **what)
+    headers = {"Authorization": f"Bearer {server.token()}", **what.get("headers", {})}
+    sent = {"headers": headers, "content": what.get("content"), "trust_env": False}
+    answer = httpx.request(method, f"{server.endpoint}/v1.0{path}", **sent)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 

@@ -6,9 +6,10 @@
     ├── folder      which folder of which drive
     ├── listing     what is in it: pages once, then changes
     ├── fetching    the bytes of one version, verified
+    ├── removing    one version, into the recycle bin
     ├── uploading   a new file, whole or not at all
     ├── face        the fsspec file system, on msgraphfs
-    ├── graph       the discipline of all requests
+    ├── graph       the discipline of all requests; refusals, what they mean
     └── items       what Graph says, as our values (pure); quickxor, its hash
     identity    Microsoft's authorization server, through msal
 """

@@ -17,9 +17,9 @@ from urllib.parse import quote
 from fsspec.asyn import get_loop
 
 from intouch_import.errors import SourceUnavailable
-from intouch_import.sources.onedrive.graph import GraphError, TransferFailed, explained, is_gone
 from intouch_import.sources.onedrive.items import item_path
 from intouch_import.sources.onedrive.listing import SELECT
+from intouch_import.sources.onedrive.refusals import GraphError, TransferFailed, is_gone, unavailable
 
 with warnings.catch_warnings(record=True):
     # authlib, which msgraphfs wants and this does not use, announces that it prefers another package.
@@ -37,10 +37,11 @@ __all__ = ["OneDriveFileSystem"]
 _CLOSED: Final = (
     "_rm", "_rm_file", "_rmdir", "rmdir", "_mv", "mv", "_mv_file", "_cp_file", "_copy", "_put_file", "_put",
     "_pipe_file", "_touch", "touch", "_mkdir", "_makedirs", "_open", "open_async", "_get_file", "_get",
-    "_cat_file", "_cat_ranges", "cat_ranges", "_get_content", "get_content", "_set_properties", "set_properties", "_checkout",
-    "checkout", "_checkin", "checkin", "_preview", "preview", "_get_copy_status", "get_copy_status",
-    "_msggraph_item_copy", "_msgraph_post", "msgraph_post", "_checksum", "checksum", "_msgraph_put",
-    "msgraph_put", "_msgraph_delete", "msgraph_delete", "_msgraph_patch", "msgraph_patch",
+    "_cat_file", "_cat_ranges", "cat_ranges", "_get_content", "get_content", "_set_properties",
+    "set_properties", "_checkout", "checkout", "_checkin", "checkin", "_preview", "preview",
+    "_get_copy_status", "get_copy_status", "_msggraph_item_copy", "_msgraph_post", "msgraph_post",
+    "_checksum", "checksum", "_msgraph_put", "msgraph_put", "_msgraph_delete", "msgraph_delete",
+    "_msgraph_patch", "msgraph_patch",
 )  # fmt: skip
 
 
@@ -103,9 +104,9 @@ class OneDriveFileSystem(MSGDriveFS):  # type: ignore[misc]  # msgraphfs is not 
         except GraphError as exc:
             if is_gone(exc):
                 raise FileNotFoundError("no such file or folder") from None
-            raise explained(exc, "the folder can't be looked at") from None
+            raise unavailable(exc, "the folder can't be looked at") from None
         except TransferFailed as exc:
-            raise explained(exc, "the folder can't be looked at") from None
+            raise unavailable(exc, "the folder can't be looked at") from None
 
     # --- looking
 

@@ -15,9 +15,9 @@ import attrs
 
 from intouch_import import disk
 from intouch_import.errors import ContentAltered, ContentMismatch, FileChanged, FileVanished
-from intouch_import.sources.onedrive.graph import GraphError, is_gone
 from intouch_import.sources.onedrive.items import DriveFile, Folder, file_of, hashes_of, is_in, item_path
 from intouch_import.sources.onedrive.quickxor import QuickXor
+from intouch_import.sources.onedrive.refusals import GraphError, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

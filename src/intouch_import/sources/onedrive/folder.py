@@ -8,8 +8,8 @@ from urllib.parse import quote
 import attrs
 
 from intouch_import.errors import ConfigError, SourceUnavailable
-from intouch_import.sources.onedrive.graph import GraphError, is_gone
 from intouch_import.sources.onedrive.items import Folder, item_path
+from intouch_import.sources.onedrive.refusals import GraphError, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

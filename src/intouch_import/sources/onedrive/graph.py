@@ -7,13 +7,10 @@ that helps and is safe, and waits with all others when the service asks for it. 
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
+import logging
 import threading
-import time
 import weakref
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -23,13 +20,20 @@ from intouch_import.errors import (
     InTouchImportError,
     MissingExtraError,
     SignInNeeded,
-    SourceError,
     SourceUnavailable,
-    Throttled,
 )
 from intouch_import.sources.onedrive.processes import PerProcess
 from intouch_import.sources.onedrive.quiet import unlogged
-from intouch_import.sources.patience import Again, Patience
+from intouch_import.sources.onedrive.refusals import (
+    ASKS_FOR_TIME,
+    FAILS_FOR_NOW,
+    GraphError,
+    TransferFailed,
+    Tries,
+    after_s,
+    is_transport,
+    what_is_said,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -37,53 +41,24 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = [
-    "ABOUT_ALL",
-    "PUBLIC_CLOUD",
-    "Graph",
-    "GraphError",
-    "TransferFailed",
-    "checked_endpoint",
-    "explained",
-    "explaining",
-    "is_gone",
-    "trusted_authorities",
-]
+    from intouch_import.sources.patience import Patience
+
+__all__ = ["PUBLIC_CLOUD", "Graph", "checked_endpoint", "trusted_authorities"]
 
 PUBLIC_CLOUD: Final = "https://graph.microsoft.com"
 _CONNECT_S: Final = 10.0
 _AT_ONCE: Final = 8
-_TRIES_WITHOUT_ANSWER: Final = 3
+_WHOLE: Final = 200
+# What a race with other workstations looks like.
+_EXPECTED: Final = frozenset({404, 409, 410, 412})
+_ACTIONS: Final = frozenset(
+    {"children", "delta", "content", "createUploadSession", "approot", "download", "upload", "drive", "root"}
+)
 _REDIRECTS: Final = 3
-_ASKS_FOR_TIME: Final = frozenset({429, 503, 509})
-ABOUT_ALL: Final = _ASKS_FOR_TIME | {404}
-"""Refusals that are about more than the file that was asked for."""
 _REFUSED: Final = 401
-_NOT_FOUND: Final = 404
-_FAILS_FOR_NOW: Final = frozenset({500, 502, 504})
 _T = TypeVar("_T")
 
-
-class GraphError(Exception):
-    """Graph refused. Never shown: its text may hold names.
-
-    Attributes:
-        status: HTTP status.
-        codes: Every error code that it gave, the outer one and those within.
-        after_s: How long it wants to be left alone, seconds; None if it did not say.
-    """
-
-    def __init__(
-        self, status: int, codes: frozenset[str] = frozenset(), after_s: float | None = None
-    ) -> None:
-        super().__init__(status)
-        self.status = status
-        self.codes = codes
-        self.after_s = after_s
-
-
-class TransferFailed(Exception):
-    """A download did not come to its end, or its address was refused; a fresh address may help."""
+log = logging.getLogger(__name__)
 
 
 class Graph:
@@ -95,16 +70,24 @@ class Graph:
         patience: How long to wait, all requests together.
         timeout_s: How long to wait for an answer, seconds. A deletion may take its time, and what is not
             waited for is in doubt.
+        source_id: For the log.
     """
 
     def __init__(
-        self, *, endpoint: str, signin: Callable[[bool], str], patience: Patience, timeout_s: float
+        self,
+        *,
+        endpoint: str,
+        signin: Callable[[bool], str],
+        patience: Patience,
+        timeout_s: float,
+        source_id: str = "",
     ) -> None:
         self._base = f"{endpoint}/v1.0"
         self._local = endpoint.startswith("http://")
         self._signin = signin
         self.patience = patience
         self._timeout_s = timeout_s
+        self._source_id = source_id
         self._clients: PerProcess[_Clients] = PerProcess(self._connect)
         self._tokens: PerProcess[threading.Lock] = PerProcess(threading.Lock)
 
@@ -141,13 +124,13 @@ class Graph:
             SourceError: It got no answer.
         """
         try:
-            return self.patience.ask(attempt, again=_Tries())
+            return self.patience.ask(attempt, again=Tries())
         except InTouchImportError:
             raise
         except (GraphError, TransferFailed):
             raise
         except Exception as exc:
-            if not _is_transport(exc):
+            if not is_transport(exc):
                 raise
             raise SourceUnavailable("OneDrive can't be reached") from None
 
@@ -177,7 +160,7 @@ class Graph:
                 raise SignInNeeded("OneDrive does not accept the sign-in: sign in again")
         if response.is_success:
             return response
-        raise _refusal(response)
+        raise self._refusal(method, address, response)
 
     def download(self, address: str, take: Callable[[Iterator[bytes]], _T]) -> _T:
         """Read bytes from where Graph said they are. The token is not sent there, nor wanted.
@@ -199,16 +182,19 @@ class Graph:
                 if response.has_redirect_location:
                     url = url.join(response.headers["Location"])
                     continue
-                if response.status_code in _ASKS_FOR_TIME | _FAILS_FOR_NOW:
-                    raise GraphError(response.status_code, after_s=_after_s(response))
+                if response.status_code != _WHOLE:
+                    self._note("GET", "download", status=response.status_code)
+                if response.status_code in ASKS_FOR_TIME | FAILS_FOR_NOW:
+                    raise GraphError(response.status_code, after_s=after_s(response))
                 # 206 would be a part, and anything encoded not the bytes that were hashed there.
                 encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-                if response.status_code != 200 or encoded:  # noqa: PLR2004
+                if response.status_code != _WHOLE or encoded:
                     raise TransferFailed
                 try:
                     return take(response.iter_raw())
                 except Exception as exc:
-                    if _is_transport(exc):  # it answered, and broke off: that is about this file
+                    if is_transport(exc):  # it answered, and broke off: that is about this file
+                        self._note("GET", "download", kind=type(exc).__name__)
                         raise TransferFailed from None
                     raise
         raise TransferFailed
@@ -244,11 +230,15 @@ class Graph:
 
         url = httpx.URL(address)
         self._check_origin_of_bytes(url)
-        with unlogged():
-            response = self._clients().bytes.request(method, url, **what)
+        try:
+            with unlogged():
+                response = self._clients().bytes.request(method, url, **what)
+        except Exception as exc:
+            self._note(method, "upload", kind=type(exc).__name__)
+            raise
         if response.is_success:
             return response
-        raise _refusal(response)
+        raise self._refusal(method, "upload", response)
 
     def _send(
         self,
@@ -260,15 +250,42 @@ class Graph:
         content: bytes | None,
         json: Any,
     ) -> httpx.Response:
-        with unlogged():
-            return self._clients().graph.request(
-                method,
-                url,
-                params=dict(params) if params else None,
-                headers={"Authorization": f"Bearer {token}", **(headers or {})},
-                content=content,
-                json=json,
-            )
+        try:
+            with unlogged():
+                return self._clients().graph.request(
+                    method,
+                    url,
+                    params=dict(params) if params else None,
+                    headers={"Authorization": f"Bearer {token}", **(headers or {})},
+                    content=content,
+                    json=json,
+                )
+        except Exception as exc:
+            self._note(method, url, kind=type(exc).__name__)
+            raise
+
+    def _refusal(self, method: str, address: str, response: httpx.Response) -> GraphError:
+        codes, request_id = what_is_said(response)
+        exc = GraphError(response.status_code, frozenset(codes), after_s(response))
+        self._note(
+            method,
+            address,
+            status=exc.status,
+            tags="+".join(sorted(codes)) or None,
+            request_id=request_id,
+            after_s=exc.after_s,
+        )
+        return exc
+
+    def _note(self, method: str, address: str, **what: Any) -> None:
+        """Log that a call failed: which kind of call, and the codes that came back; no name, no address."""
+        told = {name: value for name, value in what.items() if value is not None}
+        expected = told.get("status") in _EXPECTED
+        log.log(
+            logging.INFO if expected else logging.WARNING,
+            "a call to OneDrive failed",
+            extra={"source_id": self._source_id, "route": f"{method}/{_route(address)}", **told},
+        )
 
     def _url(self, address: str) -> str:
         if address.startswith("/"):
@@ -330,22 +347,6 @@ class _Clients:
         self.bytes.close()
 
 
-class _Tries:
-    """Which failures of one operation are worth another try."""
-
-    def __init__(self) -> None:
-        self._left = _TRIES_WITHOUT_ANSWER
-
-    def __call__(self, exc: Exception) -> Again | None:
-        if isinstance(exc, GraphError) and exc.status in _ASKS_FOR_TIME:
-            return Again(after_s=exc.after_s, throttled=True)
-        failed = isinstance(exc, GraphError) and exc.status in _FAILS_FOR_NOW
-        if not failed and not isinstance(exc, TransferFailed) and not _is_transport(exc):
-            return None
-        self._left -= 1
-        return Again() if self._left >= 0 else None
-
-
 def checked_endpoint(text: str) -> str:
     """The Graph host, as a URL without a path.
 
@@ -380,72 +381,10 @@ def trusted_authorities() -> ssl.SSLContext:
     return context
 
 
-def is_gone(exc: GraphError) -> bool:
-    """Whether an answer about an item says that it is not there; any other 404 says something else."""
-    return exc.status == _NOT_FOUND and "itemNotFound" in exc.codes and "driveNotFound" not in exc.codes
-
-
-def explained(exc: GraphError | TransferFailed, text: str) -> SourceError:
-    """What a refusal means for a whole location.
-
-    Args:
-        exc: The refusal.
-        text: What could not be done.
-    """
-    status = exc.status if isinstance(exc, GraphError) else 0
-    match status:
-        case 403:
-            reason = "the account may not do that there: see which permissions were granted"
-            return SourceUnavailable(f"{text}: {reason}", retry_helps=False, status=status)
-        case 404:
-            return SourceUnavailable(
-                f"{text}: there is no such folder or drive", retry_helps=False, status=status
-            )
-        case 429 | 503 | 509:
-            return Throttled("OneDrive asks for time", status=status)
-        case 507:
-            return SourceUnavailable(f"{text}: the OneDrive is full", status=status)
-    return SourceUnavailable(text, status=status)
-
-
-@contextlib.contextmanager
-def explaining(text: str, source_id: str) -> Iterator[None]:
-    """Whatever Graph refuses in this block becomes a `SourceError` of that source."""
-    try:
-        yield
-    except (GraphError, TransferFailed) as exc:
-        found = explained(exc, text)
-        found.source_id = source_id
-        raise found from None
-    except SourceError as exc:
-        exc.source_id = exc.source_id or source_id
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError):
-        # An answer of another shape. The text of such an error quotes what it found: names.
-        raise SourceUnavailable(f"{text}: the answer was not understood", source_id=source_id) from None
-
-
-def _refusal(response: httpx.Response) -> GraphError:
-    codes = set()
-    with contextlib.suppress(ValueError, AttributeError, TypeError):
-        error = response.json().get("error")
-        while isinstance(error, dict):
-            codes.add(str(error.get("code")))
-            error = error.get("innerError") or error.get("innererror")
-    return GraphError(response.status_code, frozenset(codes), _after_s(response))
-
-
-def _after_s(response: httpx.Response) -> float | None:
-    """What ``Retry-After`` says: seconds, or a date."""
-    text = response.headers.get("Retry-After", "").strip()
-    if not text:
-        return None
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(text))
-    with contextlib.suppress(ValueError, TypeError):
-        when = parsedate_to_datetime(text)
-        return max(0.0, (when - datetime.fromtimestamp(time.time(), UTC)).total_seconds())
-    return None
+def _route(address: str) -> str:
+    """What kind of call an address is, without anything of it that somebody chose."""
+    last = urlsplit(address).path.rpartition("/")[2].partition("(")[0]
+    return last if last in _ACTIONS else "item"
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:
@@ -456,12 +395,6 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise SourceUnavailable("an answer of OneDrive was not understood")
     return found
-
-
-def _is_transport(exc: Exception) -> bool:
-    import httpx
-
-    return isinstance(exc, (httpx.TransportError, httpx.StreamError, httpx.DecodingError))
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,9 +12,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.errors import SourceUnavailable
-from intouch_import.sources.onedrive.graph import GraphError, is_gone
 from intouch_import.sources.onedrive.items import PERSONAL, DriveFile, file_of, is_in, item_path, same_id
 from intouch_import.sources.onedrive.processes import PerProcess
+from intouch_import.sources.onedrive.refusals import GraphError, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

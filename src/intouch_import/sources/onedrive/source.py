@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from intouch_import.content import StagedContent, staging_file
 from intouch_import.errors import (
     ConfigError,
-    FileChanged,
-    FileError,
     FileUnreadable,
     FileVanished,
     MissingExtraError,
@@ -19,28 +18,23 @@ from intouch_import.errors import (
 )
 from intouch_import.model import EntryKind, Reason
 from intouch_import.sources.base import Source, check_name
-from intouch_import.sources.onedrive.fetching import fetch_into, find_version, refuse_altered
+from intouch_import.sources.onedrive.fetching import fetch_into, refuse_altered
 from intouch_import.sources.onedrive.folder import Entry
-from intouch_import.sources.onedrive.graph import (
-    ABOUT_ALL,
-    PUBLIC_CLOUD,
-    Graph,
-    GraphError,
-    TransferFailed,
-    checked_endpoint,
-    explaining,
-    is_gone,
-)
+from intouch_import.sources.onedrive.graph import PUBLIC_CLOUD, Graph, checked_endpoint
 from intouch_import.sources.onedrive.items import (
-    DriveFile,
     Folder,
     can_be_held,
     file_of,
-    item_path,
-    quoted_tag,
 )
 from intouch_import.sources.onedrive.listing import Listing
 from intouch_import.sources.onedrive.processes import PerProcess
+from intouch_import.sources.onedrive.refusals import (
+    ABOUT_ALL,
+    GraphError,
+    TransferFailed,
+    explaining,
+)
+from intouch_import.sources.onedrive.removing import Deletion
 from intouch_import.sources.onedrive.uploading import look_for, upload
 from intouch_import.sources.patience import Patience
 from intouch_import.sources.signin import SignIn
@@ -56,10 +50,10 @@ if TYPE_CHECKING:
 
 __all__ = ["OneDriveSource"]
 
+log = logging.getLogger(__name__)
+
 _TIMEOUT_S: Final = 60.0
 _RELIST_AFTER_S: Final = 6 * 3600.0
-_DELETED: Final = 204
-_NOT_NOW: Final = frozenset({403, 409, 423})
 
 
 class OneDriveSource(Source):
@@ -77,7 +71,8 @@ class OneDriveSource(Source):
         drive_id: Another drive than the account's own: a SharePoint library, somebody else's OneDrive.
         folder_id: Begin at this folder of the drive instead of its root: one that was shared.
         app_folder: Begin at the app's own folder, which ``Files.ReadWrite.AppFolder`` is enough for.
-        endpoint: The Graph host: a national cloud, a proxy, an emulator. Plain http for this machine alone.
+        endpoint: Another Graph host than Microsoft's: a national cloud, a proxy, an emulator. Plain http for
+            this machine alone.
         patience: How long it waits for a service that asks for time, and who is told.
         timeout_s: How long to wait for an answer, seconds.
         relist_after_s: After how long the folder is listed whole again, though Graph told all changes since.
@@ -98,7 +93,7 @@ class OneDriveSource(Source):
         drive_id: str | None = None,
         folder_id: str | None = None,
         app_folder: bool = False,
-        endpoint: str = PUBLIC_CLOUD,
+        endpoint: str | None = None,
         patience: Patience | None = None,
         timeout_s: float = _TIMEOUT_S,
         relist_after_s: float = _RELIST_AFTER_S,
@@ -109,7 +104,7 @@ class OneDriveSource(Source):
         if not callable(signin):
             raise ConfigError("signin= is a SignIn, or a callable that gives access tokens")
         self._entry = Entry.of(path, drive_id=drive_id, folder_id=folder_id, app_folder=app_folder)
-        host = checked_endpoint(endpoint)
+        host = checked_endpoint(endpoint or PUBLIC_CLOUD)
         # The same path in two drives is two folders. Which account it is, is known only after somebody has
         # signed in; the app that a provider registered stands for it.
         app = getattr(getattr(signin, "server", None), "client_id", "")
@@ -129,7 +124,11 @@ class OneDriveSource(Source):
         )
         self._signin = signin
         self._graph = Graph(
-            endpoint=host, signin=signin, patience=patience or Patience(), timeout_s=timeout_s
+            endpoint=host,
+            signin=signin,
+            patience=patience or Patience(),
+            timeout_s=timeout_s,
+            source_id=self.source_id,
         )
         self._listing = Listing(self._graph, relist_after_s=relist_after_s)
         self._places: PerProcess[_Place] = PerProcess(_Place)
@@ -150,7 +149,9 @@ class OneDriveSource(Source):
         with self._explaining("the folder can't be listed"):
             place = self._places()
             place.folder = self._entry.find(self._graph)
-            return iter(self._listing.refresh(place.folder))
+            files = self._listing.refresh(place.folder)
+        log.info("a OneDrive folder was listed", extra={"source_id": self.source_id, "count": len(files)})
+        return iter(files)
 
     def look(self, name: str) -> SourceFile | None:
         self._check_name(name)
@@ -175,14 +176,10 @@ class OneDriveSource(Source):
                 retry_helps=False,
             )
         with self._explaining("it is not known whether the file is gone"):
-            folder = self._folder()
-            try:
-                self._delete(folder, file)
-            except GraphError as exc:
-                if exc.status in _NOT_NOW:
-                    raise NotRemoved("OneDrive does not let the file be removed now") from None
-                raise
-            self._listing.forget(file.handle)
+            was_read = (file.handle, file.version) in self._places().read
+            Deletion(self._graph, self._folder(), file).run(was_read=was_read)
+        self._places().read.discard((file.handle, file.version))
+        self._listing.forget(file.handle)
 
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
         self._check_name(name)
@@ -241,81 +238,6 @@ class OneDriveSource(Source):
     def _check_kind(file: SourceFile) -> None:
         if file.kind is not EntryKind.FILE:
             raise FileUnreadable("only files are read and removed", retry_helps=False)
-
-    def _delete(self, folder: Folder, file: SourceFile) -> None:
-        """Delete one version. It goes to the recycle bin: nothing here deletes for good."""
-        read = self._places().read
-        key = (file.handle or "", file.version)
-        tag = file.etag if isinstance(file, DriveFile) and key in read else None
-        if tag is None:
-            # What was not read here is looked at first: by its id, a folder would go with all that is in it.
-            tag = self._current_tag(folder, file)
-        read.discard(key)
-        if self._try_to_delete(folder, file, tag):
-            return
-        # Refused, for the tag has changed. If that was about the metadata alone, the content is still the one
-        # that was stored, and one more attempt is in order; if not, `_current_tag` raises.
-        if not self._try_to_delete(folder, file, self._current_tag(folder, file)):
-            raise NotRemoved("the file's metadata keep changing")
-
-    def _current_tag(self, folder: Folder, file: SourceFile) -> str:
-        try:
-            there, _ = find_version(self._graph, folder, file)
-        except GraphError as exc:
-            if is_gone(exc):
-                raise FileVanished("the file is no longer there") from None
-            raise
-        if there.etag is None or there.size_bytes != file.size_bytes:
-            raise FileChanged("the file is no longer the version that was listed")
-        return there.etag
-
-    def _try_to_delete(self, folder: Folder, file: SourceFile, tag: str) -> bool:
-        """Whether it is gone now; False if the tag is not the file's."""
-        address = item_path(folder.drive_id, file.handle)
-        in_doubt = False
-
-        def attempt() -> bool:
-            nonlocal in_doubt
-            try:
-                answer = self._graph.send("DELETE", address, headers={"If-Match": quoted_tag(tag)})
-                if answer.status_code != _DELETED:  # whoever says "OK" to everything is not Graph
-                    raise TransferFailed
-            except GraphError as exc:
-                if is_gone(exc):
-                    # After a request of ours whose answer was lost, "not there" is what we wanted.
-                    if in_doubt:
-                        return True
-                    # Told without a request of ours before it, it is looked at: were it wrong, the file would
-                    # count as moved by somebody else, and wait for a person from then on.
-                    if not self._is_gone(address):
-                        raise NotRemoved("OneDrive says of a file that it is there, and that it is not") from None
-                    raise FileVanished("the file is no longer there") from None
-                if exc.status == 412:  # noqa: PLR2004
-                    return False
-                in_doubt = in_doubt or exc.status >= 500  # noqa: PLR2004
-                raise
-            except Exception:
-                in_doubt = True
-                raise
-            return True
-
-        try:
-            return self._graph.ask(attempt)
-        except FileError:
-            raise
-        except Exception:
-            if in_doubt and self._is_gone(address):
-                return True
-            raise
-
-    def _is_gone(self, address: str) -> bool:
-        try:
-            self._graph.get_once(address)
-        except GraphError as exc:
-            return is_gone(exc)
-        except Exception:  # noqa: BLE001  # it can't be asked: then it is not known
-            return False
-        return False
 
     def _folder(self) -> Folder:
         place = self._places()

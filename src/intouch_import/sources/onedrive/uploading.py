@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from intouch_import import disk
 from intouch_import.errors import NameRefused, NameTaken, SourceUnavailable
-from intouch_import.sources.onedrive.graph import GraphError, is_gone
 from intouch_import.sources.onedrive.items import DriveFile, Folder, file_of, hashes_of, item_path, quoted_tag
 from intouch_import.sources.onedrive.quickxor import QuickXor
+from intouch_import.sources.onedrive.refusals import GraphError, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

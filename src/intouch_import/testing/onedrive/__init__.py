@@ -16,8 +16,8 @@ a deletion that took effect. It needs no package beyond this one.
 """
 
 from intouch_import.testing.onedrive.drive import Drive, Item
-from intouch_import.testing.onedrive.identity import Account, App
 from intouch_import.testing.onedrive.server import OneDriveServer
+from intouch_import.testing.onedrive.tokens import Account, App
 from intouch_import.testing.onedrive.wire import Fault, Request
 
 __all__ = ["Account", "App", "Drive", "Fault", "Item", "OneDriveServer", "Request"]

@@ -1,4 +1,4 @@
-"""Microsoft Graph as far as files go: routes, the shapes of its answers, and its errors.
+"""Microsoft Graph as far as files go: what its addresses mean, and what is done at them.
 
 Written after https://learn.microsoft.com/graph/api/resources/onedrive; what the two kinds of account do
 differently, they do differently here.
@@ -8,59 +8,33 @@ from __future__ import annotations
 
 import re
 import secrets
-import threading
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import attrs
 
 from intouch_import.testing.onedrive.drive import PERSONAL, Drive, Item, NameExists
+from intouch_import.testing.onedrive.shapes import GraphFault, Shapes, iso
 from intouch_import.testing.onedrive.uploads import Uploads
 from intouch_import.testing.onedrive.wire import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
-    from intouch_import.testing.onedrive.identity import Grant
+    from intouch_import.testing.onedrive.tokens import Grant
 
-__all__ = ["Graph", "GraphFault"]
+__all__ = ["Graph"]
 
 SMALL_UPLOAD_BYTES: Final = 4 * 1024 * 1024
-_PAGE: Final = 200
 _LARGEST_PAGE: Final = 1000
 _LONGEST_NAME: Final = 400
-_CONTENT_HOST: Final = "https://content.1drv.com"
 _REFUSED = re.compile(r'[\x00-\x1f"*:<>?/\\|]')
 # …/items/{id}:/{path}:/{action}, …/root:/{path}, …/items/{id}/{action}, …/special/approot/{action}
 _TARGET = re.compile(
     r"(?:items/(?P<id>[^/:]+)|(?P<root>root)|special/(?P<special>[A-Za-z]+))"
     r"(?P<path>:/.*?(?::(?=/|$)|$))?(?:/(?P<action>[A-Za-z]+)(?:\(token='?(?P<token>[^')]*)'?\))?)?$"
 )
-
-
-class GraphFault(Exception):
-    """An error as Graph answers it."""
-
-    def __init__(self, status: int, code: str, message: str = "", *, inner: str = "", **headers: str) -> None:
-        super().__init__(code)
-        self.status = status
-        self.code = code
-        self.inner = inner
-        self.message = message
-        self.headers = headers
-
-    def answer(self, now: datetime) -> Answer:
-        """The JSON of it."""
-        inner = {"code": self.inner} if self.inner else {}
-        detail = {
-            **inner,
-            "date": f"{now:%Y-%m-%dT%H:%M:%S}",
-            "request-id": secrets.token_hex(8),
-            "client-request-id": secrets.token_hex(8),
-        }
-        error = {"code": self.code, "message": self.message or self.code, "innerError": detail}
-        return Answer.of_json({"error": error}, self.status, **self.headers)
 
 
 @attrs.frozen(kw_only=True)
@@ -85,27 +59,22 @@ class _Target:
         return self.item
 
 
-class Graph:
+class Graph(Shapes):
     """Answers what is asked of Graph.
 
     Args:
-        drives: All drives, by id in lower case.
         clock: Gives the time, aware.
-        download_s: How long a download address is valid.
+        download_s: How long a download address is valid, seconds.
+
+    Attributes:
+        drives: All drives, by id.
+        uploads: Uploads under way.
     """
 
     def __init__(self, *, clock: Callable[[], datetime], download_s: float = 300.0) -> None:
+        super().__init__(clock=clock, download_s=download_s)
         self.drives: dict[str, Drive] = {}
-        self.url = ""
-        self.content_url = ""
-        self.page_size = _PAGE
-        self.download_s = download_s
-        self.encoded_paths = True
-        self._clock = clock
-        self._downloads: dict[str, tuple[Drive, Item, datetime]] = {}
         self.uploads = Uploads(clock=clock, finish=self._finish_upload)
-        self._secret = secrets.token_hex(4)
-        self._here = threading.local()
 
     # --- routes
 
@@ -144,6 +113,21 @@ class Graph:
             return GraphFault(409, "nameAlreadyExists", "An item with this name exists.").answer(
                 self._clock()
             )
+
+    def content_call(self, request: Request) -> str:
+        """The name of a call to the origin that holds the bytes."""
+        if request.path.startswith("/dl/"):
+            return "download"
+        named = {"PUT": "fragment", "DELETE": "cancel", "GET": "upload-status"}
+        return named.get(request.method, "finish")
+
+    def content_answer(self, request: Request) -> Answer:
+        """Carry out a request to the origin that holds the bytes."""
+        if "authorization" in request.headers:
+            return GraphFault(401, "unauthenticated", "No token is wanted here.").answer(self._clock())
+        if request.path.startswith("/up/"):
+            return self.uploads.answer(request)
+        return self.download_answer(request)
 
     def _route(self, request: Request, grant: Grant) -> Answer:
         if not request.path.startswith("/v1.0/"):
@@ -448,142 +432,6 @@ class Graph:
             target.drive.touch(item)
         return Answer.of_json(self.item_json(target.drive, item))
 
-    # --- content, from the other origin
-
-    def content_call(self, request: Request) -> str:
-        """The name of a call to the origin that holds the bytes."""
-        if request.path.startswith("/dl/"):
-            return "download"
-        return {"PUT": "fragment", "DELETE": "cancel", "GET": "upload-status"}.get(request.method, "finish")
-
-    def content_answer(self, request: Request) -> Answer:
-        """Carry out a request to the origin that holds the bytes: there nobody is asked for a token."""
-        if "authorization" in request.headers:
-            return GraphFault(401, "unauthenticated", "No token is wanted here.").answer(self._clock())
-        if request.path.startswith("/up/"):
-            return self.uploads.answer(request)
-        found = self._downloads.get(request.path.removeprefix("/dl/"))
-        if found is None or found[2] < self._clock():
-            return Answer(status=401, headers={"Content-Type": "text/html"}, body=b"<html>expired</html>")
-        drive, item, _ = found
-        with drive.lock:
-            content = item.content
-        if item.deleted or content is None:
-            return Answer(status=404, headers={"Content-Type": "text/html"}, body=b"<html>gone</html>")
-        return _ranged(request, content)
-
-    def expire_downloads(self) -> None:
-        """Make every download address given out so far useless."""
-        self._downloads.clear()
-
-    def _download_url(self, drive: Drive, item: Item) -> str:
-        key = secrets.token_hex(16)
-        self._downloads[key] = (drive, item, self._clock() + timedelta(seconds=self.download_s))
-        return f"{self._content_base()}/dl/{key}?tempauth={secrets.token_hex(16)}"
-
-    @staticmethod
-    def _downloadable(item: Item) -> Item:
-        if "malware" in item.facets:
-            raise GraphFault(403, "accessDenied", "Malware was detected.", inner="malwareDetected")
-        if item.content is None:
-            raise GraphFault(400, "invalidRequest", "Only files have content.")
-        return item
-
-    # --- shapes
-
-    def item_json(self, drive: Drive, item: Item, *, address: bool = True) -> dict[str, Any]:
-        """An item, whole; with an address to download it from, if it is a file and one is wanted."""
-        told: dict[str, Any] = {
-            "createdDateTime": iso(item.modified),
-            "eTag": drive.etag(item),
-            "id": item.id,
-            "lastModifiedDateTime": iso(item.modified),
-            "name": item.name,
-            "webUrl": f"https://onedrive.example/{quote(item.id, safe='')}",
-            "size": item.size_bytes,
-            "parentReference": self._reference(drive, item),
-            "fileSystemInfo": {
-                "createdDateTime": iso(item.modified),
-                "lastModifiedDateTime": iso(item.modified),
-            },
-        }
-        if item.content is not None:
-            told["cTag"] = drive.ctag(item)
-            told["file"] = {"mimeType": "application/octet-stream"}
-            if hashes := drive.hashes(item):
-                told["file"]["hashes"] = hashes
-            if address:
-                told["@microsoft.graph.downloadUrl"] = self._download_url(drive, item)
-        elif item.is_folder:
-            told["folder"] = {"childCount": len(item.children)}
-        if item.parent is None:
-            told["root"] = {}
-        told.update(item.facets)
-        return told
-
-    def _selected(self, drive: Drive, item: Item, request: Request) -> dict[str, Any]:
-        select = request.query.get("$select") or request.query.get("select")
-        if not select:
-            return self.item_json(drive, item)
-        wanted = {name.strip() for name in select.split(",")}
-        told = self.item_json(drive, item, address="@microsoft.graph.downloadUrl" in wanted)
-        return {
-            "@odata.etag": told["eTag"],
-            **{name: value for name, value in told.items() if name in wanted},
-        }
-
-    def _reference(self, drive: Drive, item: Item) -> dict[str, Any]:
-        reference: dict[str, Any] = {"driveId": drive.id, "driveType": drive.kind}
-        if item.parent is not None:
-            reference["id"] = item.parent.id
-            names = [folder.name for folder in item.ancestors()][:-1]
-            path = "".join(f"/{quote(name) if self.encoded_paths else name}" for name in reversed(names))
-            reference["path"] = f"/drives/{drive.id}/root:{path}"
-            reference["name"] = item.parent.name
-        return reference
-
-    def _delta_json(self, drive: Drive, item: Item, scope: Item) -> dict[str, Any]:
-        # Delta tells no paths, and of a changed file no address to download it from.
-        told = self.item_json(drive, item, address=False)
-        told["parentReference"].pop("path", None)
-        # Asked of a folder, an item that was moved out of it is told as a deleted one.
-        gone = item.deleted or (item is not scope and scope not in item.ancestors())
-        if drive.kind != PERSONAL:
-            told.pop("cTag", None)
-        if gone:
-            for name in ("cTag", "name" if drive.kind != PERSONAL else "size"):
-                told.pop(name, None)
-            told["deleted"] = {"state": "deleted"}
-        return told
-
-    def _drive_json(self, drive: Drive) -> dict[str, Any]:
-        return {
-            "@odata.context": f"{self._base()}/v1.0/$metadata#drives/$entity",
-            "id": drive.id,
-            "driveType": drive.kind,
-            "owner": {"user": {"displayName": drive.owner}},
-            "quota": {"total": drive.quota_bytes, "state": "normal"},
-        }
-
-    def _base(self) -> str:
-        base: str = self._here.base
-        return base
-
-    def _content_base(self) -> str:
-        return self.content_url if getattr(self._here, "base", self.url) == self.url else _CONTENT_HOST
-
-    def _link(self, path: str, query: dict[str, str]) -> str:
-        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
-        return f"{self._base()}{path}?{text}" if text else f"{self._base()}{path}"
-
-    def _delta_link(self, path: str, query: dict[str, str], end: int) -> str:
-        return self._link(path, {**query, "token": f"{self._secret}-{end}"})
-
-
-def iso(when: datetime) -> str:
-    """A time as Graph writes it."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
 
 def _check_name(name: str) -> None:
     unusable = not name or name in {".", ".."} or name != name.strip() or name.startswith("~$")
@@ -614,16 +462,3 @@ def _with_ancestors(changed: Iterable[Item], scope: Item, root: Item) -> list[It
             if scope is root or folder is scope or scope in folder.ancestors() or folder is item:
                 listed.setdefault(folder.id, folder)
     return list(listed.values())
-
-
-def _ranged(request: Request, content: bytes) -> Answer:
-    headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
-    found = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
-    if found is None:
-        return Answer(headers=headers, body=content)
-    start, end = int(found[1]), int(found[2]) if found[2] else len(content) - 1
-    if start >= len(content):
-        return Answer(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
-    end = min(end, len(content) - 1)
-    headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
-    return Answer(status=206, headers=headers, body=content[start : end + 1])

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from intouch_import.testing.onedrive.drive import Drive, Item
-from intouch_import.testing.onedrive.graph import Graph, GraphFault
-from intouch_import.testing.onedrive.identity import Account, App, Identity
+from intouch_import.testing.onedrive.graph import Graph
+from intouch_import.testing.onedrive.identity import Identity
+from intouch_import.testing.onedrive.shapes import GraphFault
+from intouch_import.testing.onedrive.tokens import Account, App
 from intouch_import.testing.onedrive.wire import Answer, Faults, Origin, Request
 
 if TYPE_CHECKING:
