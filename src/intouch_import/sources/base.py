@@ -37,6 +37,7 @@ LOCATIONS: dict[str, str] = {
     "file": "intouch_import.sources.local:LocalSource",
     "local": "intouch_import.sources.local:LocalSource",
     "sftp": "intouch_import.sources.sftp:SftpSource",
+    "onedrive": "intouch_import.sources.onedrive:OneDriveSource",
 }
 """Protocol → ``module:class``, imported on demand. Any other protocol is opened through plain fsspec."""
 
@@ -173,6 +174,17 @@ class Source(abc.ABC):
             FileUnreadable: It can't be read.
             SourceError: The location failed.
         """
+
+    def fetch_as_delivered(self, file: SourceFile, *, staging: Path | None = None) -> Content:
+        """`fetch`, for a file that a person has chosen: take what is delivered, though it be altered.
+
+        Only where `fetch` raises `ContentAltered` does it differ from it: the file is read, and `remove` will
+        refuse to take the original away.
+
+        Raises:
+            FileError, SourceError: As `fetch`, but never `ContentAltered`.
+        """
+        return self.fetch(file, staging=staging)
 
     @abc.abstractmethod
     def remove(self, file: SourceFile, *, sha256: str) -> None:

@@ -1,0 +1,357 @@
+"""Signing in to Microsoft: the identity platform as a `SignIn` needs it, through msal.
+
+::
+
+    from intouch_import import open_source
+    from intouch_import.sources.onedrive import MicrosoftServer
+    from intouch_import.sources.signin import SignIn
+
+    signin = SignIn(MicrosoftServer("the App ID", client_secret="…"), account="DRJ")
+    source = open_source("onedrive:///images/intouch", signin=signin, provider="DRJ")
+
+msal speaks the protocol (authorization code, PKCE, nonce, client assertions). Asking the person, receiving
+the redirect on loopback and keeping the refresh token is `intouch_import.sources.signin`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from urllib.parse import urlsplit
+
+from intouch_import.errors import (
+    ConfigError,
+    InTouchImportError,
+    MissingExtraError,
+    SignInFailed,
+    SignInNeeded,
+    SourceUnavailable,
+)
+from intouch_import.sources.onedrive.graph import checked_endpoint, trusted_authorities
+from intouch_import.sources.onedrive.processes import PerProcess
+from intouch_import.sources.onedrive.quiet import unlogged
+from intouch_import.sources.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import httpx
+
+__all__ = ["MicrosoftServer"]
+
+_AUTHORITY: Final = "https://login.microsoftonline.com"
+_LOOPBACK: Final = "http://localhost"
+_TIMEOUT_S: Final = 30.0
+_TOO_MANY: Final = 429
+# https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+_UNKNOWN_APP: Final = 700016
+_EXPIRED: Final = frozenset({70008, 70043, 70044, 700082, 700084, 50089})
+_SECRET: Final = frozenset({7000215, 7000222, 7000218, 700027, 700024, 700025})
+_CONSENT: Final = frozenset({65001, 65004, 90094, 900941})
+_REDIRECT: Final = frozenset({50011, 500113})
+_A_PERSON: Final = frozenset({"invalid_grant", "interaction_required", "login_required", "consent_required"})
+_LATER: Final = frozenset({"temporarily_unavailable", "server_error", "service_unavailable"})
+
+
+class MicrosoftServer(AuthorizationServer):
+    """Microsoft's identity platform, as one registered app sees it.
+
+    Args:
+        client_id: The App ID (application id) of the provider.
+        client_secret: Its secret; a string, or anything with ``reveal()``. None for a public client, which is
+            how an app on people's own machines should be registered.
+        certificate: Certificate and private key in PEM, one after the other, instead of a secret.
+        tenant: ``"common"`` for any account, ``"consumers"`` for personal ones, ``"organizations"`` for
+            those of organisations, or the id of one organisation.
+        scopes: Permissions to ask for. ``Files.ReadWrite`` is the account's own OneDrive;
+            ``Files.ReadWrite.AppFolder`` the app's folder in it; ``Files.ReadWrite.All`` also what was
+            shared, and SharePoint libraries.
+        authority: Where people sign in; another one in a national cloud.
+        graph: The Graph host whose permissions these are; another one in a national cloud.
+        endpoint: Send all requests here instead of to ``authority``: an emulator, for tests. Plain http for
+            this machine alone.
+
+    Raises:
+        ConfigError: An argument makes no sense.
+    """
+
+    service: ClassVar[str] = "onedrive"
+    title: ClassVar[str] = "OneDrive"
+
+    def __init__(
+        self,
+        client_id: str,
+        *,
+        client_secret: Any = None,
+        certificate: Any = None,
+        tenant: str = "common",
+        scopes: Sequence[str] = ("Files.ReadWrite",),
+        authority: str = _AUTHORITY,
+        graph: str = "https://graph.microsoft.com",
+        endpoint: str | None = None,
+    ) -> None:
+        if not client_id.strip():
+            raise ConfigError("OneDrive needs the App ID of a registered app")
+        if client_secret is not None and certificate is not None:
+            raise ConfigError("an app signs in with a secret or with a certificate, not with both")
+        if not tenant.strip() or "/" in tenant:
+            raise ConfigError("tenant= is common, consumers, organizations, or the id of an organisation")
+        if not scopes or isinstance(scopes, str):
+            raise ConfigError("scopes= is a list of permissions")
+        self.client_id = client_id.strip()
+        self.scopes = tuple(scopes)
+        self._asked = [scope if "/" in scope else f"{checked_endpoint(graph)}/{scope}" for scope in scopes]
+        self._authority = f"{checked_endpoint(authority)}/{tenant.strip()}"
+        self._endpoint = None if endpoint is None else checked_endpoint(endpoint)
+        self._credential = _credential(_revealed(client_secret), _revealed(certificate))
+        self._apps: PerProcess[_App] = PerProcess(_App)
+
+    def authorization_request(self, redirect_uri: str | None) -> AuthorizationRequest:
+        # Where a person pastes, the browser is sent to this machine all the same: nobody listens, and the
+        # address that it could not open has the code in it. So the app needs one redirect URI, not two.
+        target = redirect_uri or _LOOPBACK
+        with _understanding():
+            flow = self._app().initiate_auth_code_flow(
+                self._asked,
+                redirect_uri=target,
+                prompt="select_account",
+                # By form where it is received here, so that the code stands in no history.
+                response_mode="form_post",
+            )
+        url = self._wire().rewritten(str(flow["auth_uri"]))
+        if redirect_uri is None:
+            url = url.replace("response_mode=form_post", "response_mode=query")
+        return AuthorizationRequest(
+            url=url, state=str(flow["state"]), redirect_uri=redirect_uri, verifier=flow
+        )
+
+    def redeem(self, request: AuthorizationRequest, response: Mapping[str, str]) -> Grant:
+        # What was pasted bare has no state; whose it is, the person has seen.
+        answer = {"state": request.state, **response}
+        with _understanding():
+            found = self._app().acquire_token_by_auth_code_flow(dict(request.verifier), answer)
+        if "error" in found:
+            self._refuse(found, "the code is no longer valid: sign in again")
+        return self._grant(found)
+
+    def renew(self, refresh_token: str) -> Grant:
+        with _understanding():
+            found = self._app().acquire_token_by_refresh_token(refresh_token, self._asked)
+        if "error" in found:
+            codes = _codes(found)
+            if found["error"] in _A_PERSON and not codes & (_SECRET | _REDIRECT):
+                expired = bool(codes & _EXPIRED)
+                raise SignInNeeded(
+                    "the sign-in to OneDrive has ended: sign in again"
+                    if expired
+                    else "OneDrive no longer accepts the sign-in: sign in again",
+                    why="expired" if expired else "revoked",
+                )
+            self._refuse(found, "OneDrive no longer accepts the sign-in: sign in again")
+        return self._grant(found)
+
+    # --- inside
+
+    def _app(self) -> Any:
+        held = self._apps()
+        with held.lock:
+            if held.app is None:
+                held.wire = _Wire(self._authority, self._endpoint)
+                held.app = self._made(held.wire)
+            return held.app
+
+    def _wire(self) -> _Wire:
+        wire = self._apps().wire
+        if wire is None:
+            raise AssertionError("the app is made first")
+        return wire
+
+    def _made(self, wire: _Wire) -> Any:
+        msal = _imported("msal")
+        kind = (
+            msal.PublicClientApplication if self._credential is None else msal.ConfidentialClientApplication
+        )
+        options: dict[str, Any] = {
+            "authority": self._authority,
+            "http_client": wire,
+            "token_cache": _no_cache(msal),
+        }
+        if self._credential is not None:
+            options["client_credential"] = self._credential
+            options["azure_region"] = False  # else the environment decides where the secret is sent
+        try:
+            with unlogged():
+                return kind(self.client_id, **options)
+        except (ValueError, KeyError):
+            # An unknown tenant, or a key that can't be read; the text quotes either.
+            raise ConfigError("tenant= is not known to Microsoft, or the certificate can't be read") from None
+
+    def _grant(self, found: Mapping[str, Any]) -> Grant:
+        granted = frozenset(_bare(scope) for scope in str(found.get("scope") or "").split())
+        missing = {_bare(scope) for scope in self.scopes} - granted
+        if granted and missing:
+            raise SignInFailed(
+                "OneDrive did not grant the permission that this app asks for: an administrator must",
+                why="missing_scope",
+            )
+        expires_in = found.get("expires_in")
+        return Grant(
+            access_token=str(found["access_token"]),
+            expires_in_s=None if expires_in is None else float(expires_in),
+            refresh_token=found.get("refresh_token"),
+            scopes=granted or None,
+        )
+
+    def _refuse(self, found: Mapping[str, Any], otherwise: str) -> NoReturn:
+        error, codes = str(found.get("error")), _codes(found)
+        if error in _LATER:
+            raise SourceUnavailable("Microsoft's sign-in is not available now")
+        if codes & _SECRET or error == "invalid_client":
+            text = (
+                "Microsoft does not accept the app's secret or certificate: it may have ended, make a new one"
+            )
+            raise SignInFailed(text, why="wrong_app")
+        if codes & _REDIRECT:
+            raise SignInFailed(
+                f"the app must be registered with the redirect URI {_LOOPBACK}", why="wrong_app"
+            )
+        if error == "unauthorized_client" or _UNKNOWN_APP in codes:
+            raise SignInFailed(
+                "Microsoft does not know the App ID: check it, and the tenant", why="wrong_app"
+            )
+        if codes & _CONSENT or error in {"consent_required", "invalid_scope"}:
+            text = "the app lacks a permission: an administrator must grant it"
+            raise SignInFailed(text, why="missing_scope")
+        raise SignInFailed(otherwise, why="refused", retry_helps=True)
+
+    def __repr__(self) -> str:
+        return "<MicrosoftServer>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a MicrosoftServer holds a secret and is not pickled: make it where it is needed")
+
+
+class _App:
+    """What one process has of msal."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.app: Any = None
+        self.wire: _Wire | None = None
+
+
+class _Wire:
+    """The HTTP client that msal is given: ours, so that it waits no longer and logs no more than we do.
+
+    Args:
+        authority: Where msal believes to be.
+        endpoint: Where its requests go instead, if anywhere.
+    """
+
+    def __init__(self, authority: str, endpoint: str | None) -> None:
+        self._host = urlsplit(authority).netloc
+        self._endpoint = endpoint
+        self._local = endpoint is not None and endpoint.startswith("http://")
+
+    def rewritten(self, url: str) -> str:
+        """An address of the authority, as it is really reached."""
+        own = f"https://{self._host}/"
+        return (
+            url
+            if self._endpoint is None or not url.startswith(own)
+            else f"{self._endpoint}/{url[len(own) :]}"
+        )
+
+    def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> httpx.Response:
+        return self._request("GET", url, params=params, headers=headers)
+
+    def post(
+        self,
+        url: str,
+        params: Any = None,
+        data: Mapping[str, Any] = MappingProxyType({}),
+        headers: Any = None,
+        **_: Any,
+    ) -> httpx.Response:
+        # msal signs assertions as bytes, and httpx would write them as Python does.
+        form = {
+            name: text.decode("ascii") if isinstance(text, bytes) else text for name, text in data.items()
+        }
+        return self._request("POST", url, params=params, data=form, headers=headers)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _request(self, method: str, url: str, *, headers: Any, **what: Any) -> httpx.Response:
+        sent = {name: text for name, text in (headers or {}).items() if text is not None}
+        if self._endpoint is not None:
+            sent["Host"] = self._host
+        # Sign-ins are rare: no connection is kept for them.
+        http = _imported("httpx")
+        options = {"timeout": _TIMEOUT_S, "trust_env": not self._local, "verify": trusted_authorities()}
+        with unlogged(), http.Client(**options) as client:
+            response: httpx.Response = client.request(method, self.rewritten(url), headers=sent, **what)
+        if response.status_code == _TOO_MANY or response.is_server_error:
+            raise SourceUnavailable("Microsoft's sign-in is not available now")
+        return response
+
+
+@contextlib.contextmanager
+def _understanding() -> Iterator[None]:
+    """Whatever msal or the network raises becomes one of our errors, without its text."""
+    httpx = _imported("httpx")
+    try:
+        with unlogged():
+            yield
+    except InTouchImportError:
+        raise
+    except httpx.HTTPError:
+        raise SourceUnavailable("Microsoft's sign-in can't be reached") from None
+    except Exception:  # noqa: BLE001  # msal raises anything, and quotes what it got
+        raise SignInFailed("Microsoft's answer to the sign-in was not understood", retry_helps=True) from None
+
+
+def _no_cache(msal: Any) -> Any:
+    """A token cache that keeps nothing: a `SignIn` has the tokens, and nothing else should."""
+
+    class NoCache(msal.TokenCache):  # type: ignore[misc]  # msal is not typed
+        def add(self, event: Any, now: Any = None) -> None:
+            """Keep nothing."""
+
+    return NoCache()
+
+
+def _credential(secret: str | None, certificate: str | None) -> Any:
+    if certificate is None:
+        return secret
+    if "PRIVATE KEY-----" not in certificate or "-----BEGIN CERTIFICATE-----" not in certificate:
+        raise ConfigError("certificate= is a certificate and its private key in PEM, one after the other")
+    return {"private_key": certificate, "public_certificate": certificate}
+
+
+def _revealed(value: Any) -> str | None:
+    text = value.reveal() if hasattr(value, "reveal") else value
+    if text is not None and not str(text).strip():
+        raise ConfigError("an empty secret or certificate: leave it out for a public client")
+    return None if text is None else str(text)
+
+
+def _bare(scope: str) -> str:
+    return scope.rpartition("/")[2]
+
+
+def _codes(found: Mapping[str, Any]) -> frozenset[int]:
+    return frozenset(code for code in found.get("error_codes") or () if isinstance(code, int))
+
+
+def _imported(name: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name != name:
+            raise
+        raise MissingExtraError(f"OneDrive needs {name}: pip install 'intouch-import[onedrive]'") from exc

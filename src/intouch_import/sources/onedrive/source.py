@@ -1,0 +1,260 @@
+"""`OneDriveSource`: one folder of a OneDrive or of a SharePoint library."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+
+from intouch_import.content import StagedContent, staging_file
+from intouch_import.errors import (
+    ConfigError,
+    FileUnreadable,
+    FileVanished,
+    MissingExtraError,
+    NameRefused,
+    NameTaken,
+    NotRemoved,
+)
+from intouch_import.model import EntryKind, Reason
+from intouch_import.sources.base import Source, check_name
+from intouch_import.sources.onedrive.fetching import fetch_into, refuse_altered
+from intouch_import.sources.onedrive.folder import Entry
+from intouch_import.sources.onedrive.graph import PUBLIC_CLOUD, Graph, checked_endpoint
+from intouch_import.sources.onedrive.items import (
+    Folder,
+    can_be_held,
+    file_of,
+)
+from intouch_import.sources.onedrive.listing import Listing
+from intouch_import.sources.onedrive.processes import PerProcess
+from intouch_import.sources.onedrive.refusals import (
+    ABOUT_ALL,
+    GraphError,
+    TransferFailed,
+    explaining,
+)
+from intouch_import.sources.onedrive.removing import Deletion
+from intouch_import.sources.onedrive.uploading import look_for, upload
+from intouch_import.sources.patience import Patience
+from intouch_import.sources.signin import SignIn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from fsspec import AbstractFileSystem
+
+    from intouch_import.content import Content
+    from intouch_import.model import SourceFile
+
+__all__ = ["OneDriveSource"]
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT_S: Final = 60.0
+_RELIST_AFTER_S: Final = 6 * 3600.0
+
+
+class OneDriveSource(Source):
+    """A folder of a OneDrive, Business or Personal, or of a SharePoint library.
+
+    Nothing is asked before the first listing, so that a location which can't be reached, or where nobody is
+    signed in, is a problem of the refresh and not an error of the program that opens it. Files are addressed
+    by their ids; their version is the cTag, which changes with the content alone. See `Source` for the
+    arguments that are not named here.
+
+    Args:
+        path: Folder, ``/images/intouch``; empty or ``/`` for the root.
+        signin: Gives access tokens: a `intouch_import.sources.signin.SignIn`, or any callable
+            ``(force: bool = False) -> str``.
+        drive_id: Another drive than the account's own: a SharePoint library, somebody else's OneDrive.
+        folder_id: Begin at this folder of the drive instead of its root: one that was shared.
+        app_folder: Begin at the app's own folder, which ``Files.ReadWrite.AppFolder`` is enough for.
+        endpoint: Another Graph host than Microsoft's: a national cloud, a proxy, an emulator. Plain http for
+            this machine alone.
+        patience: How long it waits for a service that asks for time, and who is told.
+        timeout_s: How long to wait for an answer, seconds.
+        relist_after_s: After how long the folder is listed whole again, though Graph told all changes since.
+
+    Raises:
+        ConfigError: An argument makes no sense.
+    """
+
+    location: ClassVar[str] = "onedrive"
+    commits_whole = True
+    concurrency = 8
+
+    def __init__(
+        self,
+        path: str = "",
+        *,
+        signin: Callable[..., str],
+        drive_id: str | None = None,
+        folder_id: str | None = None,
+        app_folder: bool = False,
+        endpoint: str | None = None,
+        patience: Patience | None = None,
+        timeout_s: float = _TIMEOUT_S,
+        relist_after_s: float = _RELIST_AFTER_S,
+        provider: str | None = None,
+        source_id: str | None = None,
+        label: str | None = None,
+    ) -> None:
+        if not callable(signin):
+            raise ConfigError("signin= is a SignIn, or a callable that gives access tokens")
+        self._entry = Entry.of(path, drive_id=drive_id, folder_id=folder_id, app_folder=app_folder)
+        host = checked_endpoint(endpoint or PUBLIC_CLOUD)
+        # The same path in two drives is two folders. Which account it is, is known only after somebody has
+        # signed in; the app that a provider registered stands for it.
+        app = getattr(getattr(signin, "server", None), "client_id", "")
+        parts = (
+            host,
+            app,
+            drive_id or "",
+            folder_id or "",
+            "app" if app_folder else "",
+            *self._entry.segments,
+        )
+        super().__init__(
+            "/".join(parts),
+            provider=provider,
+            source_id=source_id,
+            label=label if label is not None else "/".join(self._entry.segments[-1:]) or "OneDrive",
+        )
+        self._signin = signin
+        self._graph = Graph(
+            endpoint=host,
+            signin=signin,
+            patience=patience or Patience(),
+            timeout_s=timeout_s,
+            source_id=self.source_id,
+        )
+        self._listing = Listing(self._graph, relist_after_s=relist_after_s)
+        self._places: PerProcess[_Place] = PerProcess(_Place)
+
+    @property
+    def filesystem(self) -> AbstractFileSystem:
+        try:
+            from intouch_import.sources.onedrive.face import OneDriveFileSystem
+        except ModuleNotFoundError as exc:
+            if exc.name != "msgraphfs":
+                raise
+            raise MissingExtraError(
+                "the file system of OneDrive folders needs msgraphfs: pip install 'intouch-import[onedrive]'"
+            ) from exc
+        return OneDriveFileSystem.on(self._graph, self._folder)
+
+    def scan(self) -> Iterator[SourceFile]:
+        with self._explaining("the folder can't be listed"):
+            place = self._places()
+            place.folder = self._entry.find(self._graph)
+            files = self._listing.refresh(place.folder)
+        log.info("a OneDrive folder was listed", extra={"source_id": self.source_id, "count": len(files)})
+        return iter(files)
+
+    def look(self, name: str) -> SourceFile | None:
+        self._check_name(name)
+        with self._explaining("the folder can't be asked"):
+            item = look_for(self._graph, self._folder(), name)
+            return None if item is None else file_of(item)
+
+    def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
+        return self._fetched(file, staging, altered=False)
+
+    def fetch_as_delivered(self, file: SourceFile, *, staging: Path | None = None) -> Content:
+        return self._fetched(file, staging, altered=True)
+
+    def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the tag pins it
+        self._check_kind(file)
+        if file.handle is None:
+            raise FileVanished("the file was not listed by this location")
+        if (file.handle, file.version) in self._places().altered:
+            raise NotRemoved(
+                "OneDrive delivers other bytes than it says that it holds: a person must remove the file",
+                reason=Reason.LEFT_IN_SOURCE,
+                retry_helps=False,
+            )
+        with self._explaining("it is not known whether the file is gone"):
+            was_read = (file.handle, file.version) in self._places().read
+            Deletion(self._graph, self._folder(), file).run(was_read=was_read)
+        self._places().read.discard((file.handle, file.version))
+        self._listing.forget(file.handle)
+
+    def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
+        self._check_name(name)
+        with self._explaining("the file could not be written"):
+            folder = self._folder()
+            # Asked first: a large file should not travel in vain.
+            if look_for(self._graph, folder, name) is not None:
+                raise NameTaken("a file of that name is there already")
+            return upload(self._graph, folder, name, chunks)
+
+    def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:
+        if not isinstance(self._signin, SignIn):
+            return False  # the host's own: it sees to its people itself
+        self._signin.sign_in(cancelled=cancelled)
+        return True
+
+    def close(self) -> None:
+        self._graph.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a OneDrive source holds a sign-in and is not pickled: open it where it is needed")
+
+    # --- inside
+
+    def _fetched(self, file: SourceFile, staging: Path | None, *, altered: bool) -> Content:
+        self._check_kind(file)
+        known = self._places().altered
+        key = (file.handle or "", file.version)
+        if key in known and not altered:
+            raise refuse_altered()
+        with self._explaining("the file could not be read"), staging_file(staging) as (target, path):
+            try:
+                found = fetch_into(self._graph, self._folder(), file, target)
+            except TransferFailed:
+                raise FileUnreadable("the file's bytes did not come as they were announced") from None
+            except GraphError as exc:
+                # About one file, as far as is known: a drive that fails altogether can't be listed.
+                if exc.status in ABOUT_ALL:
+                    raise
+                raise FileUnreadable("OneDrive does not give the file now", status=exc.status) from None
+            if found.agrees:
+                self._places().read.add(key)
+                return StagedContent(path, found.digested)
+            known.add(key)
+            if not altered:
+                raise refuse_altered()
+            return StagedContent(path, found.digested)
+
+    @staticmethod
+    def _check_name(name: str) -> None:
+        check_name(name, windows=False)
+        if not can_be_held(name):
+            raise NameRefused("OneDrive can't hold a file of that name")
+
+    @staticmethod
+    def _check_kind(file: SourceFile) -> None:
+        if file.kind is not EntryKind.FILE:
+            raise FileUnreadable("only files are read and removed", retry_helps=False)
+
+    def _folder(self) -> Folder:
+        place = self._places()
+        with place.lock:
+            if place.folder is None:
+                place.folder = self._entry.find(self._graph)
+            return place.folder
+
+    def _explaining(self, text: str) -> Any:
+        return explaining(text, self.source_id)
+
+
+class _Place:
+    """What one process knows of the folder, and of files that are delivered otherwise than they are told."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.folder: Folder | None = None
+        self.altered: set[tuple[str, str]] = set()
+        self.read: set[tuple[str, str]] = set()

@@ -1,0 +1,204 @@
+"""What Graph says of drives and items, and where their bytes are: the shapes of its answers."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from intouch_import.testing.onedrive.drive import PERSONAL, Drive, Item
+from intouch_import.testing.onedrive.wire import Answer, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["GraphFault", "Shapes", "iso"]
+
+_CONTENT_HOST: Final = "https://content.1drv.com"
+
+
+class GraphFault(Exception):
+    """An error as Graph answers it."""
+
+    def __init__(self, status: int, code: str, message: str = "", *, inner: str = "", **headers: str) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.inner = inner
+        self.message = message
+        self.headers = headers
+
+    def answer(self, now: datetime) -> Answer:
+        """The JSON of it."""
+        inner = {"code": self.inner} if self.inner else {}
+        detail = {
+            **inner,
+            "date": f"{now:%Y-%m-%dT%H:%M:%S}",
+            "request-id": secrets.token_hex(8),
+            "client-request-id": secrets.token_hex(8),
+        }
+        error = {"code": self.code, "message": self.message or self.code, "innerError": detail}
+        return Answer.of_json({"error": error}, self.status, **self.headers)
+
+
+class Shapes:
+    """Tells drives and items as Graph does, and gives out addresses to download from.
+
+    Args:
+        clock: Gives the time, aware.
+        download_s: How long a download address is valid, seconds.
+
+    Attributes:
+        url, content_url: Where Graph is, and where the bytes are.
+        page_size: How many entries a page has, unless asked otherwise.
+        encoded_paths: Whether paths are told percent-encoded; the service does either.
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime], download_s: float = 300.0) -> None:
+        self.url = ""
+        self.content_url = ""
+        self.page_size = 200
+        self.download_s = download_s
+        self.encoded_paths = True
+        self._clock = clock
+        self._downloads: dict[str, tuple[Drive, Item, datetime]] = {}
+        self._secret = secrets.token_hex(4)
+        self._here = threading.local()
+
+    def item_json(self, drive: Drive, item: Item, *, address: bool = True) -> dict[str, Any]:
+        """An item, whole; with an address to download it from, if it is a file and one is wanted."""
+        told: dict[str, Any] = {
+            "createdDateTime": iso(item.modified),
+            "eTag": drive.etag(item),
+            "id": item.id,
+            "lastModifiedDateTime": iso(item.modified),
+            "name": item.name,
+            "webUrl": f"https://onedrive.example/{quote(item.id, safe='')}",
+            "size": item.size_bytes,
+            "parentReference": self._reference(drive, item),
+            "fileSystemInfo": {
+                "createdDateTime": iso(item.modified),
+                "lastModifiedDateTime": iso(item.modified),
+            },
+        }
+        if item.content is not None:
+            told["cTag"] = drive.ctag(item)
+            told["file"] = {"mimeType": "application/octet-stream"}
+            if hashes := drive.hashes(item):
+                told["file"]["hashes"] = hashes
+            if address:
+                told["@microsoft.graph.downloadUrl"] = self._download_url(drive, item)
+        elif item.is_folder:
+            told["folder"] = {"childCount": len(item.children)}
+        if item.parent is None:
+            told["root"] = {}
+        told.update(item.facets)
+        return told
+
+    def _selected(self, drive: Drive, item: Item, request: Request) -> dict[str, Any]:
+        select = request.query.get("$select") or request.query.get("select")
+        if not select:
+            return self.item_json(drive, item)
+        wanted = {name.strip() for name in select.split(",")}
+        told = self.item_json(drive, item, address="@microsoft.graph.downloadUrl" in wanted)
+        return {
+            "@odata.etag": told["eTag"],
+            **{name: value for name, value in told.items() if name in wanted},
+        }
+
+    def _reference(self, drive: Drive, item: Item) -> dict[str, Any]:
+        reference: dict[str, Any] = {"driveId": drive.id, "driveType": drive.kind}
+        if item.parent is not None:
+            reference["id"] = item.parent.id
+            names = [folder.name for folder in item.ancestors()][:-1]
+            path = "".join(f"/{quote(name) if self.encoded_paths else name}" for name in reversed(names))
+            reference["path"] = f"/drives/{drive.id}/root:{path}"
+            reference["name"] = item.parent.name
+        return reference
+
+    def _delta_json(self, drive: Drive, item: Item, scope: Item) -> dict[str, Any]:
+        # Delta tells no paths, and of a changed file no address to download it from.
+        told = self.item_json(drive, item, address=False)
+        told["parentReference"].pop("path", None)
+        # Asked of a folder, an item that was moved out of it is told as a deleted one.
+        gone = item.deleted or (item is not scope and scope not in item.ancestors())
+        if drive.kind != PERSONAL:
+            told.pop("cTag", None)
+        if gone:
+            for name in ("cTag", "name" if drive.kind != PERSONAL else "size"):
+                told.pop(name, None)
+            told["deleted"] = {"state": "deleted"}
+        return told
+
+    def _drive_json(self, drive: Drive) -> dict[str, Any]:
+        return {
+            "@odata.context": f"{self._base()}/v1.0/$metadata#drives/$entity",
+            "id": drive.id,
+            "driveType": drive.kind,
+            "owner": {"user": {"displayName": drive.owner}},
+            "quota": {"total": drive.quota_bytes, "state": "normal"},
+        }
+
+    def _base(self) -> str:
+        base: str = self._here.base
+        return base
+
+    def _content_base(self) -> str:
+        return self.content_url if getattr(self._here, "base", self.url) == self.url else _CONTENT_HOST
+
+    def _link(self, path: str, query: dict[str, str]) -> str:
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
+        return f"{self._base()}{path}?{text}" if text else f"{self._base()}{path}"
+
+    def _delta_link(self, path: str, query: dict[str, str], end: int) -> str:
+        return self._link(path, {**query, "token": f"{self._secret}-{end}"})
+
+    def download_answer(self, request: Request) -> Answer:
+        """Carry out a request to an address to download from: there nobody is asked for a token."""
+        found = self._downloads.get(request.path.removeprefix("/dl/"))
+        if found is None or found[2] < self._clock():
+            return Answer(status=401, headers={"Content-Type": "text/html"}, body=b"<html>expired</html>")
+        drive, item, _ = found
+        with drive.lock:
+            content = item.content
+        if item.deleted or content is None:
+            return Answer(status=404, headers={"Content-Type": "text/html"}, body=b"<html>gone</html>")
+        return _ranged(request, content)
+
+    def expire_downloads(self) -> None:
+        """Make every download address given out so far useless."""
+        self._downloads.clear()
+
+    def _download_url(self, drive: Drive, item: Item) -> str:
+        key = secrets.token_hex(16)
+        self._downloads[key] = (drive, item, self._clock() + timedelta(seconds=self.download_s))
+        return f"{self._content_base()}/dl/{key}?tempauth={secrets.token_hex(16)}"
+
+    @staticmethod
+    def _downloadable(item: Item) -> Item:
+        if "malware" in item.facets:
+            raise GraphFault(403, "accessDenied", "Malware was detected.", inner="malwareDetected")
+        if item.content is None:
+            raise GraphFault(400, "invalidRequest", "Only files have content.")
+        return item
+
+
+def iso(when: datetime) -> str:
+    """A time as Graph writes it."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _ranged(request: Request, content: bytes) -> Answer:
+    headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
+    found = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+    if found is None:
+        return Answer(headers=headers, body=content)
+    start, end = int(found[1]), int(found[2]) if found[2] else len(content) - 1
+    if start >= len(content):
+        return Answer(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
+    end = min(end, len(content) - 1)
+    headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+    return Answer(status=206, headers=headers, body=content[start : end + 1])

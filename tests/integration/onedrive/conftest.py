@@ -1,0 +1,79 @@
+"""OneDrives on loopback, and folders of them opened as sources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from intouch_import.sources import open_source
+from intouch_import.sources.patience import Patience
+from intouch_import.testing.onedrive import OneDriveServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from intouch_import.sources.onedrive import OneDriveSource
+    from intouch_import.testing.onedrive import Item
+
+PATH = "images/intouch"
+
+
+@pytest.fixture(params=["personal", "business"])
+def server(request: pytest.FixtureRequest) -> Iterator[OneDriveServer]:
+    """A OneDrive of each kind."""
+    with OneDriveServer(request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def personal() -> Iterator[OneDriveServer]:
+    """A personal OneDrive."""
+    with OneDriveServer("personal") as server:
+        yield server
+
+
+@pytest.fixture
+def business() -> Iterator[OneDriveServer]:
+    """A OneDrive of an organisation."""
+    with OneDriveServer("business") as server:
+        yield server
+
+
+@pytest.fixture
+def photos(server: OneDriveServer) -> Item:
+    """The folder that files are taken from."""
+    return server.drive.folder(PATH)
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., OneDriveSource]]:
+    """Opens a folder of a server; closed in the end. It waits without sleeping."""
+    sources: list[Any] = []
+
+    def open_(server: OneDriveServer, path: str = PATH, **options: Any) -> Any:
+        options = {
+            "signin": server.signin(),
+            "endpoint": server.endpoint,
+            "patience": Patience(60.0, sleep=lambda _: None, monotonic_s=iter_clock()),
+            **options,
+        }
+        source = open_source(f"onedrive:///{path}", **options)
+        sources.append(source)
+        return source
+
+    yield open_
+    for source in sources:
+        source.close()
+
+
+@pytest.fixture
+def source(server: OneDriveServer, photos: Item, opened: Callable[..., OneDriveSource]) -> OneDriveSource:
+    """The folder, opened."""
+    return opened(server)
+
+
+def iter_clock() -> Callable[[], float]:
+    """A clock that goes on by a second with every look, so that no pause takes any time."""
+    seconds = iter(range(10**9))
+    return lambda: float(next(seconds))

@@ -1,0 +1,170 @@
+"""Any call fails in any way, at any time: nothing is lost, nothing is there twice, and the next refresh mends it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from intouch_import.model import State
+from intouch_import.testing.onedrive import OneDriveServer
+from miniature import jpeg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from intouch_import.repositories.sql import SqlRepository
+    from intouch_import.testing.onedrive import Item
+    from miniature import Practice
+
+ALL = os.environ.get("INTOUCH_ONEDRIVE") == "all"
+ROUNDS = 20 if ALL else 1
+CALLS = ["item", "children", "delta", "download", "delete"]
+FAULTS: list[dict[str, Any]] = [
+    {"drop": True}, {"drop": True, "effect": True}, {"status": 500}, {"status": 500, "effect": True}, {"status": 503},
+    {"status": 503, "effect": True}, {"status": 429, "headers": {"Retry-After": "5"}}, {"status": 429, "headers": {"Retry-After": "9999"}},
+    {"status": 401}, {"status": 403, "code": "accessDenied"}, {"status": 404, "code": "itemNotFound"}, {"status": 404, "body": b"<html>"},
+    {"status": 412, "code": "resourceModified"}, {"status": 423}, {"status": 507}, {"status": 509}, {"status": 200, "body": b"{}"},
+    {"status": 200, "body": b"<html>no JSON</html>"}, {"cut_bytes": 0}, {"cut_bytes": 40}, {"corrupt": True},
+]  # fmt: skip
+
+
+def digests(contents: Any) -> list[str]:
+    """SHA-256 of each, in order."""
+    return sorted(hashlib.sha256(content or b"").hexdigest() for content in contents)
+
+
+def stored(records: SqlRepository) -> list[str]:
+    """Digests of what is in the records, each read back."""
+    found = []
+    for one in records.attachments("10042"):
+        with records.open_attachment(one.id) as stream:
+            found.append(hashlib.sha256(stream.read()).hexdigest())
+    return sorted(found)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("times", [1, None])
+@pytest.mark.parametrize(
+    "kind", ["personal", "business"] if ALL else [random.choice(["personal", "business"])]
+)
+def test_a_fault_at_any_call(
+    kind: str, times: int | None, call: str, opened: Callable[..., Any], practice: Practice
+) -> None:
+    """Whatever happens to a call, once or always: each photo is in the OneDrive or in the record, and in the end in the record."""
+    with OneDriveServer(kind) as server, practice.records() as records:
+        expected: list[str] = []
+        # In a usual run some of them, others in every run.
+        for number, fault in enumerate(FAULTS if ALL else random.sample(FAULTS, 4)):
+            photos = server.drive.folder(f"images/{number}")
+            contents = {
+                f"10042_DRJ_20260131_1425{n:02}.jpg": jpeg(f"{number} {n} {call} {times}") for n in range(3)
+            }
+            for name, content in contents.items():
+                server.drive.write(photos, name, content)
+            inbox = practice.inbox(opened(server, f"images/{number}"), records=records)
+            skip = random.randint(0, 2) if times == 1 else 0
+            server.faults.add(call, times=times, skip=skip, **fault)
+            report = inbox.refresh()
+            server.faults.clear()
+            assert report.closes
+            mine = digests(contents.values())
+            now, left = stored(records), digests(item.content for item in photos.children.values())
+            assert sorted(set(now) - set(expected) | set(left)) == mine, fault
+            assert len(now) == len(set(now)), fault
+            # Some time later: a pause that was asked for is over.
+            report = practice.inbox(opened(server, f"images/{number}"), records=records).refresh()
+            assert (report.closes, report.failed, report.problems) == (True, 0, ()), fault
+            expected = sorted([*expected, *mine])
+            assert stored(records) == expected, fault
+            assert photos.children == {}, fault
+        assert server.drive.permanently_deleted == []
+
+
+# Waits for a line on its input, so that all begin in the same moment.
+WORKSTATION = """\
+import json, sys
+from datetime import UTC, datetime
+from intouch_import import Inbox, open_source
+from intouch_import.repositories.sql import SqlRepository
+database, files, patient, token, endpoint = json.loads(sys.argv[1])
+provide = lambda force=False: token
+with SqlRepository.open(database, files=files) as records, open_source(
+    "onedrive:///images/intouch", source_id="shared", signin=provide, endpoint=endpoint
+) as source:
+    inbox = Inbox(records, [source], zone="UTC", settle_s=0, clock=lambda: datetime(2026, 3, 1, tzinfo=UTC))
+    if patient:
+        inbox.refresh()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    report = inbox.save(inbox.prepare(inbox.rows, patient=patient)) if patient else inbox.refresh()
+    print(json.dumps(report.to_dict()), flush=True)
+"""
+
+
+def race(
+    practice: Practice, server: OneDriveServer, patients: tuple[str | None, ...]
+) -> list[dict[str, Any]]:
+    """Let workstations, each a process, do their work at once; what each reports."""
+    started = []
+    for patient in patients:
+        order = json.dumps([practice.url, str(practice.files), patient, server.token(), server.endpoint])
+        command = [sys.executable, "-c", WORKSTATION, order]
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    with ThreadPoolExecutor(len(started)) as pool:
+        said = list(pool.map(lambda process: process.communicate("go\n", timeout=120)[0], started))
+    assert [process.returncode for process in started] == [0] * len(started)
+    return [json.loads(text) for text in said]
+
+
+def test_two_machines_refresh(
+    practice: Practice, personal: OneDriveServer, photos_of: Callable[[], Item]
+) -> None:
+    """Two processes that import by themselves end with each photo once."""
+    for number in range(ROUNDS):
+        photos = photos_of()
+        contents = {f"10042_DRJ_20260131_1425{n:02}.jpg": jpeg(f"{number} {n}") for n in range(25)}
+        for name, content in contents.items():
+            personal.drive.write(photos, name, content)
+        reports = race(practice, personal, (None, None))
+        assert all(report["closes"] for report in reports)
+        assert photos.children == {}
+        with practice.records() as records:
+            now = stored(records)
+            assert len(now) == 25 * (number + 1)
+            assert set(digests(contents.values())) <= set(now)
+    assert personal.drive.permanently_deleted == []
+
+
+def test_two_machines_save_for_two_patients(
+    practice: Practice, personal: OneDriveServer, photos_of: Callable[[], Item]
+) -> None:
+    """Of two people who save the same files for different patients, one gets each file, and the other is told."""
+    photos = photos_of()
+    for number in range(20):
+        personal.drive.write(photos, f"IMG {number:02}.jpg", jpeg(str(number)))
+    reports = race(practice, personal, ("10042", "10043"))
+    with practice.records() as records:
+        names = [one.name for patient in ("10042", "10043") for one in records.attachments(patient)]
+    assert len(names) == len(set(names)) == 20
+    assert photos.children == {}
+    lost = [
+        outcome for report in reports for outcome in report["outcomes"] if outcome["state"] != State.IMPORTED
+    ]
+    assert {outcome["reason"] for outcome in lost} <= {"already_assigned", "vanished", "changed"}
+
+
+@pytest.fixture
+def photos_of(personal: OneDriveServer) -> Callable[[], Item]:
+    """The folder of photos, as it is now."""
+    return lambda: personal.drive.folder("images/intouch")

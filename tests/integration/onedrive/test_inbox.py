@@ -1,0 +1,181 @@
+"""A OneDrive folder in an inbox: what staff see, and what is in the record in the end."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from intouch_import.model import Reason, State
+from intouch_import.testing.onedrive import OneDriveServer
+from miniature import jpeg, reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from intouch_import.testing.onedrive import Item
+    from miniature import Practice
+
+NAME = "10042_DRJ_20260131_142501.jpg"
+
+
+def test_photos_go_to_their_patients(
+    server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
+) -> None:
+    """What the capture app uploaded is imported at the first refresh, and what it did not name waits."""
+    for number in range(30):
+        name = f"10042_DRJ_20260131_1425{number:02}.jpg"
+        server.drive.write(photos, name, jpeg(name))
+    server.drive.write(photos, "wound.jpg", jpeg("wound"))
+    with practice.records() as records:
+        inbox = practice.inbox(opened(server, provider="DRJ"), records=records)
+        report = inbox.refresh()
+        assert (report.imported, report.waiting, report.failed, report.closes) == (30, 1, 0, True)
+        assert [item.name for item in photos.children.values()] == ["wound.jpg"]
+        assert len(server.drive.bin) == 30
+        assert inbox.save(inbox.prepare(inbox.rows, patient="10043")).imported == 1
+        assert photos.children == {}
+        (stored,) = records.attachments("10043")
+        outcome = inbox.undo(stored)
+        assert outcome.state is State.WAITING
+        assert photos.children["wound.jpg"].content == jpeg("wound")
+        assert inbox.refresh().waiting == 1
+
+
+def test_altered_files(
+    server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
+) -> None:
+    """A Live Photo waits, is stored as delivered when a person says so, stays in the OneDrive, and is not read over and over."""
+    item = server.drive.write(photos, NAME, jpeg("with its video") + b"video")
+    item.told_hashes, item.told_size = dict(server.drive.hashes(item)), len(item.content or b"")
+    item.content = jpeg("with its video")
+    with practice.records() as records:
+        inbox = practice.inbox(opened(server), records=records)
+        for _ in range(3):
+            assert reasons(inbox.refresh()) == {NAME: ("waiting", "content_altered")}
+        assert server.calls["download"] == 2
+        report = inbox.save(inbox.prepare(inbox.rows, patient="10042"))
+        (outcome,) = report.outcomes
+        assert (outcome.state, outcome.reason, outcome.retry_helps) == (
+            State.STORED,
+            Reason.LEFT_IN_SOURCE,
+            False,
+        )
+        assert report.closes
+        (stored,) = records.attachments("10042")
+        with records.open_attachment(stored.id) as stream:
+            assert stream.read() == item.content
+        for _ in range(2):
+            report = inbox.refresh()
+            assert reasons(report) == {NAME: ("waiting", "content_altered")}
+        assert server.calls["download"] == 4
+        assert not item.deleted
+        assert len(records.attachments("10042")) == 1
+        server.drive.delete(item)  # by the person
+        assert inbox.refresh().listed == 0
+
+
+def test_a_download_that_is_cut_stops_no_other(
+    server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
+) -> None:
+    """One file that never comes whole is reported; the other nine are imported."""
+    names = [f"10042_DRJ_20260131_14250{number}.jpg" for number in range(10)]
+    for name in names:
+        server.drive.write(photos, name, jpeg(name))
+    bad = server.drive.child(photos, names[3])
+    plain = server.graph._download_url
+    server.graph._download_url = lambda drive, item: (
+        "http://127.0.0.1:1/" if item is bad else plain(drive, item)
+    )  # type: ignore[method-assign]
+    with practice.records() as records:
+        report = practice.inbox(opened(server), records=records).refresh()
+    assert (report.imported, report.failed, report.closes) == (9, 1, True)
+
+
+def test_two_workstations(
+    server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
+) -> None:
+    """Two that refresh the same folder at once store each photo once, and lose none."""
+    names = [f"10042_DRJ_20260131_1425{number:02}.jpg" for number in range(20)]
+    for _ in range(3):
+        for name in names:
+            server.drive.write(photos, name, jpeg(name + str(len(server.drive.bin))))
+        before = {item.id for item in photos.children.values()}
+        start = threading.Barrier(2)
+
+        def refresh(_: int, start: threading.Barrier = start) -> Any:
+            with practice.records() as records:
+                inbox = practice.inbox(opened(server, source_id="shared"), records=records)
+                start.wait()
+                return inbox.refresh()
+
+        with ThreadPoolExecutor(2) as pool:
+            reports = list(pool.map(refresh, range(2)))
+        assert all(report.closes and not report.problems for report in reports)
+        assert photos.children == {}
+        assert {item.id for item in server.drive.bin} >= before
+    with practice.records() as records:
+        stored = records.attachments("10042")
+    assert len(stored) == 60
+    assert len({one.import_id for one in stored}) == 60
+
+
+def test_two_hours(practice: Practice, opened: Callable[..., Any]) -> None:
+    """An import that takes two hours crosses the end of its token three times, and asks nobody."""
+    now = [datetime(2026, 3, 1, 8, tzinfo=UTC)]
+    with OneDriveServer("business", clock=lambda: now[0], token_s=40 * 60) as server:
+        photos = server.drive.folder("images/intouch")
+        names = [f"10042_DRJ_20260131_14{number // 60:02}{number % 60:02}.jpg" for number in range(240)]
+        for name in names:
+            server.drive.write(photos, name, jpeg(name))
+        plain = server.graph.content_answer
+
+        def takes_half_a_minute(request: Any) -> Any:
+            now[0] += timedelta(seconds=30)
+            return plain(request)
+
+        server.graph.content_answer = takes_half_a_minute  # type: ignore[method-assign]
+        server.graph.download_s = 10_000.0
+        from test_identity import signed_in
+
+        signin = signed_in(server, monotonic_s=lambda: now[0].timestamp())  # noqa: PLW0108  # the list changes
+        renewals = server.identity_calls["token"]
+        with practice.records() as records:
+            inbox = practice.inbox(opened(server, signin=signin), records=records)
+            report = inbox.refresh()
+            assert (report.imported, report.problems) == (240, ())
+            assert len(records.attachments("10042")) == 240
+        assert (now[0] - datetime(2026, 3, 1, 8, tzinfo=UTC)) >= timedelta(hours=2)
+        assert server.identity_calls["token"] - renewals == 3
+        assert server.identity_calls["authorize"] == 1
+        assert not [
+            request
+            for request in server.requests
+            if request.headers.get("authorization") is None and "/v1.0/" in request.path
+        ]
+
+
+@pytest.mark.parametrize("when", ["listing", "fetching"])
+def test_a_sign_in_that_ends_concerns_its_location_alone(
+    when: str, server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
+) -> None:
+    """Revoked in the middle, it becomes a problem of that location; the local folder beside it is imported."""
+    from test_identity import signed_in
+
+    for number in range(5):
+        name = f"10042_DRJ_20260131_14250{number}.jpg"
+        server.drive.write(photos, name, jpeg(name))
+    practice.photo("10043_DRJ_20260131_142501.jpg")
+    signin = signed_in(server, on_url=None)
+    call = "children" if when == "listing" else "download"
+    server.faults.add(call, meanwhile=server.identity.revoke)
+    with practice.records() as records:
+        report = practice.inbox(opened(server, signin=signin), practice.source(), records=records).refresh()
+        assert len(records.attachments("10043")) == 1
+    problems = [problem for problem in report.problems if problem.location == "onedrive"]
+    assert problems
+    assert report.closes
+    assert "sign" in problems[0].text
