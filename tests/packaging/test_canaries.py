@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from intouch_import import database, disk, errors, moving
+from intouch_import import database, disk, errors
 from intouch_import.errors import (
     AlreadyAssigned,
     ContentMismatch,
@@ -30,7 +30,8 @@ from intouch_import.errors import (
 from intouch_import.filenames import CaptureNaming
 from intouch_import.ledger import Ledger
 from intouch_import.model import Destination, Patient, Reason
-from intouch_import.moving import Mover
+from intouch_import.moving import Mover, Order
+from intouch_import.moving.jobs import Job, attachment_of
 from intouch_import.repositories.files import FsspecFiles, open_files
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources import open_source
@@ -637,7 +638,7 @@ def test_orders_and_what_the_move_finds(cage: Practice, monkeypatch: pytest.Monk
     records = cage.records()
     source = cage.source()
     (file,) = source.scan()
-    order = moving.Order(
+    order = Order(
         source=source,
         file=file,
         patient_id=ID,
@@ -647,9 +648,9 @@ def test_orders_and_what_the_move_finds(cage: Practice, monkeypatch: pytest.Monk
         reason=Reason.CHOSEN,
     )
     clean(repr(order))
-    job = moving._Job(order)
+    job = Job(order)
     job.content = source.fetch(file)
-    clean(repr(moving._attachment(job)))
+    clean(repr(attachment_of(job)))
     clean(repr(job.content))
     job.content.close()
     monkeypatch.setattr(records, "open_attachment", lambda _id: io.BytesIO(b"CANARY"))

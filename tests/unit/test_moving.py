@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from intouch_import import moving
 from intouch_import.errors import (
     AlreadyAssigned,
     ContentMismatch,
@@ -30,7 +29,9 @@ from intouch_import.errors import (
 )
 from intouch_import.ledger import Event, Ledger
 from intouch_import.model import Destination, Reason, State
-from intouch_import.moving import Mover, Order
+from intouch_import.moving import Mover, Order, pacing
+from intouch_import.moving.jobs import Job, attachment_of
+from intouch_import.moving.mover import Run
 from intouch_import.sources.leased import LeasedContent
 from intouch_import.sources.local import LocalSource
 from miniature import NOW, jpeg
@@ -121,7 +122,7 @@ def test_no_orders_move_nothing(practice: Practice) -> None:
 
 def test_batches_are_told_one_by_one_in_order(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     """on_done hears of every batch with its bytes; batches end by number of files and by bytes."""
-    monkeypatch.setattr(moving, "_BATCH_FILES", 3)
+    monkeypatch.setattr(pacing, "BATCH_FILES", 3)
     bench = Bench(practice)
     for number in range(7):
         practice.photo(f"{number}.jpg", b"x" * (number + 1))
@@ -129,7 +130,7 @@ def test_batches_are_told_one_by_one_in_order(practice: Practice, monkeypatch: p
     outcomes, _ = bench.move(on_done=lambda outcomes, size: told.append((len(outcomes), size)))
     assert [o.name for o in outcomes] == [f"{number}.jpg" for number in range(7)]
     assert told == [(3, 6), (3, 15), (1, 7)]
-    monkeypatch.setattr(moving, "_BATCH_BYTES", 4)
+    monkeypatch.setattr(pacing, "BATCH_BYTES", 4)
     for number in range(3):
         practice.photo(f"{number}.jpg", b"y" * (2 + number))
     told.clear()
@@ -141,7 +142,7 @@ def test_a_callback_that_raises_leaves_nothing_open(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An interrupt from outside closes what was read ahead; the files not stored stay."""
-    monkeypatch.setattr(moving, "_BATCH_FILES", 1)
+    monkeypatch.setattr(pacing, "BATCH_FILES", 1)
     bench = Bench(practice, "a.jpg", "b.jpg", "c.jpg")
     before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
     with pytest.raises(KeyboardInterrupt):
@@ -246,8 +247,7 @@ def test_a_source_that_dies_between_files_fails_the_rest(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A location that fails in one batch is not tried in the next."""
-    monkeypatch.setattr(moving, "_BATCH_FILES", 1)
-    monkeypatch.setattr(moving, "_WORKERS", 1)
+    monkeypatch.setattr(pacing, "BATCH_FILES", 1)
     bench = Bench(practice, "a.jpg", "b.jpg", "c.jpg")
     monkeypatch.setattr(LocalSource, "fetch", raising(SourceUnavailable("gone")))
     assert bench.told() == [(State.FAILED, Reason.SOURCE_FAILED)] * 3
@@ -400,7 +400,7 @@ def test_a_repository_that_dies_is_given_up_after_three_failures(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After three failures in a row the rest is neither stored nor read, in this batch and the next."""
-    monkeypatch.setattr(moving, "_BATCH_FILES", 6)
+    monkeypatch.setattr(pacing, "BATCH_FILES", 6)
     bench = Bench(practice, *(f"{number:02}.jpg" for number in range(24)))
     calls: list[int] = []
 
@@ -482,7 +482,7 @@ def test_an_interrupted_move_is_finished_only_if_the_bytes_agree(practice: Pract
     bench = Bench(practice, "a.jpg")
     (order,) = bench.orders()
     with bench.source.fetch(order.file) as content:
-        stored = bench.records.add(moving._attachment(_job(order, content)), content)
+        stored = bench.records.add(attachment_of(_job(order, content)), content)
     other = attrs.evolve(stored, sha256="0" * 64)
     assert bench.told([attrs.evolve(order, stored=other)]) == [(State.FAILED, Reason.STORED_COPY_DIFFERS)]
     assert practice.left() == ["a.jpg"]
@@ -492,7 +492,7 @@ def test_an_interrupted_move_is_finished_only_if_the_bytes_agree(practice: Pract
 
 
 def _job(order: Order, content: Any) -> Any:
-    job = moving._Job(order)
+    job = Job(order)
     job.content = content
     return job
 
@@ -614,10 +614,10 @@ def test_steps_refuse_to_run_out_of_order(practice: Practice) -> None:
     """No step can be reached without what the step before it must have brought."""
     bench = Bench(practice, "a.jpg")
     (order,) = bench.orders()
-    run = moving._Run(bench.records, bench.ledger, lambda: NOW, lambda: False)
-    for step in (run._verify, run._remove, moving._attachment):
+    run = Run(bench.records, bench.ledger, lambda: NOW, lambda: False)
+    for step in (run._verify, run._remove, attachment_of):
         with pytest.raises(AssertionError):
-            step(moving._Job(order))
+            step(Job(order))
     assert practice.left() == ["a.jpg"]
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from intouch_import import disk, moving
+from intouch_import import disk
 from intouch_import.errors import FileChanged, FileVanished, NotRemoved, SourceUnavailable
 from intouch_import.ledger import Ledger
 from intouch_import.model import Destination, Reason, SourceFile, State
-from intouch_import.moving import Mover, Order
+from intouch_import.moving import Mover, Order, pacing
+from intouch_import.moving.mover import Run
 from intouch_import.sources.local import LocalSource
 from miniature import NOW
 
@@ -95,7 +96,7 @@ def test_as_many_files_are_read_at_a_time_as_help_their_source(practice: Practic
 
 def test_a_remote_source_is_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches come to the same end when the next one is read while the one before is stored."""
-    monkeypatch.setattr(moving, "_BATCH_FILES", 4)
+    monkeypatch.setattr(pacing, "BATCH_FILES", 4)
     mover_ = mover(practice)
     for number in range(10):
         practice.photo(f"{number:02}.jpg")
@@ -112,12 +113,12 @@ def test_what_was_read_ahead_is_let_go_when_the_work_is_broken_off(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C while a batch is stored leaves no staged copy of the next one, and no file half moved."""
-    monkeypatch.setattr(moving, "_BATCH_FILES", 2)
+    monkeypatch.setattr(pacing, "BATCH_FILES", 2)
     monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
     mover_ = mover(practice)
     for number in range(6):
         practice.photo(f"{number:02}.jpg")
-    monkeypatch.setattr(moving._Run, "_store", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(Run, "_store", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         mover_.move(orders_of(Slow(str(practice.photos))))
     assert len(practice.left()) == 6
