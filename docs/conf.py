@@ -59,7 +59,6 @@ nitpick_ignore = [
     ("py:class", "disk.Digested"),
     ("py:class", "intouch_import.disk.Digested"),
     ("py:class", "Files"),
-    ("py:class", "Secret"),
     ("py:class", "_T"),
     # Type variables, and what the kit's checks work with.
     ("py:obj", "intouch_import.testing.checks.Bench"),
