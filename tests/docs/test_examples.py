@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "docs" / "tutorial.md",
+    ROOT / "docs" / "explanation" / "bytes.md",
     ROOT / "docs" / "reference" / "testing.md",
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 ]
