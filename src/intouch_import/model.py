@@ -346,6 +346,9 @@ class Verdict:
     taken_flag: TakenAtFlag = TakenAtFlag.EXACT
 
 
+_KIND_WORDS = {"executable": "a program", "html": "a web page", "text": "plain text", "empty": "empty"}
+
+
 @attrs.frozen(kw_only=True)
 class ContentCheck:
     """What was found out about the bytes of a file.
@@ -363,8 +366,8 @@ class ContentCheck:
     @property
     def text(self) -> str:
         """The same in a sentence or two for people, without patient data."""
-        if self.doubt is Reason.CONTENT_NOT_AS_NAMED:
-            return f"{self.doubt.text} It is {self.kind.upper()}."
+        if self.doubt is Reason.CONTENT_NOT_AS_NAMED and self.kind != "unknown":
+            return f"{self.doubt.text} It is {_KIND_WORDS.get(self.kind, self.kind.upper())}."
         return self.doubt.text if self.doubt is not None else f"The content is {self.soundness.value}."
 
 

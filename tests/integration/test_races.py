@@ -170,6 +170,7 @@ def test_many_workstations_refresh_and_save_one_folder(race: Race) -> None:
         made = race.folder(name, FILES)
         told = race.run(name, ["10043"] * PROCESSES)
         check(race, name, made, told)
+        assert not any("already_assigned" in key or "reappeared" in key for one in told for key in one)
         total += sum(told, Counter())
     with SqlRepository.open(race.database, files=race.files) as records:
         ledger = Ledger(records.engine)

@@ -215,6 +215,18 @@ def test_assign_moves_the_named_files(command: Command, practice: Practice) -> N
     assert (attachment.title, attachment.comments) == ("Left", "Soon")
 
 
+def test_a_person_is_told_what_is_wrong_with_a_file(command: Command, practice: Practice) -> None:
+    """A page under a photo's name is saved because a person says so, and the table says what it is."""
+    practice.photo("IMG_1.jpg", b"<!DOCTYPE html><html></html>")
+    done = command("assign", practice.photos, "IMG_1.jpg", "--patient", "10042")
+    assert done.code == 0
+    assert (
+        "A person chose the patient. The content is not what the extension says. It is a web page."
+        in done.out
+    )
+    assert practice.left() == []
+
+
 def test_assign_all_takes_what_waits(command: Command, practice: Practice) -> None:
     """``--all`` is every file that waits and none that is ignored; ``--yes`` answers the warning."""
     for name in ("IMG_1.jpg", "IMG_2.jpg", "Thumbs.db"):

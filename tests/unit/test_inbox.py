@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -719,6 +720,48 @@ def test_a_file_that_reappears_waits_for_a_person(
     report = inbox.refresh()
     assert [(o.state, o.reason) for o in report.outcomes] == [(State.WAITING, Reason.REAPPEARED)]
     assert path.exists()
+
+
+def test_a_file_that_was_moved_while_it_was_listed_did_not_reappear(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen by the listing and moved by another workstation before its import id was looked up: it is gone."""
+    practice.photo(AUTO)
+    practice.photo("other.jpg")
+    records = practice.records()
+    scan = LocalSource.scan
+    other = practice.inbox(records=practice.records())
+    first: list[int] = []
+
+    def listed_then_moved(self: LocalSource) -> Any:
+        files = list(scan(self))
+        if not first:
+            first.append(1)
+            assert other.refresh().imported == 1
+        return iter(files)
+
+    monkeypatch.setattr(LocalSource, "scan", listed_then_moved)
+    inbox = practice.inbox(records=records)
+    report = inbox.refresh()
+    assert [row.name for row in inbox.rows] == ["other.jpg"]
+    assert (report.listed, report.closes) == (1, True)
+
+
+def test_a_file_that_cannot_be_looked_at_again_is_shown_as_it_was_listed(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A location that fails at that moment does not hide a file that reappeared."""
+    path = practice.photo(AUTO)
+    os.link(path, practice.root / "kept")
+    inbox = practice.inbox()
+    assert inbox.refresh().imported == 1
+    os.link(practice.root / "kept", path)
+
+    def fail(*_args: Any) -> Any:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(LocalSource, "look", fail)
+    assert inbox.refresh().outcomes[0].reason is Reason.REAPPEARED
 
 
 # --- browse

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import threading
+import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +152,93 @@ def test_a_changed_row_is_found(long: Ledger, column: str) -> None:
     )
     run(long, f'UPDATE intouch_ledger SET "{column}" = {value} WHERE seq = 4')
     assert long.verify() == [4]
+
+
+BROKEN_TEXT = {"sqlite": "CAST(X'80ff' AS TEXT)", "postgresql": "'\u0007'"}
+WRONG = {
+    "an event that is none": {"sqlite": "event = 'invented'", "postgresql": "event = 'invented'"},
+    "a time that is none": {"sqlite": "at = 'yesterday'", "postgresql": "at = 'infinity'"},
+    "a time without a zone": {
+        "sqlite": "at = '2026-03-01T12:00:00.123456'",
+        "postgresql": "at = at + interval '1 us'",
+    },
+    "a time before Christ": {
+        "sqlite": "at = '-2026'",
+        "postgresql": "at = '2026-03-01 12:00:00.123456+00 BC'",
+    },
+    "text that is none": {kind: f"name = {text}" for kind, text in BROKEN_TEXT.items()},
+    "bytes for text": {"sqlite": "name = X'00ff'", "postgresql": "name = chr(1)"},
+    "another type": {"sqlite": "size_bytes = 9.5", "postgresql": "size_bytes = 8"},
+    "a case": {"sqlite": "name = upper(name)", "postgresql": "name = upper(name)"},
+    "a blank": {"sqlite": "reason = reason || ' '", "postgresql": "reason = reason || ' '"},
+    "a patient moved to the other side": dict.fromkeys(
+        ("sqlite", "postgresql"), "from_patient_id = patient_id, patient_id = NULL"
+    ),
+    "two values that changed places": dict.fromkeys(
+        ("sqlite", "postgresql"), "attachment_id = sha256, sha256 = attachment_id"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_whatever_a_row_was_changed_to_is_found(long: Ledger, database: str, what: str) -> None:
+    """Values that no entry can hold are found as well; reading the entries says so instead of breaking."""
+    run(long, f"UPDATE intouch_ledger SET {WRONG[what][database]} WHERE seq = 4")
+    assert long.verify() == [4]
+    with contextlib.suppress(LedgerError):
+        list(long.entries())
+    long.append([entry("1", Event.FAILED)])
+    assert long.verify() == [4]
+
+
+def test_positions_that_are_none_are_found(long: Ledger, database: str) -> None:
+    """A row that was given a number below or far above the others, or none at all, breaks the chain."""
+    run(long, "UPDATE intouch_ledger SET seq = -3 WHERE seq = 2")
+    assert set(long.verify()) >= {-3}
+    run(long, "UPDATE intouch_ledger SET seq = 2 WHERE seq = -3")
+    assert long.verify() == []
+    run(long, "UPDATE intouch_ledger SET seq = 9000000000 WHERE seq = 7")
+    assert long.verify() == [9000000000]
+    if database == "sqlite":
+        run(long, "UPDATE intouch_ledger SET seq = 'x' WHERE seq = 9000000000")
+        assert long.verify() == [7]
+
+
+def test_a_chain_that_was_computed_anew_shows_in_the_tail(long: Ledger) -> None:
+    """Whoever knows the rule can forge a chain; only a digest that is kept elsewhere tells."""
+    kept = long.tail()
+    forged = list(long.entries())
+    run(long, "DELETE FROM intouch_ledger")
+    long.append([attrs.evolve(one, patient_id="10043", seq=None, digest=None) for one in forged])
+    assert long.verify() == []
+    assert long.tail() != kept
+
+
+def test_entries_that_cannot_be_read_are_told(long: Ledger) -> None:
+    """An event that this version does not know: the error names the way to find it, and no value."""
+    run(long, "UPDATE intouch_ledger SET event = 'SECRET' WHERE seq = 4")
+    with pytest.raises(LedgerError, match="verify the ledger") as caught:
+        list(long.entries())
+    assert "SECRET" not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
+def test_verifying_takes_no_memory_for_the_whole(ledger: Ledger) -> None:
+    """A ledger of years is walked, not loaded."""
+    many = 6000
+    ledger.append([entry(f"{number:040}", name="x" * 200) for number in range(many)])
+    tracemalloc.start()
+    try:
+        assert ledger.verify() == []
+        assert tracemalloc.get_traced_memory()[1] < many * 600
+    finally:
+        tracemalloc.stop()
+
+
+def test_digests_of_before_reassignments_still_hold(ledger: Ledger) -> None:
+    """An entry that is no reassignment has the digest that older versions gave it."""
+    ledger.append([entry("1")])
+    (one,) = ledger.entries()
+    assert one.digest == "91d7797e23682efba2b074af2fad8382c5e76234d183df3289edef22a935b666"
 
 
 def test_a_changed_digest_is_found(long: Ledger) -> None:

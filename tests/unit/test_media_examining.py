@@ -112,7 +112,7 @@ def test_every_format_is_verified_whole_and_never_when_cut(examiner: Examiner, l
 
 
 @pytest.mark.parametrize(
-    ("content", "kind"), [(HTML, "HTML"), (EXE, "EXECUTABLE"), (b"%PDF-1.7\n%%EOF", "PDF")]
+    ("content", "kind"), [(HTML, "a web page"), (EXE, "a program"), (b"%PDF-1.7\n%%EOF", "PDF")]
 )
 def test_what_is_no_photo_is_told(examiner: Examiner, content: bytes, kind: str) -> None:
     """A web page, a program and a PDF under a photo's name are named."""

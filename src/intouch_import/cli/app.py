@@ -6,6 +6,7 @@ or the settings · 3 a location failed · 4 the patient records or the ledger fa
 
 from __future__ import annotations
 
+import enum
 import os
 import sys
 from pathlib import Path
@@ -50,6 +51,15 @@ if TYPE_CHECKING:
     from intouch_import.reports import Report
 
 __all__ = ["app", "run"]
+
+
+class LedgerForm(enum.StrEnum):
+    """What the lines of an export are."""
+
+    JSON = "json"
+    FHIR = "fhir"
+    DICOM = "dicom"
+
 
 OK, FILES_FAILED, MISTAKE, LOCATION_FAILED, RECORDS_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 _CODES: tuple[tuple[type[InTouchImportError], int], ...] = (
@@ -343,11 +353,17 @@ def ledger_export(
     support: Annotated[
         bool, typer.Option("--support", help="Leave out patients, file names and operators.")
     ] = False,
+    form: Annotated[
+        LedgerForm,
+        typer.Option(
+            "--format", help="The entries as they are, FHIR R4 AuditEvent resources, or DICOM audit messages."
+        ),
+    ] = LedgerForm.JSON,
     records: Records = _RECORDS,
-    json: Json = True,  # noqa: ARG001  # lines of JSON are all there is; the flag is taken for uniformity
+    json: Json = True,  # noqa: ARG001  # lines of JSON are the default; the flag is taken for uniformity
 ) -> None:
-    """Print the ledger as lines of JSON."""
-    _stream(existing_ledger(records).export(support=support))
+    """Print the ledger, an entry a line: JSON, FHIR AuditEvent or DICOM audit messages."""
+    _stream(existing_ledger(records).export(support=support, form=form.value))
 
 
 @ledger_app.command("verify")

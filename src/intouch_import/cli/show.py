@@ -128,11 +128,17 @@ def progress(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
 
 
 def _why(outcome: Outcome) -> str:
-    text = outcome.reason.text
+    """The reason; what is wrong with the content, where that is not the reason itself; and copies."""
+    said = [outcome.reason.text]
+    if outcome.content is not None and outcome.content.doubt is not None:
+        doubted = outcome.content.doubt is outcome.reason
+        said = [outcome.content.text] if doubted else [*said, outcome.content.text]
     if outcome.duplicate_of is not None:
         where = "another patient's" if outcome.duplicate_elsewhere else "this patient's"
-        text += f" Attachment {escape(outcome.duplicate_of)} in {where} record has the same bytes."
-    return text + (" Trying again may help." if outcome.retry_helps else "")
+        said.append(f"Attachment {escape(outcome.duplicate_of)} in {where} record has the same bytes.")
+    if outcome.retry_helps:
+        said.append("Trying again may help.")
+    return " ".join(said)
 
 
 def _size(size_bytes: float) -> str:

@@ -239,6 +239,8 @@ class Lister:
             return
         stored = self._repository.find_attachment([row.import_id for row in new])
         moved = self._ledger.moved(stored) if stored else set()
+        if moved:
+            new = self._still_there(new, moved)
         naming = self._naming
         for row in new:
             if stored and row.import_id in stored:
@@ -249,6 +251,26 @@ class Lister:
                 row.judge(said)
             else:
                 row.claim = said
+
+    def _still_there(self, rows: list[Row], moved: Collection[str]) -> list[Row]:
+        """Without the files that another workstation has moved since they were listed.
+
+        What is still there after the ledger said that it was moved has come back; what is gone was listed
+        a moment too early, and would be shown as come back.
+        """
+        here = []
+        for row in rows:
+            if row.import_id in moved:
+                try:
+                    now = row.source.look(row.name)
+                except Exception as exc:  # noqa: BLE001  # a location that fails now: show what was listed
+                    log.warning("a file can't be looked at again", extra={"kind": type(exc).__name__})
+                    now = row.file
+                if now is None or now.version != row.file.version:
+                    self._rows[row.source_id].pop(row.name, None)
+                    continue
+            here.append(row)
+        return here
 
     # --- judge
 

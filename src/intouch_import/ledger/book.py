@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections import defaultdict
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, assert_never
 
 import attrs
 import sqlalchemy as sa
 
 from intouch_import.database import UtcDateTime, connect, one_of, reading, upgrade, writing
 from intouch_import.errors import LedgerError, RepositoryError
+from intouch_import.ledger.audit import to_dicom, to_fhir
 from intouch_import.ledger.entry import CHAIN_START, Event, LedgerEntry, chain_digest
 from intouch_import.model import printable
 
@@ -200,17 +204,36 @@ class Ledger:
                 (ledger_table.c.patient_id == patient_id) | (ledger_table.c.from_patient_id == patient_id)
             )
         with reading(self._engine) as connection:
-            for row in connection.execution_options(yield_per=1000).execute(query):
-                yield _entry(row)
+            try:
+                with connection.execution_options(yield_per=1000).execute(query) as rows:
+                    for row in rows:
+                        yield _entry(row)
+            except (ValueError, sa.exc.DBAPIError) as exc:
+                raise LedgerError(
+                    "an entry can't be read: verify the ledger", kind=type(exc).__name__
+                ) from None
 
-    def export(self, *, support: bool = False) -> Iterator[str]:
-        """The ledger as lines of JSON, oldest first.
+    def export(
+        self, *, support: bool = False, form: Literal["json", "fhir", "dicom"] = "json"
+    ) -> Iterator[str]:
+        """The ledger, an entry a line, oldest first.
 
         Args:
             support: Leave out patients, file names and operators, for a file that leaves the practice.
+            form: ``json``: the entries as they are. ``fhir``: AuditEvent resources, a line of JSON each, as
+                in FHIR bulk data. ``dicom``: audit messages in XML.
         """
         for entry in self.entries():
-            yield entry.to_json(support=support)
+            entry_for = entry.without_persons() if support else entry
+            match form:
+                case "json":
+                    yield entry.to_json(support=support)
+                case "fhir":
+                    yield json.dumps(to_fhir(entry_for), ensure_ascii=False)
+                case "dicom":
+                    yield to_dicom(entry_for)
+                case _:
+                    assert_never(form)
 
     def tail(self) -> tuple[int, str]:
         """Number of entries and the digest of the last one: enough to prove later that none was cut off."""
@@ -233,34 +256,56 @@ class Ledger:
         broken = []
         digest = CHAIN_START
         expected = 1
-        for entry in self.entries():
-            values = {name: getattr(entry, name) for name in _FIELDS}
-            digest = chain_digest(digest, values)
-            if entry.seq != expected or entry.digest != digest:
-                broken.append(entry.seq or 0)
+        for values in self._raw():
+            seq = values["seq"] if type(values["seq"]) is int else expected
+            if values["seq"] != expected or values["digest"] != _digest_of(values, digest):
+                broken.append(seq)
             # Go on from what stands there, so that one change is reported once.
-            digest = entry.digest or ""
-            expected = (entry.seq or 0) + 1
+            digest = values["digest"]
+            expected = seq + 1
         return broken
 
+    def _raw(self) -> Iterator[dict[str, Any]]:
+        """Every row as it stands, oldest first, streamed; ``at`` is None where it is no time.
+
+        A row that was tampered with may hold what no entry can.
+        """
+        at = ledger_table.c.at
+        as_text = (
+            sa.type_coerce(at, sa.Text)
+            if self._engine.dialect.name == "sqlite"
+            # With the era: else the year 2026 BC would pass for ours.
+            else sa.func.to_char(sa.func.timezone("UTC", at), 'AD YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+        )
+        others = [column for column in ledger_table.c if column is not at]
+        query = sa.select(as_text.label("at"), *others).order_by(ledger_table.c.seq)
+        with (
+            reading(self._engine) as connection,
+            _any_text(connection),
+            connection.execution_options(yield_per=1000).execute(query) as rows,
+        ):
+            for row in rows:
+                yield {**row._mapping, "at": _time(row.at)}  # noqa: SLF001  # the public way to a mapping
+
     @staticmethod
-    def _states(connection: sa.Connection, import_ids: Collection[str]) -> defaultdict[str, set[Event]]:
+    def _states(connection: sa.Connection, import_ids: Collection[str]) -> defaultdict[str, set[str]]:
         """For each file, which of the facts ``STORED``, ``MOVED`` and ``REASSIGNED`` hold now."""
-        states: defaultdict[str, set[Event]] = defaultdict(set)
+        states: defaultdict[str, set[str]] = defaultdict(set)
         query = (
             sa.select(ledger_table.c.import_id, ledger_table.c.event)
             .where(one_of(connection.dialect, ledger_table.c.import_id, import_ids))
             .order_by(ledger_table.c.seq)
         )
         for import_id, event in connection.execute(query):
-            _advance(states[import_id], Event(event))
+            _advance(states[import_id], event)
         return states
 
 
-def _advance(state: set[Event], event: Event) -> None:
-    if event is Event.WITHDRAWN:
+def _advance(state: set[str], event: str) -> None:
+    # By value: an event that only a newer version knows must not keep this one from writing.
+    if event == Event.WITHDRAWN:
         state.clear()
-    elif event is Event.REASSIGNING:
+    elif event == Event.REASSIGNING:
         state.discard(Event.REASSIGNED)  # of an earlier time
     elif event in (Event.STORED, Event.MOVED, Event.REASSIGNED):
         state.add(event)
@@ -277,6 +322,38 @@ def _row(entry: LedgerEntry, seq: int) -> dict[str, Any]:
     row["seq"] = seq
     row["event"] = entry.event.value
     return row
+
+
+@contextlib.contextmanager
+def _any_text(connection: sa.Connection) -> Iterator[None]:
+    """Let SQLite hand out text that is none; by itself it refuses the whole query."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    try:
+        yield
+    finally:
+        driver.text_factory = str
+
+
+def _time(text: object) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        at = datetime.fromisoformat(text.removeprefix("AD "))
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
+
+
+def _digest_of(values: dict[str, Any], previous: Any) -> str | None:
+    """The digest that a row should have; None if it holds what the ledger never writes."""
+    try:
+        return chain_digest(previous, values) if values["at"] is not None else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _entry(row: sa.Row[Any]) -> LedgerEntry:

@@ -89,6 +89,16 @@ class LedgerEntry:
                 del values[key]
         return json.dumps(values, ensure_ascii=False)
 
+    def without_persons(self) -> LedgerEntry:
+        """The entry without who and whom, fit to leave the practice."""
+        return attrs.evolve(self, patient_id=None, from_patient_id=None, name="", operator=None)
+
+    def to_fhir(self) -> dict[str, Any]:
+        """The entry as a FHIR R4 ``AuditEvent``; see `intouch_import.ledger.audit.to_fhir`."""
+        from intouch_import.ledger.audit import to_fhir
+
+        return to_fhir(self)
+
 
 def chain_digest(previous: str, values: Mapping[str, Any]) -> str:
     """SHA-256 over a JSON list: the digest of the entry before, the time, then every other value in order.

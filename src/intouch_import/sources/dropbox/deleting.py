@@ -43,7 +43,7 @@ def delete_together(account: Account, files: Sequence[tuple[str, SourceFile]]) -
             if refusal is not None and refusal.says("too_many_write_operations"):
                 continue  # not its turn yet: it is asked for again with the others that are left
             ends[number] = _end(account, *files[number], answer, refusal, doubt)
-            left.discard(number)
+            del left[left.index(number)]
         if left:
             raise Busy
 
