@@ -251,6 +251,28 @@ def test_a_sign_in_is_made_for_the_providers_app(tmp_path: Path, location: str) 
     assert made.server.service == location
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_failed_connections_have_log_files_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """R15: the folder of the settings is used for locations that people sign in to; without it they open too."""
+    asked: list[tuple[str, str]] = []
+
+    def named(name: str) -> Any:
+        def begin(folder: str) -> None:
+            asked.append((name, folder))
+            if fails:
+                raise ConfigError("can't be written")
+
+        return begin
+
+    monkeypatch.setattr(opening, "_named", named)
+    monkeypatch.setattr(opening, "open_source", Asked(tmp_path))
+    settings = settings_of(tmp_path, "local", "dropbox", log_dir="logs")
+    assert len(settings.open_sources(provider="DRJ", signin={"dropbox": str})) == 2
+    assert asked == [("intouch_import.logfiles:log_to_directory", "logs")]
+
+
 # --- an inbox of settings
 
 

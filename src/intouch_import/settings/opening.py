@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Self, overload
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["OpenedSources", "open_sources"]
 
 _SIGN_IN: Final = "intouch_import.sources.signin:SignIn"
+_LOG_FILES: Final = "intouch_import.logfiles:log_to_directory"
 _SERVERS: Final = {
     "dropbox": "intouch_import.sources.dropbox.authorization:DropboxAuthorization",
     "onedrive": "intouch_import.sources.onedrive.identity:MicrosoftServer",
 }
 """Who people sign in to, imported on demand: ``module:class``."""
+
+log = logging.getLogger(__name__)
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -193,6 +197,7 @@ class _Choice:
 
     def _sign_in(self, location: str, app: str | None, **options: Any) -> Any:
         """The host's own sign-in, else one for the app that the provider registered."""
+        self._begin_log()
         given = self.signin.get(location)
         if given is not None:
             return given
@@ -200,6 +205,15 @@ class _Choice:
             raise self._nothing(location)
         server = _named(_SERVERS[location])(app, **{k: v for k, v in options.items() if v is not None})
         return _named(_SIGN_IN)(server, account=self.provider_id or "")
+
+    def _begin_log(self) -> None:
+        """Have failed connections written where the practice looks them up."""
+        if self.practice.log_dir is None:
+            return
+        try:
+            _named(_LOG_FILES)(self.practice.log_dir)
+        except ConfigError:
+            log.warning("the folder for log files can't be used")  # the photos come in all the same
 
     def _open(self, location: str, url: str, **options: Any) -> Source:
         return open_source(url, **{**options, **self.options.get(location, {})})
