@@ -245,9 +245,9 @@ def test_a_sign_in_is_made_for_the_providers_app(tmp_path: Path, location: str) 
         signin={},
         options={},
     )
-    made = folder._sign_in(location, "some-app")
+    made = folder._sign_in(location, "a1b2c3d4e5f6g7h")
     assert isinstance(made, SignIn)
-    assert made.server.client_id == "some-app"
+    assert made.server.client_id == "a1b2c3d4e5f6g7h"
     assert made.server.service == location
 
 
