@@ -99,6 +99,8 @@ def open_sources(
     wanted = [(location, chosen.opener(location)) for location in chosen.operator.locations]
     if not wanted:
         return OpenedSources()
+    if _SERVERS.keys() & set(chosen.operator.locations):
+        chosen.begin_log()  # here, not in the threads below: two of them would attach it twice
     with ThreadPoolExecutor(len(wanted), thread_name_prefix="intouch-open") as pool:
         found = list(pool.map(lambda one: Unopened.attempt(*one), wanted))
     return OpenedSources(
@@ -197,7 +199,6 @@ class _Choice:
 
     def _sign_in(self, location: str, app: str | None, **options: Any) -> Any:
         """The host's own sign-in, else one for the app that the provider registered."""
-        self._begin_log()
         given = self.signin.get(location)
         if given is not None:
             return given
@@ -206,7 +207,7 @@ class _Choice:
         server = _named(_SERVERS[location])(app, **{k: v for k, v in options.items() if v is not None})
         return _named(_SIGN_IN)(server, account=self.provider_id or "")
 
-    def _begin_log(self) -> None:
+    def begin_log(self) -> None:
         """Have failed connections written where the practice looks them up."""
         if self.practice.log_dir is None:
             return
