@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from intouch_import.errors import ConfigError
+from intouch_import.secret import Secret
 from intouch_import.sources.azure.account import Account, Folder
 
 KEY = "AAAA" * 21 + "BBBB"
@@ -96,12 +97,7 @@ def test_a_signature_knows_when_it_ends() -> None:
 
 def test_secrets_are_taken_concealed_or_plain() -> None:
     """A setting may come as an object that shows its text only when asked."""
-
-    class Concealed:
-        def reveal(self) -> str:
-            return KEY
-
-    account = Account(account_name="practice", account_key=Concealed())
+    account = Account(account_name="practice", account_key=Secret(KEY))
     assert account.key() == ("practice", KEY)
     assert account.signature() is None
     assert KEY not in repr(account)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 from intouch_import.errors import ConfigError
+from intouch_import.secret import Secret
 
-__all__ = ["Account", "Folder", "Secret"]
+__all__ = ["Account", "Folder"]
 
 _ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}")
 # https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
@@ -24,13 +25,6 @@ _EMULATOR_KEY: Final = (
 )
 _NEEDED_RIGHTS: Final = frozenset("rld")
 _A_SIGNATURE: Final = re.compile(r"[?&]sig=", re.IGNORECASE)
-
-
-class Secret(Protocol):
-    """Text that shows itself only when it is asked to."""
-
-    def reveal(self) -> str:
-        """The text."""
 
 
 class Account:
@@ -96,11 +90,13 @@ class Account:
 
     def key(self) -> tuple[str, str] | None:
         """Account name and shared key, if that is the right."""
-        return (self.name, self._key) if self._key is not None and self.name is not None else None
+        if self._key is None or self.name is None:
+            return None
+        return self.name, self._key.reveal()
 
     def signature(self) -> str | None:
         """The signature without its question mark, if that is the right."""
-        return self._sas
+        return None if self._sas is None else self._sas.reveal()
 
     def __repr__(self) -> str:
         return "<Account>"
@@ -168,7 +164,7 @@ def _usual(account_name: str | None, suffix: str | None = None) -> str | None:
 
 
 def _revealed(value: str | Secret | None) -> str | None:
-    return value if value is None or isinstance(value, str) else value.reveal()
+    return value.reveal() if isinstance(value, Secret) else value
 
 
 def _connection(text: str) -> dict[str, str]:
@@ -225,17 +221,17 @@ def _check_credential(credential: Any, *, plain: bool) -> None:
         raise ConfigError("Azure takes a credential through https alone, not from this endpoint")
 
 
-def _checked_key(key: str | None, account_name: str | None) -> str | None:
+def _checked_key(key: str | None, account_name: str | None) -> Secret | None:
     if key is None:
         return None
     if account_name is None:
         raise ConfigError("account_key needs account_name")
     if not re.fullmatch(r"[A-Za-z0-9+/]{4,}={0,2}", key) or len(key) % 4:
         raise ConfigError("account_key is base64, as the portal shows it")
-    return key
+    return Secret(key)
 
 
-def _checked_signature(sas: str | None) -> tuple[str | None, datetime | None]:
+def _checked_signature(sas: str | None) -> tuple[Secret | None, datetime | None]:
     """The signature without its question mark, and when it ends."""
     if sas is None:
         return None, None
@@ -252,5 +248,5 @@ def _checked_signature(sas: str | None) -> tuple[str | None, datetime | None]:
         text = fields["se"][0]
         ends_at = datetime.fromisoformat(text)
     except (KeyError, ValueError):
-        return sas, None  # it stands in a stored access policy, which only the service knows
-    return sas, ends_at if ends_at.tzinfo is not None else ends_at.replace(tzinfo=UTC)
+        return Secret(sas), None  # it stands in a stored access policy, which only the service knows
+    return Secret(sas), ends_at if ends_at.tzinfo is not None else ends_at.replace(tzinfo=UTC)

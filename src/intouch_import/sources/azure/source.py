@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
     from intouch_import.content import Content
-    from intouch_import.sources.azure.account import Secret
+    from intouch_import.secret import Secret
     from intouch_import.sources.azure.download import Download
     from intouch_import.sources.azure.fast import FastLane
 
