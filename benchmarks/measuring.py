@@ -56,6 +56,10 @@ class Sizes:
         file_kb: Size of each moved file, thousands of bytes.
         video_mb: Size of the one big file, millions of bytes.
         photos: JPEGs of 12 megapixels that are looked into.
+        azure_listed: Blobs in the folder that is listed; four times as many are elsewhere in the container.
+        azure_waiting: Blobs in the folder that is listed again.
+        azure_small: Blobs of 200 KB that are moved.
+        azure_large: Blobs of 4 MB that are moved.
     """
 
     repeat: int = 5
@@ -69,6 +73,10 @@ class Sizes:
     file_kb: int = 200
     video_mb: int = 2_000
     photos: int = 48
+    azure_listed: int = 5_000
+    azure_waiting: int = 50_000
+    azure_small: int = 2_000
+    azure_large: int = 100
 
 
 QUICK = {
@@ -80,6 +88,10 @@ QUICK = {
     "across_files": 250,
     "video_mb": 200,
     "photos": 12,
+    "azure_listed": 1_000,
+    "azure_waiting": 2_000,
+    "azure_small": 300,
+    "azure_large": 20,
 }
 """What ``--quick`` makes of the sizes."""
 

@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+import azure_storage
 import listing
 import media
 import memory
@@ -30,6 +31,7 @@ SUBJECTS: dict[str, Callable[[Sizes], list[Line]]] = {
     "across": moving.lines_across,
     "memory": memory.lines,
     "media": media.lines,
+    "azure": azure_storage.lines,
 }
 HEAD = Line(what="what was measured", ours="ours", peer="peer", ratio="ratio", target="target")
 
