@@ -14,7 +14,7 @@ import pytest
 from commanding import command
 from intouch_import.repositories.sql import SqlRepository
 from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
-from services.azurite import azurite, fresh_azurite
+from services.azurite import azurite
 from services.chromium import browser
 from services.dropbox_server import dropbox_server, open_dropbox
 from services.openssh import openssh_server
@@ -31,7 +31,6 @@ __all__ = [
     "browser",
     "command",
     "dropbox_server",
-    "fresh_azurite",
     "open_dropbox",
     "openssh_server",
     "postgresql_server",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from intouch_import.sources import Source
 
-__all__ = ["ACCOUNT", "KEY", "Azurite", "azurite", "fresh_azurite", "run_azurite"]
+__all__ = ["ACCOUNT", "KEY", "Azurite", "azurite", "run_azurite"]
 
 VERSION = "3.37.0"
 ACCOUNT = "devstoreaccount1"
@@ -138,12 +138,6 @@ def _url(process: subprocess.Popen[bytes], log: Path) -> str:
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
     """An emulator for all tests of this process; each makes containers of its own."""
-    yield from _or_skip()
-
-
-@pytest.fixture(scope="module")
-def fresh_azurite() -> Iterator[Azurite]:
-    """An emulator for one module: it slows down with what it holds, and after it has deleted much."""
     yield from _or_skip()
 
 
