@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from contract.broken_repositories import BROKEN_REPOSITORIES
@@ -15,6 +17,7 @@ from intouch_import.testing import (
     Check,
     MemoryPlace,
     MemoryRepository,
+    checks,
 )
 
 BY_NAME = {check.name: check for check in (*REPOSITORY_CHECKS, *SOURCE_CHECKS)}
@@ -68,6 +71,27 @@ def test_every_check_has_a_name_and_a_promise_of_its_own() -> None:
     for check in checks:
         assert check.promise.endswith(".")
         assert check.promise[0].isupper() or check.promise.split()[0] in check.promise
+
+
+class Hangs(MemoryRepository):
+    """Waits for what never comes, until the test is over."""
+
+    over = threading.Event()
+
+    def add(self, attachment, content):
+        self.over.wait()
+        return super().add(attachment, content)
+
+
+def test_a_repository_that_hangs_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadlock ends in a message, not in a kit that hangs as well."""
+    monkeypatch.setattr(checks, "_PATIENCE_S", 0.3)
+    check = BY_NAME["one_file_from_all_sides_is_stored_once"]
+    said = _said(check, Hangs(PATIENTS, PROVIDERS).reopen)
+    Hangs.over.set()
+    assert said is not None
+    assert said.startswith(check.promise)
+    assert "did not come to an end" in said
 
 
 RELAXED = [

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
 __all__ = ["Broken", "Check", "Checks", "broken", "expect", "fails", "given", "run_all", "together"]
@@ -140,27 +139,29 @@ def together(
 ) -> list[Result | Exception]:
     """Run calls in one thread each, begun in the same instant; results and expected exceptions in order."""
     barrier = threading.Barrier(len(calls))
+    results: dict[int, Result | Exception] = {}
 
-    def one(call: Callable[[], Result]) -> Result | Exception:
-        barrier.wait(_PATIENCE_S)
+    def one(number: int, call: Callable[[], Result]) -> None:
         try:
-            return call()
-        except expected as exc:
-            return exc
+            barrier.wait(_PATIENCE_S)
+            results[number] = call()
+        except Exception as exc:  # noqa: BLE001  # the code under test raises anything
+            results[number] = exc
 
-    with ThreadPoolExecutor(len(calls)) as pool:
-        futures = [pool.submit(one, call) for call in calls]
-        with _told_as("calls from several threads at once"):
-            return [future.result(_PATIENCE_S) for future in futures]
-
-
-@contextlib.contextmanager
-def _told_as(what: str) -> Iterator[None]:
-    try:
-        yield
-    except Broken:
-        raise
-    except TimeoutError as exc:
-        broken(f"{what} did not come to an end in {_PATIENCE_S:.0f} s", exc)
-    except Exception as exc:  # noqa: BLE001  # the code under test raises anything
-        broken(f"{what} raised {type(exc).__name__}: {exc}", exc)
+    # Not a pool: it would wait for ever for a thread that hangs, and so would the interpreter at its end.
+    threads = [
+        threading.Thread(target=one, args=(number, call), daemon=True) for number, call in enumerate(calls)
+    ]
+    for thread in threads:
+        thread.start()
+    give_up_at = time.monotonic() + _PATIENCE_S
+    for thread in threads:
+        thread.join(max(0.0, give_up_at - time.monotonic()))
+    if len(results) < len(calls):
+        broken(f"calls from several threads at once did not come to an end in {_PATIENCE_S:.0f} s")
+    for result in results.values():
+        if isinstance(result, Broken):
+            raise result
+        if isinstance(result, Exception) and not isinstance(result, expected):
+            broken(f"calls from several threads at once raised {type(result).__name__}: {result}", result)
+    return [results[number] for number in range(len(calls))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from functools import partial
 
 import attrs
@@ -20,6 +22,7 @@ CHECKS: Checks[Records] = Checks(bench)
 
 _THREADS = 6
 _ROUNDS = 4
+_A_MOMENT_S = 0.05
 
 
 @CHECKS.promise("The same file that is added by several threads and workstations at once is stored once.")
@@ -93,23 +96,31 @@ def different_files_do_not_disturb_each_other(records: Records) -> None:
 @CHECKS.promise("A transaction holds what its own thread adds, and nothing else.")
 def transactions_belong_to_a_thread(records: Records) -> None:
     repository = records.open()
-    inside, outside = new(), new()
-    data = bytes_of(outside[1])
+    for _ in range(_ROUNDS):
+        inside, outside = new(), new()
+        data = bytes_of(outside[1])
+        begun = threading.Event()
 
-    def roll_back() -> None:
-        try:
-            with repository.transaction():
-                repository.add(*inside)
-                raise _Stop
-        except _Stop:
-            pass
+        def roll_back() -> None:
+            try:
+                with repository.transaction():
+                    repository.add(*inside)
+                    begun.set()
+                    time.sleep(_A_MOMENT_S)  # the other thread adds now, or waits for its turn
+                    raise _Stop
+            except _Stop:
+                pass
 
-    together([roll_back, lambda: repository.add(*outside)])
-    found = records.open().find_attachment([inside[0].import_id, outside[0].import_id])
-    expect(outside[0].import_id in found, "the rollback took what another thread had added")
-    expect(read(repository, found[outside[0].import_id].id) == data, "the bytes are not there")
-    if type(repository).transaction is not PatientRepository.transaction:
-        expect(inside[0].import_id not in found, "what was rolled back is stored")
+        def add() -> None:
+            begun.wait()
+            repository.add(*outside)
+
+        together([roll_back, add])
+        found = records.open().find_attachment([inside[0].import_id, outside[0].import_id])
+        expect(outside[0].import_id in found, "the rollback took what another thread had added")
+        expect(read(repository, found[outside[0].import_id].id) == data, "the bytes are not there")
+        if type(repository).transaction is not PatientRepository.transaction:
+            expect(inside[0].import_id not in found, "what was rolled back is stored")
 
 
 class _Stop(Exception):  # it says what the block does
