@@ -83,9 +83,10 @@ def tests_on(session: nox.Session) -> None:
 
 @nox.session
 def crash(session: nox.Session) -> None:
-    """Kill a move at 1,000 random instants."""
+    """Kill a move at 1,000 random instants, and let every call of a Dropbox fail in every way."""
     session.install(_built_wheel(session), *_group("test"))
-    session.run("pytest", "tests/crash", "-q", *session.posargs, env={"INTOUCH_CRASH_RUNS": "1000"})
+    where = ["tests/crash", "tests/integration/test_dropbox_moves.py"]
+    session.run("pytest", *where, "-q", *session.posargs, env={"INTOUCH_CRASH_RUNS": "1000"})
 
 
 @nox.session

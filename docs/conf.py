@@ -39,7 +39,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(abc|argparse|collections|contextlib|ctypes|datetime|enum|os|pathlib|sqlite3|threading|types)\..*",
+        r"(abc|argparse|collections|contextlib|ctypes|datetime|enum|logging|os|pathlib|sqlite3|threading|types)\..*",
     ),
     ("py:.*", r"(typing|typing_extensions|zoneinfo)\..*"),
     ("py:.*", r"(alembic|attrs?|fsspec|PIL|sa|sqlalchemy|typer)\..*"),
@@ -63,6 +63,7 @@ nitpick_ignore = [
     # Type variables, and what the kit's checks work with.
     ("py:obj", "intouch_import.testing.checks.Bench"),
     ("py:class", "Bench"),
+    ("py:class", "_T"),
     ("py:class", "Records"),
     ("py:class", "Result"),
 ]

@@ -24,12 +24,16 @@ class Service(enum.StrEnum):
     """Where a person can sign in."""
 
     DROPBOX = "dropbox"
+    ONEDRIVE = "onedrive"
 
 
 ServiceName = Annotated[Service, typer.Argument(help="Where to sign in.", show_choices=True)]
 App = Annotated[
     str | None,
-    typer.Option("--app", help="The app's key, as it is registered; or INTOUCH_DROPBOX_APP."),
+    typer.Option(
+        "--app",
+        help="The app's key or id, as it is registered; or INTOUCH_DROPBOX_APP, INTOUCH_ONEDRIVE_APP.",
+    ),
 ]
 Account = Annotated[
     str, typer.Option(envvar="INTOUCH_ACCOUNT", help="Whose sign-in it is, if there are several.")
@@ -38,7 +42,10 @@ Paste = Annotated[
     bool, typer.Option("--paste", help="Show an address to open anywhere, and ask for the code it gives.")
 ]
 Endpoint = Annotated[
-    str | None, typer.Option(help="Another server than the vendor's; or INTOUCH_DROPBOX_ENDPOINT.")
+    str | None,
+    typer.Option(
+        help="Another server than the vendor's; or INTOUCH_DROPBOX_ENDPOINT, INTOUCH_ONEDRIVE_ENDPOINT."
+    ),
 ]
 
 
@@ -59,7 +66,8 @@ def login(
     signin = _sign_in(service, app=app, account=account, endpoint=endpoint, quiet=paste)
     if paste:
         attempt = signin.begin(paste=True)
-        show.console.print("Open this address anywhere, allow access, and copy the code:")
+        show.console.print("Open this address anywhere, and allow access. Then copy the code that is shown,")
+        show.console.print("or the address that the browser is sent to and can't open:")
         typer.echo(attempt.url)  # in one line, however narrow the window is: it is to be copied
         # From standard input, never from the command line: other users can read that.
         attempt.paste(
@@ -93,7 +101,9 @@ def open_folder(url: str, *, provider: str | None = None) -> Source:
         return open_source(url, provider=provider)
     service = Service(protocol)
     signin = _sign_in(service, account=os.environ.get("INTOUCH_ACCOUNT", ""))
-    return open_source(url, provider=provider, signin=signin, endpoint=_endpoint(service, None))
+    endpoint = _endpoint(service, None)
+    elsewhere = {} if endpoint is None else {"endpoint": endpoint}
+    return open_source(url, provider=provider, signin=signin, **elsewhere)
 
 
 def _sign_in(
@@ -120,6 +130,12 @@ def _server(service: Service, *, app: str | None, endpoint: str | None) -> Autho
             from intouch_import.sources.dropbox import DropboxAuthorization
 
             return DropboxAuthorization(key, endpoint=endpoint)
+        case Service.ONEDRIVE:
+            from intouch_import.sources.onedrive import MicrosoftServer
+
+            # An app for people's own machines has no secret; one that has keeps it out of the command line.
+            secret = os.environ.get("INTOUCH_ONEDRIVE_SECRET") or None
+            return MicrosoftServer(key, client_secret=secret, endpoint=endpoint)
 
 
 def _endpoint(service: Service, endpoint: str | None) -> str | None:

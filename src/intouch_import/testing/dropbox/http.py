@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import attrs
 
+from intouch_import.testing.dropbox.core import BadInput, Refused
 from intouch_import.testing.dropbox.drive import Bytes
 from intouch_import.testing.dropbox.oauth import Page, TokenError, Visitor
-from intouch_import.testing.dropbox.routes import ROUTES, BadInput, Refused
+from intouch_import.testing.dropbox.routes import ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

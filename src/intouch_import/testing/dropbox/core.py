@@ -1,0 +1,175 @@
+"""What the routes have in common: errors, views of the drive, paths, and one write at a time."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from intouch_import.testing.dropbox.drive import Drive, Entry, folded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from intouch_import.testing.dropbox.faults import FaultQueue
+    from intouch_import.testing.dropbox.oauth import Account, Authorization, Visitor
+
+__all__ = ["BadInput", "Refused", "Rooms", "View", "root_info", "untagged"]
+
+_PATH = re.compile(r"(/(.|[\r\n])*)?|id:.*|rev:[0-9a-f]{9,}|ns:[0-9]+(/.*)?", re.DOTALL)
+
+
+class BadInput(Exception):
+    """400: the call itself is wrong. The text is plain."""
+
+
+class Refused(Exception):
+    """An error of a route, of the path root, or of the rate limit: JSON.
+
+    Args:
+        error: The error as a tagged union.
+        status: HTTP status.
+    """
+
+    def __init__(self, error: Mapping[str, Any], *, status: int = 409) -> None:
+        super().__init__(error[".tag"])
+        self.status = status
+        self.error = error
+
+    @property
+    def summary(self) -> str:
+        """The tags in a row, as ``error_summary`` has them."""
+        tags: list[str] = []
+        level: Any = self.error
+        while isinstance(level, dict) and ".tag" in level:
+            tags.append(str(level[".tag"]))
+            level = level.get(level[".tag"], level.get("reason"))
+        return "/".join(tags) + "/"
+
+
+@attrs.frozen(kw_only=True)
+class View:
+    """The drive as one request sees it.
+
+    Args:
+        visitor: Who asks.
+        base: Path of what looks like the root: a namespace, or the folder of the app.
+    """
+
+    visitor: Visitor
+    base: str
+
+
+class Rooms:
+    """What the routes work on.
+
+    Args:
+        drive: The files.
+        authorization: Who may do what.
+        faults: Asked for each page of a listing and each entry of a batch.
+        contention: Whether two writes at once in one namespace are refused, as Dropbox does.
+
+    Attributes:
+        url: Where temporary links lead.
+        closing: Set when the server ends: nobody is to wait any longer.
+    """
+
+    def __init__(
+        self, drive: Drive, authorization: Authorization, faults: FaultQueue, *, contention: bool
+    ) -> None:
+        self.drive = drive
+        self.authorization = authorization
+        self.faults = faults
+        self.contention = contention
+        self.url = ""
+        self.closing = threading.Event()
+        self._writing = threading.Lock()
+
+    def view(self, visitor: Visitor, root: Mapping[str, Any] | None) -> View:
+        """The drive under the path root that a request names (``Dropbox-API-Path-Root``)."""
+        account = visitor.account
+        base = account.home
+        if root is not None and root.get(".tag") != "home":
+            wanted = root.get(str(root.get(".tag")))
+            if root.get(".tag") == "root" and wanted != account.root_namespace:
+                invalid = root_info(account)
+                raise Refused({".tag": "invalid_root", "invalid_root": invalid}, status=422)
+            if wanted not in {account.root_namespace, account.home_namespace}:
+                raise Refused({".tag": "no_permission"}, status=422)
+            base = account.home if wanted == account.home_namespace else ""
+        if visitor.app.app_folder is not None:
+            base = account.home + visitor.app.app_folder
+        return View(visitor=visitor, base=base)
+
+    def absolute(self, view: View, path: str) -> str:
+        """A path from the root of the drive."""
+        if not isinstance(path, str) or not _PATH.fullmatch(path) or not _is_unicode(path):
+            raise BadInput(
+                f"path: {path!r} did not match pattern '(/(.|[\\r\\n])*)?|id:.*|(ns:[0-9]+(/.*)?)'"
+            )
+        if path == "/":
+            raise BadInput('path: Specify the root folder as an empty string rather than as "/".')
+        if path.startswith("ns:"):
+            number, _, rest = path[3:].partition("/")
+            account = view.visitor.account
+            if number not in {account.root_namespace, account.home_namespace}:
+                return "/\0nowhere"
+            return (account.home if number == account.home_namespace else "") + (f"/{rest}" if rest else "")
+        return view.base + path
+
+    def find(self, view: View, path: str) -> Entry | None:
+        """What a path, an id or a revision means."""
+        if path.startswith("id:"):
+            found = self.drive.by_id(path)
+        elif path.startswith("rev:"):
+            found = self.drive.by_rev(path[4:])
+        else:
+            found = self.drive.find(self.absolute(view, path))
+        inside = found is not None and f"{found.key}/".startswith(f"{folded(view.base)}/")
+        return found if inside else None
+
+    def find_file(self, view: View, path: str) -> Entry:
+        """A file, or the error that says why there is none."""
+        found = self.find(view, path)
+        if found is None:
+            raise Refused({".tag": "path", "path": {".tag": "not_found"}})
+        if found.tag != "file":
+            raise Refused({".tag": "path", "path": {".tag": "not_file"}})
+        return found
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One write in the namespace. A second one at the same time is refused, where that is asked for."""
+        if not self.contention:
+            yield
+            return
+        if not self._writing.acquire(blocking=False):
+            error = {".tag": "too_many_write_operations", "reason": {".tag": "too_many_write_operations"}}
+            raise Refused(error | {"retry_after": 1}, status=429)
+        try:
+            time.sleep(0.005)  # long enough for another one to meet it
+            yield
+        finally:
+            self._writing.release()
+
+
+def root_info(account: Account) -> dict[str, str]:
+    """Where an account's drive begins."""
+    said = {"root_namespace_id": account.root_namespace, "home_namespace_id": account.home_namespace}
+    if account.root_namespace == account.home_namespace:
+        return said | {".tag": "user"}
+    return said | {".tag": "team", "home_path": account.home}
+
+
+def untagged(entry: Entry, view: View) -> dict[str, Any]:
+    """Metadata where the type is plain from the route."""
+    return {key: value for key, value in entry.metadata(view.base).items() if key != ".tag"}
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8: JSON can say half of a surrogate pair, which is no character."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
