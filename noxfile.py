@@ -12,8 +12,8 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
 PLATFORMS = ("linux", "darwin", "win32")
+EXTRAS = "azure-fast,dropbox,onedrive"  # the optional packages that are measured
 # The pure rooms and the move: what decides and what removes is covered whole.
-EXTRAS = "azure-fast"  # the optional packages that tests run with
 COVERED = ("extensions.py", "filenames.py", "verdicts.py", "moving/*.py")
 
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -61,7 +61,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=CURRENT)
 def tests(session: nox.Session) -> None:
     """All tests, on this Python, with coverage of the rooms that must be covered whole."""
-    session.install(f"{_built_wheel(session)}[{EXTRAS}]", *_group("test"))
+    session.install(_built_wheel(session), *_group("test"))
     # Once, before two test processes want it at the same time.
     session.run("python", "tests/services/azurite.py", silent=True)
     session.run("coverage", "erase")
@@ -77,7 +77,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS, name="tests-on")
 def tests_on(session: nox.Session) -> None:
     """All tests on every supported Python that is installed here."""
-    session.install(f"{_built_wheel(session)}[{EXTRAS}]", *_group("test"))
+    session.install(_built_wheel(session), *_group("test"))
     session.run("pytest", "-n", "2", "-q", *session.posargs)
 
 
@@ -122,7 +122,7 @@ def races(session: nox.Session) -> None:
 @nox.session
 def azure(session: nox.Session) -> None:
     """Azure in full: every fault at every request, a kill at every step, twenty races, a video of 5 GB."""
-    session.install(f"{_built_wheel(session)}[{EXTRAS}]", *_group("test"))
+    session.install(_built_wheel(session), *_group("test"))
     tests = ["tests/contract/test_sources.py", *map(str, Path("tests/integration").glob("test_azure*.py"))]
     session.run("pytest", "-q", "-k", "azure", *tests, *session.posargs, env={"INTOUCH_AZURE": "all"})
 

@@ -266,7 +266,7 @@ class Graph:
 
     def _refusal(self, method: str, address: str, response: httpx.Response) -> GraphError:
         codes, request_id = what_is_said(response)
-        exc = GraphError(response.status_code, frozenset(codes), after_s(response))
+        exc = GraphError(response.status_code, codes, after_s(response))
         self._note(
             method,
             address,

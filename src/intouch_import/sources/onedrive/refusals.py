@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,6 +37,21 @@ FAILS_FOR_NOW: Final = frozenset({500, 502, 504})
 ABOUT_ALL: Final = ASKS_FOR_TIME | {404}
 """Refusals that are about more than the file that was asked for."""
 _NOT_FOUND: Final = 404
+_ID: Final = re.compile(r"[0-9a-fA-F-]{8,64}")
+# https://learn.microsoft.com/onedrive/developer/rest-api/concepts/errors, and what Graph adds
+_PUBLISHED: Final = frozenset(
+    {
+        "accessDenied", "accessRestricted", "activityLimitReached", "BadRequest", "driveNotFound",
+        "entityTagDoesNotMatch", "fragmentLengthMismatch", "fragmentOutOfOrder", "fragmentOverlap",
+        "generalException", "InvalidAuthenticationToken", "invalidPath", "invalidRange", "invalidRequest",
+        "itemNotFound", "lockMismatch", "malformedEntityTag", "malwareDetected", "maxFileSizeExceeded",
+        "nameAlreadyExists", "notAllowed", "notSupported", "pathIsTooLong", "quotaLimitReached",
+        "resourceLocked", "resourceModified", "resyncApplyDifferences", "resyncChangesApplyDifferences",
+        "resyncChangesUploadDifferences", "resyncRequired", "resyncUploadDifferences",
+        "serviceNotAvailable", "serviceReadOnly", "throttledRequest", "unauthenticated", "unknownError",
+        "uploadSessionFailed", "uploadSessionIncomplete", "uploadSessionNotFound", "virusSuspicious",
+    }
+)  # fmt: skip
 _TRIES_WITHOUT_ANSWER: Final = 3
 
 
@@ -122,17 +138,21 @@ def explaining(text: str, source_id: str) -> Iterator[None]:
         raise SourceUnavailable(f"{text}: the answer was not understood", source_id=source_id) from None
 
 
-def what_is_said(response: httpx.Response) -> tuple[set[str], str | None]:
-    """The codes of a refusal, outer and inner, and the id that Microsoft's support asks for."""
+def what_is_said(response: httpx.Response) -> tuple[frozenset[str], str | None]:
+    """The codes of a refusal, outer and inner, and the id that Microsoft's support asks for.
+
+    Of the codes, those that are published: whatever else stands there may be anybody's text, a name in it.
+    """
     codes: set[str] = set()
     request_id = response.headers.get("request-id")
     with contextlib.suppress(ValueError, AttributeError, TypeError):
         error = response.json().get("error")
         while isinstance(error, dict):
-            codes.update(code for code in [error.get("code")] if isinstance(code, str))
+            codes.add(str(error.get("code")))
             request_id = request_id or error.get("request-id")
             error = error.get("innerError") or error.get("innererror")
-    return codes, request_id
+    plain = _ID.fullmatch(str(request_id)) is not None
+    return frozenset(codes & _PUBLISHED), str(request_id) if plain else None
 
 
 def after_s(response: httpx.Response) -> float | None:
