@@ -10,6 +10,7 @@ import pytest
 
 from intouch_import.model import Progress, Stage
 from intouch_import.sources.dropbox import DropboxSource
+from miniature import jpeg
 from services.dropbox_server import FOLDER
 from services.signing_in import Person, open_sign_in
 
@@ -69,7 +70,7 @@ class Surgery:
 def surgery(practice: Practice, dropbox_server: DropboxServer) -> Iterator[Surgery]:
     practice.photo(LOCAL)
     practice.photo("wound.jpg")
-    dropbox_server.put(f"{FOLDER}/{REMOTE}", (practice.photos / LOCAL).read_bytes())
+    dropbox_server.put(f"{FOLDER}/{REMOTE}", jpeg(REMOTE))
     surgery = Surgery(practice, dropbox_server)
     yield surgery
     surgery.source.close()

@@ -79,7 +79,8 @@ class Ward:
         """Let a workstation work, and kill it at a step."""
         self.records.engine.dispose()
         return self._killer(
-            root=str(self.root),
+            database=f"sqlite:///{self.root}/clinic.db",
+            files=str(self.root / "files"),
             folder=f"onedrive:///{self.path}",
             source_id=self.path,
             options={"token": self.server.token(), "endpoint": self.server.endpoint},
