@@ -14,7 +14,7 @@ from intouch_import.sources.onedrive.refusals import GraphError, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import BinaryIO
+    from typing import IO
 
     from intouch_import.sources.onedrive.graph import Graph
 
@@ -101,7 +101,7 @@ class _Sent:
 
         return self._graph.ask(attempt)
 
-    def large(self, whole: BinaryIO) -> dict[str, Any]:
+    def large(self, whole: IO[bytes]) -> dict[str, Any]:
         """In fragments, to an address of its own; the file appears with the last."""
         address = self._graph.ask(self._begin)
         try:
@@ -141,7 +141,7 @@ class _Sent:
             raise _named(exc) from None
         return str(response.json()["uploadUrl"])
 
-    def _next_fragment(self, address: str, whole: BinaryIO) -> dict[str, Any] | None:
+    def _next_fragment(self, address: str, whole: IO[bytes]) -> dict[str, Any] | None:
         """Send what is wanted next; the item, once that was the last."""
         start = 0
         if whole.tell() or self._in_doubt:
