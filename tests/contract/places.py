@@ -14,6 +14,7 @@ from intouch_import.sources.generic import FsspecSource
 from intouch_import.testing import FsspecPlace, LocalPlace, MemoryPlace, Place
 from services.azure_place import AzurePlace
 from services.dropbox_place import DropboxPlace
+from services.onedrive_place import OneDrivePlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,16 @@ def dropbox(request: pytest.FixtureRequest) -> Callable[[], Place]:
     return DropboxPlace
 
 
+def onedrive_personal(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    """A folder of a personal OneDrive, on a server of our own."""
+    return OneDrivePlace
+
+
+def onedrive_business(request: pytest.FixtureRequest) -> Callable[[], Place]:
+    """A folder of an organisation's OneDrive, which tells less of what has changed."""
+    return lambda: OneDrivePlace("business")
+
+
 def azure(request: pytest.FixtureRequest) -> Callable[[], Place]:
     """A folder of a container on Azurite; obstore carries the bytes."""
     azurite: Azurite = request.getfixturevalue("azurite")
@@ -104,7 +115,7 @@ def azure_without_obstore(request: pytest.FixtureRequest) -> Callable[[], Place]
 
 PLACES: tuple[Callable[[pytest.FixtureRequest], Callable[[], Place]], ...] = (
     *(in_memory, local, local_without_leases, fsspec_memory, sftp, fsspecs_own_sftp),
-    *(azure, azure_container, dropbox),
+    *(azure, azure_container, dropbox, onedrive_personal, onedrive_business),
 )
 if os.environ.get("INTOUCH_AZURE") == "all":
     PLACES += (azure_without_obstore,)

@@ -26,7 +26,7 @@ PAGES = [
 BLOCK = re.compile(
     r"^```(?:(python|console)|\{literalinclude\} (\S+\.py))\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
-NO_EXAMPLES = {"index.md", "onedrive.md", "windows.md", "troubleshooting.md"}
+NO_EXAMPLES = {"index.md", "windows.md", "troubleshooting.md"}
 
 
 def _blocks(page: Path) -> list[tuple[str, str]]:

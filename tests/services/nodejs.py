@@ -59,15 +59,14 @@ def install_npm_package(name: str, version: str) -> tuple[Path, Path]:
     """
     node, npm = find_node()
     cache = platformdirs.user_cache_path("intouch-import") / "test-services"
-    home = cache / f"{name.replace('/', '-')}-{version}"
+    plain = name.removeprefix("@").replace("/", "-")  # a package may have a scope: @vendor/name
+    home = cache / f"{plain}-{version}"
     package = home / "node_modules" / name
     if _version(package) == version:
         return node, package
     cache.mkdir(parents=True, exist_ok=True)
     # Beside its place and then renamed: another test process may be installing the same.
-    with tempfile.TemporaryDirectory(
-        prefix=f"{name.replace('/', '-')}-", dir=cache, ignore_cleanup_errors=True
-    ) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{plain}-", dir=cache, ignore_cleanup_errors=True) as folder:
         command = [str(node), str(npm), "install", "--prefix", folder, f"{name}@{version}"]
         command += ["--no-audit", "--no-fund", "--ignore-scripts", "--save-exact", "--loglevel=error"]
         try:

@@ -73,6 +73,12 @@ def signed_in(server: OneDriveServer, **options: Any) -> SignIn:
     return signin
 
 
+def ask_and_redeem(authorization: MicrosoftServer) -> None:
+    """A sign-in with a code that is none: whatever is wrong with the app is told before that."""
+    request = authorization.authorization_request("http://localhost:1")
+    authorization.redeem(request, {"code": "x", "state": request.state})
+
+
 @pytest.fixture
 def server(business: OneDriveServer) -> OneDriveServer:
     """One kind of account will do."""
@@ -293,7 +299,7 @@ def test_an_app_that_is_wrong(
     """Each mistake in the registration is told as what it is, without a secret in it."""
     authorization = MicrosoftServer(**app, endpoint=server.identity_url)
     with pytest.raises(error, match=says) as caught:
-        redeemed(authorization)
+        ask_and_redeem(authorization)
     assert "CANARY" not in str(caught.value)
     assert getattr(caught.value, "why", "wrong_app") == "wrong_app"
 
@@ -425,7 +431,7 @@ def test_a_key_that_cannot_be_read(server: OneDriveServer, certificate: tuple[st
     server.register(App(id="with-certificate", certificates={certificate[0]}))
     authorization = MicrosoftServer("with-certificate", certificate=broken, endpoint=server.identity_url)
     with pytest.raises((ConfigError, SignInFailed)) as caught:
-        redeemed(authorization)
+        ask_and_redeem(authorization)
     assert "CANARY" not in str(caught.value)
 
 
@@ -435,9 +441,3 @@ def _quiet_loops() -> Iterator[None]:
     for thread in threading.enumerate():
         if thread.name == "intouch-sign-in":
             thread.join(2)
-
-
-def redeemed(authorization: MicrosoftServer) -> None:
-    """Go through a sign-in whose code is made up."""
-    request = authorization.authorization_request("http://localhost:1")
-    authorization.redeem(request, {"code": "x", "state": request.state})

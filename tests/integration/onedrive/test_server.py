@@ -91,7 +91,7 @@ def test_the_plain_file_system_works_as_far_as_it_works(personal: OneDriveServer
 
 
 def test_msal_works_whole(server: OneDriveServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Msal by itself, over requests, with a cache of its own: interactive code, silent renewal, the app's own token, errors."""
+    """By itself msal works, over requests, with a cache of its own: interactive code, silent renewal, the app's own token, errors."""
     import msal
     import requests
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from intouch_import.sources import open_source
 from intouch_import.sources.patience import Patience
 from intouch_import.testing import Place
+from intouch_import.testing.onedrive import OneDriveServer
 
 if TYPE_CHECKING:
     from intouch_import.sources.base import Source
-    from intouch_import.testing.onedrive import OneDriveServer
 
-_numbers = itertools.count()
+__all__ = ["OneDrivePlace"]
 
 
 class OneDrivePlace(Place):
-    """A new folder of the drive of a server; its name is no easy one."""
+    """A new OneDrive of one kind, and a folder of it whose name is no easy one."""
 
     refused_names = frozenset(
         {
@@ -27,9 +26,10 @@ class OneDrivePlace(Place):
         }
     )  # fmt: skip
 
-    def __init__(self, server: OneDriveServer) -> None:
-        self.server = server
-        self.path = f"images/in#touch 50%[{next(_numbers)}]"
+    def __init__(self, kind: str = "personal") -> None:
+        self.server = server = OneDriveServer(kind)
+        server.__enter__()
+        self.path = "images/in#touch 50%[1]"
         self.folder = server.drive.folder(self.path)
         self._sources: list[Source] = []
 
@@ -76,3 +76,4 @@ class OneDrivePlace(Place):
     def close(self) -> None:
         for source in self._sources:
             source.close()
+        self.server.close()
