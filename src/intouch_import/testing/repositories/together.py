@@ -110,6 +110,8 @@ def transactions_belong_to_a_thread(records: Records) -> None:
                     raise _Stop
             except _Stop:
                 pass
+            finally:
+                begun.set()  # the other thread must not wait for what failed before
 
         def add() -> None:
             begun.wait()
