@@ -435,6 +435,17 @@ def test_looking_at_one_name(dropbox_server: DropboxServer, open_dropbox: Open) 
 # --- reading
 
 
+def test_a_name_that_is_too_long_for_a_disk(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
+    """Dropbox counts characters, not bytes: such a photo is read, removed and put back as any other."""
+    name = "\u6f22" * 200 + ".jpg"  # 604 bytes
+    dropbox_server.put(f"{FOLDER}/{name}", b"x")
+    source = open_dropbox()
+    file = one(source, name)
+    assert bytes_of(source, file) == b"x"
+    source.remove(file, sha256="")
+    assert source.put(name, [b"x"]).name == name
+
+
 def test_a_file_is_read_once_with_one_request(
     dropbox_server: DropboxServer, open_dropbox: Open, tmp_path: Path
 ) -> None:

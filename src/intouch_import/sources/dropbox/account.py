@@ -86,7 +86,7 @@ class Account:
     def __init__(self, open_client: Callable[[], Client], *, patience: Patience, owner: object) -> None:
         self._open_client = open_client
         self._patience = patience
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # opening a client for a team space asks Dropbox, through this account
         self._clients: dict[int, Client] = {}
         self._writer = _writer_of(owner)
 

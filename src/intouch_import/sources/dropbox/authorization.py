@@ -189,8 +189,10 @@ class DropboxAuthorization(AuthorizationServer):
     def _post(self, url: str, **options: Any) -> requests.Response:
         import requests
 
+        # No connection is kept: after a fork two processes would talk over it.
+        headers = {"Connection": "close", **options.pop("headers", {})}
         try:
-            return self._session.post(url, timeout=_TIMEOUT_S, **options)
+            return self._session.post(url, timeout=_TIMEOUT_S, headers=headers, **options)
         except requests.RequestException:
             raise SourceUnavailable("the sign-in server of Dropbox was not reached") from None
 

@@ -6,14 +6,14 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from intouch_import.errors import ConfigError
+from intouch_import.errors import ConfigError, NameRefused
 from intouch_import.model import EntryKind, SourceFile
 from intouch_import.sources.dropbox.faults import Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["folded", "folder_path", "key_of", "parent_of", "source_file"]
+__all__ = ["checked_name", "folded", "folder_path", "key_of", "parent_of", "source_file"]
 
 HASH: Final = "dropbox"
 """Algorithm of ``vendor_hash``: SHA-256 of the concatenated SHA-256 of blocks of 4 MiB."""
@@ -39,6 +39,20 @@ def folded(path: str) -> str:
 def parent_of(path: str) -> str:
     """The folder of a path."""
     return path.rpartition("/")[0]
+
+
+def checked_name(name: str) -> str:
+    """A name that stands for one entry of one folder.
+
+    Dropbox takes names that a disk does not (255 characters, however many bytes they are), and is left to
+    refuse what it does not take.
+
+    Raises:
+        NameRefused: It would lead elsewhere. It is not repeated in the message.
+    """
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise NameRefused("a file name is empty, stands for a folder, or holds a separator")
+    return name
 
 
 def key_of(entry: Mapping[str, Any], folder_key: str) -> str:

@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from intouch_import.errors import ConfigError, MissingExtraError, SourceUnavailable
-from intouch_import.sources.base import Source, check_name
+from intouch_import.sources.base import Source
 from intouch_import.sources.dropbox.account import Account, Doubt, failed
 from intouch_import.sources.dropbox.deleting import delete_together
-from intouch_import.sources.dropbox.entries import folded, folder_path, source_file
+from intouch_import.sources.dropbox.entries import checked_name, folded, folder_path, source_file
 from intouch_import.sources.dropbox.faults import Busy, Misunderstood, Refused, Unanswered
 from intouch_import.sources.dropbox.listing import Listing
 from intouch_import.sources.dropbox.uploading import upload
@@ -132,9 +132,9 @@ class DropboxSource(Source):
         yield from files
 
     def look(self, name: str) -> SourceFile | None:
-        check_name(name, windows=False)
+        path = self._file(name)
         try:
-            found = self._account.metadata(f"{self._path}/{name}")
+            found = self._account.metadata(path)
             if found is None:
                 self._ask_folder()  # a folder that is gone looks like a file that is gone
             return None if found is None else source_file(found)
@@ -142,33 +142,30 @@ class DropboxSource(Source):
             raise failed(exc, "the location can't be asked") from None
 
     def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
-        check_name(file.name, windows=False)
-        return self._account.download(
-            f"{self._path}/{file.name}", file, folder=self._folder(), staging=staging
-        )
+        path = self._file(file.name)
+        return self._account.download(path, file, folder=self._folder(), staging=staging)
 
     def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the revision pins it
-        check_name(file.name, windows=False)
+        path = self._file(file.name)
         with self._account.writing():
-            self._account.delete(f"{self._path}/{file.name}", file, Doubt())
+            self._account.delete(path, file, Doubt())
         self._listing.forget(file)
 
     def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
-        for file in files:
-            check_name(file.name, windows=False)
+        wanted = [(self._file(file.name), file) for file in files]
         with self._account.writing():
-            ends = delete_together(self._account, [(f"{self._path}/{file.name}", file) for file in files])
+            ends = delete_together(self._account, wanted)
         for file, end in zip(files, ends, strict=True):
             if end is None:
                 self._listing.forget(file)
         return ends
 
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
-        check_name(name)
+        path = self._file(name)
         try:
             # Dropbox would make a folder that is gone anew, and the file would be alone in it.
             self._ask_folder()
-            return source_file(upload(self._account, f"{self._path}/{name}", chunks))
+            return source_file(upload(self._account, path, chunks))
         except (Unanswered, Refused, Misunderstood) as exc:
             raise failed(exc, "the file could not be written") from None
 
@@ -200,6 +197,10 @@ class DropboxSource(Source):
         )
 
     # --- how
+
+    def _file(self, name: str) -> str:
+        """The path of a file in the folder."""
+        return f"{self._path}/{checked_name(name)}"
 
     def _ask_folder(self) -> tuple[str, str]:
         """The folder's ``path_lower``, as Dropbox has it, and its id.
