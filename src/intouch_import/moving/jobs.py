@@ -115,11 +115,16 @@ class Job:
         )
 
     @property
-    def digest(self) -> str:
-        """Of the bytes, once they were read."""
+    def read(self) -> Content:
+        """The bytes; only a file that was read goes on."""
         if self.content is None:
-            raise AssertionError("only files that were read have a digest")
-        return self.content.sha256
+            raise AssertionError("the file was not read")
+        return self.content
+
+    @property
+    def digest(self) -> str:
+        """Of the bytes."""
+        return self.read.sha256
 
     def is_copy(self, copy: Copy) -> None:
         """Take what is known of these bytes: they wait, unless a person chose them."""

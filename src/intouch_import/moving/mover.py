@@ -374,11 +374,9 @@ class Run:
                 job.end(State.STORED, Reason.LEDGER_FAILED, retry_helps=True)
 
     def _remove(self, job: Job) -> None:
-        source, file, content = job.order.source, job.order.file, job.content
-        if content is None:
-            raise AssertionError("only files that were read are removed")
+        digest = job.digest
         try:
-            remove_pinned(source, file, sha256=content.sha256)
+            remove_pinned(job.source, job.order.file, sha256=digest)
         except Exception as exc:  # noqa: BLE001  # a failure to remove is not a failure to store
             self._removed(job, exc)
         else:
@@ -413,8 +411,7 @@ class Run:
                 reason = precisely(exc, Reason.NOT_REMOVED)
                 job.end(State.STORED, reason, retry_helps=getattr(exc, "retry_helps", True))
         try:
-            if job.content is not None:
-                job.content.settle()
+            job.read.settle()
         except Exception as error:  # noqa: BLE001  # the file is stored and gone; the others go on
             log.error(
                 "a stored file may still be open to another program",
