@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 from datetime import UTC, datetime
@@ -14,10 +15,10 @@ from sqlalchemy import event
 from intouch_import.errors import ConfigError, RepositoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["UtcDateTime", "connect", "one_of", "reading", "upgrade", "writing"]
+__all__ = ["UtcDateTime", "connect", "insert_many", "one_of", "reading", "upgrade", "utc_text", "writing"]
 
 _BUSY_TIMEOUT_S = 30
 _WRITE = "intouch_write"
@@ -37,7 +38,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
         if value is None or dialect.name != "sqlite":
             return value
-        return value.astimezone(UTC).isoformat(timespec="microseconds")
+        return utc_text(value)
 
     def process_result_value(
         self,
@@ -47,6 +48,12 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         if isinstance(value, str):
             return datetime.fromisoformat(value)
         return None if value is None else value.astimezone(UTC)
+
+
+@functools.lru_cache(maxsize=32)
+def utc_text(at: datetime) -> str:
+    """An aware time as ISO text in UTC, to the microsecond. The rows of a batch share one."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def connect(url: str | sa.URL) -> sa.Engine:
@@ -96,6 +103,41 @@ def one_of(
         each = sa.func.json_each(json.dumps(list(values))).table_valued("value")
         return column.in_(sa.select(each.c.value))
     return column == sa.any_(sa.literal(list(values), sa.ARRAY(column.type)))
+
+
+def insert_many(connection: sa.Connection, statement: sa.Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all have the same columns; ``statement`` is a constant of its module.
+
+    SQLAlchemy looks at every parameter of every row, which takes longer than SQLite does to store it. So for
+    SQLite the statement is compiled once, and the driver gets tuples.
+    """
+    if not connection.dialect.positional:
+        connection.execute(statement, rows)
+        return
+    form = _driver_form(statement, connection.dialect, tuple(rows[0]))
+    connection.exec_driver_sql(form.text, [form.values_of(row) for row in rows])
+
+
+class _DriverForm:
+    """An insert as the driver takes it."""
+
+    def __init__(self, statement: sa.Insert, dialect: sa.Dialect, names: tuple[str, ...]) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=list(names))
+        types = {column.name: column.type for column in statement.table.columns}
+        self.text = str(compiled)
+        self._order = compiled.positiontup or []
+        processors = [types[name].bind_processor(dialect) for name in self._order]
+        self._conversions = [(at, convert) for at, convert in enumerate(processors) if convert is not None]
+
+    def values_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values of a row, in the order of the statement."""
+        values = [row[name] for name in self._order]
+        for at, convert in self._conversions:
+            values[at] = convert(values[at])
+        return tuple(values)
+
+
+_driver_form = functools.lru_cache(maxsize=8)(_DriverForm)
 
 
 @contextlib.contextmanager

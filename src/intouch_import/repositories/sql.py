@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import operator
 import threading
 import unicodedata
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from intouch_import.database import connect, one_of, reading, upgrade, writing
+from intouch_import.database import connect, insert_many, one_of, reading, upgrade, writing
 from intouch_import.errors import (
     AlreadyAssigned,
     ConfigError,
@@ -290,7 +291,7 @@ class SqlRepository(PatientRepository):
         # deadlock on PostgreSQL.
         new.sort(key=lambda row: row["import_id"])
         try:
-            connection.execute(dialect.insert(attachments).on_conflict_do_nothing(), new)
+            insert_many(connection, _INSERT[dialect], new)
         except sa.exc.IntegrityError:
             raise UnknownPatient("no patient has this id") from None
         if dialect is postgresql:
@@ -363,10 +364,12 @@ def _agree(stored: StoredAttachment, wanted: Attachment) -> StoredAttachment | F
 
 
 _FIELDS = [field.name for field in attrs.fields(Attachment)]
+_values_of = operator.attrgetter(*_FIELDS)
+_INSERT = {dialect: dialect.insert(attachments).on_conflict_do_nothing() for dialect in (sqlite, postgresql)}
 
 
 def _row(attachment: Attachment, stored_at: datetime) -> dict[str, Any]:
-    row = {name: getattr(attachment, name) for name in _FIELDS}
+    row: dict[str, Any] = dict(zip(_FIELDS, _values_of(attachment), strict=True))
     for name in ("destination", "taken_from", "soundness"):
         row[name] = row[name] and row[name].value
     row["stored_at"] = stored_at
@@ -380,7 +383,7 @@ def _row(attachment: Attachment, stored_at: datetime) -> dict[str, Any]:
 
 
 def _as_stored(attachment: Attachment, stored_at: datetime) -> StoredAttachment:
-    values = {name: getattr(attachment, name) for name in _FIELDS}
+    values: dict[str, Any] = dict(zip(_FIELDS, _values_of(attachment), strict=True))
     return StoredAttachment(id=attachment.import_id, stored_at=stored_at, **values)
 
 
