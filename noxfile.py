@@ -13,9 +13,6 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
 PLATFORMS = ("linux", "darwin", "win32")
 EXTRAS = "azure-fast,dropbox,onedrive"  # the optional packages that are measured
-# What `tests` runs; `integration` has what kills, races, and talks to servers and browsers.
-QUICK = ("tests/unit", "tests/packaging", "tests/docs", "tests/contract", "tests/property")
-SLOW = ("tests/crash", "tests/integration")
 # The pure rooms and the move: what decides and what removes.
 COVERED = ("extensions.py", "filenames.py", "verdicts.py", "moving/*.py")
 
@@ -68,21 +65,13 @@ def tests(session: nox.Session) -> None:
     # Once, before two test processes want it at the same time.
     session.run("python", "tests/services/azurite.py", silent=True)
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "-n", "2", "-q", *(session.posargs or QUICK))
+    session.run("coverage", "run", "-m", "pytest", "-n", "2", "-q", *session.posargs)
     if session.posargs:
         return
     session.run("coverage", "combine", "-q")
     session.run("coverage", "report", "--skip-covered", "--format=total", silent=True)
     include = ",".join(f"*/intouch_import/{room}" for room in COVERED)
     session.run("coverage", "report", f"--include={include}", "--fail-under=100")
-
-
-@nox.session(python=CURRENT)
-def integration(session: nox.Session) -> None:
-    """Kills, races, and real servers: PostgreSQL, Azurite, Dropbox, OneDrive, OpenSSH, Chromium."""
-    session.install(_built_wheel(session), *_group("test"))
-    session.run("python", "tests/services/azurite.py", silent=True)
-    session.run("pytest", "-n", "2", "-q", *(session.posargs or SLOW))
 
 
 @nox.session(python=PYTHONS, name="tests-on")

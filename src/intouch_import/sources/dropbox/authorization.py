@@ -195,6 +195,9 @@ class DropboxAuthorization(AuthorizationServer):
             return self._session.post(url, timeout=_TIMEOUT_S, headers=headers, **options)
         except requests.RequestException:
             raise SourceUnavailable("the sign-in server of Dropbox was not reached") from None
+        finally:
+            # A server may close without having said so: the next request must not meet a dead connection.
+            self._session.close()
 
     @staticmethod
     def _grant(answer: Mapping[str, Any]) -> Grant:

@@ -254,6 +254,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.send_header("Content-Length", str(size))
             self.send_header("X-Dropbox-Request-Id", self.dropbox.request_id())
+            if self.close_connection:
+                self.send_header("Connection", "close")
             self.end_headers()
             if sent < size:
                 self.close_connection = True
