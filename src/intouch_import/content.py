@@ -49,7 +49,7 @@ class Content(abc.ABC):
         """Open the bytes for reading from the start. May be called more than once."""
 
     @abc.abstractmethod
-    def save_to(self, path: Path, *, durable: bool = True) -> None:
+    def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
         """Store the bytes under ``path`` by the cheapest way that is safe: a link, a rename or a copy.
 
         Args:
@@ -91,7 +91,7 @@ class StagedContent(Content):
     def open(self) -> BinaryIO:
         return self._path.open("rb", buffering=0)
 
-    def save_to(self, path: Path, *, durable: bool = True) -> None:
+    def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
         try:
             # A link, not a rename: the staged file must stay readable until `close`, should the
             # repository's transaction fail and the file be tried again.
@@ -101,7 +101,7 @@ class StagedContent(Content):
         except OSError as exc:
             if exc.errno in disk.NO_ROOM:
                 raise
-            copy_beside(self.open(), path)
+            copy_beside(self.open(), Path(path))
         if durable:
             disk.sync_many([path])
 
@@ -133,7 +133,7 @@ def staging_file(folder: Path | None) -> Iterator[tuple[BinaryIO, Path]]:
         raise
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Path, target: str | os.PathLike[str]) -> None:
     os.link(source, target)
 
 

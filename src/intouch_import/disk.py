@@ -16,17 +16,18 @@ import secrets
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 __all__ = [
     "NO_ROOM",
     "Digested",
     "Lease",
     "copy_and_digest",
+    "digest_file",
     "digest_stream",
     "lease_holds",
     "publish",
@@ -40,7 +41,7 @@ __all__ = [
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Error numbers that mean: no room left."""
 
-_BUFFER_BYTES = 256 * 1024
+_BUFFER_BYTES = 128 * 1024  # stays in the cache of a core: 256 KiB take a third longer to hash
 _SYNCFS_FROM = 4
 _local = threading.local()
 
@@ -52,10 +53,27 @@ class Digested(NamedTuple):
     sha256: str
 
 
+def digest_file(fd: int, size_bytes: int) -> Digested:
+    """Hash ``size_bytes`` of an open file that nobody writes to, from where its descriptor stands.
+
+    For many small files: a stream of Python's own costs two system calls more, each of which gives the
+    interpreter away.
+    """
+    if sys.platform == "win32":
+        raise NotImplementedError  # only a lease proves that nobody writes, and there are none
+    view = _buffer()
+    sha256 = hashlib.sha256()
+    size = 0
+    while size < size_bytes and (count := os.readv(fd, [view])):
+        sha256.update(view[:count])
+        size += count
+    return Digested(size, sha256.hexdigest())
+
+
 def digest_stream(source: IO[bytes], target: IO[bytes] | None = None) -> Digested:
     """Read ``source`` to its end, hashing; write what was read to ``target`` if one is given.
 
-    Memory stays flat: one buffer a thread, 256 KiB, is reused for every file.
+    Memory stays flat: one buffer a thread, 128 KiB, is reused for every file.
     """
     view = _buffer()
     sha256 = hashlib.sha256()
@@ -107,7 +125,7 @@ def sync_file(fd: int) -> None:
     os.fsync(fd)
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: str | os.PathLike[str]) -> None:
     """Make the names in a folder durable. Windows has no such call; NTFS journals names by itself."""
     if sys.platform == "win32":
         return
@@ -121,24 +139,24 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def sync_many(files: Iterable[Path]) -> None:
+def sync_many(files: Iterable[str | os.PathLike[str]]) -> None:
     """Make several files of one file system durable, bytes and names.
 
     On Linux a batch takes one ``syncfs``: a file and a folder each would cost some 0.2 ms apiece. It also
     waits for what other programs wrote to that file system, hence not for a handful.
     """
     paths = list(files)
-    if len(paths) > _SYNCFS_FROM and _syncfs(paths[0].parent):
+    if len(paths) > _SYNCFS_FROM and _syncfs(os.path.dirname(paths[0])):
         return
     for path in paths:
         # Windows syncs only through a handle that may write.
-        with path.open("r+b" if sys.platform == "win32" else "rb") as file:
+        with Path(path).open("r+b" if sys.platform == "win32" else "rb") as file:
             sync_file(file.fileno())
-    for folder in {path.parent for path in paths}:
+    for folder in {os.path.dirname(path) for path in paths}:
         sync_folder(folder)
 
 
-def _syncfs(folder: Path) -> bool:
+def _syncfs(folder: str | os.PathLike[str]) -> bool:
     if sys.platform != "linux":
         return False
     call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)

@@ -49,6 +49,8 @@ __all__ = [
     "waiting",
 ]
 
+_FILE: Final = EntryKind.FILE  # looking a member up on its enum takes as long as a rule
+_EXACT: Final = TakenAtFlag.EXACT
 _KINDS: Final = {
     EntryKind.FOLDER: Reason.FOLDER,
     EntryKind.LINK: Reason.LINK,
@@ -106,7 +108,7 @@ class Known:
 def screen(file: SourceFile) -> Verdict | None:
     """The verdict on what is not a photo or document at all; None for a file worth looking at."""
     name = file.name
-    if file.kind is not EntryKind.FILE:
+    if file.kind is not _FILE:
         return _ignored(_KINDS[file.kind])
     if name[0] == ".":
         return _ignored(Reason.HIDDEN)
@@ -218,11 +220,10 @@ def place_in_zone(local: datetime, zone: tzinfo) -> tuple[datetime | None, Taken
     """
     try:
         first = local.replace(tzinfo=zone, fold=0)
-        as_utc = first.astimezone(UTC)
         offset = first.utcoffset()
-        if offset == first.replace(fold=1).utcoffset():
-            return as_utc, TakenAtFlag.EXACT
-        skipped = as_utc.astimezone(zone).replace(tzinfo=None) != local
+        if offset is not None and offset == first.replace(fold=1).utcoffset():
+            return (local - offset).replace(tzinfo=UTC), _EXACT
+        skipped = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local
     except OverflowError:  # the first or last day that datetime knows
         return None, TakenAtFlag.SKIPPED
     return None, TakenAtFlag.SKIPPED if skipped else TakenAtFlag.REPEATED

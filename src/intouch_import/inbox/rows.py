@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Duplicate", "Job", "Row", "RowOutcomes", "make_job"]
 
+# Looking a member up on its enum takes as long as the rest of `Row.judge`.
+_IGNORE = Action.IGNORE
+_IGNORED = State.IGNORED
+_WAITING = State.WAITING
 _MAX_TITLE = 500
 _MAX_COMMENTS = 20_000
 
@@ -60,12 +64,14 @@ class Row:
     _import_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.judge(self.verdict)
+        verdict = self.verdict
+        self.state = _IGNORED if verdict.action is _IGNORE else _WAITING
+        self.reason = verdict.reason
 
     def judge(self, verdict: Verdict) -> None:
         """Take a verdict: the row waits, or is ignored, with its reason."""
         self.verdict = verdict
-        self.state = State.IGNORED if verdict.action is Action.IGNORE else State.WAITING
+        self.state = _IGNORED if verdict.action is _IGNORE else _WAITING
         self.reason = verdict.reason
 
     def take(self, outcome: Outcome, patient: Patient | None = None, title: str = "") -> None:
@@ -137,11 +143,14 @@ class RowOutcomes(Sequence[Outcome]):
     """
 
     def __init__(self, rows: Sequence[Row], moved: Mapping[int, Outcome]) -> None:
-        self._seen = [(row, row.state, row.reason) for row in rows]
+        # Three flat lists: a tuple for each row is one more object for the garbage collector to visit.
+        self._rows = list(rows)
+        self._states = [row.state for row in rows]
+        self._reasons = [row.reason for row in rows]
         self._moved = moved
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self._rows)
 
     @overload
     def __getitem__(self, index: int) -> Outcome: ...
@@ -149,8 +158,8 @@ class RowOutcomes(Sequence[Outcome]):
     def __getitem__(self, index: slice) -> list[Outcome]: ...
     def __getitem__(self, index: int | slice) -> Outcome | list[Outcome]:
         if isinstance(index, slice):
-            return [self._outcome(*seen) for seen in self._seen[index]]
-        return self._outcome(*self._seen[index])
+            return [self._outcome(number) for number in range(len(self))[index]]
+        return self._outcome(range(len(self))[index])
 
     @property
     def moved(self) -> tuple[Outcome, ...]:
@@ -160,19 +169,22 @@ class RowOutcomes(Sequence[Outcome]):
     def __add__(self, later: RowOutcomes) -> RowOutcomes:
         """These, and those of sources that were listed later."""
         both = RowOutcomes((), {**self._moved, **later._moved})
-        both._seen = self._seen + later._seen
+        both._rows = self._rows + later._rows
+        both._states = self._states + later._states
+        both._reasons = self._reasons + later._reasons
         return both
 
     def states(self) -> Iterator[State]:
         """The states alone, to be counted."""
-        return (state for _, state, _ in self._seen)
+        return iter(self._states)
 
-    def _outcome(self, row: Row, state: State, reason: Reason) -> Outcome:
+    def _outcome(self, index: int) -> Outcome:
+        row, state = self._rows[index], self._states[index]
         return self._moved.get(id(row)) or Outcome(
             name=row.file.name,
             source_id=row.source.source_id,
             state=state,
-            reason=reason,
+            reason=self._reasons[index],
             import_id=None if state is State.IGNORED else row.import_id,
             retry_helps=row.verdict.action is Action.ARRIVING,
             sha256=row.sha256,

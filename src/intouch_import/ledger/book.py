@@ -69,6 +69,11 @@ sa.Index(
 _FIELDS = [field.name for field in attrs.fields(LedgerEntry)]
 _values_of = operator.attrgetter(*_FIELDS)
 _INSERT = sa.insert(ledger_table)
+# Looking a member up on its enum takes longer than comparing it.
+_WITHDRAWN: Final = Event.WITHDRAWN
+_REASSIGNING: Final = Event.REASSIGNING
+_REASSIGNED: Final = Event.REASSIGNED
+_FACTS: Final = frozenset({Event.STORED, Event.MOVED, Event.REASSIGNED})
 
 
 class Ledger:
@@ -306,12 +311,12 @@ class Ledger:
 
 def _advance(state: set[str], event: str) -> None:
     # By value: an event that only a newer version knows must not keep this one from writing.
-    if event == Event.WITHDRAWN:
-        state.clear()
-    elif event == Event.REASSIGNING:
-        state.discard(Event.REASSIGNED)  # of an earlier time
-    elif event in (Event.STORED, Event.MOVED, Event.REASSIGNED):
+    if event in _FACTS:
         state.add(event)
+    elif event == _WITHDRAWN:
+        state.clear()
+    elif event == _REASSIGNING:
+        state.discard(_REASSIGNED)  # of an earlier time
 
 
 def _of(source_id: str, event: Event) -> sa.ColumnElement[bool]:
@@ -325,7 +330,7 @@ def _row(entry: LedgerEntry, seq: int) -> dict[str, Any]:
     if not "".join([value for value in values if type(value) is str]).isprintable():
         row |= {name: printable(value) for name, value in row.items() if type(value) is str}
     row["seq"] = seq
-    row["event"] = entry.event.value
+    row["event"] = str(entry.event)
     return row
 
 

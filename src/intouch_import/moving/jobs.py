@@ -176,7 +176,7 @@ def entry_of(job: Job, event: Event, reason: Reason, at: datetime) -> LedgerEntr
         operator=order.operator,
         patient_id=order.patient_id,
         provider_id=order.provider_id,
-        destination=order.destination.value,
+        destination=str(order.destination),
         import_id=job.import_id,
         attachment_id=stored.id if stored is not None else None,
         location=order.source.location,
@@ -184,7 +184,7 @@ def entry_of(job: Job, event: Event, reason: Reason, at: datetime) -> LedgerEntr
         name=order.file.name,
         size_bytes=content.size_bytes if content is not None else order.file.size_bytes,
         sha256=content.sha256 if content is not None else None,
-        reason=reason.value,
+        reason=str(reason),
     )
 
 

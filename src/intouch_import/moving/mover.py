@@ -56,6 +56,7 @@ log = logging.getLogger(__name__)
 
 _WORKERS: Final = 2
 _GIVE_UP_AFTER: Final = 3
+_END_EVENTS: Final = {State.IMPORTED: Event.MOVED, State.STORED: Event.NOT_REMOVED}
 
 
 class Mover:
@@ -433,10 +434,7 @@ class Run:
                 continue
             if outcome.state is State.IMPORTED and job.content is None:
                 continue  # it was not moved here: whoever moved it writes that down
-            event = {State.IMPORTED: Event.MOVED, State.STORED: Event.NOT_REMOVED}.get(
-                outcome.state, Event.FAILED
-            )
-            entries.append(entry_of(job, event, outcome.reason, now))
+            entries.append(entry_of(job, _END_EVENTS.get(outcome.state, Event.FAILED), outcome.reason, now))
         try:
             self._ledger.append(entries)
         except Exception as exc:  # noqa: BLE001  # likewise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -18,9 +19,27 @@ __all__ = ["Begun", "Group", "Steps", "batches_of", "spread", "start", "together
 
 Work = TypeVar("Work", "Job", "Group")
 
-# A leased file keeps a descriptor until its move is over: 200 stay well below the usual limit of
-# 1,024 descriptors a process.
-BATCH_FILES: Final = 200
+
+def _most_files(usual: int = 500) -> int:
+    """How many files a batch may have: a leased one keeps a descriptor until its move is over.
+
+    A third of those that the process may have open at once, 1,024 as a rule, is for a batch.
+    """
+    if sys.platform == "win32":
+        return usual
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return usual if allowed == resource.RLIM_INFINITY else max(1, min(usual, allowed // 3))
+
+
+BATCH_FILES: Final = _most_files()
+"""The larger, the fewer commits, each of which waits for the disk."""
+
+BATCH_FAR_FILES: Final = 200
+"""Likewise of what comes over a network: whoever waits for it hears of a batch every few seconds."""
+
+_NEAR: Final = 2  # threads that a source on a disk asks for
 BATCH_BYTES: Final = 256 * 1024 * 1024
 
 
@@ -51,7 +70,8 @@ def batches_of(orders: Sequence[Order]) -> Iterator[list[Order]]:
     batch: list[Order] = []
     size = 0
     for order in orders:
-        if batch and (len(batch) >= BATCH_FILES or size + order.file.size_bytes > BATCH_BYTES):
+        files = BATCH_FILES if order.source.concurrency <= _NEAR else min(BATCH_FILES, BATCH_FAR_FILES)
+        if batch and (len(batch) >= files or size + order.file.size_bytes > BATCH_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(order)

@@ -370,8 +370,11 @@ _INSERT = {dialect: dialect.insert(attachments).on_conflict_do_nothing() for dia
 
 def _row(attachment: Attachment, stored_at: datetime) -> dict[str, Any]:
     row: dict[str, Any] = dict(zip(_FIELDS, _values_of(attachment), strict=True))
-    for name in ("destination", "taken_from", "soundness"):
-        row[name] = row[name] and row[name].value
+    row["destination"] = str(attachment.destination)
+    if attachment.taken_from is not None:
+        row["taken_from"] = str(attachment.taken_from)
+    if attachment.soundness is not None:
+        row["soundness"] = str(attachment.soundness)
     row["stored_at"] = stored_at
     row["name_bytes"] = None
     if not _is_text(attachment.name):

@@ -16,13 +16,13 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from intouch_import import disk
 from intouch_import.content import Content, copy_beside
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import BinaryIO
 
     from typing_extensions import Buffer
@@ -43,18 +43,18 @@ class LeasedContent(Content):
         super().__init__(digested)
         self._fd = fd
         self._identity = (found.st_dev, found.st_ino)
-        self._placed: Path | None = None
+        self._placed: str | os.PathLike[str] | None = None
 
     def open(self) -> BinaryIO:
         # Not os.dup: a duplicate shares the file position with every other reader.
         return cast("BinaryIO", _PositionedReader(self._fd))
 
-    def save_to(self, path: Path, *, durable: bool = True) -> None:
+    def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
         linked = False
         if disk.lease_holds(self._fd):
             linked = self._link(path)
         if not linked:
-            copy_beside(self.open(), path)
+            copy_beside(self.open(), Path(path))
         if durable:
             disk.sync_many([path])
 
@@ -75,15 +75,16 @@ class LeasedContent(Content):
             return
         if disk.lease_holds(self._fd) and os.fstat(self._fd).st_nlink == 1:
             return
-        copy_beside(self.open(), self._placed, replace=True)
-        disk.sync_folder(self._placed.parent)
+        placed = Path(self._placed)
+        copy_beside(self.open(), placed, replace=True)
+        disk.sync_folder(placed.parent)
 
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)  # gives up the lease
             self._fd = -1
 
-    def _link(self, path: Path) -> bool:
+    def _link(self, path: str | os.PathLike[str]) -> bool:
         if sys.platform != "linux":
             return False
         try:

@@ -45,6 +45,8 @@ _OPEN_FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.stat in os.supports_dir_fd
+_FILE = EntryKind.FILE
+_KINDS = {stat.S_IFREG: _FILE, stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFLNK: EntryKind.LINK}
 _WINDOWS_IN_USE = {32, 33}  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
 
 
@@ -115,8 +117,7 @@ class LocalSource(Source):
             if lease is disk.Lease.BUSY:
                 raise StillArriving("another program has the file open for writing", open_elsewhere=True)
             if lease is disk.Lease.HELD and self._may_link(found, staging):
-                with open(fd, "rb", buffering=0, closefd=False) as stream:
-                    digested = disk.digest_stream(stream)
+                digested = disk.digest_file(fd, found.st_size)
                 # Only now is it known that these are the bytes of the listed version.
                 found = os.fstat(fd)
                 self._compare(file, found)
@@ -277,19 +278,11 @@ def _version(found: os.stat_result) -> str:
 
 
 def _source_file(name: str, found: os.stat_result) -> SourceFile:
-    mode = found.st_mode
-    if stat.S_ISREG(mode):
-        kind = EntryKind.FILE
-    elif stat.S_ISDIR(mode):
-        kind = EntryKind.FOLDER
-    elif stat.S_ISLNK(mode):
-        kind = EntryKind.LINK
-    else:
-        kind = EntryKind.SPECIAL
+    kind = _KINDS.get(stat.S_IFMT(found.st_mode), EntryKind.SPECIAL)
     return SourceFile(
         name=name,
         kind=kind,
-        size_bytes=found.st_size if kind is EntryKind.FILE else 0,
+        size_bytes=found.st_size if kind is _FILE else 0,
         modified_ns=found.st_mtime_ns,
         version=_version(found),
     )

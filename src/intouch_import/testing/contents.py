@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intouch_import import disk
 from intouch_import.content import Content, StagedContent, copy_beside, staging_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
     from typing import BinaryIO
 
     from typing_extensions import Buffer
@@ -31,10 +32,10 @@ class BytesContent(Content):
             raise ValueError("the content is closed")
         return io.BytesIO(self._data)
 
-    def save_to(self, path: Path, *, durable: bool = True) -> None:
-        copy_beside(self.open(), path)
+    def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
+        copy_beside(self.open(), Path(path))
         if durable:
-            disk.sync_folder(path.parent)
+            disk.sync_many([path])
 
     def close(self) -> None:
         self._data = None
@@ -50,7 +51,12 @@ class FailingContent(BytesContent):
 class FullContent(BytesContent):
     """Can be read, but not saved to a disk: there is no room."""
 
-    def save_to(self, path: Path, *, durable: bool = True) -> None:  # noqa: ARG002  # nothing is saved
+    def save_to(
+        self,
+        path: str | os.PathLike[str],  # noqa: ARG002  # nothing is saved
+        *,
+        durable: bool = True,  # noqa: ARG002
+    ) -> None:
         raise OSError(errno.ENOSPC, "no room")
 
 
