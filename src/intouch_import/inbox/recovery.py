@@ -14,7 +14,7 @@ from intouch_import.inbox.undo import holds
 from intouch_import.ledger import Event, LedgerEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from intouch_import.inbox.rows import Row
@@ -51,43 +51,45 @@ class Recovery:
         self._ledger = ledger
         self._now = now
         self._left = set(self._sources)
-        self._unfinished: list[LedgerEntry] = []
 
     def add(self, source: Source) -> None:
         """Take one more source."""
         self._sources[source.source_id] = source
         self._left.add(source.source_id)
 
-    def before_listing(self) -> None:
+    def before_listing(self, sources: Collection[str]) -> dict[str, list[LedgerEntry]]:
         """Finish undos and reassignments, and read which moves the ledger knows to be under way.
 
         Read before anything is listed: a file that another workstation stores meanwhile is not in it.
+
+        Args:
+            sources: Ids of the sources that will be listed.
+
+        Returns:
+            By source, what `after_listing` wants to hear of again.
         """
-        begun = [entry for source_id in self._sources for entry in self._ledger.undoing(source_id)]
+        begun = [entry for source_id in sources for entry in self._ledger.undoing(source_id)]
         stored = self._repository.find_attachment([entry.import_id for entry in begun]) if begun else {}
         ends = [(entry, self._end_of_undo(entry, stored.get(entry.import_id))) for entry in begun]
         self._write((entry, event) for entry, event in ends if event is not None)
         self._write_ends_of_reassignments()
-        self._unfinished = [entry for source_id in self._left for entry in self._ledger.unfinished(source_id)]
+        return {source_id: self._ledger.unfinished(source_id) for source_id in self._left & set(sources)}
 
-    def after_listing(self, rows: Iterable[Row], *, failed: Collection[str]) -> None:
+    def after_listing(self, rows: Iterable[Row], unfinished: Mapping[str, Collection[LedgerEntry]]) -> None:
         """A file that was stored and is gone from its source was moved: the crash came before the ledger.
 
         Args:
             rows: What was listed.
-            failed: Ids of the sources that were not listed; they are asked again by the next refresh.
+            unfinished: From `before_listing`, for the sources that were listed. Those that failed are asked
+                again by the next refresh.
         """
-        here = {row.import_id for row in rows} if self._unfinished else set()
-        gone = [
-            entry
-            for entry in self._unfinished
-            if entry.source_id not in failed and entry.import_id not in here
-        ]
+        begun = [entry for entries in unfinished.values() for entry in entries]
+        here = {row.import_id for row in rows} if begun else set()
+        gone = [entry for entry in begun if entry.import_id not in here]
         # Whose record it is in may have changed since it was stored.
         stored = self._repository.find_attachment([entry.import_id for entry in gone]) if gone else {}
         self._write((_with_patient(entry, stored.get(entry.import_id)), Event.MOVED) for entry in gone)
-        self._left &= set(failed)
-        self._unfinished = []
+        self._left -= unfinished.keys()
 
     def _write_ends_of_reassignments(self) -> None:
         """What the records say is what has become of a reassignment that was cut off."""
