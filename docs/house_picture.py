@@ -256,7 +256,8 @@ def _box(plan: Plan, stop: Stop) -> str:
     bold = stop.name == "moving"
     stroke = 'stroke="#c8560f" stroke-width="2.5"' if bold else 'stroke="#51647a" stroke-width="1.2"'
     return (
-        f'<g data-room="{stop.name}"><rect x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" height="{BOX_HEIGHT}" '
+        f'<g data-room="{stop.name}"><rect x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" '
+        f'height="{BOX_HEIGHT}" '
         f'rx="7" fill="#ffffff" {stroke}/><text x="{middle:.1f}" y="{y + 5.5:.1f}" font-size="16" '
         f"{MONO}>{stop.name}</text></g>"
     )
