@@ -10,7 +10,7 @@ import attrs
 
 from intouch_import.errors import FileError, SourceError
 from intouch_import.inbox.reassign import finished
-from intouch_import.inbox.undo import holds
+from intouch_import.inbox.undo import holds, is_whole, never_left, put_anew
 from intouch_import.ledger import Event, LedgerEntry
 
 if TYPE_CHECKING:
@@ -118,16 +118,27 @@ class Recovery:
             return Event.WITHDRAWN
         source = self._sources[entry.source_id]
         try:
-            there = source.look(stored.name)
-            if there is not None and holds(source, there, stored):
+            if self._is_back(stored, source):
                 self._repository.withdraw(stored.id)
                 return Event.WITHDRAWN
         except (FileError, SourceError):
             return None
-        except Exception as exc:  # noqa: BLE001  # a foreign source may raise anything
+        except Exception as exc:  # noqa: BLE001  # a foreign source may raise anything, and so may a host's records
             log.error("an interrupted undo can't be looked at", extra={"kind": type(exc).__name__})
             return None
         return Event.NOT_PUT_BACK if entry.at < self._now() - _GIVEN_UP_AFTER else None
+
+    def _is_back(self, stored: StoredAttachment, source: Source) -> bool:
+        """Whether the bytes of an undo are back in their source, where no removal can still take them."""
+        there = source.look(stored.name)
+        if there is None or not holds(source, there, stored):
+            return False
+        if not never_left(stored, there, source):
+            return True
+        # The undo was cut off before it had done anything, or is under way elsewhere right now.
+        return is_whole(self._repository, stored) and holds(
+            source, put_anew(self._repository, stored, there, source), stored
+        )
 
     def _write(self, ends: Iterable[tuple[LedgerEntry, Event]]) -> None:
         now = self._now()
