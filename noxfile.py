@@ -112,6 +112,17 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Change the pure rooms, the move and the ledger in small ways; tests must notice. Some two hours.
+
+    Patterns choose a part: ``nox -s mutation -- "intouch_import.verdicts*"``.
+    """
+    session.install("-e", ".", *_group("mutation"))
+    session.run("mutmut", "run", "--max-children", "2", *session.posargs)
+    session.run("mutmut", "results")
+
+
+@nox.session
 def races(session: nox.Session) -> None:
     """Let 8 processes work on one folder of 2,000 files, 20 times, on each database."""
     session.install(_built_wheel(session), *_group("test"))

@@ -56,6 +56,7 @@ class Sizes:
         file_kb: Size of each moved file, thousands of bytes.
         video_mb: Size of the one big file, millions of bytes.
         photos: JPEGs of 12 megapixels that are looked into.
+        together_files: Photos of the healthy folder among ill locations.
         azure_listed: Blobs in the folder that is listed; four times as many are elsewhere in the container.
         azure_waiting: Blobs in the folder that is listed again.
         azure_small: Blobs of 200 KB that are moved.
@@ -73,6 +74,7 @@ class Sizes:
     file_kb: int = 200
     video_mb: int = 2_000
     photos: int = 48
+    together_files: int = 1_000
     azure_listed: int = 5_000
     azure_waiting: int = 50_000
     azure_small: int = 2_000
@@ -88,6 +90,7 @@ QUICK = {
     "across_files": 250,
     "video_mb": 200,
     "photos": 12,
+    "together_files": 400,
     "azure_listed": 1_000,
     "azure_waiting": 2_000,
     "azure_small": 300,
@@ -152,11 +155,12 @@ def clinic(folder: Path) -> Iterator[SqlRepository]:
 
 
 def lay_photos(folder: Path, count: int, size_bytes: int, *, name: str = "IMG_{:06}.jpg") -> Path:
-    """Make a folder of different files of random bytes; they are on the disk and in the page cache."""
+    """Make a folder of different files of random bytes between the ends of a JPEG, all in the page cache."""
     folder.mkdir()
     block = memoryview(bytearray(os.urandom(size_bytes)))
+    block[:3], block[-2:] = b"\xff\xd8\xff", b"\xff\xd9"
     for number in range(count):
-        block[:8] = number.to_bytes(8, "big")
+        block[3:11] = number.to_bytes(8, "big")
         with open(folder / name.format(number), "wb", buffering=0) as file:
             file.write(block)
     os.sync()

@@ -19,6 +19,7 @@ import media
 import memory
 import moving
 import names
+import together
 from measuring import QUICK, Line, Sizes, workspaces
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ SUBJECTS: dict[str, Callable[[Sizes], list[Line]]] = {
     "across": moving.lines_across,
     "memory": memory.lines,
     "media": media.lines,
+    "together": together.lines,
     "azure": azure_storage.lines,
 }
 HEAD = Line(what="what was measured", ours="ours", peer="peer", ratio="ratio", target="target")

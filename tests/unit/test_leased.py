@@ -8,19 +8,21 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from intouch_import import disk
-from intouch_import.errors import StillArriving
+from intouch_import.errors import LedgerError, StillArriving
+from intouch_import.model import Reason
 from intouch_import.repositories.files import open_files
 from intouch_import.sources.leased import LeasedContent
 from intouch_import.sources.local import LocalSource
+from miniature import jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from miniature import Practice
 
@@ -124,18 +126,18 @@ def test_a_writer_that_comes_while_the_file_is_read_stops_the_import(
     source = LocalSource(str(tmp_path))
     file = source.look("a.jpg")
     assert file is not None
-    digest = disk.digest_stream
+    digest = disk.digest_file
     with contextlib.ExitStack() as stack:
 
-        def disturbed(stream: Any, target: Any = None) -> Any:
+        def disturbed(fd: int, size_bytes: int) -> Any:
             stack.enter_context(writer(tmp_path / "a.jpg"))
             for _ in range(1000):
-                if not disk.lease_holds(stream.fileno()):
+                if not disk.lease_holds(fd):
                     break
                 threading.Event().wait(0.01)
-            return digest(stream, target)
+            return digest(fd, size_bytes)
 
-        monkeypatch.setattr(disk, "digest_stream", disturbed)
+        monkeypatch.setattr(disk, "digest_file", disturbed)
         with pytest.raises(StillArriving):
             source.fetch(file)
 
@@ -269,3 +271,60 @@ def test_a_move_with_a_writer_in_waiting_stores_a_private_copy(practice: Practic
     (stored,) = records.attachments("10042")
     with records.open_attachment(stored.id) as file:
         assert file.read() == b"the bytes" * 100
+
+
+def test_a_move_that_ends_before_the_removal_leaves_no_second_name(practice: Practice) -> None:
+    """Stored, but the ledger could not be written: the source file stays, and its writers reach only it."""
+    path = practice.photo("a.jpg", b"the bytes" * 100)
+    records = practice.records()
+    inbox = practice.inbox(records=records)
+    inbox.refresh()
+
+    def fail(*_: Any) -> None:
+        raise LedgerError("no")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(inbox.ledger), "append", fail)
+        report = inbox.save(inbox.prepare(inbox.rows, patient="10042"))
+    assert [outcome.reason for outcome in report.outcomes] == [Reason.LEDGER_FAILED]
+    with path.open("r+b") as file:
+        file.write(b"EDITED IN PLACE")
+    (stored,) = records.attachments("10042")
+    with records.open_attachment(stored.id) as file:
+        assert file.read() == b"the bytes" * 100
+
+
+def test_a_link_that_a_crash_left_is_out_of_reach_when_the_move_is_finished(practice: Practice) -> None:
+    """A program that waits to write the source file while its interrupted move is finished can't change the record."""
+    path = practice.photo("10042_DRJ_20260131_142501.jpg", jpeg("the photo"))
+    records = practice.records()
+    inbox = practice.inbox(records=records)
+    with pytest.MonkeyPatch.context() as patched:
+
+        def die(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(LocalSource, "remove", die)
+        patched.setattr(LeasedContent, "settle", lambda _: None)
+        with pytest.raises(KeyboardInterrupt):
+            inbox.refresh()
+    assert path.stat().st_nlink == 2
+    processes: list[Any] = []
+    with contextlib.ExitStack() as stack:
+        remove = LocalSource.remove
+
+        def disturbed(source: Any, file: Any, **options: Any) -> None:
+            processes.append(stack.enter_context(writer(path)))
+            for _ in range(1000):
+                if "BREAKING" in Path("/proc/locks").read_text("utf-8"):
+                    break
+                threading.Event().wait(0.01)
+            remove(source, file, **options)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(LocalSource, "remove", disturbed)
+            assert practice.inbox(records=records).refresh().imported == 1
+        assert processes[0].stdout.readline() == "done\n"
+    (stored,) = records.attachments("10042")
+    with records.open_attachment(stored.id) as file:
+        assert file.read() == jpeg("the photo")

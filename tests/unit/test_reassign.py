@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,7 @@ def test_an_attachment_moves_and_both_sides_hear_of_it(
     entry = list(inbox.ledger.entries())[-1]
     assert (entry.operator, entry.reason, entry.sha256) == ("reception", "reassigned", stored.sha256)
     assert inbox.ledger.verify() == []
-    assert "1004" not in f"{outcome!r}{entry!r}{outcome.reason.text}"
+    assert not re.search("1004[23]", f"{outcome!r}{entry!r}{outcome.reason.text}")
 
 
 def test_it_may_be_named_by_any_id_or_by_what_carries_one(
@@ -204,14 +205,14 @@ def test_a_list_made_before_finishes_for_the_right_patient(
     """Between the listing and the move another workstation reassigns: what is stored now counts."""
     (stored,) = records.attachments("10042")
     lister = not_removed._lister
-    refresh = lister.refresh
+    take = lister.take
 
     def meanwhile(*arguments: Any, **options: Any) -> Any:
-        result = refresh(*arguments, **options)
+        result = take(*arguments, **options)
         practice.inbox(records=practice.records()).reassign(stored, patient="10043")
         return result
 
-    monkeypatch.setattr(lister, "refresh", meanwhile)
+    monkeypatch.setattr(lister, "take", meanwhile)
     assert not_removed.refresh().imported == 1
     assert list(not_removed.ledger.entries())[-1].patient_id == "10043"
 
@@ -527,14 +528,14 @@ def test_a_move_that_was_undone_while_it_was_listed_is_not_begun_anew(
     """Listed as an interrupted move, then withdrawn by another workstation: it waits for a person."""
     (stored,) = records.attachments("10042")
     lister = not_removed._lister
-    refresh = lister.refresh
+    take = lister.take
 
     def meanwhile(*arguments: Any, **options: Any) -> Any:
-        result = refresh(*arguments, **options)
+        result = take(*arguments, **options)
         records.withdraw(stored.id)
         return result
 
-    monkeypatch.setattr(lister, "refresh", meanwhile)
+    monkeypatch.setattr(lister, "take", meanwhile)
     (outcome,) = not_removed.refresh().outcomes
     assert (outcome.state, outcome.reason) == (State.WAITING, Reason.UNDONE)
     assert whose(records) == {}

@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
 import time
-from datetime import UTC, datetime, tzinfo
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
-from zoneinfo import ZoneInfo
 
-import attrs
-from sqlalchemy import URL
-
-from intouch_import.database import connect
-from intouch_import.errors import (
-    ConfigError,
-    SelectionError,
-    SourceUnavailable,
-    UnknownPatient,
-)
+from intouch_import.errors import SelectionError, SourceUnavailable, UnknownPatient
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
+from intouch_import.inbox.defaults import examiner_of, ledger_of, zone_of
 from intouch_import.inbox.listing import Lister, Timing
+from intouch_import.inbox.locations import Locations
 from intouch_import.inbox.look_ahead import LookAhead
+from intouch_import.inbox.ordering import RowMover
 from intouch_import.inbox.reassign import Reassign
 from intouch_import.inbox.recovery import Recovery
-from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
+from intouch_import.inbox.refreshing import Refresh
+from intouch_import.inbox.rows import make_job
 from intouch_import.inbox.signing_in import let_sign_in
+from intouch_import.inbox.telling import teller
 from intouch_import.inbox.undo import Undo, asking
 from intouch_import.inbox.watching import Pace, Watch
-from intouch_import.ledger import Ledger
 from intouch_import.logfiles import log_to_directory
-from intouch_import.media import Examiner
-from intouch_import.model import Action, Patient, Progress, Reason, Stage, State
-from intouch_import.moving import Mover, Order
-from intouch_import.reports import Outcome, Problem, Report
+from intouch_import.model import Patient
+from intouch_import.moving import Mover
+from intouch_import.reports import Report
 from intouch_import.sources.base import Source, open_source
-from intouch_import.sources.unopened import Unopened
-from intouch_import.verdicts import waiting
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import tzinfo
 
-    from intouch_import.model import StoredAttachment
+    from intouch_import.inbox.rows import Job, Row
+    from intouch_import.ledger import Ledger
+    from intouch_import.media import Examiner
+    from intouch_import.model import Progress, StoredAttachment
+    from intouch_import.reports import Outcome, Problem
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.settings import Settings
+    from intouch_import.sources.unopened import Unopened
 
 __all__ = ["Inbox"]
-
-log = logging.getLogger(__name__)
 
 
 class Inbox:
@@ -103,25 +96,21 @@ class Inbox:
         monotonic_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        ids = [source.source_id for source in sources]
-        if len(set(ids)) != len(ids):
-            raise ConfigError("two sources have the same source id: is it the same folder twice?")
+        self._locations = Locations(sources, unopened)
         self.repository = repository
-        self.sources = tuple(sources)
-        self._unopened = tuple(unopened)
         self.operator = operator
-        self.zone = _zone(zone)
-        self.ledger = _ledger(ledger, repository)
+        self.zone = zone_of(zone)
+        self.ledger = ledger_of(ledger, repository)
         self._patient = patient
         self._naming = CaptureNaming(naming) if isinstance(naming, str) else naming
         self._allowed = frozenset(allowed_extensions) if allowed_extensions is not None else None
         self._timing = Timing(now=clock, monotonic_s=monotonic_s, sleep=sleep, settle_s=settle_s)
         self._lock = threading.RLock()
         self._rows: list[Row] = []
-        self._examiner = _examiner(check_content, self.zone, clock)
-        self._mover = Mover(repository, self.ledger, clock=clock, examiner=self._examiner)
+        self._examiner = examiner_of(check_content, self.zone, clock)
         self._look_ahead = LookAhead(repository, self.ledger)
-        self._recovery = Recovery(self.sources, repository=repository, ledger=self.ledger, now=clock)
+        mover = Mover(repository, self.ledger, clock=clock, examiner=self._examiner)
+        self._mover = RowMover(mover, repository=repository, operator=operator)
         self._lister = Lister(
             self.sources,
             repository=repository,
@@ -131,6 +120,14 @@ class Inbox:
             auto_import=auto_import and patient is None,
             timing=self._timing,
             allowed_extensions=self._allowed,
+        )
+        self._refresh = Refresh(
+            locations=self._locations,
+            lister=self._lister,
+            recovery=Recovery(self.sources, repository=repository, ledger=self.ledger, now=clock),
+            mover=self._mover,
+            lock=self._lock,
+            show=self._show,
         )
 
     @classmethod
@@ -179,9 +176,14 @@ class Inbox:
         return cls(repository or settings.open_records(), opened.sources, **(from_settings | options))
 
     @property
+    def sources(self) -> tuple[Source, ...]:
+        """The sources that are open."""
+        return self._locations.opened
+
+    @property
     def unopened(self) -> tuple[Unopened, ...]:
         """Locations that are not open; a refresh tries again where that may help."""
-        return self._unopened
+        return self._locations.unopened
 
     @property
     def rows(self) -> list[Row]:
@@ -202,9 +204,10 @@ class Inbox:
     ) -> Report:
         """Import what may be imported without a person, finish interrupted moves, and list the rest.
 
-        Where a location needs a person to sign in, the others are imported and listed first. Then the
-        sign-in is waited for, as long as it allows (three minutes); meanwhile `rows` shows what was
-        listed, and other threads can save it.
+        All locations are listed at once, and each is imported as soon as it has answered: one that is slow
+        or dead holds up no other. Meanwhile `rows` shows what was listed, and other threads can save it.
+        Where a location needs a person to sign in, the sign-in is waited for when the others are done, as
+        long as it allows (three minutes).
 
         Args:
             on_progress: Called now and then in this thread with a `Progress`; ``print`` will do.
@@ -217,10 +220,11 @@ class Inbox:
             One outcome per file listed; a location that failed is a problem, not an exception.
 
         Raises:
-            RepositoryError: The records or the ledger can't be asked at all; nothing was moved.
+            RepositoryError: The records or the ledger can't be asked at all. What was moved from locations
+                that answered before is in the ledger; nothing more was moved.
         """
-        tell = _teller(on_progress)
-        outcomes, problems = self._refresh(tell, cancel, only)
+        tell = teller(on_progress)
+        outcomes, problems = self._refresh(tell, cancel=cancel, only=only)
         if sign_in and any(problem.sign_in for problem in problems):
             ready, problems = let_sign_in(
                 self.sources,
@@ -229,37 +233,9 @@ class Inbox:
                 cancelled=cancel.is_set if cancel is not None else lambda: False,
             )
             if ready:
-                later, more = self._refresh(tell, cancel, ready)
+                later, more = self._refresh(tell, cancel=cancel, only=ready)
                 outcomes, problems = outcomes + later, problems + more
         return Report(outcomes=outcomes, problems=tuple(problems), listed=len(outcomes))
-
-    def _refresh(
-        self, tell: Callable[[Progress], None], cancel: threading.Event | None, only: Collection[str] | None
-    ) -> tuple[RowOutcomes, list[Problem]]:
-        """Refresh some sources, or all of them; nobody is waited for."""
-        with self._lock:
-            unopened = self._open_again() if only is None else []
-            listed = {source.source_id for source in self.sources if only is None or source.source_id in only}
-            with asking():
-                self._recovery.before_listing()
-                rows, problems = self._lister.refresh(tell, only=listed)
-                seen = listed - {problem.source_id for problem in problems}
-                self._recovery.after_listing(
-                    rows, failed={source.source_id for source in self.sources if source.source_id not in seen}
-                )
-            problems = unopened + problems
-            here = rows if only is None else [row for row in rows if row.source_id in listed]
-            ready = [row for row in here if row.verdict.action in (Action.IMPORT, Action.FINISH)]
-            with asking():
-                stored = self._stored(ready)
-            ready = [row for row in ready if _still_stored(row, stored)]
-            orders = [self._order_of(row, stored.get(row.import_id)) for row in ready]
-            done = self._move(ready, orders, Stage.AUTO_IMPORTING, tell, cancel)
-            problems += done.problems
-            gone = {id(row) for row in ready if row.state is State.IMPORTED}
-            self._lister.forget(row for row in ready if id(row) in gone)
-            self._rows = [row for row in rows if id(row) not in gone] if gone else rows
-            return RowOutcomes(here, done.by_row), problems
 
     def scan(self, *, on_progress: Callable[[Progress], object] | None = None) -> list[Problem]:
         """List and judge, as `refresh` does, but move nothing and write nothing.
@@ -272,11 +248,7 @@ class Inbox:
         Raises:
             RepositoryError: The records or the ledger can't be asked at all.
         """
-        with self._lock:
-            unopened = self._open_again()
-            with asking():
-                self._rows, problems = self._lister.refresh(_teller(on_progress))
-            return unopened + problems
+        return self._refresh.scan(teller(on_progress))
 
     def watch(
         self,
@@ -352,32 +324,10 @@ class Inbox:
         Returns:
             One outcome per file. What fails for one file is in its outcome and stops no other.
         """
-        tell = _teller(on_progress)
         with self._lock:
             self._wait_until_settled(job.rows)
-            orders = [
-                Order(
-                    source=row.source,
-                    file=row.file,
-                    patient_id=job.patient.id,
-                    provider_id=row.capture.provider if row.capture is not None else row.source.provider,
-                    destination=row.destination,
-                    title=job.title,
-                    comments=job.comments,
-                    taken_at=row.verdict.taken_at,
-                    operator=self.operator,
-                    reason=Reason.CHOSEN,
-                )
-                for row in job.rows
-            ]
-            done = self._move(
-                job.rows, orders, Stage.SAVING, tell, cancel, patient=job.patient, title=job.title
-            )
-            return Report(
-                outcomes=tuple(done.by_row[id(row)] for row in job.rows),
-                problems=tuple(done.problems),
-                listed=len(job.rows),
-            )
+            outcomes, problems = self._mover.save(job, teller(on_progress), cancel)
+        return Report(outcomes=tuple(outcomes), problems=tuple(problems), listed=len(job.rows))
 
     def browse(
         self, folder: str | os.PathLike[str] | Source, *, patient: str | Patient, **options: Any
@@ -479,23 +429,8 @@ class Inbox:
 
     # --- inside
 
-    def _open_again(self) -> list[Problem]:
-        """Try to open what is not open. What still is not is a problem."""
-        left: list[Unopened] = []
-        for one in self._unopened:
-            found = one.again() if one.may_open else one
-            if isinstance(found, Unopened):
-                left.append(found)
-            elif any(found.source_id == source.source_id for source in self.sources):
-                text = "another source has the same source id: is it the same folder twice?"
-                problem = attrs.evolve(one.problem, text=text, retry_helps=False)
-                left.append(attrs.evolve(one, problem=problem, may_open=False))
-            else:
-                self.sources = (*self.sources, found)
-                self._lister.add(found)
-                self._recovery.add(found)
-        self._unopened = tuple(left)
-        return [one.problem for one in left]
+    def _show(self, rows: list[Row]) -> None:
+        self._rows = rows
 
     def _find_patient(self, patient_id: str) -> Patient:
         with asking():
@@ -504,138 +439,9 @@ class Inbox:
             raise UnknownPatient("no patient has this id")
         return found
 
-    def _stored(self, rows: Sequence[Row]) -> Mapping[str, StoredAttachment]:
-        """What the repository holds of the interrupted moves among these rows."""
-        ids = [row.import_id for row in rows if row.verdict.action is Action.FINISH]
-        return self.repository.find_attachment(ids) if ids else {}
-
-    def _order_of(self, row: Row, stored: StoredAttachment | None) -> Order:
-        verdict = row.verdict
-        if verdict.patient_id is None:
-            raise AssertionError("a verdict to import names a patient")
-        return Order(
-            source=row.source,
-            file=row.file,
-            # Where it is stored now: it may have been reassigned since the list was made.
-            patient_id=stored.patient_id if stored is not None else verdict.patient_id,
-            provider_id=verdict.capture.provider if verdict.capture is not None else row.source.provider,
-            destination=verdict.destination,
-            taken_at=verdict.taken_at,
-            operator=self.operator,
-            reason=verdict.reason,
-            automatic=True,
-            stored=stored,
-        )
-
     def _wait_until_settled(self, rows: Sequence[Row]) -> None:
         """A file that changes while we wait is refused by the move, since its version is pinned."""
         timing = self._timing
         young = [row.first_seen_s for row in rows if not row.settled]
         if young:
             timing.sleep(max(0.0, max(young) + timing.settle_s - timing.monotonic_s()))
-
-    def _move(
-        self,
-        rows: Sequence[Row],
-        orders: Sequence[Order],
-        stage: Stage,
-        tell: Callable[[Progress], None],
-        cancel: threading.Event | None,
-        *,
-        patient: Patient | None = None,
-        title: str = "",
-    ) -> _Done:
-        if not orders:
-            return _Done({}, [])
-        total_bytes = sum(order.file.size_bytes for order in orders)
-        progress = Progress(stage=stage, done=0, total=len(orders), done_bytes=0, total_bytes=total_bytes)
-        tell(progress)
-
-        def on_done(outcomes: Sequence[Outcome], size_bytes: int) -> None:
-            nonlocal progress
-            progress = Progress(
-                stage=stage,
-                done=progress.done + len(outcomes),
-                total=len(orders),
-                done_bytes=progress.done_bytes + size_bytes,
-                total_bytes=total_bytes,
-            )
-            tell(progress)
-
-        cancelled = cancel.is_set if cancel is not None else lambda: False
-        outcomes, problems = self._mover.move(orders, on_done=on_done, cancelled=cancelled)
-        for row, outcome in zip(rows, outcomes, strict=True):
-            row.take(outcome, patient, title)
-        return _Done({id(row): outcome for row, outcome in zip(rows, outcomes, strict=True)}, problems)
-
-
-def _still_stored(row: Row, stored: Mapping[str, StoredAttachment]) -> bool:
-    """Whether an interrupted move can still be finished: another workstation may have undone it just now.
-
-    Else it would be stored anew, for the patient whom somebody has just decided against.
-    """
-    if row.verdict.action is Action.FINISH and row.import_id not in stored:
-        row.judge(waiting(row.name, Reason.UNDONE))
-        return False
-    return True
-
-
-class _Done:
-    """What a move of rows came to."""
-
-    def __init__(self, by_row: dict[int, Outcome], problems: list[Problem]) -> None:
-        self.by_row = by_row
-        self.problems = problems
-
-
-def _teller(on_progress: Callable[[Progress], object] | None) -> Callable[[Progress], None]:
-    """Call back without letting the caller's mistake stop a move half-way."""
-
-    def tell(progress: Progress) -> None:
-        if on_progress is None:
-            return
-        try:
-            on_progress(progress)
-        except Exception as exc:  # noqa: BLE001  # it is the host's code
-            log.warning("the progress callback failed", extra={"kind": type(exc).__name__})
-
-    return tell
-
-
-def _zone(zone: str | tzinfo | None) -> tzinfo:
-    if zone is None:
-        import tzlocal
-
-        return tzlocal.get_localzone()
-    if isinstance(zone, str):
-        try:
-            return ZoneInfo(zone)
-        except (OSError, ValueError) as exc:  # ZoneInfoNotFoundError is a KeyError
-            raise ConfigError("that time zone is not known") from exc
-        except KeyError as exc:
-            raise ConfigError("that time zone is not known") from exc
-    return zone
-
-
-def _examiner(check: bool | Examiner, zone: tzinfo, now: Callable[[], datetime]) -> Examiner | None:  # noqa: FBT001
-    if isinstance(check, bool):
-        return Examiner(zone=zone, now=now) if check else None
-    return check
-
-
-def _ledger(ledger: Ledger | str | os.PathLike[str] | None, repository: PatientRepository) -> Ledger:
-    if isinstance(ledger, Ledger):
-        return ledger
-    if ledger is not None:
-        text = os.fspath(ledger)
-        return Ledger.open(text) if "://" in text else _ledger_file(Path(text).expanduser())
-    engine = getattr(repository, "engine", None)
-    if engine is not None:
-        return Ledger(engine)
-    import platformdirs
-
-    return _ledger_file(Path(platformdirs.user_data_dir("intouch-import", ensure_exists=True), "ledger.db"))
-
-
-def _ledger_file(path: Path) -> Ledger:
-    return Ledger(connect(URL.create("sqlite", database=str(path))))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["Lister", "Timing", "problem_of"]
+__all__ = ["Listed", "Lister", "Timing", "problem_of"]
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +43,20 @@ class Timing:
     monotonic_s: Callable[[], float]
     sleep: Callable[[float], None]
     settle_s: float
+
+
+class Listed(NamedTuple):
+    """What one source was found to hold.
+
+    Attributes:
+        source: Which.
+        found: Its rows by name, those that were known among them; or why it could not be listed.
+        seen_s: When, on the monotonic clock, seconds.
+    """
+
+    source: Source
+    found: dict[str, Row] | Problem
+    seen_s: float
 
 
 class Lister:
@@ -91,47 +104,10 @@ class Lister:
         for row in rows:
             self._rows[row.source_id].pop(row.name, None)
 
-    def refresh(
-        self, tell: Callable[[Progress], None], *, only: Collection[str] | None = None
-    ) -> tuple[list[Row], list[Problem]]:
-        """List sources and judge what is new.
-
-        A location that fails keeps the rows it had out of the list: what can't be seen can't be saved.
-
-        Args:
-            tell: Hears how far it is.
-            only: Ids of the sources to list; the others keep the rows they have. None lists all.
-
-        Returns:
-            The rows, and a problem per location that failed.
-        """
-        # What is not listed now can't have settled, and is not judged: nobody has looked at it since.
-        sources = [source for source in self._sources if only is None or source.source_id in only]
-        problems = self._list(sources, tell)
-        problems += self._settle(sources, tell)
-        self._look_for_copies_again()
-        self._look_up(sources)
-        for source in sources:
-            self._judge(source)
-        return self.rows(), problems
-
     # --- list
 
-    def _list(self, sources: Sequence[Source], tell: Callable[[Progress], None]) -> list[Problem]:
-        problems: list[Problem] = []
-        if len(sources) > 1:
-            with ThreadPoolExecutor(len(sources), thread_name_prefix="intouch-list") as pool:
-                found = list(pool.map(self._list_one, sources))
-        else:
-            found = [self._list_one(source) for source in sources]
-        for source, shelf in zip(sources, found, strict=True):
-            if isinstance(shelf, Problem):
-                problems.append(shelf)
-            self._rows[source.source_id] = {} if isinstance(shelf, Problem) else shelf
-        tell(Progress(stage=Stage.LISTING, done=sum(map(len, self._rows.values()))))
-        return problems
-
-    def _list_one(self, source: Source) -> dict[str, Row] | Problem:
+    def list_one(self, source: Source) -> Listed:
+        """List one source. Changes nothing here, and needs no lock: it may wait for the location for long."""
         known = self._rows[source.source_id]
         shelf: dict[str, Row] = {}
         seen_s = self._timing.monotonic_s()
@@ -139,15 +115,41 @@ class Lister:
         try:
             for file in source.scan():
                 row = known.get(file.name)
-                if row is None or row.file.version != file.version or row.state in _OVER:
-                    shelf[file.name] = Row(source, file, screen(file) or _UNJUDGED, seen_s, settled)
-                else:
-                    shelf[file.name] = row
-                    if row.state is State.FAILED:  # a new refresh is a new attempt
-                        row.judge(row.verdict)
+                if row is None or row.file.version != file.version:
+                    row = Row(source, file, screen(file) or _UNJUDGED, seen_s, settled)
+                shelf[file.name] = row
         except Exception as exc:  # noqa: BLE001  # a dead location never stops the others
-            return problem_of(source, exc)
-        return shelf
+            return Listed(source, problem_of(source, exc), seen_s)
+        return Listed(source, shelf, seen_s)
+
+    def take(self, listed: Collection[Listed], tell: Callable[[Progress], None]) -> list[Problem]:
+        """Take what was listed in the place of what was known, and judge what is new.
+
+        A location that failed keeps the rows it had out of the list: what can't be seen can't be saved. What
+        was not listed now can't have settled, and is not judged: nobody has looked at it since.
+
+        Args:
+            listed: By `list_one`; each source once.
+            tell: Hears how far it is.
+
+        Returns:
+            A problem per location that failed.
+        """
+        problems = []
+        for one in listed:
+            if isinstance(one.found, Problem):
+                problems.append(one.found)
+                self._rows[one.source.source_id] = {}
+            else:
+                self._rows[one.source.source_id] = _begun_anew(one.source, one.found, one.seen_s)
+        tell(Progress(stage=Stage.LISTING, done=sum(map(len, self._rows.values()))))
+        sources = [one.source for one in listed]
+        problems += self._settle(sources, tell)
+        self._look_for_copies_again()
+        self._look_up(sources)
+        for source in sources:
+            self._judge(source)
+        return problems
 
     # --- settle
 
@@ -329,6 +331,16 @@ _STANDING = frozenset(
         Reason.UNDONE,
     }
 )
+
+
+def _begun_anew(source: Source, shelf: dict[str, Row], seen_s: float) -> dict[str, Row]:
+    """Rows for a new refresh: what failed is tried again, what is said to be over was there all the same."""
+    for name, row in shelf.items():
+        if row.state in _OVER:
+            shelf[name] = Row(source, row.file, screen(row.file) or _UNJUDGED, seen_s, source.commits_whole)
+        elif row.state is State.FAILED:
+            row.judge(row.verdict)
+    return shelf
 
 
 def problem_of(source: Source, exc: Exception) -> Problem:

@@ -10,11 +10,11 @@ import attrs
 
 from intouch_import.errors import FileError, SourceError
 from intouch_import.inbox.reassign import finished
-from intouch_import.inbox.undo import holds
+from intouch_import.inbox.undo import holds, is_whole, never_left, put_anew
 from intouch_import.ledger import Event, LedgerEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from intouch_import.inbox.rows import Row
@@ -51,43 +51,45 @@ class Recovery:
         self._ledger = ledger
         self._now = now
         self._left = set(self._sources)
-        self._unfinished: list[LedgerEntry] = []
 
     def add(self, source: Source) -> None:
         """Take one more source."""
         self._sources[source.source_id] = source
         self._left.add(source.source_id)
 
-    def before_listing(self) -> None:
+    def before_listing(self, sources: Collection[str]) -> dict[str, list[LedgerEntry]]:
         """Finish undos and reassignments, and read which moves the ledger knows to be under way.
 
         Read before anything is listed: a file that another workstation stores meanwhile is not in it.
+
+        Args:
+            sources: Ids of the sources that will be listed.
+
+        Returns:
+            By source, what `after_listing` wants to hear of again.
         """
-        begun = [entry for source_id in self._sources for entry in self._ledger.undoing(source_id)]
+        begun = [entry for source_id in sources for entry in self._ledger.undoing(source_id)]
         stored = self._repository.find_attachment([entry.import_id for entry in begun]) if begun else {}
         ends = [(entry, self._end_of_undo(entry, stored.get(entry.import_id))) for entry in begun]
         self._write((entry, event) for entry, event in ends if event is not None)
         self._write_ends_of_reassignments()
-        self._unfinished = [entry for source_id in self._left for entry in self._ledger.unfinished(source_id)]
+        return {source_id: self._ledger.unfinished(source_id) for source_id in self._left & set(sources)}
 
-    def after_listing(self, rows: Iterable[Row], *, failed: Collection[str]) -> None:
+    def after_listing(self, rows: Iterable[Row], unfinished: Mapping[str, Collection[LedgerEntry]]) -> None:
         """A file that was stored and is gone from its source was moved: the crash came before the ledger.
 
         Args:
             rows: What was listed.
-            failed: Ids of the sources that were not listed; they are asked again by the next refresh.
+            unfinished: From `before_listing`, for the sources that were listed. Those that failed are asked
+                again by the next refresh.
         """
-        here = {row.import_id for row in rows} if self._unfinished else set()
-        gone = [
-            entry
-            for entry in self._unfinished
-            if entry.source_id not in failed and entry.import_id not in here
-        ]
+        begun = [entry for entries in unfinished.values() for entry in entries]
+        here = {row.import_id for row in rows} if begun else set()
+        gone = [entry for entry in begun if entry.import_id not in here]
         # Whose record it is in may have changed since it was stored.
         stored = self._repository.find_attachment([entry.import_id for entry in gone]) if gone else {}
         self._write((_with_patient(entry, stored.get(entry.import_id)), Event.MOVED) for entry in gone)
-        self._left &= set(failed)
-        self._unfinished = []
+        self._left -= unfinished.keys()
 
     def _write_ends_of_reassignments(self) -> None:
         """What the records say is what has become of a reassignment that was cut off."""
@@ -116,16 +118,27 @@ class Recovery:
             return Event.WITHDRAWN
         source = self._sources[entry.source_id]
         try:
-            there = source.look(stored.name)
-            if there is not None and holds(source, there, stored):
+            if self._is_back(stored, source):
                 self._repository.withdraw(stored.id)
                 return Event.WITHDRAWN
         except (FileError, SourceError):
             return None
-        except Exception as exc:  # noqa: BLE001  # a foreign source may raise anything
+        except Exception as exc:  # noqa: BLE001  # a foreign source may raise anything, and so may a host's records
             log.error("an interrupted undo can't be looked at", extra={"kind": type(exc).__name__})
             return None
         return Event.NOT_PUT_BACK if entry.at < self._now() - _GIVEN_UP_AFTER else None
+
+    def _is_back(self, stored: StoredAttachment, source: Source) -> bool:
+        """Whether the bytes of an undo are back in their source, where no removal can still take them."""
+        there = source.look(stored.name)
+        if there is None or not holds(source, there, stored):
+            return False
+        if not never_left(stored, there, source):
+            return True
+        # The undo was cut off before it had done anything, or is under way elsewhere right now.
+        return is_whole(self._repository, stored) and holds(
+            source, put_anew(self._repository, stored, there, source), stored
+        )
 
     def _write(self, ends: Iterable[tuple[LedgerEntry, Event]]) -> None:
         now = self._now()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from intouch_import.model import SourceFile, StoredAttachment
     from intouch_import.sources.base import Source
 
-__all__ = ["Undo", "asking", "holds"]
+__all__ = ["Undo", "asking", "holds", "is_whole", "never_left", "put_anew"]
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -60,6 +60,40 @@ def holds(source: Source, there: SourceFile, stored: StoredAttachment) -> bool:
         return False
     with source.fetch(there) as content:
         return content.sha256 == stored.sha256
+
+
+def is_whole(repository: PatientRepository, stored: StoredAttachment) -> bool:
+    """Whether the stored bytes are still those that were stored."""
+    with asking(), repository.open_attachment(stored.id) as stream:
+        return disk.digest_stream(stream).sha256 == stored.sha256
+
+
+def never_left(stored: StoredAttachment, there: SourceFile, source: Source) -> bool:
+    """Whether a file is the very version that was stored, not yet taken out of its source."""
+    return import_id(source.source_id, there.name, there.version) == stored.import_id
+
+
+def put_anew(
+    repository: PatientRepository, stored: StoredAttachment, there: SourceFile, source: Source
+) -> SourceFile:
+    """Give a file that was never taken out a new version, its stored copy being whole.
+
+    Another workstation may be about to remove it, pinned to the version that it has stored. Once the
+    attachment is withdrawn, that removal would take the last copy.
+    """
+    try:
+        remove_pinned(source, there, sha256=stored.sha256)
+    except FileVanished:
+        pass  # that workstation was faster
+    except NotRemoved:
+        return there  # where nothing can be removed, the other workstation can't do it either
+    return source.put(stored.name, _chunks(repository, stored))
+
+
+def _chunks(repository: PatientRepository, stored: StoredAttachment) -> Iterator[bytes]:
+    with repository.open_attachment(stored.id) as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk
 
 
 class Undo:
@@ -120,16 +154,15 @@ class Undo:
     def _put_back(self, stored: StoredAttachment, source: Source) -> Reason:
         there = source.look(stored.name)
         if there is None:
-            if not self._is_whole(stored):
+            if not is_whole(self._repository, stored):
                 return Reason.STORED_COPY_DIFFERS
             self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
-            there = source.put(stored.name, self._chunks(stored))
-        elif import_id(source.source_id, there.name, there.version) == stored.import_id:
-            # Never taken out of its source.
-            if not (self._is_whole(stored) and holds(source, there, stored)):
+            there = source.put(stored.name, _chunks(self._repository, stored))
+        elif never_left(stored, there, source):
+            if not (is_whole(self._repository, stored) and holds(source, there, stored)):
                 return Reason.STORED_COPY_DIFFERS
             self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
-            there = self._put_anew(stored, there, source)
+            there = put_anew(self._repository, stored, there, source)
         elif self._ours(stored, there, source):
             # Put back by an undo that was interrupted.
             self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
@@ -137,32 +170,9 @@ class Undo:
             return Reason.NAME_TAKEN
         return Reason.UNDONE if holds(source, there, stored) else Reason.STORED_COPY_DIFFERS
 
-    def _put_anew(self, stored: StoredAttachment, there: SourceFile, source: Source) -> SourceFile:
-        """Give a file that was never taken out a new version.
-
-        Another workstation may be about to remove it, pinned to the version that it has stored. Once the
-        attachment is withdrawn, that removal would take the last copy.
-        """
-        try:
-            remove_pinned(source, there, sha256=stored.sha256)
-        except FileVanished:
-            pass  # that workstation was faster
-        except NotRemoved:
-            return there  # where nothing can be removed, the other workstation can't do it either
-        return source.put(stored.name, self._chunks(stored))
-
     def _ours(self, stored: StoredAttachment, there: SourceFile, source: Source) -> bool:
         last = [entry.event for entry in self._ledger.entries(import_id=stored.import_id)][-1:]
         return last in ([Event.PUTTING_BACK], [Event.FAILED]) and holds(source, there, stored)
-
-    def _is_whole(self, stored: StoredAttachment) -> bool:
-        with asking(), self._repository.open_attachment(stored.id) as stream:
-            return disk.digest_stream(stream).sha256 == stored.sha256
-
-    def _chunks(self, stored: StoredAttachment) -> Iterator[bytes]:
-        with self._repository.open_attachment(stored.id) as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                yield chunk
 
     def _write(self, stored: StoredAttachment, event: Event, reason: Reason) -> None:
         self._ledger.append(

@@ -13,21 +13,25 @@ removes anything.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from intouch_import import disk
-from intouch_import.content import Content, copy_beside
+from intouch_import.content import Content, StagedContent, copy_beside
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
     from typing_extensions import Buffer
 
-__all__ = ["LeasedContent"]
+__all__ = ["LeasedContent", "SharedContent"]
+
+log = logging.getLogger(__name__)
 
 
 class LeasedContent(Content):
@@ -44,6 +48,7 @@ class LeasedContent(Content):
         self._fd = fd
         self._identity = (found.st_dev, found.st_ino)
         self._placed: str | os.PathLike[str] | None = None
+        self._settled = False
 
     def open(self) -> BinaryIO:
         # Not os.dup: a duplicate shares the file position with every other reader.
@@ -63,7 +68,11 @@ class LeasedContent(Content):
             other = os.fstat(stored.fileno())
         except (OSError, AttributeError):
             return False
-        return (other.st_dev, other.st_ino) == self._identity and disk.lease_holds(self._fd)
+        if (other.st_dev, other.st_ino) != self._identity:
+            return False
+        if self._placed is None:
+            self._placed = _path_of(stored)  # another process made the link; `settle` must know of it
+        return disk.lease_holds(self._fd)
 
     def settle(self) -> None:
         """Replace the link by a private copy if somebody asked to write, or made a link of their own.
@@ -71,16 +80,19 @@ class LeasedContent(Content):
         A writer that waits in ``open`` has found the inode already and gets it as soon as the
         lease is given up. Until then the bytes are the hashed ones.
         """
-        if self._placed is None:
+        placed = self._placed
+        if placed is None or self._settled:
             return
-        if disk.lease_holds(self._fd) and os.fstat(self._fd).st_nlink == 1:
-            return
-        placed = Path(self._placed)
-        copy_beside(self.open(), placed, replace=True)
-        disk.sync_folder(placed.parent)
+        self._settled = True
+        if not (disk.lease_holds(self._fd) and os.fstat(self._fd).st_nlink == 1):
+            _make_private(self, Path(placed))
 
     def close(self) -> None:
-        if self._fd >= 0:
+        if self._fd < 0:
+            return
+        try:
+            _settle_at_last(self)
+        finally:
             os.close(self._fd)  # gives up the lease
             self._fd = -1
 
@@ -97,6 +109,57 @@ class LeasedContent(Content):
             return False  # another file system, no /proc, links forbidden: copy
         self._placed = path
         return True
+
+
+class SharedContent(StagedContent):
+    """A copy of a file that has another name. If that is a stored file, the link of a crash, it is replaced.
+
+    Args:
+        path: The copy.
+        digested: What one pass over it found.
+        found: What ``fstat`` said of the file itself.
+    """
+
+    def __init__(self, path: Path, digested: disk.Digested, found: os.stat_result) -> None:
+        super().__init__(path, digested)
+        self._identity = (found.st_dev, found.st_ino)
+        self._shared: Path | None = None
+
+    def is_same_file(self, stored: BinaryIO) -> bool:
+        with contextlib.suppress(
+            OSError, AttributeError
+        ):  # without a descriptor it is no file here
+            other = os.fstat(stored.fileno())
+            if (other.st_dev, other.st_ino) == self._identity:
+                self._shared = _path_of(stored)
+        return False
+
+    def settle(self) -> None:
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            _make_private(self, shared)
+
+    def close(self) -> None:
+        _settle_at_last(self)
+        super().close()
+
+
+def _settle_at_last(content: Content) -> None:
+    """A move that ended before the removal leaves the file: edited in place, it would change the record."""
+    try:
+        content.settle()
+    except OSError as exc:
+        log.error("a stored file may still be open to another program", extra={"errno": exc.errno})
+
+
+def _make_private(content: Content, stored: Path) -> None:
+    copy_beside(content.open(), stored, replace=True)
+    disk.sync_folder(stored.parent)
+
+
+def _path_of(stored: BinaryIO) -> Path | None:
+    name = getattr(stored, "name", None)
+    return Path(name) if isinstance(name, str) else None
 
 
 class _PositionedReader(io.RawIOBase):

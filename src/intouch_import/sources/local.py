@@ -24,7 +24,7 @@ from intouch_import.errors import (
 from intouch_import.model import EntryKind, SourceFile
 from intouch_import.sources.base import Source, check_name, expanded
 from intouch_import.sources.events import FolderEvents, available
-from intouch_import.sources.leased import LeasedContent
+from intouch_import.sources.leased import LeasedContent, SharedContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -242,9 +242,10 @@ class LocalSource(Source):
         with staging_file(staging) as (target, path):
             with open(fd, "rb", buffering=0, closefd=False) as stream:
                 digested = disk.digest_stream(stream, target)
-            if _version(os.fstat(fd)) != file.version:
+            found = os.fstat(fd)
+            if _version(found) != file.version:
                 raise StillArriving("the file changed while it was read")
-        return StagedContent(path, digested)
+        return StagedContent(path, digested) if found.st_nlink == 1 else SharedContent(path, digested, found)
 
     @staticmethod
     def _may_link(found: os.stat_result, staging: Path | None) -> bool:

@@ -1,0 +1,115 @@
+"""An undo of a file that never left its source, while other workstations finish what they have begun."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from intouch_import.errors import FileChanged, NotRemoved, SourceUnavailable
+from intouch_import.inbox import undo as undo_module
+from intouch_import.model import Reason, State
+from intouch_import.sources.local import LocalSource
+from miniature import jpeg
+
+if TYPE_CHECKING:
+    from intouch_import.inbox import Inbox
+    from intouch_import.repositories.sql import SqlRepository
+    from miniature import Practice
+
+PHOTO = "10042_DRJ_20260131_142501.jpg"
+
+
+def stored_not_removed(practice: Practice) -> tuple[SqlRepository, Inbox]:
+    """A photo that is in the record and still in its folder."""
+    practice.photo(PHOTO)
+    records = practice.records()
+    inbox = practice.inbox(records=records)
+    with pytest.MonkeyPatch.context() as patched:
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise NotRemoved("in use")
+
+        patched.setattr(LocalSource, "remove", refuse)
+        (outcome,) = inbox.refresh().outcomes
+    assert outcome.state is State.STORED
+    return records, inbox
+
+
+def begin_undo(inbox: Inbox, records: SqlRepository) -> None:
+    """An undo that dies when it has said in the ledger what it is going to do."""
+    with pytest.MonkeyPatch.context() as patched:
+
+        def die(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(undo_module, "remove_pinned", die)
+        with pytest.raises(KeyboardInterrupt):
+            inbox.undo(records.attachments("10042")[0])
+
+
+def test_a_removal_that_is_under_way_does_not_take_the_last_copy(practice: Practice) -> None:
+    """Another workstation has verified the stored copy and removes next: the undo that is finished here beats it."""
+    records, inbox = stored_not_removed(practice)
+    (stored,) = records.attachments("10042")
+    source = practice.source()
+    verified = source.look(PHOTO)
+    assert verified is not None
+    begin_undo(inbox, records)
+    report = practice.inbox(records=records).refresh()
+    assert [outcome.reason for outcome in report.outcomes] == [Reason.UNDONE]
+    assert records.attachments("10042") == []
+    with pytest.raises(FileChanged):
+        source.remove(verified, sha256=stored.sha256)
+    assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
+
+
+def test_an_undo_and_its_recovery_at_once_lose_nothing(practice: Practice) -> None:
+    """While one workstation undoes, another finishes the undo for it: the photo is in its folder in the end."""
+    records, inbox = stored_not_removed(practice)
+    other = practice.inbox(records=practice.records())
+    real = undo_module.remove_pinned
+    with pytest.MonkeyPatch.context() as patched:
+
+        def meanwhile(*args: Any, **options: Any) -> None:
+            patched.setattr(undo_module, "remove_pinned", real)
+            other.refresh()
+            real(*args, **options)
+
+        patched.setattr(undo_module, "remove_pinned", meanwhile)
+        inbox.undo(records.attachments("10042")[0])
+    assert records.attachments("10042") == []
+    assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
+    assert practice.inbox(records=records).refresh().waiting == 1
+
+
+def test_an_undo_is_not_finished_from_a_damaged_copy(practice: Practice) -> None:
+    """Recovery takes nothing out of the folder that it could not put back."""
+    records, inbox = stored_not_removed(practice)
+    (stored,) = records.attachments("10042")
+    begin_undo(inbox, records)
+    kept = practice.files / stored.id[:2] / stored.id
+    kept.unlink()
+    for damage in (lambda: kept.write_bytes(b"damaged"), kept.unlink):
+        damage()
+        assert practice.inbox(records=records).refresh().closes
+        assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
+        assert records.attachments("10042") == [stored]
+
+
+def test_an_undo_that_can_not_be_finished_now_is_left_for_later(practice: Practice) -> None:
+    """If the bytes can't be put back, the record keeps them, and the next refresh tries again."""
+    records, inbox = stored_not_removed(practice)
+    begin_undo(inbox, records)
+    with pytest.MonkeyPatch.context() as patched:
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise SourceUnavailable("no room", source_id="")
+
+        patched.setattr(LocalSource, "put", fail)
+        practice.inbox(records=records).refresh()
+    assert len(records.attachments("10042")) == 1
+    # Nobody knows this undo any more but the ledger: a person asks for it again.
+    assert inbox.undo(records.attachments("10042")[0]).state is State.WAITING
+    assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
+    assert records.attachments("10042") == []
