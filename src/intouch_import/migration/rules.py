@@ -8,6 +8,7 @@ never a choice. Pure: no disk, no clock.
 from __future__ import annotations
 
 import abc
+import functools
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -168,13 +169,7 @@ class FolderRule(Rule):
         return True
 
     def read(self, entry: Entry) -> Said:
-        readings = self._path.read(entry.folders)
-        if not readings:
-            return Said()
-        reading = readings[0]
-        looked_at = entry.folders[: reading.used] if self._path.open_ended else entry.folders
-        suspects = tuple(word for folder in looked_at for word in self._path.other_ids(folder, reading))
-        return _said(readings, Reason.FOLDER_NAME, TakenFrom.FOLDER)._replace(suspects=suspects)
+        return _read_folders(self._path, entry.folders)
 
     def to_dict(self) -> dict[str, Any]:
         return {"rule": "folders", "pattern": self.pattern}
@@ -380,6 +375,18 @@ _KINDS: dict[str, type[Rule]] = {
     "any": AnyOf,
     "all": AllOf,
 }
+
+
+@functools.lru_cache(maxsize=256)
+def _read_folders(path: PathPattern, folders: tuple[str, ...]) -> Said:
+    """What folders say; asked for again with every file in them."""
+    readings = path.read(folders)
+    if not readings:
+        return Said()
+    reading = readings[0]
+    looked_at = folders[: reading.used] if path.open_ended else folders
+    suspects = tuple(word for folder in looked_at for word in path.other_ids(folder, reading))
+    return _said(readings, Reason.FOLDER_NAME, TakenFrom.FOLDER)._replace(suspects=suspects)
 
 
 def _together(said: Sequence[Said]) -> Said:

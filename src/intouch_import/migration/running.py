@@ -253,8 +253,8 @@ def start(
     if client is None:
         _begin_here(run, terms, repository, ledger, signal)
     else:
+        signal.tell(Order.GO)  # whatever the run before this one was told
         _begin_there(run, terms, repository, ledger, client)
-        signal.tell(Order.GO)
     return run
 
 
