@@ -66,6 +66,9 @@ class Content(abc.ABC):
         """Whether ``stored`` is the very file that was hashed, so that hashing it again proves nothing."""
         return False
 
+    def stay_apart(self) -> None:
+        """Called before `save_to` if the file stays in its source: what is stored must be a copy."""
+
     def settle(self) -> None:
         """Called once the source name is gone: make sure that nobody else can reach the stored bytes."""
 
@@ -137,11 +140,15 @@ def _link(source: Path, target: str | os.PathLike[str]) -> None:
     os.link(source, target)
 
 
-def copy_beside(source: BinaryIO, path: Path, *, replace: bool = False) -> None:
-    """Copy ``source`` to ``path`` through a temporary file beside it, synced before it gets its name."""
+def copy_beside(source: BinaryIO, path: Path, *, replace: bool = False, durable: bool = True) -> None:
+    """Copy ``source`` to ``path`` through a temporary file beside it, synced before it gets its name.
+
+    Whoever passes False for ``durable`` syncs it before anything relies on it.
+    """
     with source, disk.temporary_beside(path.parent) as (file, temporary):
         shutil.copyfileobj(source, file, 256 * 1024)
-        disk.sync_file(file.fileno())
+        if durable:
+            disk.sync_file(file.fileno())
         if replace:
             file.close()
             temporary.replace(path)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from intouch_import.errors import SelectionError, SourceUnavailable, UnknownPatient
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
-from intouch_import.inbox.defaults import examiner_of, ledger_of, zone_of
 from intouch_import.inbox.listing import Lister, Timing
 from intouch_import.inbox.locations import Locations
 from intouch_import.inbox.look_ahead import LookAhead
@@ -22,11 +21,14 @@ from intouch_import.inbox.signing_in import let_sign_in
 from intouch_import.inbox.telling import teller
 from intouch_import.inbox.undo import Undo, asking
 from intouch_import.inbox.watching import Pace, Watch
+from intouch_import.ledger import ledger_for
 from intouch_import.logfiles import log_to_directory
+from intouch_import.media import Examiner
 from intouch_import.model import Patient
 from intouch_import.moving import Mover
 from intouch_import.reports import Report
 from intouch_import.sources.base import Source, open_source
+from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
     import os
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
     from intouch_import.inbox.rows import Job, Row
     from intouch_import.ledger import Ledger
-    from intouch_import.media import Examiner
     from intouch_import.model import Progress, StoredAttachment
     from intouch_import.reports import Outcome, Problem
     from intouch_import.repositories.base import PatientRepository
@@ -100,14 +101,17 @@ class Inbox:
         self.repository = repository
         self.operator = operator
         self.zone = zone_of(zone)
-        self.ledger = ledger_of(ledger, repository)
+        self.ledger = ledger_for(ledger, engine=getattr(repository, "engine", None))
         self._patient = patient
         self._naming = CaptureNaming(naming) if isinstance(naming, str) else naming
         self._allowed = frozenset(allowed_extensions) if allowed_extensions is not None else None
         self._timing = Timing(now=clock, monotonic_s=monotonic_s, sleep=sleep, settle_s=settle_s)
         self._lock = threading.RLock()
         self._rows: list[Row] = []
-        self._examiner = examiner_of(check_content, self.zone, clock)
+        if isinstance(check_content, bool):
+            self._examiner = Examiner(zone=self.zone, now=clock) if check_content else None
+        else:
+            self._examiner = check_content
         self._look_ahead = LookAhead(repository, self.ledger)
         mover = Mover(repository, self.ledger, clock=clock, examiner=self._examiner)
         self._mover = RowMover(mover, repository=repository, operator=operator)

@@ -49,6 +49,7 @@ class LeasedContent(Content):
         self._identity = (found.st_dev, found.st_ino)
         self._placed: str | os.PathLike[str] | None = None
         self._settled = False
+        self._apart = False
 
     def open(self) -> BinaryIO:
         # Not os.dup: a duplicate shares the file position with every other reader.
@@ -56,10 +57,10 @@ class LeasedContent(Content):
 
     def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
         linked = False
-        if disk.lease_holds(self._fd):
+        if not self._apart and disk.lease_holds(self._fd):
             linked = self._link(path)
         if not linked:
-            copy_beside(self.open(), Path(path))
+            copy_beside(self.open(), Path(path), durable=durable)
         if durable:
             disk.sync_many([path])
 
@@ -73,6 +74,9 @@ class LeasedContent(Content):
         if self._placed is None:
             self._placed = _path_of(stored)  # another process made the link; `settle` must know of it
         return disk.lease_holds(self._fd)
+
+    def stay_apart(self) -> None:
+        self._apart = True
 
     def settle(self) -> None:
         """Replace the link by a private copy if somebody asked to write, or made a link of their own.
@@ -126,9 +130,7 @@ class SharedContent(StagedContent):
         self._shared: Path | None = None
 
     def is_same_file(self, stored: BinaryIO) -> bool:
-        with contextlib.suppress(
-            OSError, AttributeError
-        ):  # without a descriptor it is no file here
+        with contextlib.suppress(OSError, AttributeError):  # without a descriptor it is no file here
             other = os.fstat(stored.fileno())
             if (other.st_dev, other.st_ino) == self._identity:
                 self._shared = _path_of(stored)
