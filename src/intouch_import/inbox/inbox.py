@@ -28,6 +28,7 @@ from intouch_import.inbox.reassign import Reassign
 from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.rows import Job, Row, RowOutcomes, make_job
 from intouch_import.inbox.signing_in import let_sign_in
+from intouch_import.inbox.summary import summary_html
 from intouch_import.inbox.undo import Undo, asking
 from intouch_import.inbox.watching import Pace, Watch
 from intouch_import.ledger import Ledger
@@ -191,6 +192,11 @@ class Inbox:
 
     def __repr__(self) -> str:
         return f"<Inbox {len(self.sources)} sources, {len(self._rows)} rows>"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows, and saves with the notebook: counts, no names. It waits for no other thread."""
+        locations = [source.location for source in self.sources]
+        return summary_html(self._rows, locations=locations, unopened=len(self._unopened))
 
     def refresh(
         self,
