@@ -185,6 +185,11 @@ class Inbox:
         return self._unopened
 
     @property
+    def patient(self) -> Patient | None:
+        """The only patient that files of this inbox can be saved to; None if any can."""
+        return self._patient
+
+    @property
     def rows(self) -> list[Row]:
         """The list as of the last refresh, with what was saved since; source by source, by name."""
         with self._lock:

@@ -55,7 +55,10 @@ def summary_html(rows: Sequence[Row], *, locations: Iterable[str], unopened: int
             f"<li>{number:,} of them: {escape(text)}</li>" for text, number in reasons.most_common(_REASONS)
         )
         parts.append(f"<ul>{''.join(lines)}</ul>")
-    parts.append("<p><small>Counts only, since a notebook is saved with what it shows.</small></p>")
+    parts.append(
+        "<p><small>Counts only, since a notebook is saved with what it shows. "
+        "<code>intouch_import.jupyter.InboxWidget(inbox)</code> shows the files.</small></p>"
+    )
     return f"<div>{''.join(parts)}</div>"
 
 
