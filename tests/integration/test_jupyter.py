@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
-
-import pytest
+from typing import TYPE_CHECKING
 
 from miniature import jpeg
+from person import Person
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from selenium.webdriver import Chrome
-    from selenium.webdriver.remote.webelement import WebElement
 
     from miniature import Practice
     from services.jupyterlab import Lab
@@ -29,62 +26,6 @@ inbox = Inbox(records, [open_source({photos!r}, provider="DRJ")], zone="UTC", se
 widget = InboxWidget(inbox)
 widget
 """
-
-
-class Person:
-    """Somebody at the widget."""
-
-    def __init__(self, browser: Chrome, root: WebElement) -> None:
-        self.browser = browser
-        self.root = root
-
-    def all(self, css: str) -> list[WebElement]:
-        from selenium.webdriver.common.by import By
-
-        return self.root.find_elements(By.CSS_SELECTOR, css)
-
-    def one(self, css: str) -> WebElement:
-        """The element, once it is there and can be seen."""
-        return self.until(lambda: next((one for one in self.all(css) if one.is_displayed()), None))
-
-    def until(self, seen: Callable[[], Any], within_s: float = 30.0) -> Any:
-        """Wait until something is seen."""
-        from selenium.common.exceptions import StaleElementReferenceException
-
-        give_up_s = time.monotonic() + within_s
-        while True:
-            try:
-                found = seen()
-            except StaleElementReferenceException:
-                found = None
-            if found:
-                return found
-            assert time.monotonic() < give_up_s, self.root.text
-            time.sleep(0.05)
-
-    def rows(self) -> dict[str, str]:
-        """By name: all that the row says. Only rows that exist, in the order in which they are seen."""
-        rows = self.browser.execute_script(
-            "return [...arguments[0].querySelectorAll('.itx-sheet > .itx-row')]"
-            ".sort((a, b) => a.ariaRowIndex - b.ariaRowIndex)"
-            ".map((row) => [row.querySelector('.itx-name').textContent, row.innerText])",
-            self.root,
-        )
-        return dict(rows)
-
-    def tick(self, *names: str) -> None:
-        for row in self.all(".itx-sheet > .itx-row"):
-            if any(name in row.text for name in names):
-                row.find_element("css selector", ".itx-check").click()
-
-    def press(self, *keys: str) -> None:
-        """Press keys where the focus is."""
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        ActionChains(self.browser).send_keys(*keys).perform()
-
-    def focused(self) -> str:
-        return str(self.browser.execute_script("return document.activeElement.className"))
 
 
 def opened(practice: Practice, **more: str) -> str:
@@ -209,18 +150,13 @@ def test_ten_thousand_rows(practice: Practice, jupyterlab: Lab, browser: Chrome)
     person.until(lambda: list(person.rows()) == ["IMG_04711.jpg"])
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_light_and_dark(practice: Practice, jupyterlab: Lab, browser: Chrome, theme: str) -> None:
-    """The widget is as dark as the notebook around it."""
+def test_light_and_dark(practice: Practice, jupyterlab: Lab, browser: Chrome) -> None:
+    """The widget is as dark as the notebook around it, and changes with it."""
     person = Person(browser, jupyterlab.show(browser, "theme.ipynb", opened(practice)))
     person.until(lambda: "Nothing waits" in person.root.text)
-    browser.execute_async_script(
-        "const done = arguments[1];"
-        "jupyterapp.commands.execute('apputils:change-theme', { theme: arguments[0] }).then(() => done())",
-        theme,
-    )
-    wanted = "dark" if "Dark" in theme else "light"
-    person.until(lambda: person.root.get_attribute("data-theme") == wanted)
+    for theme in ("dark", "light"):
+        jupyterlab.choose_theme(browser, theme)
+        person.until(lambda theme=theme: person.root.get_attribute("data-theme") == theme)  # type: ignore[misc]
 
 
 def test_a_widget_that_is_taken_away_leaves_nothing(

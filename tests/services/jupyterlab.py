@@ -51,6 +51,11 @@ const done = arguments[arguments.length - 1];
 window.jupyterapp.shell.currentWidget.context.save().then(() => done('saved'), (error) => done(String(error)));
 """
 
+_THEME = """
+const [theme, done] = arguments;
+window.jupyterapp.commands.execute('apputils:change-theme', { theme }).then(() => done('chosen'));
+"""
+
 
 @attrs.frozen
 class Lab:
@@ -104,6 +109,11 @@ class Lab:
         self.open(browser, name)
         self.run(browser)
         return WebDriverWait(browser, 30).until(presence_of_element_located((By.CSS_SELECTOR, css)))
+
+    def choose_theme(self, browser: Chrome, theme: str) -> None:
+        """Make the page ``"light"`` or ``"dark"``."""
+        name = f"JupyterLab {theme.capitalize()}"
+        assert browser.execute_async_script(_THEME, name) == "chosen"
 
     def save(self, browser: Chrome, name: str) -> str:
         """Save the notebook that is open; gives what its file holds."""
