@@ -91,6 +91,7 @@ class TakenFrom(enum.StrEnum):
     ``EXIF`` and ``QUICKTIME`` are what the camera wrote into the file. ``CONTAINER`` is the creation time in
     the index of an MP4 or QuickTime movie: UTC by the standard, in practice often the camera's wall time.
     ``SOURCE`` is the location's own time for the file, which is never taken for a capture time.
+    ``FOLDER`` and ``LIST`` are what a migration found in the names of folders, and in a list of files.
     """
 
     NAME = "name"
@@ -98,6 +99,8 @@ class TakenFrom(enum.StrEnum):
     QUICKTIME = "quicktime"
     CONTAINER = "container"
     SOURCE = "source"
+    FOLDER = "folder"
+    LIST = "list"
 
 
 class Soundness(enum.StrEnum):
@@ -122,6 +125,10 @@ class Reason(enum.StrEnum):
     REASSIGNED = "reassigned"
     INTERRUPTED = "interrupted"
     FINISHED_ELSEWHERE = "finished_elsewhere"
+    FOLDER_NAME = "folder_name"
+    LISTED = "listed"
+    ONE_PATIENT = "one_patient"
+    ALREADY_STORED = "already_stored"
     # Waits for a person.
     NO_CAPTURE_NAME = "no_capture_name"
     EXTENSION_NOT_ALLOWED = "extension_not_allowed"
@@ -144,6 +151,13 @@ class Reason(enum.StrEnum):
     REAPPEARED = "reappeared"
     UNDONE = "undone"
     CANCELLED = "cancelled"
+    NO_RULE = "no_rule"
+    NOT_LISTED = "not_listed"
+    LISTED_TWICE = "listed_twice"
+    LISTED_UNCLEAR = "listed_unclear"
+    PATIENT_CONFLICT = "patient_conflict"
+    DATE_IMPOSSIBLE = "date_impossible"
+    DATE_IN_FUTURE = "date_in_future"
     # Waits until it has arrived whole.
     EMPTY = "empty"
     STILL_ARRIVING = "still_arriving"
@@ -155,6 +169,7 @@ class Reason(enum.StrEnum):
     HIDDEN = "hidden"
     SYSTEM_FILE = "system_file"
     UNFINISHED_DOWNLOAD = "unfinished_download"
+    LEFT_OUT = "left_out"
     # Failed.
     CHANGED = "changed"
     VANISHED = "vanished"
@@ -176,6 +191,8 @@ class Reason(enum.StrEnum):
     REPOSITORY_FAILED = "repository_failed"
     LEDGER_FAILED = "ledger_failed"
     SOURCE_FAILED = "source_failed"
+    LISTED_MISSING = "listed_missing"
+    FOLDER_UNREADABLE = "folder_unreadable"
     UNEXPECTED = "unexpected"
 
     @property
@@ -190,6 +207,10 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.REASSIGNED: "A person moved it into this patient's record from another's.",
     Reason.INTERRUPTED: "It was stored before an interruption; the move was finished now.",
     Reason.FINISHED_ELSEWHERE: "Another workstation finished this move.",
+    Reason.FOLDER_NAME: "The folder says whose it is.",
+    Reason.LISTED: "The list says whose it is.",
+    Reason.ONE_PATIENT: "Everything in this archive is one patient's.",
+    Reason.ALREADY_STORED: "It is in the patient's record already.",
     Reason.NO_CAPTURE_NAME: "The name does not say whose it is: choose the patient.",
     Reason.EXTENSION_NOT_ALLOWED: "The practice does not allow files with this extension.",
     Reason.AUTO_IMPORT_OFF: "Automatic import is turned off.",
@@ -211,6 +232,13 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.REAPPEARED: "This very file was imported and removed before, and is here again.",
     Reason.UNDONE: "Its import was undone; it is not imported again by itself.",
     Reason.CANCELLED: "The work was cancelled before this file's turn.",
+    Reason.NO_RULE: "No rule of the migration says whose it is.",
+    Reason.NOT_LISTED: "The list does not name this file.",
+    Reason.LISTED_TWICE: "The list names this file more than once, and differently.",
+    Reason.LISTED_UNCLEAR: "The line of the list for this file can't be read.",
+    Reason.PATIENT_CONFLICT: "Its name, its folders or the list name more than one patient.",
+    Reason.DATE_IMPOSSIBLE: "The date in the folder's name can't exist.",
+    Reason.DATE_IN_FUTURE: "The date of the folder or of the list is in the future.",
     Reason.EMPTY: "The file is still empty.",
     Reason.STILL_ARRIVING: "The file is still growing or changing.",
     Reason.OPEN_ELSEWHERE: "Another program has the file open for writing.",
@@ -220,6 +248,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.HIDDEN: "A hidden file.",
     Reason.SYSTEM_FILE: "A file that the operating system or a program keeps for itself.",
     Reason.UNFINISHED_DOWNLOAD: "A temporary file or an unfinished download.",
+    Reason.LEFT_OUT: "A person left it out of the migration.",
     Reason.CHANGED: "The file changed after it was listed; it was left where it is.",
     Reason.VANISHED: "The file is no longer there.",
     Reason.UNREADABLE: "The file could not be read.",
@@ -240,6 +269,8 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.REPOSITORY_FAILED: "The patient records could not be written.",
     Reason.LEDGER_FAILED: "The ledger could not be written, so the file was not taken out of its source.",
     Reason.SOURCE_FAILED: "The location failed.",
+    Reason.LISTED_MISSING: "The list names this file, but it is not there.",
+    Reason.FOLDER_UNREADABLE: "A folder could not be listed: what is in it is not in the plan.",
     Reason.UNEXPECTED: "An unexpected error; the file was left where it is.",
 }
 
@@ -457,6 +488,8 @@ class Stage(enum.StrEnum):
     SETTLING = "waiting for files to arrive"
     AUTO_IMPORTING = "auto-importing"
     SAVING = "saving"
+    PLANNING = "planning"
+    MIGRATING = "migrating"
 
 
 @attrs.frozen(kw_only=True)

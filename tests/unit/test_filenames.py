@@ -19,7 +19,7 @@ NAME = "10042_DRJ_20260131_142501.jpg"
 CAPTURE = CaptureName(
     patient="10042",
     provider="DRJ",
-    taken_local=datetime(2026, 1, 31, 14, 25, 1),  # noqa: DTZ001 (names carry naive wall time)
+    taken_local=datetime(2026, 1, 31, 14, 25, 1),
     extension=".jpg",
 )
 NEEDS_SEQUENCE = "{patient}_{provider}_" + TAKEN + "_{sequence}"

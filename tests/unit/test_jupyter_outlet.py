@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import threading
 from typing import TYPE_CHECKING, Any
 
 from intouch_import.jupyter.outlet import Outlet, Ticker
 from intouch_import.jupyter.pictures import Picture, Pictures, Wish
+from intouch_import.media import thumbnail_of
 from intouch_import.model import Progress, Stage
 from miniature import jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import BinaryIO
+    from collections.abc import Callable, Sequence
 
 
 class Clock:
@@ -79,16 +78,14 @@ class Shelf:
         self.gate.set()
 
     def wish(self, place: int, *, fails: bool = False) -> Wish:
-        @contextlib.contextmanager
-        def opened() -> Iterator[tuple[BinaryIO, int]]:
+        def make() -> bytes | None:
             self.opened.append(place)
             self.gate.wait(30)
             if fails:
                 raise OSError("MARSH.jpg")
-            content = jpeg(str(place))
-            yield io.BytesIO(content), len(content)
+            return thumbnail_of(io.BytesIO(jpeg(str(place))), px=32)
 
-        return Wish(place=(1, place), key=f"k{place}", px=32, open=opened)
+        return Wish(place=(1, place), key=f"k{place}", px=32, make=make)
 
     def deliver(self, pictures: Sequence[Picture]) -> None:
         with self._changed:

@@ -323,7 +323,7 @@ def test_an_etag_is_the_version_where_there_is_one(source: Source, failing) -> N
         ({"mtime": 1.5}, 1_500_000_000),
         ({"mtime": 0}, 0),
         ({"modified": datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)}, 1_000_000_000),
-        ({"created": datetime(1970, 1, 1, 0, 0, 1)}, 1_000_000_000),  # noqa: DTZ001  # without a zone it is UTC
+        ({"created": datetime(1970, 1, 1, 0, 0, 1)}, 1_000_000_000),  # without a zone it is UTC
         ({"updated": "1970-01-01T00:00:01+00:00"}, 1_000_000_000),
         ({"updated": "yesterday"}, None),
         ({"updated": object()}, None),

@@ -1,6 +1,6 @@
 """The rules: every one of them, every reason, in the order in which they apply."""
 
-# ruff: noqa: DTZ001, DTZ901  # the wall times of a capture name are naive
+# ruff: noqa: DTZ901  # the wall times of a capture name are naive
 
 from __future__ import annotations
 

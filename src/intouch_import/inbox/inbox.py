@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from zoneinfo import ZoneInfo
 
 import attrs
-from sqlalchemy import URL
 
-from intouch_import.database import connect
 from intouch_import.errors import (
     ConfigError,
     SelectionError,
@@ -31,7 +26,7 @@ from intouch_import.inbox.signing_in import let_sign_in
 from intouch_import.inbox.summary import summary_html
 from intouch_import.inbox.undo import Undo, asking
 from intouch_import.inbox.watching import Pace, Watch
-from intouch_import.ledger import Ledger
+from intouch_import.ledger import ledger_for
 from intouch_import.logfiles import log_to_directory
 from intouch_import.media import Examiner
 from intouch_import.model import Action, Patient, Progress, Reason, Stage, State
@@ -40,10 +35,13 @@ from intouch_import.reports import Outcome, Problem, Report
 from intouch_import.sources.base import Source, open_source
 from intouch_import.sources.unopened import Unopened
 from intouch_import.verdicts import waiting
+from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from intouch_import.ledger import Ledger
     from intouch_import.model import StoredAttachment
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.settings import Settings
@@ -111,8 +109,8 @@ class Inbox:
         self.sources = tuple(sources)
         self._unopened = tuple(unopened)
         self.operator = operator
-        self.zone = _zone(zone)
-        self.ledger = _ledger(ledger, repository)
+        self.zone = zone_of(zone)
+        self.ledger = ledger_for(ledger, engine=getattr(repository, "engine", None))
         self._patient = patient
         self._naming = CaptureNaming(naming) if isinstance(naming, str) else naming
         self._allowed = frozenset(allowed_extensions) if allowed_extensions is not None else None
@@ -613,40 +611,7 @@ def _teller(on_progress: Callable[[Progress], object] | None) -> Callable[[Progr
     return tell
 
 
-def _zone(zone: str | tzinfo | None) -> tzinfo:
-    if zone is None:
-        import tzlocal
-
-        return tzlocal.get_localzone()
-    if isinstance(zone, str):
-        try:
-            return ZoneInfo(zone)
-        except (OSError, ValueError) as exc:  # ZoneInfoNotFoundError is a KeyError
-            raise ConfigError("that time zone is not known") from exc
-        except KeyError as exc:
-            raise ConfigError("that time zone is not known") from exc
-    return zone
-
-
 def _examiner(check: bool | Examiner, zone: tzinfo, now: Callable[[], datetime]) -> Examiner | None:  # noqa: FBT001
     if isinstance(check, bool):
         return Examiner(zone=zone, now=now) if check else None
     return check
-
-
-def _ledger(ledger: Ledger | str | os.PathLike[str] | None, repository: PatientRepository) -> Ledger:
-    if isinstance(ledger, Ledger):
-        return ledger
-    if ledger is not None:
-        text = os.fspath(ledger)
-        return Ledger.open(text) if "://" in text else _ledger_file(Path(text).expanduser())
-    engine = getattr(repository, "engine", None)
-    if engine is not None:
-        return Ledger(engine)
-    import platformdirs
-
-    return _ledger_file(Path(platformdirs.user_data_dir("intouch-import", ensure_exists=True), "ledger.db"))
-
-
-def _ledger_file(path: Path) -> Ledger:
-    return Ledger(connect(URL.create("sqlite", database=str(path))))

@@ -5,25 +5,24 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-import anywidget
 import attrs
 import traitlets
 
-from intouch_import.errors import FileUnreadable, InTouchImportError, SelectionError
+from intouch_import.errors import FileUnreadable, SelectionError
 from intouch_import.jupyter.assets import script, style
+from intouch_import.jupyter.face import Face
 from intouch_import.jupyter.filed import FiledLately
 from intouch_import.jupyter.lines import line_of, patient_of, problem_of, reason_texts, source_of
-from intouch_import.jupyter.outlet import Outlet, Ticker
-from intouch_import.jupyter.pictures import Picture, Pictures, Wish
+from intouch_import.jupyter.outlet import Ticker
+from intouch_import.jupyter.pictures import Wish
+from intouch_import.media import thumbnail_of
 from intouch_import.model import Stage, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from intouch_import.inbox import Inbox, Job, Row
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from intouch_import.sources.base import Source
 
 __all__ = ["InboxWidget"]
-
-log = logging.getLogger(__name__)
 
 _LINES_AT_ONCE: Final = 500
 _PATIENTS: Final = 12
@@ -63,7 +60,7 @@ class _Listed:
         return line_of(row, source=self.sources.index(row.source))
 
 
-class InboxWidget(anywidget.AnyWidget):
+class InboxWidget(Face):
     """An inbox in JupyterLab, Notebook 7 or marimo.
 
     Whatever takes time is done in other threads: the cell that shows the widget returns at once, and so does
@@ -102,10 +99,7 @@ class InboxWidget(anywidget.AnyWidget):
         self._busy = {"refreshing": False, "saving": False}
         self._cancel = threading.Event()
         self._filed = FiledLately(inbox.repository)
-        self._outlet = Outlet(self.send)
-        self._pictures = Pictures(self._send_pictures)
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="intouch-inbox")
-        self._acts: dict[str, Callable[[Mapping[str, Any]], object]] = {
+        self._acts = {
             "open": self._on_open,
             "refresh": lambda _: self.refresh(),
             "cancel": lambda _: self._cancel.set(),
@@ -116,7 +110,6 @@ class InboxWidget(anywidget.AnyWidget):
             "undo": self._on_undo,
             "pictures": self._on_pictures,
         }
-        self.on_msg(self._on_message)
 
     def refresh(self) -> None:
         """Begin to refresh; if that is under way, nothing is done."""
@@ -130,21 +123,12 @@ class InboxWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Let go of threads. What is being saved is saved; what has not begun stays where it is."""
         self._cancel.set()
-        self._pictures.close()
-        self._threads.shutdown(wait=False)
         super().close()
 
     def __repr__(self) -> str:
         return f"<InboxWidget {self.inbox!r}>"
 
     # --- what the browser says. It is heard in the thread that runs cells: nothing here may take time.
-
-    def _on_message(self, _widget: object, said: Any, _buffers: object) -> None:
-        act = self._acts.get(str(said.get("kind"))) if isinstance(said, dict) else None
-        if act is None:
-            log.warning("a message of the widget is not understood")
-            return
-        act(said)
 
     def _on_open(self, _said: Mapping[str, Any]) -> None:
         fixed = self.inbox.patient
@@ -200,7 +184,7 @@ class InboxWidget(anywidget.AnyWidget):
                 place=(listed.generation, place),
                 key=listed.rows[place].import_id,
                 px=px,
-                open=functools.partial(self._opened, listed.rows[place]),
+                make=functools.partial(self._picture, listed.rows[place], px),
             )
             for place in places
             if 0 <= place < len(listed.rows)
@@ -208,21 +192,6 @@ class InboxWidget(anywidget.AnyWidget):
         self._pictures.want(f"{said['view']} {px}", wishes if self._shows_pictures else [])
 
     # --- what is done, in threads of its own
-
-    def _do(self, work: Callable[[], object], *, failed: str, ask: int | None = None) -> None:
-        def guarded() -> None:
-            try:
-                work()
-            except SelectionError as exc:
-                self._outlet.send({"kind": "refused", "ask": ask, "text": _sentence(exc)})
-            except InTouchImportError as exc:
-                self._outlet.send({"kind": "trouble", "ask": ask, "text": f"{failed} {_sentence(exc)}"})
-            except Exception as exc:  # noqa: BLE001  # a host's records may raise anything, with names in it
-                log.error("a widget failed", extra={"kind": type(exc).__name__})
-                self._outlet.send({"kind": "trouble", "ask": ask, "text": f"{failed} An unexpected error."})
-
-        with contextlib.suppress(RuntimeError):  # it was closed
-            self._threads.submit(guarded)
 
     def _begin(self, what: str) -> bool:
         with self._lock:
@@ -376,18 +345,11 @@ class InboxWidget(anywidget.AnyWidget):
             }
         )
 
-    def _send_pictures(self, pictures: Sequence[Picture]) -> None:
-        shown = [picture for picture in pictures if picture.content is not None]
-        self._outlet.send_large(
-            {
-                "kind": "pictures",
-                "shown": [[*picture.place, picture.px] for picture in shown],
-                "none": [[*one.place, one.px] for one in pictures if one.content is None],
-            },
-            [picture.content for picture in shown if picture.content is not None],
-        )
-
     # --- rows
+
+    def _picture(self, row: Row, px: int) -> bytes | None:
+        with self._opened(row) as (stream, size_bytes):
+            return thumbnail_of(stream, size_bytes=size_bytes, px=px)
 
     @contextlib.contextmanager
     def _opened(self, row: Row) -> Iterator[tuple[BinaryIO, int]]:
@@ -404,9 +366,3 @@ class InboxWidget(anywidget.AnyWidget):
         else:
             with row.source.fetch(row.file) as content, content.open() as stream:
                 yield stream, content.size_bytes
-
-
-def _sentence(exc: Exception) -> str:
-    """The message of one of our errors, which names nobody, as a sentence."""
-    text = str(exc) or "An unexpected error"
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"

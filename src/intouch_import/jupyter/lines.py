@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from intouch_import.reports import Problem
     from intouch_import.sources.base import Source
 
-__all__ = ["line_of", "patient_of", "problem_of", "reason_texts", "source_of"]
+__all__ = ["line_of", "patient_of", "problem_of", "reason_texts", "sentence", "source_of"]
 
 _NEVER = frozenset({Reason.EXTENSION_NOT_ALLOWED, Reason.EMPTY})
 
@@ -59,7 +59,12 @@ def source_of(source: Source) -> dict[str, str]:
 
 def problem_of(problem: Problem) -> dict[str, Any]:
     """A location that failed."""
-    return {"location": problem.location, "text": problem.text, "retry_helps": problem.retry_helps}
+    return {"location": problem.location, "text": sentence(problem.text), "retry_helps": problem.retry_helps}
+
+
+def sentence(text: str) -> str:
+    """What one of our errors says, as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def reason_texts() -> dict[str, str]:

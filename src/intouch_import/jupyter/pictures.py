@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from intouch_import.media import thumbnail_of
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import BinaryIO
 
 __all__ = ["Picture", "Pictures", "Wish"]
 
@@ -36,13 +33,13 @@ class Wish:
         place: Where it is wanted: which list, and which of its rows.
         key: What it shows: the same key is the same picture.
         px: Longer side, pixels.
-        open: Opens the content: binary, seekable, with its size in bytes. May take long.
+        make: Makes it: a JPEG, or None if there is nothing to show. May take long.
     """
 
     place: tuple[int, int]
     key: str
     px: int
-    open: Callable[[], contextlib.AbstractContextManager[tuple[BinaryIO, int]]] = attrs.field(eq=False)
+    make: Callable[[], bytes | None] = attrs.field(eq=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -146,8 +143,7 @@ class Pictures:
     def _make(self, wish: Wish) -> bytes | None:
         """Make a picture, and keep it: that there is none is worth keeping too, a failure is not."""
         try:
-            with wish.open() as (stream, size_bytes):
-                content = thumbnail_of(stream, size_bytes=size_bytes, px=wish.px)
+            content = wish.make()
         except Exception as exc:  # noqa: BLE001  # a list without one picture is still a list
             log.info("a file could not be read for a picture", extra={"kind": type(exc).__name__})
             return None

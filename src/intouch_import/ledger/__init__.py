@@ -2,5 +2,6 @@
 
 from intouch_import.ledger.book import Ledger
 from intouch_import.ledger.entry import Event, LedgerEntry
+from intouch_import.ledger.opening import ledger_for
 
-__all__ = ["Event", "Ledger", "LedgerEntry"]
+__all__ = ["Event", "Ledger", "LedgerEntry", "ledger_for"]

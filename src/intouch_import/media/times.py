@@ -172,7 +172,7 @@ def choose(
 
 def _rank(time: FoundTime) -> int:
     match time.taken_from:
-        case TakenFrom.NAME:
+        case TakenFrom.NAME | TakenFrom.FOLDER | TakenFrom.LIST:
             return 0
         case TakenFrom.EXIF:
             return 1 if time.zone_from is ZoneFrom.OWN else 3

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from intouch_import.errors import ConfigError, NameRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from fsspec import AbstractFileSystem
@@ -118,6 +118,9 @@ class Source(abc.ABC):
 
     weaknesses: tuple[Weakness, ...] = ()
     """What this location can't promise; `Weakness.text` says each in a sentence."""
+
+    opened_with: tuple[str, Mapping[str, Any]] | None = None
+    """The URL and the options that `open_source` was called with; options may hold secrets."""
 
     def __init__(
         self, url: str, *, provider: str | None = None, source_id: str | None = None, label: str | None = None
@@ -244,6 +247,30 @@ class Source(abc.ABC):
         time.sleep(timeout_s)
         return True
 
+    def below(self, *folders: str, source_id: str) -> Source:
+        """Open a folder below this one, with the same options. For archives: an inbox never looks there.
+
+        Args:
+            folders: Names of folders, one below the other, as `scan` lists them; none for this folder itself.
+            source_id: Its id.
+
+        Returns:
+            A source that may share connections with this one: close this one last.
+
+        Raises:
+            NameRefused: That can't be the name of a folder.
+            SourceError: There is no such folder, or a link stands in its place.
+            ConfigError: This source was not opened by `open_source`, and can't be opened again.
+        """
+        for folder in folders:
+            check_name(folder, windows=False)
+        if self.opened_with is None:
+            raise ConfigError("what is below a source is opened with the source: use open_source")
+        url, options = self.opened_with
+        protocol, path = _split(url)
+        options = {**options, "provider": self.provider, "source_id": source_id}
+        return _open(protocol, "/".join((path.rstrip("/"), *folders)) if folders else path, options)
+
     def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:  # noqa: ARG002
         """Let a person sign in, where the location needs that, and wait for it.
 
@@ -311,12 +338,19 @@ def open_source(
     if not text.strip():
         raise ConfigError("a source needs a folder: the path is empty")
     protocol, path = _split(text)
+    named = {"provider": provider, "source_id": source_id, "label": label}
+    source = _open(protocol, path, {**options, **named})
+    source.opened_with = (text, {**options, **{name: value for name, value in named.items() if value}})
+    return source
+
+
+def _open(protocol: str, path: str, options: Mapping[str, Any]) -> Source:
     module, _, name = LOCATIONS.get(protocol, _OTHER).partition(":")
     factory: type[Source] = getattr(importlib.import_module(module), name)
     if protocol not in LOCATIONS:
-        options["protocol"] = protocol
+        options = {**options, "protocol": protocol}
     try:
-        return factory(path, provider=provider, source_id=source_id, label=label, **options)
+        return factory(path, **options)
     except TypeError as exc:
         raise ConfigError(f"{factory.location} folders do not take these options") from exc
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import posixpath
 import secrets
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from intouch_import import disk
 from intouch_import.content import StagedContent, staging_file
@@ -25,7 +26,7 @@ from intouch_import.remote import Connections, hidden, modified_ns, reading, ren
 from intouch_import.sources.base import Source, Weakness, check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -69,6 +70,7 @@ class FsspecSource(Source):
     """
 
     location: ClassVar[str] = "fsspec"
+    _borrows = False
     weaknesses: tuple[Weakness, ...] = (
         Weakness.REMOVAL_NOT_PINNED,
         Weakness.VERSION_MAY_REPEAT,
@@ -105,7 +107,22 @@ class FsspecSource(Source):
                 self._shown = self._connections.take()  # never given back: the host may use it in any thread
         return self._shown
 
+    def below(self, *folders: str, source_id: str) -> Self:
+        deeper = copy.copy(self)
+        deeper.source_id = source_id
+        deeper._descend(folders)  # noqa: SLF001  # of the same class
+        return deeper
+
+    def _descend(self, folders: Sequence[str]) -> None:
+        for folder in folders:
+            self._folder = self._path(folder)
+            self.label = folder
+        self._shown = None
+        self._borrows = True
+
     def close(self) -> None:
+        if self._borrows:
+            return  # the connections are those of the source above, which closes them
         if self._shown is not None:
             self._connections.give_back(self._shown)
             self._shown = None

@@ -173,6 +173,17 @@ class LocalSource(Source):
                 raise NameRefused("the file system refuses so long a name") from without_path(exc)
             raise self._unavailable(exc) from without_path(exc)
 
+    def below(self, *folders: str, source_id: str) -> LocalSource:
+        for folder in folders:
+            check_name(folder, windows=False)
+        wanted = self.folder.joinpath(*folders)
+        found = LocalSource(str(wanted), provider=self.provider, source_id=source_id)
+        if os.path.normcase(found.folder) != os.path.normcase(wanted):
+            raise SourceUnavailable(
+                "a link stands where a folder was listed", source_id=source_id, retry_helps=False
+            )
+        return found
+
     def sync(self) -> None:
         try:
             disk.sync_folder(self.folder)

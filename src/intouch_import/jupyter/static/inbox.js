@@ -228,7 +228,7 @@ function renderInbox({ model, el }) {
   function showEmpty() {
     empty.hidden = order.length > 0 && heard;
     if (!empty.hidden) {
-      const filtered = lines.length && (filter.value || show !== "open" || order.length === 0);
+      const filtered = lines.length && (filter.value || show !== "open");
       const [sign, title, text] = !heard
         ? ["arriving", "Waiting for Python", "While another cell is running, the list has to wait for it."]
         : busy.refreshing && !generation

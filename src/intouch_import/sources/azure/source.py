@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
 from intouch_import.content import StagedContent, staging_file
 from intouch_import.disk import NO_ROOM
@@ -74,6 +74,7 @@ class AzureSource(Source):
     """
 
     location: ClassVar[str] = "azure"
+    _borrows = False
     commits_whole = True
     removes_together = 64
 
@@ -110,7 +111,8 @@ class AzureSource(Source):
         super().__init__(url, provider=provider, source_id=source_id, label=label)
         self.concurrency = concurrency
         self._timeout_s = timeout_s
-        self._ask = Asking(self.source_id, patience or Patience(), expires_at=self._account.expires_at)
+        self._patience = patience or Patience()
+        self._ask = Asking(self.source_id, self._patience, expires_at=self._account.expires_at)
         self._lock = threading.Lock()
         self._clients: dict[int, ContainerClient] = {}
         self._filesystem: Any = None
@@ -202,7 +204,23 @@ class AzureSource(Source):
             raise NameTaken("a file of that name is there already")
         return source_file(name, found)
 
+    def below(self, *folders: str, source_id: str) -> Self:
+        for name in folders:
+            self._checked_name(name)
+        deeper = object.__new__(type(self))
+        # The connections are shared: a practice has as many folders as patients.
+        deeper.__dict__.update(self.__dict__)
+        deeper._folder = Folder("/".join((self._folder.container, *_parts(self._folder.prefix), *folders)))
+        deeper.source_id = source_id
+        deeper.label = folders[-1] if folders else self.label
+        deeper._ask = Asking(source_id, self._patience, expires_at=self._account.expires_at)
+        deeper._filesystem = None
+        deeper._borrows = True
+        return deeper
+
     def close(self) -> None:
+        if self._borrows:
+            return  # the connections are those of the source above, which closes them
         with self._lock:
             clients, self._clients = self._clients, {}
             filesystem, self._filesystem = self._filesystem, None
@@ -362,6 +380,10 @@ def _files_of(pages: Iterator[Any], listing: Listing) -> list[SourceFile] | None
     """The files of the next page; None after the last."""
     page = next(pages, None)
     return None if page is None else list(listing.page(list(page)))
+
+
+def _parts(prefix: str) -> list[str]:
+    return [part for part in prefix.split("/") if part]
 
 
 def _pin(file: SourceFile) -> str:

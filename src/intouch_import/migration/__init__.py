@@ -1,0 +1,43 @@
+"""Migrations: years of photos, in folders per patient, under capture names, or described by a list.
+
+Plan, review, run, certificate::
+
+    from intouch_import import migration
+
+    plan = migration.plan("/mnt/old-disk", migration.FolderRule("{patient} - {*}"), records, to="plan")
+    plan.counts(by="reason")
+    run = plan.run(records).wait()
+    run.certificate.closes
+"""
+
+from intouch_import.migration.archive import Archive
+from intouch_import.migration.planning import plan
+from intouch_import.migration.plans import Plan, Sample, open_plan
+from intouch_import.migration.rows import PlanRow
+from intouch_import.migration.rules import (
+    AllOf,
+    AnyOf,
+    CaptureRule,
+    FolderRule,
+    ManifestRule,
+    NameRule,
+    PatientRule,
+    Rule,
+)
+
+__all__ = [
+    "AllOf",
+    "AnyOf",
+    "Archive",
+    "CaptureRule",
+    "FolderRule",
+    "ManifestRule",
+    "NameRule",
+    "PatientRule",
+    "Plan",
+    "PlanRow",
+    "Rule",
+    "Sample",
+    "open_plan",
+    "plan",
+]

@@ -1,0 +1,164 @@
+"""What people decided about a plan: kept beside it, a line of JSON each, never written into its rows."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from intouch_import.errors import ConfigError
+from intouch_import.migration.filters import Where
+from intouch_import.model import Action, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from intouch_import.migration.rows import PlanRow
+
+__all__ = ["Override", "Overrides"]
+
+_FIELDS = ("where", "patient", "provider", "taken_at", "leave_out", "restore", "by", "at", "note")
+
+
+def _checked(where: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return Where(where).values
+
+
+@attrs.frozen(kw_only=True)
+class Override:
+    """One decision.
+
+    Args:
+        where: Which rows it is about, as `Where` takes it.
+        patient, provider, taken_at: What holds instead of what the plan says; None leaves it.
+        leave_out: They are not imported.
+        restore: What the plan says holds again, whatever was decided before.
+        by: Who, as the host names its staff.
+        at: When, aware.
+        note: Why.
+    """
+
+    where: dict[str, list[Any]] = attrs.field(repr=False, converter=_checked)
+    patient: str | None = attrs.field(default=None, repr=False)
+    provider: str | None = None
+    taken_at: datetime | None = None
+    leave_out: bool = False
+    restore: bool = False
+    by: str | None = attrs.field(default=None, repr=False)
+    at: datetime
+    note: str = attrs.field(default="", repr=False)
+
+    def to_json(self) -> str:
+        """One line."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in _FIELDS}
+        values["at"] = self.at.astimezone(UTC).isoformat()
+        values["taken_at"] = self.taken_at and self.taken_at.astimezone(UTC).isoformat()
+        return json.dumps(values, ensure_ascii=True)
+
+    @classmethod
+    def from_json(cls, line: str) -> Override:
+        """From `to_json`."""
+        values = json.loads(line)
+        values["at"] = datetime.fromisoformat(values["at"])
+        if values["taken_at"] is not None:
+            values["taken_at"] = datetime.fromisoformat(values["taken_at"])
+        return cls(**values)
+
+
+class Overrides:
+    """All decisions about a plan, in their order: a later one holds.
+
+    Args:
+        path: The file that they are kept in.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._all: list[Override] = []
+        self._rules: list[tuple[int, Where, Override]] = []
+        self._by_number: dict[int, list[tuple[int, Override]]] = {}
+        try:
+            text = path.read_text("utf-8")
+        except FileNotFoundError:
+            text = ""
+        except OSError as exc:
+            raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from None
+        try:
+            for line in text.splitlines():
+                self._take(Override.from_json(line))
+        except (ValueError, TypeError, KeyError):
+            raise ConfigError("the plan's overrides can't be read: a line is damaged") from None
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Any:
+        return iter(self._all)
+
+    def add(self, override: Override) -> None:
+        """Keep one more, durably."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(override.to_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._take(override)
+
+    def apply(self, row: PlanRow) -> PlanRow:
+        """The row as it stands after all decisions."""
+        if not self._all:
+            return row
+        planned = row
+        numbered = self._by_number.get(row.number, ())
+        for _, where, override in (
+            sorted(
+                [(at, None, one) for at, one in numbered]
+                + [(at, where, one) for at, where, one in self._rules],
+                key=lambda entry: entry[0],
+            )
+            if numbered
+            else self._rules
+        ):
+            if where is None or where(row):
+                row = _changed(row, planned, override)
+        return row
+
+    def _take(self, override: Override) -> None:
+        at = len(self._all)
+        self._all.append(override)
+        if set(override.where) == {"number"}:
+            for number in override.where["number"]:
+                self._by_number.setdefault(number, []).append((at, override))
+        else:
+            self._rules.append((at, Where(override.where), override))
+
+
+def _changed(row: PlanRow, planned: PlanRow, override: Override) -> PlanRow:
+    if not row.import_id:
+        return row  # a link, a folder, a hidden file: nothing that could be imported
+    if override.restore:
+        return planned
+    if override.leave_out:
+        return attrs.evolve(row, verdict=Action.IGNORE, reason=Reason.LEFT_OUT)
+    if planned.verdict is Action.FINISH:
+        return row  # it is in a record: whose it is, is no question of the plan any more
+    changes: dict[str, Any] = {}
+    if override.patient is not None:
+        changes |= {"patient": override.patient, "verdict": Action.IMPORT, "reason": Reason.CHOSEN}
+    if override.provider is not None:
+        changes["provider"] = override.provider
+    if override.taken_at is not None:
+        changes["taken_at"] = override.taken_at
+        changes["taken_from"] = None
+    return attrs.evolve(row, **changes)
+
+
+def override_of(where: Mapping[str, Any], **values: Any) -> Override:
+    """A decision of now."""
+    return Override(where=dict(where), at=datetime.now(UTC), **values)

@@ -1,0 +1,308 @@
+r"""Patterns of folders and names in an archive: whose files are in a folder, told by what it is called.
+
+Pure. A pattern reads a path in every way it can be read; if two readings name two patients, that is a
+conflict and not a choice. A pattern is written segment by segment::
+
+    {patient}                       10042/IMG_0001.jpg
+    {patient} - {*}/{date:%Y-%m-%d} 10042 - Marsh, Ada/2024-03-01/IMG_0001.jpg
+    {*} ({patient:\d{5}})           Marsh, Ada (10042)/anything below/IMG_0001.jpg
+    {provider}/{*}/{patient}        DRJ/M/10042/IMG_0001.jpg
+    {**}/{patient}                  any number of folders before it
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+import attrs
+
+from intouch_import.errors import NamingPatternError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["PathPattern", "Reading"]
+
+_ID: Final = "[A-Za-z0-9-]+"
+_PARTS: Final = ("patient", "provider", "date")
+_DIRECTIVES: Final = {"Y": r"[0-9]{4}", **dict.fromkeys("mdHMS", r"[0-9]{2}"), "%": "%"}
+# What an id may be narrowed to: characters, sets, \d and \w, each with a count. Nothing that could read more.
+_NARROWED: Final = re.compile(
+    r"(?:(?:\[[A-Za-z0-9_.-]+\]|\\[dw]|[A-Za-z0-9_-])(?:[?*+]|\{[0-9]{1,2}(?:,[0-9]{0,2})?\})?)+"
+)
+_MOST_READINGS: Final = 8
+_WORD: Final = re.compile(_ID)
+
+
+class Reading(NamedTuple):
+    """One way to read a path.
+
+    Args:
+        values: What it says: pairs of ``"patient"``, ``"provider"`` or a directive (``"Y"``) and the text.
+        used: How many segments were read.
+    """
+
+    values: frozenset[tuple[str, str]]
+    used: int
+
+    def get(self, name: str) -> str | None:
+        """What it says of one thing; None if nothing."""
+        return next((text for key, text in self.values if key == name), None)
+
+
+class _Piece(NamedTuple):
+    """A stretch of a segment: fixed text, any text, or a part."""
+
+    kind: str
+    text: str = ""
+    regex: re.Pattern[str] | None = None
+    names: tuple[str, ...] = ()
+
+
+_Segments: TypeAlias = tuple[tuple[_Piece, ...] | None, ...]
+
+
+def _compiled(pattern: PathPattern) -> _Segments:
+    return _compile(pattern.pattern)
+
+
+@attrs.frozen
+class PathPattern:
+    r"""What the names of folders, or of files, say.
+
+    ``{patient}``, ``{provider}``: an id of letters, digits and hyphens; narrowed by ``{patient:\d{5}}``.
+    ``{date:%Y-%m-%d}``: parts of a date or time, ``%Y %m %d %H %M %S``; may stand in several segments.
+    ``{*}``: any text within a segment, at least one character. ``{**}``: any number of whole segments.
+    Everything else is fixed text, compared in Unicode's composed form (a Mac writes the other one).
+
+    Raises:
+        NamingPatternError: The pattern can't be used.
+    """
+
+    pattern: str
+    _segments: _Segments = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(_compiled, takes_self=True),
+    )
+
+    def __reduce__(self) -> tuple[type[PathPattern], tuple[str]]:
+        """Pickle the pattern alone."""
+        return PathPattern, (self.pattern,)
+
+    def names(self, part: str) -> bool:
+        """Whether the pattern has this part."""
+        return any(
+            piece.kind == part for segment in self._segments if segment is not None for piece in segment
+        )
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether it ends in ``{**}``, so that it covers whatever is below."""
+        return self._segments[-1] is None
+
+    def other_ids(self, segment: str, reading: Reading) -> Iterator[str]:
+        """Words of a segment that have the form of a patient's id, and are none of what was read from it."""
+        regex = next(
+            (piece.regex for pieces in self._segments for piece in pieces or () if piece.kind == "patient"),
+            None,
+        )
+        if regex is not None:
+            read = {text for _, text in reading.values}
+            for word in _WORD.findall(segment):
+                if word not in read and regex.fullmatch(word) is not None:
+                    yield word
+
+    def read(self, segments: Sequence[str], *, whole: bool = False) -> list[Reading]:
+        """Every way to read these segments from the first on.
+
+        Args:
+            segments: Folder names from the top of the archive, or one file name without its extension.
+            whole: Whether every segment must be read. Else what lies deeper than the pattern is left over.
+        """
+        found: dict[Reading, None] = {}
+        for values, used in self._walk(0, 0, [_composed(text) for text in segments], frozenset()):
+            if not whole or used == len(segments) or self.open_ended:
+                found[Reading(values, used)] = None
+            if len(found) >= _MOST_READINGS:
+                break
+        return list(found)
+
+    def _walk(
+        self, at: int, segment: int, texts: list[str], values: frozenset[tuple[str, str]]
+    ) -> Iterator[tuple[frozenset[tuple[str, str]], int]]:
+        if at == len(self._segments):
+            yield values, segment
+            return
+        pieces = self._segments[at]
+        if pieces is None:
+            if at + 1 == len(self._segments):
+                yield values, segment  # what it covers is not read
+                return
+            for skipped in range(segment, len(texts) + 1):
+                yield from self._walk(at + 1, skipped, texts, values)
+            return
+        if segment < len(texts):
+            for found in _readings(pieces, texts[segment]):
+                if (both := _agreeing(values, found)) is not None:
+                    yield from self._walk(at + 1, segment + 1, texts, both)
+
+
+def _agreeing(
+    one: frozenset[tuple[str, str]], other: frozenset[tuple[str, str]]
+) -> frozenset[tuple[str, str]] | None:
+    """Both together; None if they say two things of one."""
+    both = one | other
+    return both if len({name for name, _ in both}) == len(both) else None
+
+
+def _readings(pieces: tuple[_Piece, ...], text: str) -> list[frozenset[tuple[str, str]]]:
+    """Every way to read one segment: what each says. Work grows with the length of the text, not faster."""
+    seen: dict[tuple[int, int], list[frozenset[tuple[str, str]]]] = {}
+
+    def at(piece: int, start: int) -> list[frozenset[tuple[str, str]]]:
+        if piece == len(pieces):
+            return [frozenset()] if start == len(text) else []
+        key = (piece, start)
+        if key not in seen:
+            found: dict[frozenset[tuple[str, str]], None] = {}
+            for end, said in _ends(pieces[piece], text, start):
+                for rest in at(piece + 1, end):
+                    both = _agreeing(said, rest)
+                    if both is not None:
+                        found[both] = None
+                    if len(found) >= _MOST_READINGS:
+                        break
+            seen[key] = list(found)
+        return seen[key]
+
+    return at(0, 0)
+
+
+def _ends(piece: _Piece, text: str, start: int) -> Iterable[tuple[int, frozenset[tuple[str, str]]]]:
+    if piece.kind == "text":
+        end = start + len(piece.text)
+        return [(end, frozenset())] if text.startswith(piece.text, start) else []
+    if piece.kind == "*":
+        return [(end, frozenset()) for end in range(start + 1, len(text) + 1)]
+    if piece.regex is None:
+        raise AssertionError("a part has a regular expression")
+    if piece.kind == "date":
+        match = piece.regex.match(text, start)
+        return (
+            [(match.end(), frozenset(zip(piece.names, match.groups(), strict=True)))]
+            if match is not None
+            else []
+        )
+    return [
+        (end, frozenset({(piece.kind, text[start:end])}))
+        for end in range(start + 1, len(text) + 1)
+        if piece.regex.fullmatch(text, start, end) is not None
+    ]
+
+
+@functools.lru_cache(maxsize=64)
+def _compile(pattern: str) -> _Segments:
+    segments = [_segment(text) for text in _split(pattern)]
+    for first, second in itertools.pairwise(segments):
+        if first is None and second is None:
+            raise NamingPatternError("{**} twice in a row says nothing more than once")
+    for name in ("patient", "provider"):
+        if sum(piece.kind == name for pieces in segments for piece in pieces or ()) > 1:
+            raise NamingPatternError(f"{{{name}}} stands in the pattern twice")
+    if all(pieces is None or all(p.kind not in _PARTS for p in pieces) for pieces in segments):
+        raise NamingPatternError("the pattern says nothing: it lacks {patient}, {provider} and {date:…}")
+    return tuple(segments)
+
+
+def _split(pattern: str) -> list[str]:
+    """The segments: a slash within braces does not end one."""
+    parts, depth = [""], 0
+    for char in pattern.strip("/"):
+        depth += {"{": 1, "}": -1}.get(char, 0)
+        if char == "/" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    if depth != 0:
+        raise NamingPatternError("a { of the pattern is not closed, or a } closes nothing")
+    if not all(parts):
+        raise NamingPatternError("the pattern has an empty segment")
+    return parts
+
+
+def _segment(text: str) -> tuple[_Piece, ...] | None:
+    if text == "{**}":
+        return None
+    pieces: list[_Piece] = []
+    at = 0
+    while at < len(text):
+        if text[at] != "{":
+            end = text.find("{", at)
+            end = len(text) if end < 0 else end
+            pieces.append(_Piece("text", _composed(text[at:end])))
+        else:
+            end = _closing(text, at) + 1
+            pieces.append(_part(text[at + 1 : end - 1]))
+        at = end
+    for first, second in itertools.pairwise(pieces):
+        if first.kind == second.kind == "*":
+            raise NamingPatternError("{*} twice in a row says nothing more than once")
+    return tuple(pieces)
+
+
+def _closing(text: str, start: int) -> int:
+    depth = 0
+    for at in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[at], 0)
+        if depth == 0:
+            return at
+    raise NamingPatternError("a { of the pattern is not closed")
+
+
+def _part(body: str) -> _Piece:
+    name, _, narrowed = body.partition(":")
+    if name == "*" and not narrowed:
+        return _Piece("*")
+    if name == "date":
+        return _date(narrowed)
+    if name in {"patient", "provider"}:
+        if narrowed and _NARROWED.fullmatch(narrowed) is None:
+            raise NamingPatternError(
+                f"{{{name}:…}} takes characters, sets, \\d and \\w, each with a count at most"
+            )
+        try:
+            return _Piece(name, regex=re.compile(narrowed or _ID, re.ASCII))
+        except re.error:
+            raise NamingPatternError(f"{{{name}:…}} can't be read") from None
+    raise NamingPatternError("only {patient}, {provider}, {date:…}, {*} and {**} can stand in a pattern")
+
+
+def _date(form: str) -> _Piece:
+    regex, names = "", []
+    at = 0
+    while at < len(form):
+        if form[at] == "%" and at + 1 < len(form):
+            directive = form[at + 1]
+            if directive not in _DIRECTIVES:
+                raise NamingPatternError(f"%{directive} can't stand in a date: only %Y %m %d %H %M %S")
+            regex += f"({_DIRECTIVES[directive]})" if directive != "%" else "%"
+            names += [directive] if directive != "%" else []
+            at += 2
+        else:
+            regex += re.escape(form[at])
+            at += 1
+    if not names:
+        raise NamingPatternError("{date:…} lacks its form, such as %Y-%m-%d")
+    if len(set(names)) < len(names):
+        raise NamingPatternError("a date says the same thing twice")
+    return _Piece("date", regex=re.compile(regex, re.ASCII), names=tuple(names))
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

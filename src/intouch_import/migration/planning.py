@@ -1,0 +1,202 @@
+"""`plan`: from an archive and a rule to a plan, streamed to disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from intouch_import.errors import ConfigError, InTouchImportError, RepositoryError, without_path
+from intouch_import.ledger import ledger_for
+from intouch_import.migration.archive import Archive, archive_of
+from intouch_import.migration.dates import DEFAULT_ORDER, dates_of
+from intouch_import.migration.header import FILE_NAME, Header, write_header
+from intouch_import.migration.judging import Gate, Judge
+from intouch_import.migration.manifest import ManifestIndex
+from intouch_import.migration.rows import RowWriter, arrow
+from intouch_import.migration.telling import teller
+from intouch_import.migration.walking import Folders, walk
+from intouch_import.model import Progress, Reason, Stage
+from intouch_import.zones import zone_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import tzinfo
+
+    from intouch_import.ledger import Ledger
+    from intouch_import.migration.plans import Plan
+    from intouch_import.migration.rules import Rule
+    from intouch_import.migration.telling import OnProgress
+    from intouch_import.migration.walking import Found
+    from intouch_import.repositories.base import PatientRepository
+    from intouch_import.sources.base import Source
+
+__all__ = ["plan"]
+
+log = logging.getLogger(__name__)
+
+_MODES: Final = ("move", "copy")
+_JUDGED_AT_ONCE: Final = 4000
+_LIST_DATABASE: Final = "list.sqlite"
+# What an interrupted planning may have left: it is planned over.
+_OURS: Final = ("rows-*.parquet", _LIST_DATABASE)
+
+
+def plan(
+    source: str | os.PathLike[str] | Source | Callable[[], Source],
+    rule: Rule,
+    repository: PatientRepository,
+    *,
+    to: str | os.PathLike[str],
+    mode: str = "move",
+    dates: Iterable[str] = DEFAULT_ORDER,
+    zone: str | tzinfo | None = None,
+    allow_inactive: bool = False,
+    ledger: Ledger | str | os.PathLike[str] | None = None,
+    on_progress: OnProgress = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Plan:
+    """Look at every file of an archive, and plan what is to become of it. Nothing is read, copied or moved.
+
+    Args:
+        source: The archive: a path, a URL, a source from `open_source`, or an `Archive` with the options that
+            its location needs. Its sub-folders are walked; links are not followed.
+        rule: Whose the files are.
+        repository: The patient records: patients and providers must exist.
+        to: A new or empty folder for the plan. It names patients and files: keep it where the records are
+            kept.
+        mode: ``"move"``: files leave the archive once they are stored and verified. ``"copy"``: the archive
+            stays as it is.
+        dates: Who may say when a file was taken, in the order of trust: ``name``, ``exif``, ``list``,
+            ``folder``.
+        zone: The practice's time zone; by default this machine's.
+        allow_inactive: Import files of inactive patients without a person, too.
+        ledger: As for `Inbox`.
+        on_progress: Called with `Progress` now and then; ``"tqdm"`` shows a bar.
+        clock: Gives the time, aware.
+
+    Returns:
+        The plan, with one verdict and one reason for every file.
+
+    Raises:
+        ConfigError: An argument makes no sense, or the list of a `ManifestRule` can't be read.
+        SourceError: The archive can't be listed. A sub-folder that can't be is a row of the plan.
+        RepositoryError: The records can't be asked.
+    """
+    arrow()
+    if mode not in _MODES:
+        raise ConfigError('mode is "move" or "copy"')
+    order = dates_of(dates)
+    where = zone_of(zone)
+    zone_name = getattr(where, "key", None) or str(where)
+    opener = archive_of(source)
+    folder = _folder_for(to)
+    book = ledger_for(ledger, engine=getattr(repository, "engine", None))
+    with contextlib.ExitStack() as stack:
+        root = stack.enter_context(opener())
+        folders = Folders(root)
+        stack.callback(folders.close)
+        manifests = rule.manifests
+        listed = (
+            stack.enter_context(ManifestIndex(manifests[0], folder / _LIST_DATABASE, zone=where))
+            if manifests
+            else None
+        )
+        gate = Gate(dates=order, zone=where, provider=root.provider, allow_inactive=allow_inactive)
+        judge = Judge(
+            rule, gate, root_id=root.source_id, repository=repository, ledger=book, listed=listed, now=clock
+        )
+        writing = _Writing(folder, judge, listed)
+        stack.callback(writing.abandon)
+        writing.write(walk(folders), teller(on_progress))
+        kept = opener.kept if isinstance(opener, Archive) else None
+        values: dict[str, Any] = {
+            "created_at": clock(),
+            "mode": mode,
+            "location": root.location,
+            "source_id": root.source_id,
+            "label": root.label,
+            "archive": {**kept, "source_id": root.source_id} if kept is not None else None,
+            "provider": root.provider,
+            "rule": rule.to_dict(),
+            "dates": tuple(one.value for one in order),
+            "zone": zone_name,
+            "allow_inactive": allow_inactive,
+            "parts": tuple(writing.rows.parts),
+            "size_bytes": writing.size_bytes,
+            "folders_unreadable": writing.folders_unreadable,
+        }
+    write_header(folder, Header(id=_id_of(values), **values))
+    log.info("an archive was planned", extra={"source_id": values["source_id"], "rows": writing.rows.rows})
+    from intouch_import.migration.plans import Plan
+
+    return Plan(folder, archive=opener, repository=repository, ledger=book)
+
+
+class _Writing:
+    """Rows on their way from the walk to the disk."""
+
+    def __init__(self, folder: Path, judge: Judge, listed: ManifestIndex | None) -> None:
+        self.rows = RowWriter(folder)
+        self.size_bytes = 0
+        self.folders_unreadable = 0
+        self._judge = judge
+        self._listed = listed
+
+    def write(self, found: Iterator[Found], tell: Callable[[Progress], None]) -> None:
+        waiting: list[Found] = []
+        count = 0
+        for one in found:
+            waiting.append(one)
+            count += len(one.files)
+            self.size_bytes += sum(file.size_bytes for file in one.files)
+            self.folders_unreadable += one.why is Reason.FOLDER_UNREADABLE
+            if count >= _JUDGED_AT_ONCE:
+                self._take(waiting, tell)
+                waiting, count = [], 0
+        self._take(waiting, tell)
+        for path in self._listed.missing() if self._listed is not None else ():
+            self._judge.missing(path, self.rows.pending)
+            self.rows.flush_full()
+        self.rows.close()
+        tell(self._progress(total=self.rows.rows))
+
+    def abandon(self) -> None:
+        self.rows.abandon()
+
+    def _take(self, found: list[Found], tell: Callable[[Progress], None]) -> None:
+        try:
+            self._judge.judge(found, self.rows.pending)
+        except InTouchImportError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
+            raise RepositoryError("the records can't be asked", kind=type(exc).__name__) from None
+        self.rows.flush_full()
+        tell(self._progress(total=None))
+
+    def _progress(self, *, total: int | None) -> Progress:
+        done = self.rows.rows + len(self.rows.pending)
+        return Progress(stage=Stage.PLANNING, done=done, total=total, done_bytes=self.size_bytes)
+
+
+def _folder_for(to: str | os.PathLike[str]) -> Path:
+    folder = Path(to).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        entries = list(folder.iterdir())
+    except OSError as exc:
+        raise ConfigError("the folder for the plan can't be used", errno=exc.errno) from without_path(exc)
+    if any(entry.name == FILE_NAME for entry in entries):
+        raise ConfigError("there is a plan in that folder already: open it, or plan into another folder")
+    if any(not any(entry.match(pattern) for pattern in _OURS) for entry in entries):
+        raise ConfigError("the folder for the plan is not empty")
+    return folder
+
+
+def _id_of(values: dict[str, Any]) -> str:
+    """A digest over everything that the plan says, rows included by their own digests."""
+    return hashlib.sha256(repr(sorted(values.items(), key=lambda item: item[0])).encode()).hexdigest()[:32]

@@ -1,0 +1,330 @@
+"""`Plan`: what is to become of every file of an archive. Review it, change it, carry it out."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from intouch_import.errors import ConfigError, InTouchImportError, UnknownPatient
+from intouch_import.migration.archive import Archive, archive_of
+from intouch_import.migration.filters import Where, size_class, year_of
+from intouch_import.migration.header import read_header
+from intouch_import.migration.overrides import Overrides, override_of
+from intouch_import.migration.rows import PlanRow, arrow, read_rows, rows_of
+from intouch_import.migration.walking import Folders
+from intouch_import.model import Action
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
+    from intouch_import.ledger import Ledger
+    from intouch_import.repositories.base import PatientRepository
+    from intouch_import.sources.base import Source
+
+__all__ = ["Plan", "Sample", "open_plan"]
+
+_OVERRIDES: Final = "overrides.jsonl"
+_COUNTED: Final[dict[str, Callable[[PlanRow], str]]] = {
+    "verdict": lambda row: row.verdict.value,
+    "reason": lambda row: row.reason.value,
+    "patient": lambda row: row.patient or "nobody",
+    "year": year_of,
+    "size": lambda row: size_class(row.size_bytes),
+}
+
+
+@attrs.frozen(kw_only=True)
+class Sample:
+    """A row to look at.
+
+    Args:
+        row: Which.
+        thumbnail: A small JPEG, or None: it is no picture, or can't be read now.
+    """
+
+    row: PlanRow
+    thumbnail: bytes | None = attrs.field(default=None, repr=False)
+
+
+def open_plan(
+    directory: str | os.PathLike[str],
+    *,
+    source: str | os.PathLike[str] | Source | Callable[[], Source] | None = None,
+) -> Plan:
+    """Open a plan that was made before.
+
+    Args:
+        directory: Where it is.
+        source: The archive, if opening it takes options that a plan does not keep, such as keys.
+
+    Raises:
+        ConfigError: There is no plan, or it is damaged.
+    """
+    return Plan(Path(directory).expanduser().absolute(), archive=archive_of(source) if source else None)
+
+
+class Plan:
+    """A verdict and a reason for every file of an archive. Made by `plan`, opened again by `open_plan`.
+
+    The rows never change; what people decide is kept beside them and applied wherever rows are read.
+
+    Args:
+        directory: Where it is.
+        archive: What opens the archive.
+        repository, ledger: Those it was planned against, if they are at hand.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        archive: Callable[[], Source] | None = None,
+        repository: PatientRepository | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.directory = directory
+        self.header = read_header(directory)
+        self._archive = archive
+        self._repository = repository
+        self._ledger = ledger
+        self._overrides = Overrides(directory / _OVERRIDES)
+
+    def __len__(self) -> int:
+        return self.header.rows
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.header.id[:8]} {self.header.mode} {len(self)} rows>"
+
+    # --- review
+
+    def rows(
+        self, where: Mapping[str, Any] | None = None, *, limit: int | None = None, offset: int = 0
+    ) -> Iterator[PlanRow]:
+        """The rows, in the order of the walk, as they stand after all overrides.
+
+        Args:
+            where: Conditions, such as ``{"verdict": "wait", "folder": "10042*"}``; see `Where`.
+            limit: How many at most.
+            offset: How many that meet the conditions to leave out first.
+        """
+        if limit is not None and limit <= 0:
+            return
+        meets = Where(where or {})
+        start = offset if not where else 0  # without conditions, whole groups are skipped unread
+        skipped = start
+        given = 0
+        for first, table in read_rows(self.directory, self.header.parts, start=start):
+            for row in rows_of(first, table):
+                row = self._overrides.apply(row)  # noqa: PLW2901  # as it stands
+                if not meets(row):
+                    continue
+                if skipped < offset:
+                    skipped += 1
+                    continue
+                yield row
+                given += 1
+                if limit is not None and given >= limit:
+                    return
+
+    def counts(self, by: str = "verdict") -> dict[str, int]:
+        """How many files there are of each kind, most first.
+
+        Args:
+            by: ``"verdict"``, ``"reason"``, ``"patient"``, ``"year"`` (of the time that the plan knows) or
+                ``"size"``.
+        """
+        if by not in _COUNTED:
+            raise ConfigError(f"by= is one of {', '.join(_COUNTED)}")
+        counted: Counter[str] = Counter()
+        if len(self._overrides) or by in {"year", "size"}:
+            counted.update(map(_COUNTED[by], self.rows()))
+        else:
+            for _, table in read_rows(self.directory, self.header.parts, columns=[by]):
+                for entry in table.column(by).value_counts().to_pylist():
+                    counted[entry["values"] or "nobody"] += entry["counts"]
+        return dict(counted.most_common())
+
+    def sample(
+        self,
+        n: int = 12,
+        verdict: str | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        px: int = 256,
+    ) -> list[Sample]:
+        """Some rows, drawn at random and always the same ones, with thumbnails.
+
+        Args:
+            n: How many.
+            verdict: Only rows with this verdict.
+            where: Only rows that meet these conditions.
+            px: Longer side of the thumbnails, pixels. 0: none are made, and no file is read.
+        """
+        conditions = {**(where or {}), **({"verdict": verdict} if verdict is not None else {})}
+        draw = random.Random(self.header.id)  # noqa: S311  # a sample, not a secret
+        drawn: list[PlanRow] = []
+        for seen, row in enumerate(self.rows(conditions)):
+            if seen < n:
+                drawn.append(row)
+            elif (at := draw.randint(0, seen)) < n:
+                drawn[at] = row
+        drawn.sort(key=lambda row: row.number)
+        if not px:
+            return [Sample(row=row) for row in drawn]
+        with self._open_archive() as root:
+            folders = Folders(root)
+            return [Sample(row=row, thumbnail=_thumbnail(folders, row, px)) for row in drawn]
+
+    def thumbnail(self, row: PlanRow, *, px: int = 256) -> bytes | None:
+        """A small JPEG of a row's file; None if it is no picture, or can't be read now."""
+        with self._open_archive() as root:
+            return _thumbnail(Folders(root), row, px)
+
+    def to_pandas(self) -> Any:
+        """All rows as a pandas DataFrame, overrides applied. Needs pandas, and room for them all."""
+        return self._table().to_pandas()
+
+    def to_polars(self) -> Any:
+        """All rows as a lazy frame of polars, overrides applied. Needs polars."""
+        try:
+            import polars as pl
+        except ModuleNotFoundError as exc:
+            if exc.name != "polars":
+                raise
+            from intouch_import.errors import MissingExtraError
+
+            raise MissingExtraError("to_polars needs polars: pip install polars") from None
+        if not len(self._overrides):
+            paths = [self.directory / part.name for part in self.header.parts]
+            if paths:
+                return pl.scan_parquet(paths).with_row_index("number").drop("raw")
+        return pl.from_arrow(self._table()).lazy()
+
+    def _table(self) -> Any:
+        pa = arrow()
+        rows = [
+            {**{name: getattr(row, name) for name in _FRAME}, "number": row.number} for row in self.rows()
+        ]
+        from intouch_import.migration.rows import schema
+
+        kept = [field for field in schema() if field.name != "raw"]
+        shown = pa.schema([pa.field("number", pa.int64()), *kept])
+        for row in rows:
+            row["folder"], row["name"] = _shown(row["folder"]), _shown(row["name"])
+        return pa.Table.from_pylist(rows, schema=shown)
+
+    # --- decide
+
+    def override(
+        self,
+        where: Mapping[str, Any] | PlanRow,
+        *,
+        patient: str | None = None,
+        provider: str | None = None,
+        taken_at: datetime | None = None,
+        leave_out: bool = False,
+        restore: bool = False,
+        by: str | None = None,
+        note: str = "",
+    ) -> int:
+        """Decide about rows, by a rule or one by one. Kept beside the plan; a later decision holds.
+
+        Args:
+            where: A row, or conditions as for `rows`.
+            patient: They are this patient's, and are imported: a person has said so.
+            provider: Instead of what the plan says.
+            taken_at: Likewise; aware.
+            leave_out: They are not imported.
+            restore: What the plan says holds again.
+            by: Who decided, as the host names its staff.
+            note: Why.
+
+        Returns:
+            How many rows meet the conditions now. Links, folders and hidden files among them stay as they
+            are, and so does what is in a record already.
+
+        Raises:
+            UnknownPatient: The records at hand have no such patient.
+            ConfigError: Nothing is decided, or two things are that exclude each other.
+        """
+        decided = [patient is not None or provider is not None or taken_at is not None, leave_out, restore]
+        if sum(decided) != 1:
+            raise ConfigError("override takes patient=, provider=, taken_at=; or leave_out; or restore")
+        if taken_at is not None and taken_at.tzinfo is None:
+            raise ConfigError("taken_at needs a time zone")
+        if (
+            patient is not None
+            and self._repository is not None
+            and self._repository.find_patient(patient) is None
+        ):
+            raise UnknownPatient("no patient has this id")
+        conditions = {"number": where.number} if isinstance(where, PlanRow) else where
+        count = 1 if isinstance(where, PlanRow) else sum(1 for _ in self.rows(conditions))
+        self._overrides.add(
+            override_of(
+                conditions,
+                patient=patient,
+                provider=provider,
+                taken_at=taken_at,
+                leave_out=leave_out,
+                restore=restore,
+                by=by,
+                note=note,
+            )
+        )
+        return count
+
+    @property
+    def overrides(self) -> list[dict[str, Any]]:
+        """What was decided, oldest first, as JSON values."""
+        import json
+
+        return [json.loads(one.to_json()) for one in self._overrides]
+
+    # --- inside
+
+    def _open_archive(self) -> Source:
+        if self._archive is None:
+            if self.header.archive is None:
+                raise ConfigError("this plan does not keep how its archive is opened: give source=")
+            self._archive = Archive.from_kept(self.header.archive)
+        root = self._archive()
+        if root.source_id != self.header.source_id:
+            root.close()
+            raise ConfigError("that is another archive than the plan's: its source id differs")
+        return root
+
+
+_FRAME: Final = (
+    "folder", "name", "size_bytes", "modified_ns", "version", "vendor_hash", "handle", "patient", "provider",
+    "taken_at", "taken_from", "destination", "verdict", "reason", "import_id",
+)  # fmt: skip
+
+
+def _shown(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _thumbnail(folders: Folders, row: PlanRow, px: int) -> bytes | None:
+    from intouch_import.media.decoding import shared_pool
+    from intouch_import.media.formats import MOVIES, PILLOW
+    from intouch_import.media.kinds import sniff
+    from intouch_import.media.sniffing import HEAD_BYTES
+
+    if row.verdict is Action.IGNORE or not row.import_id:
+        return None
+    try:
+        with folders.open(row.folder).fetch(row.file) as content, content.open() as stream:
+            kind = sniff(stream.read(HEAD_BYTES))
+            if kind not in PILLOW and kind not in MOVIES:
+                return None
+            pool = shared_pool()
+            return pool.look(stream, kind=kind, size_bytes=content.size_bytes, thumbnail_px=px).thumbnail
+    except (InTouchImportError, OSError):
+        return None

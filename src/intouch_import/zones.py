@@ -1,0 +1,35 @@
+"""Time zones by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from intouch_import.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+__all__ = ["zone_of"]
+
+
+def zone_of(zone: str | tzinfo | None) -> tzinfo:
+    """The practice's time zone.
+
+    Args:
+        zone: A name (``"Australia/Sydney"``) or a zone; None for this machine's.
+
+    Raises:
+        ConfigError: No zone has that name.
+    """
+    if zone is None:
+        import tzlocal
+
+        found: tzinfo = tzlocal.get_localzone()
+        return found
+    if isinstance(zone, str):
+        try:
+            return ZoneInfo(zone)
+        except (OSError, ValueError, KeyError) as exc:  # ZoneInfoNotFoundError is a KeyError
+            raise ConfigError("that time zone is not known") from exc
+    return zone

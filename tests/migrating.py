@@ -1,0 +1,71 @@
+"""An archive in miniature: folders of photos, records, and plans over them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from intouch_import import migration
+from intouch_import.repositories.sql import SqlRepository
+from miniature import NOW, PATIENTS, PROVIDERS, jpeg
+
+RULE = migration.FolderRule("{patient} - {*}/{date:%Y-%m-%d}") | migration.FolderRule("{patient} - {*}")
+MARSH, OKAFOR = "10042 - Marsh, Ada", "10043 - Okafor, Ben"
+
+
+@attrs.frozen
+class Archive:
+    """A folder full of folders.
+
+    Args:
+        root: Where everything is.
+        database: URL of a database elsewhere.
+    """
+
+    root: Path
+    database: str | None = None
+
+    @property
+    def disk(self) -> Path:
+        """The top folder."""
+        return self.root / "old disk"
+
+    @property
+    def url(self) -> str:
+        """The database of the records."""
+        return self.database or f"sqlite:///{self.root / 'clinic.db'}"
+
+    def records(self) -> SqlRepository:
+        """Open the records, with the miniature's patients."""
+        records = SqlRepository.open(self.url, files=self.root / "files")
+        records.add_patients(PATIENTS)
+        records.add_providers(PROVIDERS)
+        return records
+
+    def lay(self, path: str, content: bytes | None = None) -> Path:
+        """Put a file into the archive."""
+        file = self.disk / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(jpeg(path) if content is None else content)
+        return file
+
+    def plan(
+        self, rule: Any = RULE, *, records: SqlRepository | None = None, **options: Any
+    ) -> migration.Plan:
+        """Plan the archive, in UTC, into a folder ``plan``."""
+        self.disk.mkdir(parents=True, exist_ok=True)
+        options = {"to": self.root / "plan", "zone": "UTC", "clock": lambda: NOW, **options}
+        return migration.plan(self.disk, rule, records or self.records(), **options)
+
+    def left(self) -> list[str]:
+        """Files that are in the archive."""
+        return sorted(
+            path.relative_to(self.disk).as_posix() for path in self.disk.rglob("*") if path.is_file()
+        )
+
+
+def reasons(plan: migration.Plan) -> dict[str, str]:
+    """By path: the reason."""
+    return {row.path: row.reason.value for row in plan.rows()}
