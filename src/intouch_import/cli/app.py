@@ -16,6 +16,7 @@ import attrs
 import typer
 
 from intouch_import.cli import show, signing_in
+from intouch_import.cli.migrate import migrate_app
 from intouch_import.cli.practice import (
     Files,
     Json,
@@ -89,6 +90,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(patients_app, name="patients")
 app.add_typer(providers_app, name="providers")
 app.add_typer(settings_app, name="settings")
+app.add_typer(migrate_app, name="migrate")
 
 Folders = Annotated[
     list[str] | None, typer.Argument(help="Folders: paths or fsspec URLs.", metavar="[FOLDER]...")

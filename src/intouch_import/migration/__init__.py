@@ -11,6 +11,7 @@ Plan, review, run, certificate::
 """
 
 from intouch_import.migration.archive import Archive
+from intouch_import.migration.certificate import Certificate, verify_certificate
 from intouch_import.migration.planning import plan
 from intouch_import.migration.plans import Plan, Sample, open_plan
 from intouch_import.migration.rows import PlanRow
@@ -24,12 +25,14 @@ from intouch_import.migration.rules import (
     PatientRule,
     Rule,
 )
+from intouch_import.migration.running import Run
 
 __all__ = [
     "AllOf",
     "AnyOf",
     "Archive",
     "CaptureRule",
+    "Certificate",
     "FolderRule",
     "ManifestRule",
     "NameRule",
@@ -37,7 +40,9 @@ __all__ = [
     "Plan",
     "PlanRow",
     "Rule",
+    "Run",
     "Sample",
     "open_plan",
     "plan",
+    "verify_certificate",
 ]

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from intouch_import.ledger import Ledger
+    from intouch_import.migration.certificate import Certificate
+    from intouch_import.migration.pacing import Clocks
+    from intouch_import.migration.running import Run
+    from intouch_import.migration.telling import OnProgress
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
@@ -286,6 +290,124 @@ class Plan:
         import json
 
         return [json.loads(one.to_json()) for one in self._overrides]
+
+    # --- carry out
+
+    def run(
+        self,
+        repository: PatientRepository | Callable[[], PatientRepository],
+        *,
+        client: Any = None,
+        on_progress: OnProgress = None,
+        dry_run: bool = False,
+        source: str | os.PathLike[str] | Source | Callable[[], Source] | None = None,
+        threads: int | None = None,
+        window: int | None = None,
+        files_per_s: float | None = None,
+        bytes_per_s: float | None = None,
+        hours: str | None = None,
+        check_content: bool = True,
+        operator: str | None = None,
+        ledger: Ledger | str | os.PathLike[str] | None = None,
+        clocks: Clocks | None = None,
+    ) -> Run:
+        """Begin to carry out the plan, in the background; `Run.wait` waits for the end.
+
+        What earlier runs have done is not done again; whatever interrupted them, this goes on from there.
+
+        Args:
+            repository: The patient records, or a callable that opens them. With ``client``, a callable that
+                can
+                be pickled: ``functools.partial(SqlRepository.open, url, files=...)``.
+            client: A Dask ``Client``: partitions are carried out by its workers, which must reach the plan's
+                folder, the archive and the records under the same names. None: threads of this process.
+            on_progress: Called with `Progress` after every partition; ``"tqdm"`` shows a bar.
+            dry_run: Look what would be done; nothing is read, copied, moved or kept. `Run.reasons` has the
+                result.
+            source: The archive, if opening it takes options that the plan does not keep, such as keys.
+            threads: How many files are read at a time in each partition, at most.
+            window: How many partitions of 200 files are under way at a time.
+            files_per_s: At most so many files a second.
+            bytes_per_s: At most so many bytes a second.
+            hours: When it may work, ``"18:00-07:00"`` in the plan's zone; outside these hours it waits.
+            check_content: Look into every file, as `Inbox` does: doubt keeps it waiting. It also finds when
+                photos were taken. False: the first and last bytes alone are judged.
+            operator: Who does it, as the host names its staff; written into the ledger.
+            ledger: As for `Inbox`; with ``client``, a URL or a path.
+            clocks: The clocks; a test brings its own.
+
+        Raises:
+            ConfigError: The arguments make no sense together, or that is another archive.
+            SourceError: The archive can't be opened.
+            MissingExtraError: Dask or tqdm is not installed.
+        """
+        from intouch_import.migration import pacing
+        from intouch_import.migration.running import start
+
+        if source is not None:
+            self._archive = archive_of(source)
+        limits = pacing.Limits(
+            files_per_s=files_per_s,
+            bytes_per_s=bytes_per_s,
+            hours=hours,
+            zone=self.header.zone if hours is not None else None,
+        )
+        if not check_content and self.header.dates[:1] == ("exif",):
+            raise ConfigError("dates= believes the camera first: that takes check_content=True")
+        self._open_archive().close()  # that it opens, and is the right one, is known before anything begins
+        if self._archive is None:
+            raise AssertionError("it was opened")
+        return start(
+            self,
+            repository,
+            archive=self._archive,
+            client=client,
+            on_progress=on_progress,
+            dry_run=dry_run,
+            threads=threads,
+            window=window,
+            limits=limits,
+            check_content=check_content,
+            operator=operator,
+            ledger=ledger if ledger is not None else (self._ledger if client is None else None),
+            clocks=clocks or pacing.Clocks(),
+        )
+
+    def certificate(
+        self,
+        repository: PatientRepository | None = None,
+        *,
+        to: str | os.PathLike[str] | None = None,
+    ) -> Certificate:
+        """Write down what became of every file, as things stand: JSON, and a report for people.
+
+        Args:
+            repository: The records, to look every imported file up once more; by default those it was planned
+                against, if they are at hand.
+            to: A folder for it; by default ``certificate`` in the plan's.
+        """
+        from intouch_import.migration.certificate import certify
+
+        records = repository if repository is not None else self._repository
+        return certify(self, repository=records, to=Path(to) if to else self.directory / "certificate")
+
+    def to_do(self) -> tuple[int, int]:
+        """Files that the plan imports, and their bytes."""
+        files = size_bytes = 0
+        wanted = [Action.IMPORT.value, Action.FINISH.value]
+        if len(self._overrides):
+            for row in self.rows({"verdict": wanted}):
+                files += 1
+                size_bytes += row.size_bytes
+            return files, size_bytes
+        for _, table in read_rows(self.directory, self.header.parts, columns=["verdict", "size_bytes"]):
+            for verdict, size in zip(
+                table.column("verdict").to_pylist(), table.column("size_bytes").to_pylist(), strict=True
+            ):
+                if verdict in wanted:
+                    files += 1
+                    size_bytes += size
+        return files, size_bytes
 
     # --- inside
 

@@ -58,6 +58,8 @@ class Order:
         reason: Why there.
         automatic: No person looked at it: its content must be what its extension says, and be whole.
         stored: What the repository holds already, if an interrupted move is to be finished.
+        keep: Leave the file in its source: it is copied.
+        trust_content: When it was taken, the bytes say before ``taken_at`` does.
 
     The other fields are those of `Attachment`.
     """
@@ -70,10 +72,13 @@ class Order:
     title: str = attrs.field(default="", repr=False)
     comments: str = attrs.field(default="", repr=False)
     taken_at: datetime | None = None
+    taken_from: TakenFrom = TakenFrom.NAME
     operator: str | None = None
     reason: Reason
     automatic: bool = False
     stored: StoredAttachment | None = None
+    keep: bool = False
+    trust_content: bool = False
 
     @property
     def import_id(self) -> str:
@@ -142,8 +147,8 @@ def attachment_of(job: Job) -> Attachment:
     order, content, facts = job.order, job.content, job.facts
     if content is None:
         raise AssertionError("only files that were read are stored")
-    taken_at, taken_from = order.taken_at, TakenFrom.NAME if order.taken_at is not None else None
-    if taken_at is None and facts is not None and facts.taken is not None:
+    taken_at, taken_from = order.taken_at, order.taken_from if order.taken_at is not None else None
+    if facts is not None and facts.taken is not None and (taken_at is None or order.trust_content):
         taken_at, taken_from = facts.taken_at, facts.taken.taken_from
     return Attachment(
         import_id=job.import_id,

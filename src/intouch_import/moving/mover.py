@@ -66,6 +66,7 @@ class Mover:
         ledger: Where it is written down.
         clock: Gives the time, aware.
         workers: Threads that verify. How many read and remove, each source says (`Source.concurrency`).
+        threads: How many threads there are at most, whatever the sources say together.
         examiner: Looks into every file. Without one, only automatic imports are judged, by their first and
             last bytes alone.
     """
@@ -77,12 +78,14 @@ class Mover:
         *,
         clock: Callable[[], datetime],
         workers: int = _WORKERS,
+        threads: int | None = None,
         examiner: Examiner | None = None,
     ) -> None:
         self._repository = repository
         self._ledger = ledger
         self._clock = clock
         self._workers = workers
+        self._threads = threads
         self._examiner = examiner
 
     def move(
@@ -91,6 +94,7 @@ class Mover:
         *,
         on_done: Callable[[Sequence[Outcome], int], None] = lambda _outcomes, _size_bytes: None,
         cancelled: Callable[[], bool] = lambda: False,
+        pace: Callable[[SourceFile], None] = lambda _file: None,
     ) -> tuple[list[Outcome], list[Problem]]:
         """Move files. Nothing that goes wrong with one of them stops the others.
 
@@ -98,12 +102,13 @@ class Mover:
             orders: What to move; no file twice.
             on_done: Called in this thread after every batch with its outcomes and its bytes.
             cancelled: Asked before every file; once True, files not yet begun stay where they are.
+            pace: Called before every file, in the thread that reads it; it may wait.
 
         Returns:
             One outcome per order, in order, and one problem per location that failed.
         """
-        run = Run(self._repository, self._ledger, self._clock, cancelled, self._examiner)
-        return run.all(orders, self._workers, on_done)
+        run = Run(self._repository, self._ledger, self._clock, cancelled, self._examiner, pace)
+        return run.all(orders, self._workers, on_done, self._threads)
 
 
 def remove_pinned(source: Source, file: SourceFile, *, sha256: str) -> None:
@@ -124,11 +129,13 @@ class Run:
         clock: Callable[[], datetime],
         cancelled: Callable[[], bool],
         examiner: Examiner | None = None,
+        pace: Callable[[SourceFile], None] = lambda _file: None,
     ) -> None:
         self._repository = repository
         self._ledger = ledger
         self._clock = clock
         self._cancelled = cancelled
+        self._pace = pace
         self._examiner = examiner
         self._lock = threading.Lock()
         self._problems: dict[str, Problem] = {}
@@ -137,11 +144,17 @@ class Run:
         self._find_copies = CopyFinder(repository, ledger)
 
     def all(
-        self, orders: Sequence[Order], workers: int, on_done: Callable[[Sequence[Outcome], int], None]
+        self,
+        orders: Sequence[Order],
+        workers: int,
+        on_done: Callable[[Sequence[Outcome], int], None],
+        most_threads: int | None = None,
     ) -> tuple[list[Outcome], list[Problem]]:
         outcomes: list[Outcome] = []
         sources = {order.source.source_id: order.source for order in orders}
         threads = max(workers, sum(source.concurrency for source in sources.values()))
+        if most_threads is not None:
+            threads = min(threads, most_threads)
         # What waits for a network is read ahead, while the batch before it is stored. Not what waits for a
         # disk: that was tried, and is slower, since the threads then fight for the interpreter.
         ahead = all(source.concurrency > workers for source in sources.values())
@@ -180,6 +193,7 @@ class Run:
             self._store(open_ones(jobs))
             steps.spread(self._verify, open_ones(jobs))
             self._write_stored(open_ones(jobs))
+            self._let_stay([job for job in open_ones(jobs) if job.order.keep])
             removing = open_ones(jobs)
             steps.transfer(self._remove, [job for job in removing if not job.source.removes_together])
             steps.transfer(self._remove_together, together(removing))
@@ -194,6 +208,7 @@ class Run:
 
     def _fetch(self, job: Job) -> None:
         order = job.order
+        self._pace(order.file)
         if self._cancelled():
             job.end(State.WAITING, Reason.CANCELLED, retry_helps=True)
             return
@@ -206,6 +221,8 @@ class Run:
         fetch = order.source.fetch if order.automatic else order.source.fetch_as_delivered
         try:
             content = job.content = fetch(order.file, staging=self._staging)
+            if order.keep:
+                content.stay_apart()
         except Exception as exc:  # noqa: BLE001  # a source's bug must not stop the other files
             self._note(order.source, exc)
             job.fail(exc)
@@ -242,7 +259,7 @@ class Run:
                 name=file.name,
                 size_bytes=content.size_bytes,
                 sha256=content.sha256,
-                named_at=job.order.taken_at,
+                named_at=None if job.order.trust_content else job.order.taken_at,
                 modified_at=file.modified_at,
             )
         return job.facts.doubt
@@ -373,6 +390,12 @@ class Run:
             for job in jobs:
                 job.end(State.STORED, Reason.LEDGER_FAILED, retry_helps=True)
 
+    @staticmethod
+    def _let_stay(jobs: list[Job]) -> None:
+        """A file that is copied has come to its end when the ledger says that it is stored."""
+        for job in jobs:
+            job.end(State.IMPORTED, job.order.reason)
+
     def _remove(self, job: Job) -> None:
         digest = job.digest
         try:
@@ -431,7 +454,7 @@ class Run:
             outcome = job.outcome
             if outcome is None or outcome.state in (State.WAITING, State.IGNORED):
                 continue
-            if outcome.state is State.IMPORTED and job.content is None:
+            if outcome.state is State.IMPORTED and (job.content is None or job.order.keep):
                 continue  # it was not moved here: whoever moved it writes that down
             event = {State.IMPORTED: Event.MOVED, State.STORED: Event.NOT_REMOVED}.get(
                 outcome.state, Event.FAILED

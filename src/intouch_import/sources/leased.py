@@ -44,6 +44,7 @@ class LeasedContent(Content):
         self._fd = fd
         self._identity = (found.st_dev, found.st_ino)
         self._placed: Path | None = None
+        self._apart = False
 
     def open(self) -> BinaryIO:
         # Not os.dup: a duplicate shares the file position with every other reader.
@@ -51,7 +52,7 @@ class LeasedContent(Content):
 
     def save_to(self, path: Path, *, durable: bool = True) -> None:
         linked = False
-        if disk.lease_holds(self._fd):
+        if not self._apart and disk.lease_holds(self._fd):
             linked = self._link(path)
         if not linked:
             copy_beside(self.open(), path)
@@ -64,6 +65,9 @@ class LeasedContent(Content):
         except (OSError, AttributeError):
             return False
         return (other.st_dev, other.st_ino) == self._identity and disk.lease_holds(self._fd)
+
+    def stay_apart(self) -> None:
+        self._apart = True
 
     def settle(self) -> None:
         """Replace the link by a private copy if somebody asked to write, or made a link of their own.

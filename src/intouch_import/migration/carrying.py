@@ -1,0 +1,356 @@
+"""Carrying out one partition of a plan: the same code in a thread here and in a worker of a cluster.
+
+A partition may be carried out twice, at the same time even: a worker dies, and another takes its partitions,
+those included that were done. So nothing here relies on being the only one. What is stored is found by its
+import id; what has left its folder and is in the record is done, whoever did it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from intouch_import.errors import FileError, InTouchImportError, SourceError
+from intouch_import.ledger import Event, ledger_for
+from intouch_import.media import Examiner
+from intouch_import.migration.dates import dates_of, exif_before
+from intouch_import.migration.header import read_header
+from intouch_import.migration.outcomes import (
+    PARTITION_ROWS,
+    Result,
+    decision_of,
+    read_results,
+    result_of,
+    settled,
+    write_results,
+)
+from intouch_import.migration.overrides import Overrides
+from intouch_import.migration.pacing import Clocks, Limits, Pacer, Signal
+from intouch_import.migration.rows import read_rows, rows_of
+from intouch_import.migration.walking import Folders, folder_id
+from intouch_import.model import Action, Reason, State, TakenFrom
+from intouch_import.moving import Mover, Order
+from intouch_import.moving.jobs import explain
+from intouch_import.zones import zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from intouch_import.ledger import Ledger
+    from intouch_import.migration.header import Header
+    from intouch_import.migration.rows import PlanRow
+    from intouch_import.model import StoredAttachment
+    from intouch_import.repositories.base import PatientRepository
+    from intouch_import.sources.base import Source
+
+__all__ = ["Done", "Recipe", "Workplace", "carry_out"]
+
+log = logging.getLogger(__name__)
+
+OVERRIDES = "overrides.jsonl"
+SIGNAL = "signal"
+_TO_DO = (Action.IMPORT, Action.FINISH)
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """All that a worker needs to carry out partitions of a plan; it can be pickled if its callables can.
+
+    Args:
+        directory: Of the plan; the same path on every worker.
+        archive: Opens the archive.
+        repository: Opens the patient records.
+        ledger: As for `Inbox`, as text; None for the records' own.
+        run: Tells one run from another.
+        limits: How fast.
+        threads: How many in each partition at most.
+        check_content: Whether to look into every file.
+        operator: Who does it.
+        dry: Only look what would be done.
+    """
+
+    directory: str
+    archive: Callable[[], Source] = attrs.field(repr=False)
+    repository: Callable[[], PatientRepository] = attrs.field(repr=False)
+    ledger: str | None = None
+    run: str
+    limits: Limits = attrs.field(factory=Limits)
+    threads: int = 16
+    check_content: bool = True
+    operator: str | None = attrs.field(default=None, repr=False)
+    dry: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Done:
+    """What a partition came to.
+
+    Args:
+        partition: Which.
+        states: Files by state, those included that were done before.
+        size_bytes: Bytes of these files.
+        reasons: Files by reason.
+        broken: Whether the records, the ledger or the whole location failed, so that others will fail, too.
+    """
+
+    partition: int
+    states: Mapping[str, int]
+    size_bytes: int
+    reasons: Mapping[str, int]
+    broken: bool = False
+
+
+class Workplace:
+    """What carries out partitions: everything opened, and shared by the threads of one process."""
+
+    def __init__(
+        self,
+        directory: Path,
+        header: Header,
+        *,
+        root: Source,
+        repository: PatientRepository,
+        ledger: Ledger,
+        pacer: Pacer,
+        clocks: Clocks,
+        threads: int,
+        check_content: bool,
+        operator: str | None = None,
+        dry: bool = False,
+    ) -> None:
+        self._directory = directory
+        self._header = header
+        self._overrides = Overrides(directory / OVERRIDES)
+        self._folders = Folders(root)
+        self._repository = repository
+        self._ledger = ledger
+        self._pacer = pacer
+        self._clocks = clocks
+        self._operator = operator
+        self._dry = dry
+        self._dates = dates_of(header.dates)
+        examiner = Examiner(zone=zone_of(header.zone), now=clocks.now) if check_content else None
+        self._mover = Mover(repository, ledger, clock=clocks.now, threads=threads, examiner=examiner)
+
+    def close(self) -> None:
+        """Let go of the folders of the archive."""
+        self._folders.close()
+
+    def carry_out(self, partition: int) -> Done:
+        """Import what is left to import of a partition."""
+        start = partition * PARTITION_ROWS
+        rows = [
+            self._overrides.apply(row)
+            for first, table in read_rows(
+                self._directory, self._header.parts, start=start, stop=start + PARTITION_ROWS
+            )
+            for row in rows_of(first, table)
+        ]
+        wanted = [row for row in rows if row.verdict in _TO_DO]
+        results = read_results(self._directory, partition)
+        left = [row for row in wanted if not settled(row, results.get(row.number))]
+        if left and self._dry:
+            results = {**results, **self._rehearse(left)}
+        elif left:
+            new = self._import(left)
+            results.update({number: result for number, result in new.items() if not _put_off(result)})
+            if new:
+                write_results(self._directory, partition, results.values())
+            results = {**results, **new}
+        of_these = [results[row.number] for row in wanted if row.number in results]
+        return Done(
+            partition=partition,
+            states=Counter(result.state.value for result in of_these),
+            reasons=Counter(result.reason.value for result in of_these),
+            size_bytes=sum(row.size_bytes for row in wanted if row.number in results),
+            broken=bool(left)
+            and any(results[row.number].reason in _BROKEN for row in left if row.number in results),
+        )
+
+    # --- inside
+
+    def _import(self, rows: Sequence[PlanRow]) -> dict[int, Result]:
+        stored = self._repository.find_attachment([row.import_id for row in rows])
+        results: dict[int, Result] = {}
+        orders: list[Order] = []
+        ordered: list[PlanRow] = []
+        for row in rows:
+            known = stored.get(row.import_id)
+            if known is not None and row.patient is not None and known.patient_id != row.patient:
+                results[row.number] = _result(row, State.FAILED, Reason.ALREADY_ASSIGNED)
+                continue
+            try:
+                source = self._folders.open(row.folder)
+            except (SourceError, FileError) as exc:
+                results[row.number] = self._unopened(row, known, exc)
+                continue
+            orders.append(self._order(row, source, known))
+            ordered.append(row)
+        outcomes, _ = self._mover.move(orders, cancelled=lambda: self._pacer.cancelled, pace=self._pacer)
+        for row, outcome in zip(ordered, outcomes, strict=True):
+            results[row.number] = result_of(row, outcome)
+        self._complete(rows, results)
+        self._write_down(rows, results)
+        return results
+
+    def _complete(self, rows: Sequence[PlanRow], results: dict[int, Result]) -> None:
+        """Digests of files that were not read here, since somebody else had finished them."""
+        unread = {
+            row.import_id: row.number
+            for row in rows
+            if results[row.number].state is State.IMPORTED and results[row.number].sha256 is None
+        }
+        for import_id, stored in self._repository.find_attachment(list(unread)).items() if unread else ():
+            number = unread[import_id]
+            results[number] = attrs.evolve(results[number], sha256=stored.sha256, attachment_id=stored.id)
+
+    def _order(self, row: PlanRow, source: Source, stored: StoredAttachment | None) -> Order:
+        patient = stored.patient_id if stored is not None else row.patient
+        if patient is None:
+            raise AssertionError("a file to be imported has a patient")
+        return Order(
+            source=source,
+            file=row.file,
+            patient_id=patient,
+            provider_id=row.provider,
+            destination=row.destination,
+            taken_at=row.taken_at,
+            taken_from=row.taken_from or TakenFrom.LIST,
+            operator=self._operator,
+            reason=row.reason,
+            # Where a person chose the patient, doubts about the bytes are told and do not keep it waiting.
+            automatic=row.reason is not Reason.CHOSEN,
+            stored=stored,
+            keep=self._header.mode == "copy",
+            trust_content=exif_before(row.taken_from, self._dates)
+            and not (row.taken_from is None and row.taken_at is not None),
+        )
+
+    def _unopened(self, row: PlanRow, stored: StoredAttachment | None, exc: InTouchImportError) -> Result:
+        """The folder can't be opened: is it gone, and the file with it?"""
+        reason, state, retry_helps = explain(exc)
+        if self._is_gone(row.folder):
+            if stored is not None:
+                return _result(row, State.IMPORTED, Reason.FINISHED_ELSEWHERE, stored)
+            return _result(row, State.FAILED, Reason.VANISHED)
+        return attrs.evolve(_result(row, state, reason), retry_helps=retry_helps)
+
+    def _is_gone(self, folder: str) -> bool:
+        parent, _, name = folder.rpartition("/")
+        try:
+            return self._folders.open(parent).look(name) is None
+        except (SourceError, FileError):
+            return bool(parent) and self._is_gone(parent)
+
+    def _write_down(self, rows: Sequence[PlanRow], results: Mapping[int, Result]) -> None:
+        """A file that was stored and is gone was moved: the interruption came before the ledger."""
+        gone = {
+            row.import_id: folder_id(self._header.source_id, row.folder)
+            for row in rows
+            if results[row.number].reason is Reason.FINISHED_ELSEWHERE
+        }
+        if not gone or self._header.mode == "copy":
+            return
+        begun = [entry for source_id in set(gone.values()) for entry in self._ledger.unfinished(source_id)]
+        now = self._clocks.now()
+        self._ledger.append(
+            attrs.evolve(entry, event=Event.MOVED, at=now, seq=None, digest=None)
+            for entry in begun
+            if entry.import_id in gone
+        )
+
+    def _rehearse(self, rows: Sequence[PlanRow]) -> dict[int, Result]:
+        """What would become of these rows, as far as can be told without reading them."""
+        known = self._repository.find_patients({row.patient for row in rows if row.patient is not None})
+        results: dict[int, Result] = {}
+        for row in rows:
+            self._pacer(row.file)
+            if self._pacer.cancelled:
+                break
+            try:
+                there = self._folders.open(row.folder).look(row.name)
+            except (SourceError, FileError) as exc:
+                results[row.number] = self._unopened(row, None, exc)
+                continue
+            if row.patient not in known:
+                results[row.number] = _result(row, State.FAILED, Reason.PATIENT_UNKNOWN)
+            elif there is None:
+                results[row.number] = _result(row, State.FAILED, Reason.VANISHED)
+            elif there.version != row.version:
+                results[row.number] = _result(row, State.WAITING, Reason.CHANGED)
+            else:
+                results[row.number] = _result(row, State.IMPORTED, row.reason)
+        return results
+
+
+_BROKEN = frozenset(
+    {Reason.REPOSITORY_FAILED, Reason.LEDGER_FAILED, Reason.STORAGE_FULL, Reason.SOURCE_FAILED}
+)
+
+
+def _put_off(result: Result) -> bool:
+    return result.reason is Reason.CANCELLED
+
+
+def _result(row: PlanRow, state: State, reason: Reason, stored: StoredAttachment | None = None) -> Result:
+    return Result(
+        number=row.number,
+        state=state,
+        reason=reason,
+        decision=decision_of(row),
+        sha256=stored.sha256 if stored is not None else None,
+        attachment_id=stored.id if stored is not None else None,
+    )
+
+
+# --- in a worker of a cluster
+
+_opening = threading.Lock()
+
+
+def carry_out(recipe: Recipe, partition: int) -> Done:
+    """Carry out a partition in this process, whatever process it is. A task of Dask."""
+    with _opening:  # two threads must not open the same records twice
+        workplace = _workplace(recipe.run, _Unhashed(recipe))
+    return workplace.carry_out(partition)
+
+
+class _Unhashed:
+    """A recipe on its way into the cache: the run's id is the key."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Unhashed)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=2)
+def _workplace(run: str, unhashed: Any) -> Workplace:  # noqa: ARG001  # the key
+    recipe: Recipe = unhashed.recipe
+    directory = Path(recipe.directory)
+    repository = recipe.repository()
+    ledger = ledger_for(recipe.ledger, engine=getattr(repository, "engine", None))
+    clocks = Clocks()
+    return Workplace(
+        directory,
+        read_header(directory),
+        root=recipe.archive(),
+        repository=repository,
+        ledger=ledger,
+        pacer=Pacer(recipe.limits, Signal(directory / SIGNAL), clocks),
+        clocks=clocks,
+        threads=recipe.threads,
+        check_content=recipe.check_content,
+        operator=recipe.operator,
+        dry=recipe.dry,
+    )

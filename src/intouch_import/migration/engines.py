@@ -1,0 +1,132 @@
+"""What partitions are carried out on: threads of this process, or a Dask cluster. Each submits, and waits."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from typing import TYPE_CHECKING, Any, Protocol
+
+from intouch_import.errors import MissingExtraError
+from intouch_import.migration.carrying import carry_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from intouch_import.migration.carrying import Done, Recipe, Workplace
+
+__all__ = ["Cluster", "Engine", "Threads"]
+
+
+class Engine(Protocol):
+    """Carries out partitions, some at a time."""
+
+    window: int
+    """How many are under way at most."""
+
+    def submit(self, partition: int) -> None:
+        """Begin one."""
+
+    def next_done(self) -> tuple[int, Done | None]:
+        """Wait for one to end. Returns it, and what it came to; None if it could not be carried out."""
+
+    @property
+    def under_way(self) -> int:
+        """How many are."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
+
+
+class Threads:
+    """Threads of this process.
+
+    Args:
+        workplace: What they carry out partitions with.
+        window: How many at a time.
+    """
+
+    def __init__(self, workplace: Workplace, *, window: int) -> None:
+        self.window = window
+        self._workplace = workplace
+        self._pool = concurrent.futures.ThreadPoolExecutor(window, thread_name_prefix="intouch-migrate")
+        self._futures: dict[concurrent.futures.Future[Done], int] = {}
+
+    def submit(self, partition: int) -> None:
+        """Begin one."""
+        self._futures[self._pool.submit(self._workplace.carry_out, partition)] = partition
+
+    def next_done(self) -> tuple[int, Done | None]:
+        """Wait for one; what it raises is raised here."""
+        done, _ = concurrent.futures.wait(self._futures, return_when=concurrent.futures.FIRST_COMPLETED)
+        future = done.pop()
+        return self._futures.pop(future), future.result()
+
+    @property
+    def under_way(self) -> int:
+        """How many are."""
+        return len(self._futures)
+
+    def close(self) -> None:
+        """Wait for the threads."""
+        self._pool.shutdown()
+        self._workplace.close()
+
+
+class Cluster:
+    """A Dask cluster.
+
+    The graph holds the path of the plan and the number of a partition, some hundred bytes a task. Keys are
+    the
+    same whenever a partition of a plan is asked for: a client that comes back while a task of its predecessor
+        still
+    runs gets that one, not a second.
+
+    Args:
+        client: A ``distributed.Client``, without asynchronous methods.
+        recipe: What a worker needs.
+        plan: Id of the plan, and of what was decided about it.
+        window: How many partitions at a time.
+
+    Raises:
+        MissingExtraError: Dask is not installed.
+    """
+
+    def __init__(self, client: Any, recipe: Recipe, *, plan: str, window: int | None) -> None:
+        try:
+            from distributed import as_completed
+        except ModuleNotFoundError as exc:
+            if exc.name not in {"distributed", "dask"}:
+                raise
+            raise MissingExtraError("clusters need Dask: pip install 'intouch-import[dask]'") from None
+        self._client = client
+        self._plan = plan
+        self.window = window or max(2, 2 * sum(client.nthreads().values()))
+        self._recipe = recipe
+        self._completed = as_completed()
+        self._partitions: dict[str, int] = {}
+
+    def submit(self, partition: int) -> None:
+        """Begin one."""
+        key = f"intouch-migrate-{self._plan}-{partition}"
+        future = self._client.submit(carry_out, self._recipe, partition, key=key, retries=3, pure=False)
+        self._partitions[key] = partition
+        self._completed.add(future)
+
+    def next_done(self) -> tuple[int, Done | None]:
+        """Wait for one. If its worker dies it is done again elsewhere; after some deaths it is given up."""
+        future = next(self._completed)
+        partition = self._partitions.pop(future.key)
+        return partition, future.result() if future.status == "finished" else None
+
+    @property
+    def under_way(self) -> int:
+        """How many are."""
+        return len(self._partitions)
+
+    def close(self) -> None:
+        """Forget what is still under way: it comes to the end of its file, and no further."""
+        self._completed.clear()
+
+
+def partitions(rows: int, size: int) -> Iterator[int]:
+    """Numbers of the partitions of so many rows."""
+    yield from range(-(-rows // size))

@@ -1,0 +1,175 @@
+"""How fast a run may go, and when: files and bytes a second, hours of the day, pause and cancel."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import re
+import threading
+import time
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from intouch_import.errors import ConfigError
+from intouch_import.zones import zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from intouch_import.model import SourceFile
+
+__all__ = ["Clocks", "Limits", "Order", "Pacer", "Signal"]
+
+_HOURS: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+_LOOKED_AT_EVERY_S: Final = 0.5
+_LONGEST_SLEEP_S: Final = 0.2
+
+
+class Order(enum.StrEnum):
+    """What a run was told last."""
+
+    GO = "go"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+class Signal:
+    """What a run was told, across threads; and across processes, through a file beside the plan.
+
+    Args:
+        path: The file; None within one process.
+        monotonic_s: Seconds that never go back.
+    """
+
+    def __init__(
+        self, path: Path | None = None, *, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._path = path
+        self._monotonic_s = monotonic_s
+        self._order = Order.GO
+        self._looked_at_s = float("-inf")
+
+    def tell(self, order: Order) -> None:
+        """Say it to everybody who looks."""
+        self._order = order
+        if self._path is not None:
+            self._path.write_text(order.value, "ascii")
+
+    @property
+    def order(self) -> Order:
+        """What was told last; of another process, within half a second."""
+        if self._path is not None and self._monotonic_s() - self._looked_at_s >= _LOOKED_AT_EVERY_S:
+            self._looked_at_s = self._monotonic_s()
+            with contextlib.suppress(OSError, ValueError):  # it is being written
+                self._order = Order(self._path.read_text("ascii"))
+        return self._order
+
+
+def _hours_of(text: str | None) -> tuple[int, int] | None:
+    """Minutes of the day from and to."""
+    if text is None:
+        return None
+    match = _HOURS.fullmatch(text)
+    if match is None:
+        raise ConfigError('hours= is written "18:00-07:00"')
+    start_h, start_m, end_h, end_m = map(int, match.groups())
+    return start_h * 60 + start_m, end_h * 60 + end_m
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How fast a run may go.
+
+    Args:
+        files_per_s, bytes_per_s: At most; None sets no limit.
+        hours: When it may work, ``"18:00-07:00"`` by the clock of ``zone``; outside, it waits. None: always.
+        zone: The zone of the hours, by name; None is this machine's.
+    """
+
+    files_per_s: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
+    bytes_per_s: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
+    hours: str | None = attrs.field(default=None)
+    zone: str | None = None
+
+    @hours.validator
+    def _check_hours(self, _attribute: object, value: str | None) -> None:
+        _hours_of(value)
+
+    def shared_by(self, tasks: int) -> Limits:
+        """The part of one of so many tasks that work at the same time."""
+        return attrs.evolve(
+            self,
+            files_per_s=self.files_per_s and self.files_per_s / tasks,
+            bytes_per_s=self.bytes_per_s and self.bytes_per_s / tasks,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Clocks:
+    """The clocks of a run; a test brings its own.
+
+    Args:
+        now: Wall time, aware.
+        monotonic_s: Seconds that never go back.
+        sleep: Wait for some seconds.
+    """
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic_s: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Pacer:
+    """Holds every file back until its turn. Used by all threads of one process together."""
+
+    def __init__(self, limits: Limits, signal: Signal, clocks: Clocks) -> None:
+        self._limits = limits
+        self._hours = _hours_of(limits.hours)
+        self._zone: tzinfo = zone_of(limits.zone) if limits.hours else UTC
+        self._signal = signal
+        self._clocks = clocks
+        self._lock = threading.Lock()
+        self._free_at_s = clocks.monotonic_s()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self._signal.order is Order.CANCEL
+
+    def __call__(self, file: SourceFile) -> None:
+        """Wait for the turn of a file; return at once when all is cancelled."""
+        cost_s = self._cost_s(file.size_bytes)
+        with self._lock:
+            turn_s = max(self._free_at_s, self._clocks.monotonic_s())
+            self._free_at_s = turn_s + cost_s
+        while not self.cancelled:
+            wait_s = turn_s - self._clocks.monotonic_s()
+            if self._signal.order is Order.GO and self.is_open():
+                if wait_s <= 0:
+                    return
+            else:
+                wait_s = _LONGEST_SLEEP_S
+            self._clocks.sleep(min(wait_s, _LONGEST_SLEEP_S))
+
+    def is_open(self) -> bool:
+        """Whether the hours allow to work now."""
+        if self._hours is None:
+            return True
+        start, end = self._hours
+        local = self._clocks.now().astimezone(self._zone)
+        minute = local.hour * 60 + local.minute
+        return start <= minute < end if start <= end else minute >= start or minute < end
+
+    def _cost_s(self, size_bytes: int) -> float:
+        limits = self._limits
+        return max(
+            1 / limits.files_per_s if limits.files_per_s else 0.0,
+            size_bytes / limits.bytes_per_s if limits.bytes_per_s else 0.0,
+        )

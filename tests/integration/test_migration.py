@@ -1,0 +1,301 @@
+"""From a disk full of folders to a certificate: plans and runs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import attrs
+import pytest
+
+from intouch_import import migration
+from intouch_import.errors import ConfigError, UnknownPatient
+from intouch_import.inbox import Inbox
+from intouch_import.ledger import Event, Ledger
+from intouch_import.migration.pacing import Clocks, Limits, Pacer, Signal
+from intouch_import.model import Action, Progress, SourceFile, TakenFrom
+from intouch_import.sources import open_source
+from migrating import MARSH, OKAFOR, RULE, Archive
+from miniature import NOW, jpeg
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Six photos of two patients, and one that is nobody's."""
+    archive = Archive(tmp_path)
+    for folder in (f"{MARSH}/2024-03-01", f"{MARSH}/close-ups", OKAFOR):
+        for number in (1, 2):
+            archive.lay(f"{folder}/IMG_{number}.jpg")
+    archive.lay("loose.jpg")
+    return archive
+
+
+def test_a_migration_moves_what_it_knows_and_leaves_the_rest(archive: Archive) -> None:
+    """Files of known patients are in their records, byte for byte; the others are where they were."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    assert plan.counts() == {"import": 6, "wait": 1}
+    told: list[Progress] = []
+    run = plan.run(records, on_progress=told.append, operator="mc").wait(60)
+    assert (run.state, run.progress.done, run.progress.counts) == ("done", 6, {"imported": 6})
+    assert told[-1].done == told[-1].total == 6
+    assert archive.left() == ["loose.jpg"]
+    stored = records.attachments("10042")
+    assert len(stored) == 4
+    assert len(records.attachments("10043")) == 2
+    assert {one.taken_from for one in stored if one.taken_at is not None} == {TakenFrom.FOLDER}
+    certificate = run.certificate
+    assert certificate.closes
+    assert certificate.counts == {
+        "imported": 6, "duplicate": 0, "waiting": 1, "ignored": 0, "failed": 0, "not yet": 0,
+    }  # fmt: skip
+    assert certificate.values["confirmed_in_records"] == 6
+    events = [entry.event for entry in Ledger(records.engine).entries()]
+    assert events == [Event.STORED] * 6 + [Event.MOVED] * 6
+
+
+def test_a_copy_leaves_the_archive_as_it_is(archive: Archive) -> None:
+    """In copy mode nothing leaves, nothing shares its bytes with the archive, a second run does nothing."""
+    before = {path: (archive.disk / path).stat() for path in archive.left()}
+    records = archive.records()
+    plan = archive.plan(records=records, mode="copy")
+    assert plan.run(records).wait(60).progress.counts == {"imported": 6}
+    for path, stat in before.items():
+        now = (archive.disk / path).stat()
+        assert (now.st_ino, now.st_mtime_ns, now.st_nlink) == (stat.st_ino, stat.st_mtime_ns, 1)
+    again = plan.run(records).wait(60)
+    assert again.progress.counts == {"imported": 6}
+    assert sum(1 for _ in Ledger(records.engine).entries()) == 6
+    assert again.certificate.closes
+
+
+def test_an_inbox_does_not_finish_a_copy(archive: Archive) -> None:
+    """To an inbox on one of the folders a copied file is a duplicate that waits, not an interrupted move."""
+    records = archive.records()
+    archive.lay(f"{MARSH}/10042_DRJ_20240301_091500.jpg")
+    archive.plan(records=records, mode="copy").run(records).wait(60)
+    inbox = Inbox(records, [open_source(archive.disk / MARSH)], zone="UTC", settle_s=0, clock=lambda: NOW)
+    report = inbox.refresh()
+    assert (report.imported, report.failed) == (0, 0)
+    assert f"{MARSH}/10042_DRJ_20240301_091500.jpg" in archive.left()
+
+
+def test_what_was_copied_is_moved_later(archive: Archive) -> None:
+    """A plan in move mode over a copied archive removes the originals and stores nothing twice."""
+    records = archive.records()
+    archive.plan(records=records, mode="copy").run(records).wait(60)
+    plan = archive.plan(records=records, to=archive.root / "second")
+    assert plan.counts("reason")["already_stored"] == 6
+    plan.run(records).wait(60)
+    assert archive.left() == ["loose.jpg"]
+    assert len(records.attachments("10042")) == 4
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(archive: Archive) -> None:
+    """It finds what changed and what vanished since the plan, and keeps no outcome."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    archive.lay(f"{OKAFOR}/IMG_1.jpg", jpeg("another and longer"))
+    (archive.disk / OKAFOR / "IMG_2.jpg").unlink()
+    before = archive.left()
+    run = plan.run(records, dry_run=True).wait(60)
+    assert dict(run.reasons) == {"folder_name": 4, "changed": 1, "vanished": 1}
+    assert run.certificate is None
+    assert archive.left() == before
+    assert records.attachments("10042") == []
+    assert not (plan.directory / "outcomes").exists()
+
+
+def test_files_that_vanish_or_change_between_plan_and_run_have_their_reason(archive: Archive) -> None:
+    """A changed file stays where it is; the certificate names both, and does not hide them."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    archive.lay(f"{OKAFOR}/IMG_1.jpg", jpeg("another and longer"))
+    for number in (1, 2):
+        (archive.disk / MARSH / "close-ups" / f"IMG_{number}.jpg").unlink()
+    (archive.disk / MARSH / "close-ups").rmdir()
+    certificate = plan.run(records).wait(60).certificate
+    lines = [json.loads(line) for line in (certificate.directory / "files.jsonl").read_text().splitlines()]
+    by_path = {line["path"]: (line["outcome"], line["reason"]) for line in lines}
+    assert by_path[f"{MARSH}/close-ups/IMG_1.jpg"] == ("failed", "vanished")
+    assert by_path[f"{OKAFOR}/IMG_1.jpg"] == ("not yet", "changed")
+    assert f"{OKAFOR}/IMG_1.jpg" in archive.left()
+    assert not certificate.closes
+    assert len(by_path) == len(plan)
+
+
+def test_a_run_that_is_cancelled_is_resumed_by_running_again(archive: Archive) -> None:
+    """Between two files it stops; the second run does what is missing, and the certificate closes."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    begun = threading.Event()
+
+    def sleep(_seconds: float) -> None:
+        begun.wait(10)
+        run.cancel()
+
+    run = plan.run(records, files_per_s=0.001, clocks=Clocks(sleep=sleep), threads=1)
+    begun.set()
+    assert run.wait(60).state == "cancelled"
+    assert run.certificate.counts["not yet"] == 5
+    assert any("run the plan again" in point for point in run.certificate.open_points)
+    assert plan.run(records).wait(60).certificate.closes
+    assert len(records.attachments("10042")) + len(records.attachments("10043")) == 6
+
+
+def test_a_paused_run_begins_no_file_until_it_is_resumed(archive: Archive) -> None:
+    """Pause holds; resume goes on."""
+    records = archive.records()
+    run = archive.plan(records=records).run(records, files_per_s=1, threads=1)
+    run.pause()
+    run.wait(0.4)
+    assert run.state == "paused"
+    assert len(archive.left()) == 7
+    run.cancel()
+    assert run.wait(60).state == "cancelled"
+
+
+def test_office_hours_hold_it_back(archive: Archive) -> None:
+    """Outside the hours nothing is begun; when they begin, it goes on by itself."""
+    now = [datetime(2026, 3, 1, 12, tzinfo=NOW.tzinfo)]
+
+    def sleep(seconds: float) -> None:
+        assert len(archive.left()) == 7
+        now[0] += timedelta(hours=seconds)
+
+    records = archive.records()
+    clocks = Clocks(now=lambda: now[0], sleep=sleep)
+    run = archive.plan(records=records).run(records, hours="18:00-07:00", clocks=clocks, threads=1).wait(60)
+    assert run.state == "done"
+    assert now[0].hour >= 18
+    with pytest.raises(ConfigError, match="hours="):
+        archive.plan(records=records, to=archive.root / "b").run(records, hours="evenings")
+
+
+def test_the_pace_is_kept() -> None:
+    """So many files, and so many bytes, a second; whichever takes longer."""
+    at = [0.0]
+
+    def sleep(seconds: float) -> None:
+        at[0] += seconds
+
+    pace = Pacer(
+        Limits(files_per_s=10, bytes_per_s=1000), Signal(), Clocks(monotonic_s=lambda: at[0], sleep=sleep)
+    )
+    for size in (10, 10, 500, 10):
+        pace(SourceFile(name="x", size_bytes=size, version="1"))
+    assert at[0] == pytest.approx(0.1 + 0.1 + 0.5)
+    assert Limits(files_per_s=10).shared_by(4).files_per_s == 2.5
+
+
+def test_overrides_are_kept_beside_the_plan_and_hold(archive: Archive) -> None:
+    """By row and by rule; a later one holds; they survive reopening; the run follows them."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    (loose,) = plan.rows({"reason": "no_rule"})
+    assert plan.override(loose, patient="10043", by="mc", note="known to Dr Jones") == 1
+    assert plan.override({"folder": f"{MARSH}/close*"}, leave_out=True) == 2
+    assert plan.override({"path": f"{MARSH}/close-ups/IMG_2.jpg"}, restore=True) == 1
+    with pytest.raises(UnknownPatient):
+        plan.override(loose, patient="nobody")
+    with pytest.raises(ConfigError):
+        plan.override(loose)
+    with pytest.raises(ConfigError):
+        plan.override({"colour": "red"}, leave_out=True)
+    again = migration.open_plan(plan.directory)
+    assert again.counts("reason") == {"folder_name": 5, "left_out": 1, "chosen": 1}
+    assert [one["by"] for one in again.overrides] == ["mc", None, None]
+    run = again.run(records).wait(60)
+    assert archive.left() == [f"{MARSH}/close-ups/IMG_1.jpg"]
+    assert len(records.attachments("10043")) == 3
+    assert run.certificate.closes
+
+
+def test_review_in_tables_and_samples(archive: Archive) -> None:
+    """Counts, pages, data frames and thumbnails say the same as the rows."""
+    plan = archive.plan()
+    assert plan.counts("patient") == {"10042": 4, "10043": 2, "nobody": 1}
+    assert plan.counts("year") == {"unknown": 5, "2024": 2}
+    assert plan.counts("size") == {"up to 100 KB": 7}
+    paths = [row.path for row in plan.rows()]
+    assert [row.path for row in plan.rows(offset=2, limit=3)] == paths[2:5]
+    assert len(list(plan.rows({"patient": "10043"}, offset=1))) == 1
+    assert list(plan.to_pandas()["import_id"]) == [row.import_id for row in plan.rows()]
+    assert plan.to_polars().collect().height == 7
+    plan.override({"reason": "no_rule"}, leave_out=True)
+    assert plan.to_polars().collect()["reason"].to_list().count("left_out") == 1
+    samples = plan.sample(3, "import")
+    assert len(samples) == 3
+    assert all(sample.thumbnail is not None and sample.thumbnail[:2] == b"\xff\xd8" for sample in samples)
+    assert plan.thumbnail(samples[0].row) == samples[0].thumbnail
+    assert plan.sample(2, px=0)[0].thumbnail is None
+    with pytest.raises(ConfigError):
+        plan.counts("colour")
+    assert "10042" not in repr(plan) + repr(samples[0])
+
+
+def test_inactive_patients_wait_unless_they_are_allowed(archive: Archive) -> None:
+    """An archive is full of patients who have left: the plan says whether they count."""
+    archive.lay("10044 - Lindqvist/a.jpg")
+    assert archive.plan().counts("reason")["patient_inactive"] == 1
+    assert "patient_inactive" not in archive.plan(to=archive.root / "b", allow_inactive=True).counts("reason")
+
+
+def test_a_bar_shows_how_far_it_is(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where asked for, tqdm's bar counts planning and run."""
+    records = archive.records()
+    archive.plan(records=records, on_progress="tqdm").run(records, on_progress="tqdm").wait(60)
+    assert "6/6" in capsys.readouterr().err
+
+
+def test_a_certificate_that_was_changed_is_found_out(archive: Archive) -> None:
+    """A changed line, a changed count: either is told by the digests."""
+    records = archive.records()
+    certificate = archive.plan(records=records).run(records).wait(60).certificate
+    assert migration.verify_certificate(certificate.directory) == []
+    files = certificate.directory / "files.jsonl"
+    files.write_text(files.read_text().replace("10042", "10043", 1))
+    path = certificate.directory / "certificate.json"
+    path.write_text(path.read_text().replace('"imported": 6', '"imported": 7', 1))
+    assert migration.verify_certificate(certificate.directory) == [
+        "certificate.json was changed",
+        "files.jsonl was changed",
+    ]
+
+
+def test_the_certificate_asks_the_records_again(archive: Archive) -> None:
+    """What somebody withdrew after the run is not called imported without a word."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    plan.run(records).wait(60)
+    records.withdraw(records.attachments("10043")[0].id)
+    certificate = plan.certificate(records)
+    assert not certificate.closes
+    assert any("not in the records" in point for point in certificate.open_points)
+
+
+def test_the_report_is_one_page_that_escapes_what_it_shows(archive: Archive, tmp_path: Path) -> None:
+    """Nothing is loaded from anywhere, no script stands in it, and names from the archive are text."""
+    records = archive.records()
+    source = open_source(archive.disk, label="<img src=x>")
+    plan = migration.plan(source, RULE, records, to=tmp_path / "plan", zone="UTC")
+    certificate = plan.run(records).wait(60).certificate
+    page = certificate.report.read_text("utf-8")
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "&lt;img src=x&gt;" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "<svg" in page
+    assert certificate.sha256 in page
+
+
+def test_rows_are_values(archive: Archive) -> None:
+    """A row says what is done with it, and nothing about the patient in its text."""
+    (row,) = archive.plan().rows({"reason": "no_rule"})
+    assert row.verdict is Action.WAIT
+    assert "loose" not in repr(row)
+    assert row.to_dict()["path"] == "loose.jpg"
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        row.patient = "1"

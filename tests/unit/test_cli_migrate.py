@@ -1,0 +1,62 @@
+"""The commands of a migration."""
+
+from __future__ import annotations
+
+from commanding import Command
+from miniature import Practice, jpeg
+
+
+def _lay(practice: Practice) -> None:
+    for path in ("10042 - Marsh/a.jpg", "10043 - Okafor/b.jpg", "loose.jpg"):
+        file = practice.root / "old" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(jpeg(path))
+
+
+def test_from_an_archive_to_a_certificate(practice: Practice, command: Command) -> None:
+    """Plan, review, dry run, run, certificate: each says what it did, for people and for programs."""
+    _lay(practice)
+    planned = command("migrate", "plan", "old", "--to", "plan", "--folders", "{patient} - {*}", "--json")
+    assert planned.code == 0
+    assert planned.json["counts"] == {"folder_name": 2, "no_rule": 1}
+    assert command("migrate", "review", "plan", "--by", "patient", "--json").json["counts"]["10042"] == 1
+    listed = command("migrate", "review", "plan", "--where", "reason=no_rule", "--json").json["rows"]
+    assert [row["path"] for row in listed] == ["loose.jpg"]
+    assert "loose.jpg" in command("migrate", "review", "plan", "--where", "reason=no_rule").out
+    assert "No rule" in command("migrate", "review", "plan").out
+    dry = command("migrate", "run", "plan", "--dry-run", "--json")
+    assert (dry.code, dry.json["reasons"]) == (0, {"folder_name": 2})
+    assert (practice.root / "old" / "10042 - Marsh" / "a.jpg").exists()
+    run = command("migrate", "run", "plan", "--json")
+    assert (run.code, run.json["counts"]["imported"], run.json["closes"]) == (0, 2, True)
+    assert not (practice.root / "old" / "10042 - Marsh" / "a.jpg").exists()
+    assert "3 planned = 2 imported" in command("migrate", "certificate", "plan").out
+    assert command("migrate", "certificate", "plan", "--verify", "--json").json == {"wrong": []}
+    (practice.root / "plan" / "certificate" / "files.jsonl").write_text("")
+    changed = command("migrate", "certificate", "plan", "--verify")
+    assert (changed.code, "files.jsonl was changed" in changed.err) == (4, True)
+
+
+def test_a_list_is_told_by_its_columns(practice: Practice, command: Command) -> None:
+    """Columns are mapped on the command line; copy leaves the archive as it is."""
+    _lay(practice)
+    (practice.root / "list.csv").write_text("Bild,Nr\nloose.jpg,10042\n")
+    options = ("--list", "list.csv", "--column", "path=Bild", "--column", "patient=Nr", "--copy")
+    planned = command("migrate", "plan", "old", "--to", "plan", *options, "--json")
+    assert planned.json["counts"] == {"not_listed": 2, "listed": 1}
+    assert command("migrate", "run", "plan").code == 0
+    assert (practice.root / "old" / "loose.jpg").exists()
+
+
+def test_mistakes_are_told(practice: Practice, command: Command) -> None:
+    """No rule, a wrong pair, no plan: one line each, exit code 2."""
+    _lay(practice)
+    for arguments in (
+        ("plan", "old", "--to", "plan"),
+        ("plan", "old", "--to", "plan", "--list", "x.csv", "--column", "path"),
+        ("review", "nowhere"),
+        ("run", "nowhere"),
+        ("certificate", "nowhere", "--verify"),
+    ):
+        ended = command("migrate", *arguments)
+        assert (ended.code, ended.err.count("\n")) == (2, 1), arguments
