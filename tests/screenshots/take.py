@@ -126,3 +126,48 @@ def test_nothing_waits(jupyterlab: Lab, browser: Chrome) -> None:
     person.until(lambda: person.root.get_attribute("data-theme") == "light")
     person.until(lambda: person.all(".itx-tone-warn"))
     shoot(person, "inbox-empty")
+
+
+ARCHIVE = """
+from pathlib import Path
+from intouch_import import migration
+from intouch_import.cli.samples import lay_out
+from intouch_import.jupyter import PlanWidget
+from intouch_import.repositories.sql import SqlRepository
+root = Path("old disk")
+practice = lay_out(root)
+pictures = [path.read_bytes() for path in sorted(practice.photos.glob("*.JPG")) + sorted(practice.photos.glob("1*_DRJ_20260131_1425*.jpg"))]
+folders = {"10042 - Marsh, Ada": 130, "10043 - Okafor, Ben": 90, "10044 - Lindqvist, Chiara": 40, "unsorted": 24}
+for folder, files in folders.items():
+    for number in range(files):
+        day = root / "archive" / folder / f"{2012 + number % 9}-0{1 + number % 8}-1{number % 9}"
+        day.mkdir(parents=True, exist_ok=True)
+        # The bytes after the end of a JPEG make each a file of its own.
+        (day / f"DSC_{number:04}.jpg").write_bytes(pictures[number % len(pictures)] + b"%d %s" % (number, folder.encode()) + b"\\xff\\xd9")
+records = SqlRepository.open("sqlite:///plan.db", files="plan-files")
+records.add_patients(practice.patients)
+records.add_providers(practice.providers)
+rule = migration.FolderRule("{patient} - {*}/{date:%Y-%m-%d}")
+plan = migration.plan(root / "archive", rule, records, to="plan", zone="Australia/Sydney")
+PlanWidget(plan, records)
+"""
+
+
+def test_the_plan(jupyterlab: Lab, browser: Chrome) -> None:
+    """Charts, samples and rows; a decision; a run."""
+    person = Person(browser, jupyterlab.show(browser, "plan.ipynb", ARCHIVE))
+    browser.execute_script("jupyterapp.commands.execute('application:toggle-left-area')")
+    jupyterlab.choose_theme(browser, "light")
+    person.until(lambda: person.root.get_attribute("data-theme") == "light")
+    browser.execute_script("arguments[0].scrollIntoView({ block: 'start' })", person.root)
+    person.until(lambda: person.all(".itx-sample[data-state=shown]") and person.rows())
+    shoot(person, "plan")
+    person.one(".itx-chart[data-facet=verdict] [data-value=wait]").click()
+    person.until(lambda: person.all(".itx-active .itx-chip"))
+    person.one(".itx-decide-all").click()
+    shoot(person, "plan-decide")
+    person.one(".itx-cancel").click()
+    person.one(".itx-run").click()
+    person.one(".itx-proceed").click()
+    person.until(lambda: "certificate closes" in person.root.text)
+    shoot(person, "plan-run")

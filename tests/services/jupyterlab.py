@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
-__all__ = ["Lab", "jupyterlab", "run_jupyterlab"]
+__all__ = ["Lab", "jupyterlab", "kernel_path", "run_jupyterlab"]
 
 _STARTS_WITHIN_S = 90.0
 _TESTS = Path(__file__).parents[1]
@@ -154,7 +154,7 @@ def run_jupyterlab(folder: Path, *, app: str = "lab") -> Iterator[Lab]:
         *(f"--{kind}.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
         "--LabApp.news_url=None",
     ]
-    path = os.pathsep.join([*([str(_SOURCE)] if _uses_source() else []), str(_TESTS)])
+    path = os.pathsep.join(kernel_path())
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=folder, env={**os.environ, **own, "PYTHONPATH": path}
@@ -171,11 +171,12 @@ def run_jupyterlab(folder: Path, *, app: str = "lab") -> Iterator[Lab]:
                 server.wait()
 
 
-def _uses_source() -> bool:
-    """Whether the tests run on the source tree: then the kernels must too. Else on what is installed."""
+def kernel_path() -> list[str]:
+    """Where a kernel finds what the tests run on: the source tree, if they do, or what is installed."""
     import intouch_import
 
-    return Path(intouch_import.__file__).is_relative_to(_SOURCE)
+    uses_source = Path(intouch_import.__file__).is_relative_to(_SOURCE)
+    return [*([str(_SOURCE)] if uses_source else []), str(_TESTS)]
 
 
 def _wait_until_up(url: str, server: subprocess.Popen[bytes], folder: Path) -> None:

@@ -1,10 +1,11 @@
-"""Widgets for JupyterLab, Notebook 7 and marimo: the inbox as staff see it.
+"""Widgets for JupyterLab and Notebook 7: the inbox as staff see it, and a migration's plan.
 
 ::
 
-    from intouch_import.jupyter import InboxWidget
+    from intouch_import.jupyter import InboxWidget, PlanWidget
 
     InboxWidget(inbox)
+    PlanWidget(plan, records)
 
 What a widget shows travels in messages of its own, never in its saved state and never in the output of a
 cell: a notebook that was saved holds no patient, no file name and no picture.
@@ -20,5 +21,6 @@ except ModuleNotFoundError as exc:
     raise MissingExtraError("widgets need anywidget: pip install 'intouch-import[jupyter]'") from exc
 
 from intouch_import.jupyter.inbox import InboxWidget
+from intouch_import.jupyter.plan import PlanWidget
 
-__all__ = ["InboxWidget"]
+__all__ = ["InboxWidget", "PlanWidget"]

@@ -87,8 +87,7 @@ function sizeText(bytes) {
 const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
 /** Dates as this reader writes them, in the practice's time zone where it is known. */
-function dateFormat(zone) {
-  const style = { dateStyle: "medium", timeStyle: "short" };
+function dateFormat(zone, style = { dateStyle: "medium", timeStyle: "short" }) {
   try {
     return new Intl.DateTimeFormat(undefined, { ...style, timeZone: zone ?? undefined });
   } catch {
@@ -184,7 +183,12 @@ function ask(root, { title, body, proceed, tone = "plain" }) {
     panel.addEventListener("keydown", (event) => {
       event.stopPropagation();
       if (event.key === "Escape") close(false);
-      else if (event.key === "Tab") (root.getRootNode().activeElement === cancel ? go : cancel).focus();
+      else if (event.key === "Tab") {
+        const stops = [...panel.querySelectorAll("button, input")].filter((stop) => stop.offsetParent && !stop.disabled);
+        const at = event.target === panel ? 0 : stops.indexOf(event.target);
+        if (event.shiftKey ? at > 0 : at < stops.length - 1) return; // the browser goes on to the next one
+        (event.shiftKey ? stops[stops.length - 1] : stops[0]).focus();
+      }
       // The key that opened this may still be held down: only one that is pressed anew goes ahead.
       else if (event.key === "Enter" && event.target === panel) event.repeat || close(true);
       else return;

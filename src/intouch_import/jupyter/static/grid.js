@@ -98,6 +98,10 @@ function makeGrid({ label, rowHeight, head, build, onView, onAt, onKey }) {
     element,
     update,
     move,
+    toTop() {
+      view.scrollTop = 0;
+      move(-1);
+    },
     get at() {
       return at;
     },
