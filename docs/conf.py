@@ -66,6 +66,10 @@ nitpick_ignore = [
     ("py:class", "_T"),
     ("py:class", "Records"),
     ("py:class", "Result"),
+    # What a run is made of inside.
+    ("py:class", "OnProgress"),
+    ("py:class", "Signal"),
+    ("py:class", "Engine"),
 ]
 
 

@@ -140,11 +140,15 @@ def _link(source: Path, target: Path) -> None:
     os.link(source, target)
 
 
-def copy_beside(source: BinaryIO, path: Path, *, replace: bool = False) -> None:
-    """Copy ``source`` to ``path`` through a temporary file beside it, synced before it gets its name."""
+def copy_beside(source: BinaryIO, path: Path, *, replace: bool = False, durable: bool = True) -> None:
+    """Copy ``source`` to ``path`` through a temporary file beside it, synced before it gets its name.
+
+    Whoever passes False for ``durable`` syncs it before anything relies on it.
+    """
     with source, disk.temporary_beside(path.parent) as (file, temporary):
         shutil.copyfileobj(source, file, 256 * 1024)
-        disk.sync_file(file.fileno())
+        if durable:
+            disk.sync_file(file.fileno())
         if replace:
             file.close()
             temporary.replace(path)

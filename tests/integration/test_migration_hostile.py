@@ -12,6 +12,7 @@ import pytest
 
 from intouch_import import migration
 from intouch_import.errors import ConfigError, MissingExtraError, SourceUnavailable
+from intouch_import.model import Patient
 from intouch_import.sources.local import LocalSource
 from migrating import MARSH, OKAFOR, RULE, Archive, reasons
 from miniature import jpeg
@@ -112,6 +113,40 @@ def test_a_folder_that_cannot_be_listed_is_in_the_plan(
     certificate = plan.run(records).wait(60).certificate
     assert certificate.counts["failed"] == 1
     assert any("could not be listed" in point for point in certificate.open_points)
+
+
+def test_many_folders_that_cannot_be_listed_do_not_stop_the_plan(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirty in a row are thirty rows; only an archive that is gone altogether is an error."""
+    scan = LocalSource.scan
+    gone = False
+
+    def failing(self: LocalSource):
+        if gone or self.folder.name.startswith("closed"):
+            raise SourceUnavailable("the folder may not be used: no rights")
+        return scan(self)
+
+    for number in range(30):
+        (archive.disk / f"closed {number:02}").mkdir()
+    monkeypatch.setattr(LocalSource, "scan", failing)
+    assert archive.plan().counts("reason")["folder_unreadable"] == 30
+    gone = True
+    with pytest.raises(SourceUnavailable):
+        archive.plan(to=archive.root / "b")
+
+
+def test_a_patient_who_left_between_plan_and_run_gets_nothing(archive: Archive) -> None:
+    """Who is no longer active, or no longer there, is found out again by the run."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    records.add_patient(Patient(id="10042", name="Ada Marsh", active=False))
+    run = plan.run(records).wait(60)
+    assert run.reasons == {"patient_inactive": 2, "folder_name": 1}
+    assert f"{MARSH}/IMG_1.jpg" in archive.left()
+    assert not run.certificate.closes
+    records.add_patient(Patient(id="10042", name="Ada Marsh"))
+    assert plan.run(records).wait(60).certificate.closes
 
 
 def test_duplicates_in_an_archive_are_stored_once(archive: Archive) -> None:

@@ -16,12 +16,12 @@ from intouch_import.migration.patterns import PathPattern
 from intouch_import.migration.rules import (
     AllOf,
     CaptureRule,
+    Entry,
     FolderRule,
     Listed,
     ManifestRule,
     NameRule,
     PatientRule,
-    Place,
     Rule,
     Told,
 )
@@ -47,7 +47,7 @@ from intouch_import.model import Reason, TakenFrom
 )
 def test_folders_of_real_archives_are_read(pattern: str, folder: str, patient: str, day: str | None) -> None:
     """The forms that archives come in name their patient, and the day where it is there."""
-    said = FolderRule(pattern).read(Place(tuple(folder.split("/")), "IMG_0001.jpg"))
+    said = FolderRule(pattern).read(Entry(tuple(folder.split("/")), "IMG_0001.jpg"))
     assert (said.patient, said.reason, said.doubt) == (patient, Reason.FOLDER_NAME, None)
     assert [f"{told.local:%Y-%m-%d %H:%M}" for told in said.times] == ([day] if day else [])
 
@@ -63,7 +63,7 @@ def test_folders_of_real_archives_are_read(pattern: str, folder: str, patient: s
 )
 def test_folders_of_another_form_say_nothing(pattern: str, folder: str) -> None:
     """What does not fit the pattern is nobody's."""
-    said = FolderRule(pattern).read(Place(tuple(folder.split("/")) if folder else (), "x.jpg"))
+    said = FolderRule(pattern).read(Entry(tuple(folder.split("/")) if folder else (), "x.jpg"))
     assert (said.patient, said.doubt, said.silence) == (None, None, Reason.NO_RULE)
 
 
@@ -77,29 +77,29 @@ def test_folders_of_another_form_say_nothing(pattern: str, folder: str) -> None:
 )
 def test_a_folder_that_can_be_read_as_two_patients_is_a_conflict(pattern: str, folder: str) -> None:
     """Of two readings none is chosen."""
-    said = FolderRule(pattern).read(Place(tuple(folder.split("/")), "x.jpg"))
+    said = FolderRule(pattern).read(Entry(tuple(folder.split("/")), "x.jpg"))
     assert (said.patient, said.doubt) == (None, Reason.PATIENT_CONFLICT)
 
 
 def test_other_ids_on_the_way_are_told() -> None:
     """Words that look like ids are handed on, so that one that is another patient's makes a conflict."""
-    said = FolderRule("{patient:[0-9]{5}} - {*}").read(Place(("10042 - and 10043", "10044"), "x.jpg"))
+    said = FolderRule("{patient:[0-9]{5}} - {*}").read(Entry(("10042 - and 10043", "10044"), "x.jpg"))
     assert (said.patient, said.suspects) == ("10042", ("10043", "10044"))
-    waived = FolderRule("{patient:[0-9]{5}}/{**}").read(Place(("10042", "10043"), "x.jpg"))
+    waived = FolderRule("{patient:[0-9]{5}}/{**}").read(Entry(("10042", "10043"), "x.jpg"))
     assert waived.suspects == ()
-    assert NameRule("{patient:[0-9]{5}}_{*}").read(Place((), "10042_10043.jpg")).suspects == ("10043",)
+    assert NameRule("{patient:[0-9]{5}}_{*}").read(Entry((), "10042_10043.jpg")).suspects == ("10043",)
 
 
 def test_a_date_that_cannot_exist_is_a_doubt() -> None:
     """31 February in a folder's name is not quietly left out."""
-    said = FolderRule("{patient}/{date:%Y-%m-%d}").read(Place(("10042", "2024-02-31"), "x.jpg"))
+    said = FolderRule("{patient}/{date:%Y-%m-%d}").read(Entry(("10042", "2024-02-31"), "x.jpg"))
     assert (said.patient, said.doubt, said.times) == ("10042", Reason.DATE_IMPOSSIBLE, ())
 
 
 def test_rules_that_agree_are_one() -> None:
     """Folder and name together say more than each alone."""
     rule = FolderRule("{patient} - {*}") | CaptureRule()
-    said = rule.read(Place(("10042 - Marsh",), "10042_DRJ_20240301_091500.jpg"))
+    said = rule.read(Entry(("10042 - Marsh",), "10042_DRJ_20240301_091500.jpg"))
     assert (said.patient, said.provider, said.doubt) == ("10042", "DRJ", None)
     assert said.times == (Told(TakenFrom.NAME, datetime(2024, 3, 1, 9, 15)),)
 
@@ -109,20 +109,20 @@ def test_rules_that_agree_are_one() -> None:
 )
 def test_rules_that_name_two_patients_are_a_conflict(rule: Rule) -> None:
     """However they are joined, nobody chooses between two patients."""
-    said = rule.read(Place(("10042 - Marsh",), "10043_DRJ_20240301_091500.jpg"))
+    said = rule.read(Entry(("10042 - Marsh",), "10043_DRJ_20240301_091500.jpg"))
     assert (said.patient, said.doubt) == (None, Reason.PATIENT_CONFLICT)
 
 
 def test_all_of_wants_every_rule_to_speak() -> None:
     """With ``&``, a file that one rule does not know waits."""
-    said = (FolderRule("{patient} - {*}") & CaptureRule()).read(Place(("10042 - Marsh",), "IMG_1.jpg"))
+    said = (FolderRule("{patient} - {*}") & CaptureRule()).read(Entry(("10042 - Marsh",), "IMG_1.jpg"))
     assert (said.patient, said.silence) == (None, Reason.NO_CAPTURE_NAME)
 
 
 def test_an_impossible_time_in_a_capture_name_is_a_doubt_whatever_the_folder_says() -> None:
     """A name that lies about the time may lie about the rest."""
     said = (FolderRule("{patient} - {*}") | CaptureRule()).read(
-        Place(("10042 - M",), "10042_DRJ_20240231_091500.jpg")
+        Entry(("10042 - M",), "10042_DRJ_20240231_091500.jpg")
     )
     assert said.doubt is Reason.TIME_IMPOSSIBLE
 
@@ -130,9 +130,9 @@ def test_an_impossible_time_in_a_capture_name_is_a_doubt_whatever_the_folder_say
 def test_a_list_speaks_for_the_files_that_it_names() -> None:
     """What the list does not name waits; what is unclear in it waits with that reason."""
     rule = ManifestRule(path="list.csv", columns={"path": "File", "patient": "Id"})
-    assert rule.read(Place((), "a.jpg")).silence is Reason.NOT_LISTED
-    assert rule.read(Place((), "a.jpg", Listed(patient="10042"))).patient == "10042"
-    assert rule.read(Place((), "a.jpg", Listed(doubt=Reason.LISTED_TWICE))).doubt is Reason.LISTED_TWICE
+    assert rule.read(Entry((), "a.jpg")).silence is Reason.NOT_LISTED
+    assert rule.read(Entry((), "a.jpg", Listed(patient="10042"))).patient == "10042"
+    assert rule.read(Entry((), "a.jpg", Listed(doubt=Reason.LISTED_TWICE))).doubt is Reason.LISTED_TWICE
 
 
 RULES = [
@@ -184,7 +184,7 @@ def test_patterns_that_cannot_be_used_are_refused(pattern: str) -> None:
 @given(st.text(st.characters(exclude_characters="/"), min_size=1, max_size=40))
 def test_any_folder_name_is_read_in_good_time(name: str) -> None:
     """No name makes a pattern fail; where it finds a patient, the name holds it."""
-    said = FolderRule("{*}-{patient}{*}").read(Place((name,), "x.jpg"))
+    said = FolderRule("{*}-{patient}{*}").read(Entry((name,), "x.jpg"))
     assert said.patient is None or said.patient in name
 
 

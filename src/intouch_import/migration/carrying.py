@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from intouch_import.ledger import Ledger
     from intouch_import.migration.header import Header
     from intouch_import.migration.rows import PlanRow
-    from intouch_import.model import StoredAttachment
+    from intouch_import.model import Patient, StoredAttachment
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
@@ -177,11 +177,17 @@ class Workplace:
 
     def _import(self, rows: Sequence[PlanRow]) -> dict[int, Result]:
         stored = self._repository.find_attachment([row.import_id for row in rows])
+        # Asked again: between plan and run a patient may have left, or have been merged into another.
+        patients = self._repository.find_patients({row.patient for row in rows if row.patient is not None})
         results: dict[int, Result] = {}
         orders: list[Order] = []
         ordered: list[PlanRow] = []
         for row in rows:
             known = stored.get(row.import_id)
+            if known is None and (doubt := self._doubt(row, patients)) is not None:
+                state = State.FAILED if doubt is Reason.PATIENT_UNKNOWN else State.WAITING
+                results[row.number] = attrs.evolve(_result(row, state, doubt), retry_helps=True)
+                continue
             if known is not None and row.patient is not None and known.patient_id != row.patient:
                 results[row.number] = _result(row, State.FAILED, Reason.ALREADY_ASSIGNED)
                 continue
@@ -209,6 +215,13 @@ class Workplace:
         for import_id, stored in self._repository.find_attachment(list(unread)).items() if unread else ():
             number = unread[import_id]
             results[number] = attrs.evolve(results[number], sha256=stored.sha256, attachment_id=stored.id)
+
+    def _doubt(self, row: PlanRow, patients: Mapping[str, Patient]) -> Reason | None:
+        patient = patients.get(row.patient or "")
+        if patient is None:
+            return Reason.PATIENT_UNKNOWN
+        chosen = row.reason is Reason.CHOSEN or self._header.allow_inactive
+        return None if patient.active or chosen else Reason.PATIENT_INACTIVE
 
     def _order(self, row: PlanRow, source: Source, stored: StoredAttachment | None) -> Order:
         patient = stored.patient_id if stored is not None else row.patient
@@ -278,8 +291,9 @@ class Workplace:
             except (SourceError, FileError) as exc:
                 results[row.number] = self._unopened(row, None, exc)
                 continue
-            if row.patient not in known:
-                results[row.number] = _result(row, State.FAILED, Reason.PATIENT_UNKNOWN)
+            doubt = self._doubt(row, known) if row.verdict is Action.IMPORT else None
+            if doubt is not None:
+                results[row.number] = _result(row, State.WAITING, doubt)
             elif there is None:
                 results[row.number] = _result(row, State.FAILED, Reason.VANISHED)
             elif there.version != row.version:

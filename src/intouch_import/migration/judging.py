@@ -8,7 +8,7 @@ import attrs
 
 from intouch_import.extensions import classify
 from intouch_import.migration.dates import Chosen, choose
-from intouch_import.migration.rules import Place
+from intouch_import.migration.rules import Entry
 from intouch_import.migration.walking import folder_id
 from intouch_import.model import Action, EntryKind, Reason, import_id, printable
 from intouch_import.verdicts import screen
@@ -156,7 +156,7 @@ class Judge:
             return self._said[1]
         folders = tuple(folder.split("/")) if folder else ()
         listed = lines.get(_path(folder, file.name)) if lines else None
-        said = self._rule.read(Place(folders, file.name, listed))
+        said = self._rule.read(Entry(folders, file.name, listed))
         self._said = (folder, said)
         return said
 

@@ -45,9 +45,9 @@ h2{font-size:1.15rem;margin:2.4rem 0 .8rem}
 p{margin:.3rem 0}.soft{color:var(--soft)}
 .seal{text-align:center;border:2px solid;border-radius:999px;padding:.5rem 1.3rem;font-weight:650;white-space:nowrap}
 .good{color:var(--accent)}.bad{color:var(--warn)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:1rem;margin-top:1.6rem}
+.cards{display:grid;grid-template-columns:repeat(3,1fr);gap:1rem;margin-top:1.6rem}
 .card{border:1px solid var(--line);border-radius:8px;padding:.9rem 1.1rem}
-.card b{display:block;font-size:1.65rem;line-height:1.2;font-variant-numeric:tabular-nums}
+.card b{display:block;font-size:1.65rem;line-height:1.2;font-variant-numeric:tabular-nums;white-space:nowrap}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th{text-align:left;font-weight:600;color:var(--soft);font-size:.85rem}
 th,td{padding:.45rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
@@ -117,7 +117,7 @@ def _cards(values: Mapping[str, Any]) -> str:
         ("Left for a person", f"{counts['waiting'] + counts['failed']:,}"),
     ]
     if confirmed is not None:
-        cards.append(("Looked up again", f"{confirmed:,}"))
+        cards.append(("Found in the records again", f"{confirmed:,}"))
     inner = "".join(
         f'<div class="card"><b>{value}</b><span class="soft">{name}</span></div>' for name, value in cards
     )

@@ -8,6 +8,7 @@ never a choice. Pure: no disk, no clock.
 from __future__ import annotations
 
 import abc
+import functools
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,12 +28,12 @@ __all__ = [
     "AllOf",
     "AnyOf",
     "CaptureRule",
+    "Entry",
     "FolderRule",
     "Listed",
     "ManifestRule",
     "NameRule",
     "PatientRule",
-    "Place",
     "Rule",
     "Said",
     "Told",
@@ -68,7 +69,7 @@ class Listed(NamedTuple):
     doubt: Reason | None = None
 
 
-class Place(NamedTuple):
+class Entry(NamedTuple):
     """Where a file is: folders from the top of the archive, its name, and what the list says of it."""
 
     folders: tuple[str, ...]
@@ -101,7 +102,7 @@ class Rule(abc.ABC):
     """What says whose a file is."""
 
     @abc.abstractmethod
-    def read(self, place: Place) -> Said:
+    def read(self, entry: Entry) -> Said:
         """What this rule says of a file."""
 
     @property
@@ -167,14 +168,8 @@ class FolderRule(Rule):
     def by_folder(self) -> bool:
         return True
 
-    def read(self, place: Place) -> Said:
-        readings = self._path.read(place.folders)
-        if not readings:
-            return Said()
-        reading = readings[0]
-        looked_at = place.folders[: reading.used] if self._path.open_ended else place.folders
-        suspects = tuple(word for folder in looked_at for word in self._path.other_ids(folder, reading))
-        return _said(readings, Reason.FOLDER_NAME, TakenFrom.FOLDER)._replace(suspects=suspects)
+    def read(self, entry: Entry) -> Said:
+        return _read_folders(self._path, entry.folders)
 
     def to_dict(self) -> dict[str, Any]:
         return {"rule": "folders", "pattern": self.pattern}
@@ -198,9 +193,9 @@ class NameRule(Rule):
         default=attrs.Factory(lambda self: PathPattern(self.pattern), takes_self=True),
     )
 
-    def read(self, place: Place) -> Said:
-        stem, dot, _ = place.name.rpartition(".")
-        stem = stem if dot else place.name
+    def read(self, entry: Entry) -> Said:
+        stem, dot, _ = entry.name.rpartition(".")
+        stem = stem if dot else entry.name
         readings = self._path.read((stem,), whole=True)
         if not readings:
             return Said()
@@ -227,9 +222,9 @@ class CaptureRule(Rule):
         default=attrs.Factory(lambda self: CaptureNaming(self.pattern), takes_self=True),
     )
 
-    def read(self, place: Place) -> Said:
+    def read(self, entry: Entry) -> Said:
         try:
-            capture = self._naming.parse(place.name)
+            capture = self._naming.parse(entry.name)
         except CaptureNameError:
             return Said(doubt=Reason.TIME_IMPOSSIBLE, silence=Reason.TIME_IMPOSSIBLE)
         if capture is None:
@@ -278,8 +273,8 @@ class ManifestRule(Rule):
     def manifests(self) -> tuple[ManifestRule, ...]:
         return (self,)
 
-    def read(self, place: Place) -> Said:
-        listed = place.listed
+    def read(self, entry: Entry) -> Said:
+        listed = entry.listed
         if listed is None:
             return Said(silence=Reason.NOT_LISTED)
         if listed.doubt is not None:
@@ -310,7 +305,7 @@ class PatientRule(Rule):
     def by_folder(self) -> bool:
         return True
 
-    def read(self, place: Place) -> Said:  # noqa: ARG002  # wherever it is
+    def read(self, entry: Entry) -> Said:  # noqa: ARG002  # wherever it is
         return Said(patient=self.patient, reason=Reason.ONE_PATIENT)
 
     def to_dict(self) -> dict[str, Any]:
@@ -355,15 +350,15 @@ class _Several(Rule):
 class AnyOf(_Several):
     """Each rule says what it knows. The patient is the one that all who name one agree on."""
 
-    def read(self, place: Place) -> Said:
-        return _together([rule.read(place) for rule in self.rules])
+    def read(self, entry: Entry) -> Said:
+        return _together([rule.read(entry) for rule in self.rules])
 
 
 class AllOf(_Several):
     """Every rule must name a patient, and all the same one."""
 
-    def read(self, place: Place) -> Said:
-        said = [rule.read(place) for rule in self.rules]
+    def read(self, entry: Entry) -> Said:
+        said = [rule.read(entry) for rule in self.rules]
         both = _together(said)
         silent = next((one for one in said if one.patient is None), None)
         if silent is None:
@@ -380,6 +375,18 @@ _KINDS: dict[str, type[Rule]] = {
     "any": AnyOf,
     "all": AllOf,
 }
+
+
+@functools.lru_cache(maxsize=256)
+def _read_folders(path: PathPattern, folders: tuple[str, ...]) -> Said:
+    """What folders say; asked for again with every file in them."""
+    readings = path.read(folders)
+    if not readings:
+        return Said()
+    reading = readings[0]
+    looked_at = folders[: reading.used] if path.open_ended else folders
+    suspects = tuple(word for folder in looked_at for word in path.other_ids(folder, reading))
+    return _said(readings, Reason.FOLDER_NAME, TakenFrom.FOLDER)._replace(suspects=suspects)
 
 
 def _together(said: Sequence[Said]) -> Said:

@@ -68,7 +68,6 @@ class Run:
     Attributes:
         state: ``"running"``, ``"paused"``, ``"done"``, ``"cancelled"`` or ``"failed"``.
         problem: What stopped it, in a sentence without names, if it failed.
-        reasons: Files by reason, so far.
         records: What imported files are looked up in for the certificate, if it stays open after the run.
     """
 
@@ -76,7 +75,7 @@ class Run:
         self.plan = plan
         self.dry = dry
         self.problem: str | None = None
-        self.reasons: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
         self._signal = signal
         self._tell = tell
         self._progress = RunProgress()
@@ -100,6 +99,11 @@ class Run:
     def progress(self) -> RunProgress:
         """How far it is."""
         return self._progress
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Files by reason, so far."""
+        return dict(self._reasons.most_common())
 
     def pause(self) -> None:
         """Begin no file until `resume`. Files under way come to their end."""
@@ -191,7 +195,7 @@ class Run:
         if done is None:
             return broken + 1
         before = self._progress
-        self.reasons.update(done.reasons)
+        self._reasons.update(done.reasons)
         counts = Counter(before.counts)
         counts.update(done.states)
         self._progress = attrs.evolve(
@@ -249,8 +253,8 @@ def start(
     if client is None:
         _begin_here(run, terms, repository, ledger, signal)
     else:
+        signal.tell(Order.GO)  # whatever the run before this one was told
         _begin_there(run, terms, repository, ledger, client)
-        signal.tell(Order.GO)
     return run
 
 

@@ -27,7 +27,7 @@ __all__ = ["Folders", "Found", "folder_id", "walk"]
 _OPEN_FOLDERS: Final = 64
 _CHUNK: Final = 1000
 _DEEPEST: Final = 512
-_GIVE_UP_AFTER: Final = 20
+_DOUBT_AFTER: Final = 20
 # Folders in which systems keep copies, thumbnails and what was deleted.
 _SYSTEM_FOLDERS: Final = frozenset(
     {
@@ -112,7 +112,7 @@ def walk(folders: Folders) -> Iterator[Found]:
     that are still to be listed, and some thousand entries.
 
     Raises:
-        SourceError: The top folder can't be listed, or so many below it that the location must have failed.
+        SourceError: The top folder can't be listed, before or after many below it could not be.
     """
     threads = min(folders.root.concurrency, 16)
     if threads > 2:  # noqa: PLR2004  # more than a local disk has: it waits for a network
@@ -128,7 +128,7 @@ def walk(folders: Folders) -> Iterator[Found]:
             failures = 0
         except InTouchImportError:
             failures += 1
-            if not folder or failures >= _GIVE_UP_AFTER:
+            if not folder or (failures % _DOUBT_AFTER == 0 and _is_lost(folders)):
                 raise
             yield _unreadable(folder)
         pending += sorted(below, reverse=True)
@@ -181,7 +181,8 @@ class _Listing:
                 self._failures = 0
             except InTouchImportError as exc:
                 self._failures += 1
-                last = not folder or self._failures >= _GIVE_UP_AFTER
+                lost = self._failures % _DOUBT_AFTER == 0 and _is_lost(self._folders)
+                last = not folder or lost
                 self._found.put(exc if last else _unreadable(folder))
             except BaseException as exc:  # noqa: BLE001  # the thread that takes it raises it
                 self._found.put(exc)
@@ -231,6 +232,15 @@ def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[Found]:
         yield Found(folder, files)
     if failure is not None:
         raise failure  # what was listed before it is there all the same
+
+
+def _is_lost(folders: Folders) -> bool:
+    """Whether the whole archive is gone, after so many folders in a row that could not be listed."""
+    try:
+        next(iter(folders.open("").scan()), None)
+    except InTouchImportError:
+        return True
+    return False
 
 
 def _not_walked(name: str, folder: str) -> Reason | None:

@@ -255,7 +255,7 @@ class Source(abc.ABC):
             source_id: Its id.
 
         Returns:
-            A source that may share connections with this one: close this one last.
+            A source. It may share connections with this one, so close this one last.
 
         Raises:
             NameRefused: That can't be the name of a folder.

@@ -55,7 +55,7 @@ class LeasedContent(Content):
         if not self._apart and disk.lease_holds(self._fd):
             linked = self._link(path)
         if not linked:
-            copy_beside(self.open(), path)
+            copy_beside(self.open(), path, durable=durable)
         if durable:
             disk.sync_many([path])
 

@@ -1,0 +1,126 @@
+"""Archives elsewhere than on a local disk: each sub-folder is a source with the promises of its location."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from PIL import Image
+
+from intouch_import import migration
+from intouch_import.errors import ConfigError
+from intouch_import.model import TakenFrom
+from intouch_import.sources import open_source
+from intouch_import.testing import MemoryFolder, MemorySource
+from migrating import MARSH, OKAFOR, RULE, Archive, reasons
+from miniature import NOW, jpeg
+
+PATHS = (f"{MARSH}/2024-03-01/a#1.jpg", f"{MARSH}/2024-03-01/b.jpg", f"{OKAFOR}/c%20d.jpg", "loose.jpg")
+
+
+def _migrate(archive: Any, place: Archive) -> migration.Certificate:
+    records = place.records()
+    plan = migration.plan(archive, RULE, records, to=place.root / "plan", zone="UTC", clock=lambda: NOW)
+    assert plan.counts("reason") == {"folder_name": 3, "no_rule": 1}
+    certificate = plan.run(records).wait(120).certificate
+    assert certificate.closes, certificate.open_points
+    assert len(records.attachments("10042")) == 2
+    assert len(records.attachments("10043")) == 1
+    return certificate
+
+
+def test_an_archive_in_a_container(azurite: Any, tmp_path: Path) -> None:
+    """Blobs below folders are listed folder by folder, read and removed by their ETags, over one connection pool."""
+    from services.azurite import ACCOUNT, KEY
+
+    with azurite.container() as container:
+        for path in PATHS:
+            container.upload_blob(f"old/{path}", jpeg(path))
+        container.upload_blob("elsewhere/x.jpg", jpeg("x"))
+        options = {"account_name": ACCOUNT, "account_key": KEY, "endpoint": azurite.endpoint}
+        archive = migration.Archive(f"az://{container.container_name}/old", options)
+        assert KEY not in repr(archive)
+        _migrate(archive, Archive(tmp_path))
+        assert sorted(blob.name for blob in container.list_blobs()) == ["elsewhere/x.jpg", "old/loose.jpg"]
+    assert KEY not in (tmp_path / "plan" / "plan.json").read_text()
+    with pytest.raises(ConfigError, match="give source="):
+        migration.open_plan(tmp_path / "plan").run(Archive(tmp_path).records())
+
+
+def test_a_blob_that_changes_after_the_plan_stays(azurite: Any, tmp_path: Path) -> None:
+    """The plan is pinned to the ETag: the new version is neither read nor removed."""
+    with azurite.container() as container:
+        path = f"{MARSH}/a.jpg"
+        container.upload_blob(path, jpeg("one"))
+        place = Archive(tmp_path)
+        records = place.records()
+        source = azurite.open(container.container_name)
+        plan = migration.plan(source, RULE, records, to=tmp_path / "plan", zone="UTC")
+        container.upload_blob(path, jpeg("two"), overwrite=True)
+        run = plan.run(records).wait(60)
+        assert run.reasons == {"changed": 1}
+        assert container.download_blob(path).readall() == jpeg("two")
+        source.close()
+
+
+def test_an_archive_in_any_fsspec_location(tmp_path: Path) -> None:
+    """What fsspec reaches is walked and moved in the same way."""
+    memory = fsspec.filesystem("memory")
+    top = f"/{uuid.uuid4().hex}"
+    for path in PATHS:
+        memory.makedirs(f"{top}/{path}".rpartition("/")[0], exist_ok=True)
+        memory.pipe(f"{top}/{path}", jpeg(path))
+    _migrate(f"memory:/{top}", Archive(tmp_path))
+    assert list(memory.find(top)) == [f"{top}/loose.jpg"]
+
+
+def test_a_source_that_was_not_opened_by_its_url_is_refused() -> None:
+    """What is below it could not be opened."""
+    source = MemorySource(MemoryFolder())
+    with pytest.raises(ConfigError):
+        source.below("x", source_id="x")
+    with pytest.raises(ConfigError):
+        migration.plan(source, RULE, None, to="plan")  # type: ignore[arg-type]
+
+
+def test_a_callable_opens_an_archive(tmp_path: Path) -> None:
+    """A host with an identity of its own gives a callable; the plan then keeps no way to open it again."""
+    place = Archive(tmp_path)
+    place.lay(f"{MARSH}/a.jpg")
+    plan = migration.plan(
+        lambda: open_source(place.disk), RULE, place.records(), to=tmp_path / "p", zone="UTC"
+    )
+    assert plan.header.archive is None
+    assert reasons(plan) == {f"{MARSH}/a.jpg": "folder_name"}
+
+
+def _photo(taken: str) -> bytes:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = taken
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "JPEG", exif=exif)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("dates", "taken", "says"),
+    [
+        (("name", "exif", "folder"), "2024-02-29 10:11", TakenFrom.EXIF),
+        (("folder", "exif"), "2024-03-01 12:00", TakenFrom.FOLDER),
+        (("folder",), "2024-03-01 12:00", TakenFrom.FOLDER),
+    ],
+)
+def test_dates_follow_the_order_that_was_told(
+    tmp_path: Path, dates: tuple[str, ...], taken: str, says: TakenFrom
+) -> None:
+    """The camera is believed before the folder, or after it, as the plan says."""
+    place = Archive(tmp_path)
+    place.lay(f"{MARSH}/2024-03-01/a.jpg", _photo("2024:02:29 10:11:12"))
+    records = place.records()
+    place.plan(records=records, dates=dates).run(records).wait(60)
+    (stored,) = records.attachments("10042")
+    assert (f"{stored.taken_at:%Y-%m-%d %H:%M}", stored.taken_from) == (taken, says)
