@@ -283,7 +283,7 @@ class PlanWidget(Face):
                 "done": progress.done,
                 "total": progress.total,
                 "counts": dict(progress.counts),
-                "reasons": [[reason, number] for reason, number in run.reasons.most_common(6)],
+                "reasons": [[reason, number] for reason, number in Counter(run.reasons).most_common(6)],
                 "closes": certificate.closes if certificate is not None else None,
             }
         )
