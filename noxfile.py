@@ -54,7 +54,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(*_group("docs"), ".")
+    session.install(*_group("docs"), ".[jupyter]")
     session.run("sphinx-build", "-n", "-W", "-q", "-b", "html", "docs", "docs/_build/html")
 
 
@@ -159,3 +159,10 @@ def onedrive(session: nox.Session) -> None:
     session.install(_built_wheel(session), *_group("test"))
     env = {"INTOUCH_ONEDRIVE": "all"}
     session.run("pytest", "tests/integration/onedrive", "-q", *session.posargs, env=env)
+
+
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """Take the pictures of the documentation anew, in a real JupyterLab."""
+    session.install(_built_wheel(session), *_group("test"))
+    session.run("pytest", "tests/screenshots/take.py", "-q", *session.posargs)

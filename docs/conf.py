@@ -42,7 +42,7 @@ nitpick_ignore_regex = [
         r"(abc|argparse|collections|contextlib|ctypes|datetime|enum|logging|os|pathlib|sqlite3|threading|types)\..*",
     ),
     ("py:.*", r"(typing|typing_extensions|zoneinfo)\..*"),
-    ("py:.*", r"(alembic|attrs?|fsspec|PIL|sa|sqlalchemy|typer)\..*"),
+    ("py:.*", r"(alembic|anywidget|attrs?|fsspec|PIL|sa|sqlalchemy|typer)\..*"),
     # The same, as annotations spell them that are imported for type checkers alone.
     (
         "py:.*",

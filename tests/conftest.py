@@ -17,6 +17,7 @@ from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
 from services.azurite import azurite
 from services.chromium import browser
 from services.dropbox_server import dropbox_server, open_dropbox
+from services.jupyterlab import jupyterlab
 from services.openssh import openssh_server
 from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
 
@@ -31,6 +32,7 @@ __all__ = [
     "browser",
     "command",
     "dropbox_server",
+    "jupyterlab",
     "open_dropbox",
     "openssh_server",
     "postgresql_server",

@@ -18,6 +18,7 @@ from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.refreshing import Refresh
 from intouch_import.inbox.rows import make_job
 from intouch_import.inbox.signing_in import let_sign_in
+from intouch_import.inbox.summary import summary_html
 from intouch_import.inbox.telling import teller
 from intouch_import.inbox.undo import Undo, asking
 from intouch_import.inbox.watching import Pace, Watch
@@ -190,6 +191,11 @@ class Inbox:
         return self._locations.unopened
 
     @property
+    def patient(self) -> Patient | None:
+        """The only patient that files of this inbox can be saved to; None if any can."""
+        return self._patient
+
+    @property
     def rows(self) -> list[Row]:
         """The list as of the last refresh, with what was saved since; source by source, by name."""
         with self._lock:
@@ -197,6 +203,11 @@ class Inbox:
 
     def __repr__(self) -> str:
         return f"<Inbox {len(self.sources)} sources, {len(self._rows)} rows>"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows, and saves with the notebook: counts, no names. It waits for no other thread."""
+        locations = [source.location for source in self.sources]
+        return summary_html(self._rows, locations=locations, unopened=len(self._unopened))
 
     def refresh(
         self,

@@ -9,7 +9,7 @@ from intouch_import.media.facts import MediaFacts, Obstacle
 from intouch_import.media.formats import Support, Supported, support, supported
 from intouch_import.media.kinds import Kind, sniff
 from intouch_import.media.sniffing import HEAD_BYTES, TAIL_BYTES, content_reason
-from intouch_import.media.thumbnails import Thumbnails
+from intouch_import.media.thumbnails import Thumbnails, thumbnail_of
 from intouch_import.media.times import CaptureTimes, FoundTime, ZoneFrom
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "sniff",
     "support",
     "supported",
+    "thumbnail_of",
 ]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from intouch_import.content import Content
     from intouch_import.media.decoding import DecodingPool
 
-__all__ = ["Thumbnails"]
+__all__ = ["Thumbnails", "thumbnail_of"]
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _SHARDS: Final = 256
@@ -120,12 +120,7 @@ class Thumbnails:
     # --- inside
 
     def _decode(self, stream: BinaryIO, size_bytes: int | None) -> bytes | None:
-        kind = sniff(stream.read(HEAD_BYTES))
-        if kind not in PILLOW and kind not in MOVIES:
-            return None
-        if size_bytes is None:
-            size_bytes = stream.seek(0, os.SEEK_END)
-        return self._pool.look(stream, kind=kind, size_bytes=size_bytes, thumbnail_px=self.px).thumbnail
+        return thumbnail_of(stream, size_bytes=size_bytes, px=self.px, pool=self._pool)
 
     def _path(self, sha256: str) -> Path:
         if _DIGEST.fullmatch(sha256) is None:
@@ -145,6 +140,31 @@ class Thumbnails:
                 break
             Path(path).unlink(missing_ok=True)
             total -= size
+
+
+def thumbnail_of(
+    stream: BinaryIO, *, px: int, size_bytes: int | None = None, pool: DecodingPool | None = None
+) -> bytes | None:
+    """A thumbnail that is kept nowhere.
+
+    Args:
+        stream: The content from its start: binary, seekable.
+        px: Longer side, pixels.
+        size_bytes: Size in bytes; if not given, the stream is asked for its end.
+        pool: What decodes; by default the pool that everybody shares.
+
+    Returns:
+        A JPEG, upright, in sRGB; None if it is no picture, or one that can't be decoded.
+
+    Raises:
+        OSError: The content could not be read.
+    """
+    kind = sniff(stream.read(HEAD_BYTES))
+    if kind not in PILLOW and kind not in MOVIES:
+        return None
+    if size_bytes is None:
+        size_bytes = stream.seek(0, os.SEEK_END)
+    return (pool or shared_pool()).look(stream, kind=kind, size_bytes=size_bytes, thumbnail_px=px).thumbnail
 
 
 def _opened(content: Content | bytes | Callable[[], BinaryIO]) -> tuple[BinaryIO, int | None]:

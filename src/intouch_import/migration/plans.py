@@ -15,6 +15,7 @@ from intouch_import.migration.filters import Where, size_class, year_of
 from intouch_import.migration.header import read_header
 from intouch_import.migration.overrides import Overrides, override_of
 from intouch_import.migration.rows import PlanRow, arrow, read_rows, rows_of
+from intouch_import.migration.summary import summary_html
 from intouch_import.migration.walking import Folders
 from intouch_import.model import Action
 
@@ -104,6 +105,12 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"<Plan {self.header.id[:8]} {self.header.mode} {len(self)} rows>"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows, and saves with the notebook: counts, no names."""
+        return summary_html(
+            len(self), mode=self.header.mode, verdicts=self.counts(), reasons=self.counts("reason")
+        )
 
     # --- review
 

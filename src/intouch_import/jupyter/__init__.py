@@ -1,0 +1,26 @@
+"""Widgets for JupyterLab and Notebook 7: the inbox as staff see it, and a migration's plan.
+
+::
+
+    from intouch_import.jupyter import InboxWidget, PlanWidget
+
+    InboxWidget(inbox)
+    PlanWidget(plan, records)
+
+What a widget shows travels in messages of its own, never in its saved state and never in the output of a
+cell: a notebook that was saved holds no patient, no file name and no picture.
+"""
+
+from intouch_import.errors import MissingExtraError
+
+try:
+    import anywidget as _anywidget  # noqa: F401  # asked for here, so that what is missing is said once
+except ModuleNotFoundError as exc:
+    if exc.name != "anywidget":
+        raise  # installed but broken: show the real cause
+    raise MissingExtraError("widgets need anywidget: pip install 'intouch-import[jupyter]'") from exc
+
+from intouch_import.jupyter.inbox import InboxWidget
+from intouch_import.jupyter.plan import PlanWidget
+
+__all__ = ["InboxWidget", "PlanWidget"]

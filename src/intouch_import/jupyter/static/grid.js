@@ -1,0 +1,123 @@
+// A list of any length of which only the rows in view exist.
+
+// Browsers lay out at most some 16 to 33 million pixels; beyond that a list is scrolled in proportion.
+const MOST_PX = 12_000_000;
+const OVERSCAN = 4;
+
+/**
+ * columns: names for the head. build(): {element, fill(position)} for one row. onView(first, last): what is in view.
+ * onAt(position): the row that the keyboard is on. onKey(event): keys that are not for moving.
+ */
+function makeGrid({ label, rowHeight, head, build, onView, onAt, onKey }) {
+  const sheet = h("div", { class: "itx-sheet", role: "presentation" });
+  const view = h("div", { class: "itx-view", role: "rowgroup", tabindex: "-1" }, sheet);
+  const element = h(
+    "div",
+    { class: "itx-grid", role: "grid", tabindex: "0", "aria-label": label, "aria-multiselectable": "true", "aria-rowcount": "0" },
+    head,
+    view,
+  );
+  const rows = [];
+  let total = 0;
+  let at = -1;
+  let asked = 0;
+  let span = [0, 0];
+
+  const height = () => Math.min(total * rowHeight, MOST_PX);
+  const inView = () => Math.max(1, Math.ceil(view.clientHeight / rowHeight));
+  const scaled = () => total * rowHeight > MOST_PX;
+  /** The position at the upper edge, with its fraction. */
+  const top = () =>
+    scaled() ? (view.scrollTop / Math.max(1, height() - view.clientHeight)) * Math.max(0, total - view.clientHeight / rowHeight) : view.scrollTop / rowHeight;
+
+  function paint() {
+    asked = 0;
+    if (!view.clientHeight) return;
+    const upper = top();
+    const needed = Math.min(total, inView() + 1 + 2 * OVERSCAN);
+    while (rows.length < needed) {
+      const row = build();
+      row.element.id = unique("row");
+      row.element.style.height = `${rowHeight}px`;
+      rows.push(row);
+      sheet.append(row.element);
+    }
+    while (rows.length > needed) rows.pop().element.remove();
+    const first = Math.max(0, Math.min(Math.floor(upper) - OVERSCAN, total - rows.length));
+    for (let position = first; position < first + rows.length; position++) {
+      const row = rows[position % rows.length];
+      const y = scaled() ? view.scrollTop + (position - upper) * rowHeight : position * rowHeight;
+      row.element.style.transform = `translateY(${y}px)`;
+      row.element.setAttribute("aria-rowindex", position + 1);
+      row.element.classList.toggle("itx-at", position === at);
+      row.position = position;
+      row.fill(position);
+    }
+    const here = rows.find((row) => row.position === at);
+    if (here) element.setAttribute("aria-activedescendant", here.element.id);
+    else element.removeAttribute("aria-activedescendant");
+    span = [Math.floor(upper), Math.min(total, Math.floor(upper) + inView() + 1)];
+    onView(...span);
+  }
+  const update = () => (asked ||= requestAnimationFrame(paint));
+
+  function move(to) {
+    at = Math.max(-1, Math.min(total - 1, to));
+    if (at >= 0) {
+      const upper = top();
+      const whole = view.clientHeight / rowHeight;
+      if (at < upper) scrollTo(at);
+      else if (at > upper + whole - 1) scrollTo(at - whole + 1);
+    }
+    onAt(at);
+    update();
+  }
+  function scrollTo(position) {
+    view.scrollTop = scaled()
+      ? (position / Math.max(1, total - view.clientHeight / rowHeight)) * (height() - view.clientHeight)
+      : position * rowHeight;
+  }
+
+  const steps = { ArrowDown: () => at + 1, ArrowUp: () => Math.max(0, at - 1), Home: () => 0, End: () => total - 1, PageDown: () => at + inView() - 1, PageUp: () => Math.max(0, at - inView() + 1) };
+  element.addEventListener("keydown", (event) => {
+    if (event.target !== element && event.target !== view && event.target.type !== "checkbox") return;
+    const step = steps[event.key];
+    if (step && !event.ctrlKey && !event.metaKey) {
+      const from = at;
+      move(step());
+      onKey(event, { from, to: at });
+    } else if (!onKey(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  view.addEventListener("scroll", update, { passive: true });
+  const observer = new ResizeObserver(update);
+  observer.observe(view);
+
+  return {
+    element,
+    update,
+    move,
+    toTop() {
+      view.scrollTop = 0;
+      move(-1);
+    },
+    get at() {
+      return at;
+    },
+    get span() {
+      return span;
+    },
+    setTotal(number) {
+      total = number;
+      at = Math.min(at, total - 1);
+      sheet.style.height = `${height()}px`;
+      element.setAttribute("aria-rowcount", total);
+      update();
+    },
+    close() {
+      observer.disconnect();
+      cancelAnimationFrame(asked);
+    },
+  };
+}

@@ -1,0 +1,537 @@
+// The inbox. Python holds the list and does the work; this shows it and says what a person wants.
+
+const ROW_PX = 60;
+const THUMB_PX = 112;
+const PREVIEW_PX = 640;
+const [NAME, SOURCE, SIZE, TIME, DESTINATION, STATUS, REASON, DOUBT, PATIENT, TITLE, CHOOSABLE] = Array(11).keys();
+const STATUS_WORDS = { waiting: "Waiting", arriving: "Arriving", imported: "Filed", stored: "Filed, still in its folder", failed: "Failed", ignored: "Ignored" };
+const SHOWN = {
+  open: ["All", (line) => line[STATUS] !== "ignored"],
+  waiting: ["To file", (line) => line[STATUS] === "waiting"],
+  arriving: ["Arriving", (line) => line[STATUS] === "arriving"],
+  filed: ["Filed", (line) => line[STATUS] === "imported" || line[STATUS] === "stored"],
+  failed: ["Failed", (line) => line[STATUS] === "failed"],
+  ignored: ["Ignored", (line) => line[STATUS] === "ignored"],
+};
+const SORTS = { name: (line) => line[NAME].toLowerCase(), size: (line) => line[SIZE], time: (line) => line[TIME] ?? 0, from: (line) => line[SOURCE], to: (line) => line[DESTINATION], status: (line) => line[STATUS] };
+
+function renderInbox({ model, el }) {
+  const me = unique("view") + Math.random().toString(36).slice(2);
+  const send = (kind, content = {}) => model.send({ kind, ...content });
+  const root = widgetRoot("itx-inbox", model.get("height_px"));
+  const pictures = pictureStore();
+
+  // --- what is known
+  let generation = 0;
+  let lines = [];
+  let sources = [];
+  let reasons = {};
+  let filed = [];
+  let dates = dateFormat();
+  let withPictures = true;
+  let heard = false;
+  let order = [];
+  let busy = { refreshing: false, saving: false };
+  let show = "open";
+  let sort = ["", 1];
+  let anchor = -1;
+  const selected = new Set();
+  const waiters = new Map();
+  let asked = 0;
+
+  /** Say something that is answered, once. */
+  const query = (kind, content) =>
+    new Promise((resolve) => {
+      waiters.set((asked += 1), resolve);
+      send(kind, { ...content, ask: asked });
+    });
+
+  // --- the head
+  const tally = h("span", { class: "itx-muted itx-tally" });
+  const refresh = button("Refresh", { icon: "refresh", title: "Import what says whose it is, and list the rest", on: () => send("refresh"), class: "itx-button itx-plain itx-refresh" });
+  const filter = h("input", { type: "search", class: "itx-input itx-filter", placeholder: "Filter by file name", "aria-label": "Filter by file name", on: { input: () => arrange() } });
+  const tabs = h("div", { class: "itx-tabs", role: "tablist", "aria-label": "Views" });
+  const inboxTab = tab("Inbox", () => showTab("inbox"));
+  const filedTab = tab("Filed lately", () => showTab("filed"));
+  tabs.append(inboxTab.element, filedTab.element);
+  const chips = h("div", { class: "itx-chips", role: "toolbar", "aria-label": "Show" });
+  const chipOf = Object.fromEntries(Object.entries(SHOWN).map(([key, [label]]) => [key, chip(key, label)]));
+
+  function tab(label, on) {
+    const number = h("span", { class: "itx-count", hidden: true });
+    const element = h("button", { type: "button", role: "tab", class: "itx-tab", on: { click: on } }, h("span", { text: label }), number);
+    return { element, number };
+  }
+  function chip(key, label) {
+    const number = h("span", { class: "itx-count" });
+    const element = chips.appendChild(h("button", { type: "button", class: "itx-chip", on: { click: () => ((show = key), arrange()) } }, h("span", { text: label }), number));
+    return { element, number };
+  }
+
+  // --- what is under way, and what came of it
+  const meter = h("div", { class: "itx-meter", role: "progressbar", "aria-valuemin": "0" }, h("div", {}));
+  const bannerText = h("span", { class: "itx-banner-text" });
+  const stop = button("Stop", { icon: "stop", kind: "quiet", title: "Leave what has not begun where it is", on: () => send("cancel") });
+  const banner = h("div", { class: "itx-banner", role: "status", hidden: true }, h("span", { class: "itx-spinner" }), bannerText, meter, stop);
+  const notices = h("div", { class: "itx-notices", "aria-live": "polite" });
+  const problems = h("div", { class: "itx-notices" });
+
+  function notice(tone, text, action) {
+    const close = button("", { icon: "close", kind: "quiet", title: "Dismiss", on: () => element.remove() });
+    const sign = { good: "imported", bad: "failed", warn: "warning" }[tone] ?? "waiting";
+    const element = h("div", { class: `itx-notice itx-tone-${tone}`, role: tone === "bad" ? "alert" : undefined }, icon(sign, 18), h("span", { class: "itx-notice-text", text }), action ?? null, close);
+    notices.replaceChildren(element);
+  }
+  function showProblems(list) {
+    problems.replaceChildren(
+      ...list.map((problem) =>
+        h("div", { class: "itx-notice itx-tone-warn", role: "alert" }, icon(problem.location, 18),
+          h("span", { class: "itx-notice-text" }, h("strong", { text: `${locationName(problem.location)}: ` }), `${problem.text} ${problem.retry_helps ? "The next refresh tries again." : ""}`)),
+      ),
+    );
+  }
+
+  // --- the list
+  const all = h("input", { type: "checkbox", class: "itx-check", "aria-label": "Select all that are shown", tabindex: "-1", on: { change: () => selectAll(all.checked) } });
+  const sortHead = (key, label) => h("button", { type: "button", class: "itx-sort", "data-key": key, tabindex: "-1", on: { click: () => ((sort = [key, sort[0] === key ? -sort[1] : 1]), arrange()) } }, label);
+  const head = h(
+    "div",
+    { class: "itx-row itx-head", role: "row" },
+    h("span", { role: "columnheader" }, all),
+    h("span", { role: "columnheader" }),
+    h("span", { role: "columnheader" }, sortHead("name", "File"), sortHead("time", "Date"), sortHead("size", "Size")),
+    h("span", { role: "columnheader" }, sortHead("from", "From")),
+    h("span", { role: "columnheader", class: "itx-col-to" }, sortHead("to", "Goes to")),
+    h("span", { role: "columnheader" }, sortHead("status", "Status")),
+  );
+  const grid = makeGrid({ label: "Files", rowHeight: ROW_PX, head, build: buildRow, onView: wantPictures, onAt: showPreview, onKey: onGridKey });
+  const empty = h("div", { class: "itx-empty" });
+
+  function buildRow() {
+    const box = h("input", { type: "checkbox", class: "itx-check", tabindex: "-1" });
+    const thumb = frame("itx-thumb");
+    const name = h("span", { class: "itx-name" });
+    const facts = h("span", { class: "itx-muted" });
+    const place = icon("local", 18);
+    const placeName = h("span", { class: "itx-place" });
+    const placeLabel = h("span", { class: "itx-muted itx-place" });
+    const kind = icon("images", 18);
+    const kindName = h("span", {});
+    const pill = h("span", { class: "itx-pill" });
+    const pillIcon = icon("waiting", 14);
+    const pillText = h("span", {});
+    pill.append(pillIcon, pillText);
+    const patient = h("span", { class: "itx-row-patient" });
+    const why = h("span", { class: "itx-why" });
+    const undo = button("Undo", { icon: "undo", kind: "quiet", title: "Put it back into its folder", tabindex: "-1", on: (event) => (event.stopPropagation(), undoRow(order[row.position])) });
+    const element = h(
+      "div",
+      { class: "itx-row", role: "row" },
+      h("span", { role: "gridcell", class: "itx-cell-check" }, box),
+      h("span", { role: "gridcell" }, thumb.element),
+      h("span", { role: "gridcell", class: "itx-two" }, name, facts),
+      h("span", { role: "gridcell", class: "itx-from" }, place, h("span", { class: "itx-two" }, placeName, placeLabel)),
+      h("span", { role: "gridcell", class: "itx-col-to itx-to" }, kind, kindName),
+      h("span", { role: "gridcell", class: "itx-status" }, h("span", { class: "itx-two" }, h("span", { class: "itx-line" }, pill, patient), why), undo),
+    );
+    element.addEventListener("mousedown", (event) => {
+      if (event.shiftKey) event.preventDefault(); // no text is to be selected
+    });
+    element.addEventListener("click", (event) => {
+      const { position } = row;
+      if (event.target === box) event.shiftKey ? range(position, box.checked) : toggle(position, box.checked);
+      else if (event.shiftKey) range(position, true);
+      else if (event.ctrlKey || event.metaKey) toggle(position);
+      grid.move(position);
+      if (event.target !== box) grid.element.focus({ preventScroll: true });
+    });
+    element.addEventListener("dblclick", () => toggle(row.position));
+    const row = {
+      element,
+      fill(position) {
+        const index = order[position];
+        const line = lines[index];
+        element.classList.toggle("itx-coming", !line);
+        if (!line) return;
+        const status = line[STATUS];
+        const isSelected = selected.has(index);
+        element.dataset.status = status;
+        element.setAttribute("aria-selected", String(isSelected));
+        box.checked = isSelected;
+        box.disabled = !line[CHOOSABLE];
+        box.setAttribute("aria-label", `Select ${line[NAME]}`);
+        thumb.show(withPictures ? pictures.get(`${index}/${THUMB_PX}`) : null, line[DESTINATION]);
+        say(name, line[NAME]);
+        name.title = line[NAME];
+        say(facts, factsOf(line));
+        const source = sources[line[SOURCE]];
+        redraw(place, source.location);
+        say(placeName, locationName(source.location));
+        say(placeLabel, source.label);
+        redraw(kind, line[DESTINATION]);
+        say(kindName, line[DESTINATION] === "images" ? "Images" : "Notes");
+        redraw(pillIcon, status);
+        say(pillText, STATUS_WORDS[status]);
+        pill.className = `itx-pill itx-pill-${status}`;
+        say(patient, line[PATIENT] ? whose(line[PATIENT]) : "");
+        const said = line[PATIENT] && status === "imported" ? line[TITLE] : reasons[line[REASON]] ?? "";
+        say(why, [said, line[DOUBT]].filter(Boolean).join(" "));
+        why.title = why.textContent;
+        why.classList.toggle("itx-title", Boolean(line[PATIENT] && status === "imported"));
+        undo.hidden = status !== "imported" && status !== "stored";
+        undo.disabled = busy.saving;
+      },
+    };
+    return row;
+  }
+
+  const factsOf = (line) => [line[TIME] === null ? null : dates.format(line[TIME]), sizeText(line[SIZE])].filter(Boolean).join(" · ");
+  const whose = (patient) => (patient.name ? `${patient.name} (${patient.id})` : patient.id);
+
+  function arrange() {
+    const text = filter.value.trim().toLowerCase();
+    const focused = order[grid.at];
+    const counts = Object.fromEntries(Object.keys(SHOWN).map((key) => [key, 0]));
+    const next = [];
+    const isShown = SHOWN[show][1];
+    lines.forEach((line, index) => {
+      if (text && !line[NAME].toLowerCase().includes(text)) return;
+      for (const key in SHOWN) if (SHOWN[key][1](line)) counts[key]++;
+      if (isShown(line)) next.push(index);
+    });
+    const by = SORTS[sort[0]];
+    if (by) {
+      const keys = new Map(next.map((index) => [index, by(lines[index])]));
+      next.sort((a, b) => (keys.get(a) < keys.get(b) ? -1 : keys.get(a) > keys.get(b) ? 1 : a - b) * sort[1]);
+    }
+    order = next;
+    for (const [key, { element, number }] of Object.entries(chipOf)) {
+      say(number, counts[key].toLocaleString("en"));
+      element.setAttribute("aria-pressed", String(show === key));
+      element.hidden = !counts[key] && show !== key && key !== "open";
+    }
+    for (const each of head.querySelectorAll(".itx-sort")) {
+      each.dataset.sorted = each.dataset.key === sort[0] ? (sort[1] > 0 ? "up" : "down") : "";
+      const up = sort[1] > 0 ? "ascending" : "descending";
+      if (each === each.parentElement.firstChild) each.parentElement.setAttribute("aria-sort", each.dataset.key === sort[0] ? up : "none");
+    }
+    say(tally, lines.length ? count(lines.length, "file") : "");
+    inboxTab.number.hidden = !counts.open;
+    say(inboxTab.number, counts.open.toLocaleString("en"));
+    grid.setTotal(order.length);
+    const position = focused === undefined ? -1 : order.indexOf(focused);
+    if (position !== grid.at) grid.move(position);
+    showEmpty();
+    choiceChanged();
+  }
+
+  function showEmpty() {
+    empty.hidden = order.length > 0 && heard;
+    if (!empty.hidden) {
+      const filtered = lines.length && (filter.value || show !== "open");
+      const [sign, title, text] = !heard
+        ? ["arriving", "Waiting for Python", "While another cell is running, the list has to wait for it."]
+        : busy.refreshing && !generation
+          ? ["refresh", "Looking for new files", "The list appears in a moment."]
+          : filtered
+            ? ["search", "No file is shown", filter.value ? "No name contains what you typed." : "Other files are under the words above."]
+            : ["imported", "Nothing waits", "New photos appear here after a refresh."];
+      empty.replaceChildren(icon(sign, 34), h("strong", { text: title }), h("span", { class: "itx-muted", text }));
+    }
+  }
+
+  // --- choosing
+  function toggle(position, on) {
+    const index = order[position];
+    if (!lines[index]?.[CHOOSABLE]) return;
+    (on ?? !selected.has(index)) ? selected.add(index) : selected.delete(index);
+    anchor = position;
+    choiceChanged();
+  }
+  function range(to, on) {
+    const from = anchor < 0 ? to : anchor;
+    for (let position = Math.min(from, to); position <= Math.max(from, to); position++) {
+      const index = order[position];
+      if (lines[index]?.[CHOOSABLE]) on ? selected.add(index) : selected.delete(index);
+    }
+    choiceChanged();
+  }
+  function selectAll(on) {
+    for (const index of order) if (on && lines[index]?.[CHOOSABLE]) selected.add(index);
+    if (!on) selected.clear();
+    choiceChanged();
+  }
+  function onGridKey(event, moved) {
+    if (moved) {
+      if (event.shiftKey) {
+        if (anchor < 0) anchor = moved.from;
+        range(moved.to, true);
+      } else anchor = moved.to;
+    } else if (event.key === " ") toggle(grid.at);
+    else if (event.key === "Enter") {
+      if (!selected.size) toggle(grid.at);
+      if (selected.size) patient.focus();
+    } else if (event.key === "Escape") selectAll(false);
+    else if (event.key === "a" && (event.ctrlKey || event.metaKey)) selectAll(true);
+    else return false;
+    return true;
+  }
+  function choiceChanged() {
+    const chosen = [...selected].map((index) => lines[index]).filter(Boolean);
+    const images = chosen.filter((line) => line[DESTINATION] === "images").length;
+    const mixed = images > 0 && images < chosen.length;
+    const what = images ? count(images, "image") : count(chosen.length, "document");
+    say(choice, !chosen.length ? "No file selected" : mixed ? `${count(images, "image")} and ${count(chosen.length - images, "document")}` : what);
+    say(hint, mixed ? "Images and other documents can’t be saved together." : chosen.length ? "" : "Tick files in the list, or press the space bar.");
+    hint.classList.toggle("itx-bad", mixed);
+    clear.hidden = !chosen.length;
+    say(save.lastChild, chosen.length && !mixed ? `Save ${what}` : "Save");
+    save.disabled = !chosen.length || mixed || !patient.chosen || busy.saving;
+    all.checked = chosen.length > 0;
+    all.indeterminate = chosen.length > 0 && order.some((index) => lines[index]?.[CHOOSABLE] && !selected.has(index));
+    grid.update();
+  }
+
+  // --- pictures
+  let wanted = "";
+  let wantTimer = 0;
+  function wantPictures(first, last) {
+    if (!withPictures) return;
+    const missing = order.slice(first, last).filter((index) => lines[index] && pictures.get(`${index}/${THUMB_PX}`) === undefined);
+    const key = `${generation}:${missing}`;
+    if (key === wanted) return;
+    clearTimeout(wantTimer);
+    wantTimer = setTimeout(() => {
+      wanted = key;
+      if (missing.length) send("pictures", { view: me, generation, places: missing, px: THUMB_PX });
+    }, 70);
+  }
+
+  // --- the panel
+  const preview = frame("itx-preview");
+  const previewName = h("strong", { class: "itx-name" });
+  const previewFacts = h("span", { class: "itx-muted" });
+  const choice = h("h2", { class: "itx-choice" });
+  const hint = h("span", { class: "itx-muted itx-hint" });
+  const clear = button("Clear", { kind: "quiet", title: "Select nothing", on: () => selectAll(false) });
+  const patient = patientField({
+    search: async (text) => (await query("patients", { text })).patients,
+    onChoose: () => choiceChanged(),
+    onLeave: () => title.focus(),
+  });
+  const title = h("input", { type: "text", class: "itx-input itx-title-field", maxlength: "500", placeholder: "e.g. Left forearm", "aria-label": "Title", on: { keydown: (event) => event.key === "Enter" && (event.preventDefault(), begin()) } });
+  const comments = h("textarea", { class: "itx-input itx-comments", rows: "2", "aria-label": "Comments", on: { keydown: (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && begin() } });
+  const save = button("Save", { icon: "imported", kind: "primary", on: () => begin(), class: "itx-button itx-primary itx-save" });
+  const field = (label, optional, ...content) => h("div", { class: "itx-field" }, h("span", { class: "itx-label" }, label, optional ? h("span", { class: "itx-muted", text: " optional" }) : null), ...content);
+  const panel = h(
+    "aside",
+    { class: "itx-panel", "aria-label": "Save to a patient" },
+    h("div", { class: "itx-previewed" }, preview.element, h("div", { class: "itx-two" }, previewName, previewFacts)),
+    h("div", { class: "itx-form" }, h("div", { class: "itx-choice-line" }, choice, clear), hint, field("Patient", false, patient.element), field("Title", true, title), field("Comments", true, comments), save),
+  );
+  panel.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.key === "Escape") grid.element.focus({ preventScroll: true });
+  });
+
+  let previewTimer = 0;
+  function showPreview(position = grid.at) {
+    const index = order[position];
+    const line = lines[index];
+    panel.classList.toggle("itx-nothing", !line);
+    if (!line) return;
+    const large = pictures.get(`${index}/${PREVIEW_PX}`);
+    const small = pictures.get(`${index}/${THUMB_PX}`);
+    preview.show(withPictures ? large ?? small : null, line[DESTINATION]);
+    say(previewName, line[NAME]);
+    say(previewFacts, factsOf(line));
+    clearTimeout(previewTimer);
+    if (withPictures && large === undefined && small !== null) {
+      previewTimer = setTimeout(() => send("pictures", { view: me, generation, places: [index], px: PREVIEW_PX }), 120);
+    }
+  }
+
+  // --- saving
+  async function begin() {
+    if (save.disabled) return;
+    save.disabled = true;
+    const answer = await query("prepare", { generation, rows: [...selected], patient: patient.chosen.id, title: title.value, comments: comments.value });
+    choiceChanged();
+    if (answer.kind !== "prepared") return notice("bad", answer.text);
+    if (answer.warning) {
+      const some = [...selected].slice(0, 5).map((index) => {
+        const small = frame("itx-thumb");
+        small.show(pictures.get(`${index}/${THUMB_PX}`) ?? null, lines[index]?.[DESTINATION]);
+        return small.element;
+      });
+      const more = answer.count - some.length;
+      const strip = h("div", { class: "itx-strip" }, ...some, more > 0 ? h("span", { class: "itx-muted", text: `and ${more.toLocaleString("en")} more` }) : null);
+      const doubtful = answer.elsewhere || !answer.patient.active;
+      const body = [strip, h("p", { class: "itx-warning-text", text: answer.warning })];
+      const heading = answer.count > 1 ? `${count(answer.count, "file")} selected` : "Please check";
+      if (!(await ask(root, { title: heading, body, proceed: "Proceed", tone: doubtful ? "bad" : "warn" }))) {
+        send("drop", { job: answer.job });
+        return;
+      }
+    }
+    send("save", { job: answer.job });
+  }
+
+  async function undoRow(index) {
+    const line = lines[index];
+    if (line?.[PATIENT]) await undo(line[NAME], line[PATIENT], { generation, row: index });
+  }
+  async function undo(name, owner, which) {
+    const body = [h("p", {}, h("strong", { text: name }), ` leaves the record of ${whose(owner)}, and returns to the folder that it came from. It is not imported again by itself.`)];
+    if (await ask(root, { title: "Take it back?", body, proceed: "Take it back", tone: "warn" })) send("undo", which);
+  }
+
+  // --- filed lately
+  const filedList = h("div", { class: "itx-filed", role: "list", "aria-label": "Filed lately", hidden: true });
+  function showFiled(entries) {
+    filed = entries;
+    filedTab.number.hidden = !filed.length;
+    say(filedTab.number, filed.length.toLocaleString("en"));
+    filedList.replaceChildren(
+      ...filed.map((entry) =>
+        h(
+          "div",
+          { class: "itx-filed-row", role: "listitem" },
+          icon("imported", 20),
+          h("span", { class: "itx-two" }, h("span", { class: "itx-name", text: entry.name }), h("span", { class: "itx-muted", text: `${dates.format(entry.at)} · ${entry.automatic ? "by its name" : "by hand"}` })),
+          h("span", { class: "itx-two" }, h("span", { class: "itx-row-patient", text: whose(entry.patient) }), h("span", { class: "itx-muted", text: entry.title })),
+          button("Undo", { icon: "undo", kind: "quiet", title: "Put it back into its folder", disabled: busy.saving, on: () => undo(entry.name, entry.patient, { id: entry.id }) }),
+        ),
+      ),
+      ...(filed.length ? [] : [h("div", { class: "itx-empty" }, icon("waiting", 34), h("strong", { text: "Nothing filed yet" }), h("span", { class: "itx-muted", text: "What is filed while this list is open stands here, and can be taken back." }))]),
+    );
+  }
+  function showTab(name) {
+    inboxTab.element.setAttribute("aria-selected", String(name === "inbox"));
+    filedTab.element.setAttribute("aria-selected", String(name === "filed"));
+    filedList.hidden = name !== "filed";
+    main.hidden = name !== "inbox";
+    chips.hidden = filter.hidden = name !== "inbox";
+    if (name === "inbox") grid.update();
+  }
+
+  // --- what Python says
+  const answers = {
+    hello(said) {
+      heard = true;
+      ({ reasons } = said);
+      dates = dateFormat(said.zone);
+      withPictures = said.pictures;
+      if (said.patient) patient.fix(said.patient);
+      showEmpty();
+    },
+    busy(said) {
+      busy = { refreshing: said.refreshing, saving: said.saving };
+      banner.hidden = !busy.refreshing && !busy.saving;
+      refresh.disabled = busy.refreshing;
+      root.setAttribute("aria-busy", String(!banner.hidden));
+      if (!banner.hidden && !busy.shown) say(bannerText, busy.saving ? "Saving…" : "Looking for new files…");
+      delete meter.dataset.known;
+      for (const each of filedList.querySelectorAll("button")) each.disabled = busy.saving;
+      choiceChanged();
+      showEmpty();
+    },
+    progress(said) {
+      say(bannerText, said.text);
+      banner.dataset.stage = said.stage;
+      if (said.total) {
+        meter.dataset.known = "";
+        meter.firstChild.style.width = `${(100 * said.done) / said.total}%`;
+        meter.setAttribute("aria-valuemax", said.total);
+        meter.setAttribute("aria-valuenow", said.done);
+      } else delete meter.dataset.known;
+    },
+    list(said) {
+      ({ generation, sources } = said);
+      pictures.clear();
+      selected.clear();
+      anchor = -1;
+      wanted = "";
+      lines = Array(said.total);
+      showFiled(said.filed);
+      answers.lines(said);
+    },
+    lines(said) {
+      if (said.generation !== generation) return;
+      said.lines.forEach((line, offset) => (lines[said.start + offset] = line));
+      arrange();
+    },
+    changed(said) {
+      if (said.generation !== generation) return;
+      for (const [index, line] of said.lines) {
+        lines[index] = line;
+        if (!line[CHOOSABLE] || line[PATIENT]) selected.delete(index);
+      }
+      arrange();
+      showPreview();
+    },
+    pictures(said, buffers) {
+      said.shown.forEach(([of, place, px], position) => of === generation && pictures.put(`${place}/${px}`, buffers[position]));
+      for (const [of, place, px] of said.none) if (of === generation) pictures.put(`${place}/${px}`, null);
+      grid.update();
+      showPreviewIfHere([...said.shown, ...said.none]);
+    },
+    refreshed(said) {
+      showProblems(said.problems);
+      showFiled(said.filed);
+      if (said.failed || !said.closes) notice("bad", `${count(said.failed, "file")} should have been filed and could not be. The list says why.`);
+      else if (said.imported) notice("good", `${count(said.imported, "file")} ${said.imported === 1 ? "was" : "were"} filed by ${said.imported === 1 ? "its name" : "their names"}.`, showAction());
+    },
+    saved(said) {
+      showProblems(said.problems);
+      showFiled(said.filed);
+      if (said.imported === said.listed) {
+        title.value = comments.value = "";
+        patient.clear();
+        notice("good", `${count(said.imported, "file")} filed to ${whose(said.patient)}.`, showAction());
+      } else notice("bad", `${said.imported} of ${said.listed} filed to ${whose(said.patient)}. The list says why the others were not.`);
+      grid.element.focus({ preventScroll: true });
+    },
+    undone(said) {
+      showFiled(said.filed);
+      notice(said.done ? "good" : "bad", said.done ? "It is back in its folder, and waits in the list." : `It could not be taken back. ${said.text}`);
+    },
+    patients: (said) => settle(said),
+    prepared: (said) => settle(said),
+    refused: (said) => settle(said) || notice("bad", said.text),
+    trouble: (said) => settle(said) || notice("bad", said.text),
+  };
+  const showAction = () => button("Show", { kind: "quiet", on: () => showTab("filed") });
+  const showPreviewIfHere = (places) => places.some(([, place]) => place === order[grid.at]) && showPreview();
+  function settle(said) {
+    const waiter = waiters.get(said.ask);
+    waiters.delete(said.ask);
+    waiter?.(said);
+    return Boolean(waiter);
+  }
+  const onMessage = (said, buffers) => answers[said.kind]?.(said, buffers ?? []);
+
+  // --- all together
+  const main = h("div", { class: "itx-main" }, h("div", { class: "itx-list" }, grid.element, empty), panel);
+  root.append(h("header", { class: "itx-top" }, tabs, tally, h("span", { class: "itx-grow" }), chips, filter, refresh), banner, problems, notices, main, filedList);
+  el.append(root);
+  const endTheme = followTheme(root);
+  model.on("msg:custom", onMessage);
+  showFiled([]);
+  showTab("inbox");
+  arrange();
+  showPreview(-1);
+  send("open");
+
+  return () => {
+    model.off("msg:custom", onMessage);
+    for (const timer of [wantTimer, previewTimer]) clearTimeout(timer);
+    send("pictures", { view: me, generation, places: [], px: THUMB_PX });
+    grid.close();
+    endTheme();
+    pictures.clear();
+    root.remove();
+  };
+}
+
+export default { render: renderInbox };
