@@ -325,3 +325,10 @@ def test_wall_times_are_placed_or_not_guessed(
         assert (taken_at, flag) == (expected, TakenAtFlag.EXACT)
         assert taken_at is not None
         assert taken_at.tzinfo is UTC
+
+
+def test_which_of_two_equal_times_is_meant_is_not_believed() -> None:
+    """A wall time that is marked as the second of two is not trusted more than one that is not."""
+    twice = datetime(2026, 10, 25, 2, 30)  # names carry wall time
+    for fold in (0, 1):
+        assert place_in_zone(twice.replace(fold=fold), BERLIN) == (None, TakenAtFlag.REPEATED)
