@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from intouch_import.extensions import IMAGE_EXTENSIONS, classify, extension_of
+from intouch_import.extensions import IMAGE_EXTENSIONS, classify, extension_of, is_allowed
 from intouch_import.model import Destination
 
 KELVIN_SIGN = "\N{KELVIN SIGN}"
@@ -76,3 +76,30 @@ def test_the_last_dot_decides(name: str) -> None:
 def test_extension_is_kept_as_written(name: str, extension: str) -> None:
     """The extension comes back with its dot and its letter case, or empty if there is none."""
     assert extension_of(name) == extension
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "may"),
+    [
+        ("a.jpg", None, True),
+        ("a", None, True),
+        ("a.jpg", frozenset({".jpg", ".png"}), True),
+        ("a.JPG", frozenset({".jpg", ".png"}), True),
+        ("a.pdf", frozenset({".jpg", ".png"}), False),
+        ("a.jpg.pdf", frozenset({".jpg", ".png"}), False),
+        ("a", frozenset({".jpg", ".png"}), False),
+        ("a.jpg", frozenset(), False),
+    ],
+)
+def test_a_practice_may_allow_some_extensions_alone(
+    name: str, allowed: frozenset[str] | None, may: bool
+) -> None:
+    """Nothing set allows everything; what is set is compared in any letter case, whole."""
+    assert is_allowed(name, allowed) is may
+
+
+@pytest.mark.parametrize("stem", ["X", "XX", "..X..", "X.X"])
+def test_a_stem_is_anything_but_dots(stem: str) -> None:
+    """Letters before the extension are a stem, whatever letters they are."""
+    assert classify(f"{stem}.jpg") is Destination.IMAGES
+    assert extension_of(f"{stem}.jpg") == ".jpg"

@@ -30,6 +30,7 @@ from intouch_import.verdicts import (
     Rules,
     already,
     arriving,
+    doubt_of_copies,
     identify,
     place_in_zone,
     read_name,
@@ -81,6 +82,7 @@ def test_only_files_are_looked_at(kind: EntryKind, reason: Reason) -> None:
         verdict = screen(file(name, kind=kind, size_bytes=0))
         assert verdict is not None
         assert (verdict.action, verdict.reason) == (Action.IGNORE, reason)
+        assert verdict.destination is Destination.NOTES
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,8 @@ def test_an_empty_file_has_not_arrived() -> None:
     verdict = screen(file(size_bytes=0))
     assert verdict == arriving(NAME, Reason.EMPTY)
     assert verdict is not None
-    assert (verdict.action, verdict.destination) == (Action.ARRIVING, Destination.IMAGES)
+    assert (verdict.action, verdict.reason) == (Action.ARRIVING, Reason.EMPTY)
+    assert verdict.destination is Destination.IMAGES
 
 
 # --- verdicts that wait
@@ -176,6 +179,41 @@ def test_names_are_read_or_wait() -> None:
         assert (verdict.action, verdict.reason) == (Action.WAIT, reason)
 
 
+@pytest.mark.parametrize("name", ["10042_DRJ_20260131_142501.mp4", "letter.pdf", "no extension"])
+def test_an_extension_that_is_not_allowed_waits_whatever_the_name_says(name: str) -> None:
+    """What the practice does not import waits with that reason; what it allows is read as ever."""
+    verdict = read_name(file(name), CaptureNaming(), allowed=frozenset({".jpg"}))
+    assert verdict == waiting(name, Reason.EXTENSION_NOT_ALLOWED)
+    assert read_name(file(), CaptureNaming(), allowed=frozenset({".jpg"})) == capture()
+
+
+# --- copies
+
+
+def stored(patient_id: str) -> StoredAttachment:
+    return StoredAttachment(
+        id="a", import_id="a", patient_id=patient_id, destination=Destination.IMAGES, name=NAME, size_bytes=9,
+        sha256="0" * 64, location="local", source_id="s", stored_at=NOW,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("copies", "undone", "doubt"),
+    [
+        ((), False, None),
+        ((), True, Reason.UNDONE),
+        (("10042",), False, Reason.DUPLICATE),
+        (("10042",), True, Reason.DUPLICATE),
+        (("10043",), False, Reason.DUPLICATE_ELSEWHERE),
+        (("10042", "10043"), False, Reason.DUPLICATE_ELSEWHERE),
+        (("10043", "10042"), True, Reason.DUPLICATE_ELSEWHERE),
+    ],
+)
+def test_known_bytes_are_doubted(copies: tuple[str, ...], undone: bool, doubt: Reason | None) -> None:
+    """Bytes in another record are an alert first of all; in this record, a copy; taken back, left alone."""
+    assert doubt_of_copies("10042", [stored(patient) for patient in copies], undone=undone) is doubt
+
+
 # --- identify
 
 
@@ -189,6 +227,21 @@ def test_a_name_without_any_doubt_is_imported() -> None:
     )
     assert verdict.taken_at == datetime(2026, 1, 31, 3, 25, 1, tzinfo=UTC)
     assert (verdict.taken_flag, verdict.capture) == (TakenAtFlag.EXACT, capture())
+    assert verdict.destination is Destination.IMAGES
+    assert judged(NAME.replace(".jpg", ".mp4")).destination is Destination.NOTES
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("10042_DRJ_20251005_023000.jpg", TakenAtFlag.SKIPPED),
+        ("10042_DRJ_20250406_023000.jpg", TakenAtFlag.REPEATED),
+    ],
+)
+def test_a_time_that_is_not_guessed_says_why(name: str, flag: TakenAtFlag) -> None:
+    """Skipped or repeated by a change of clocks: no time is given, and the flag tells which."""
+    verdict = judged(name)
+    assert (verdict.taken_at, verdict.taken_flag) == (None, flag)
 
 
 def test_a_folder_of_nobody_takes_any_provider_that_exists() -> None:
@@ -272,3 +325,10 @@ def test_wall_times_are_placed_or_not_guessed(
         assert (taken_at, flag) == (expected, TakenAtFlag.EXACT)
         assert taken_at is not None
         assert taken_at.tzinfo is UTC
+
+
+def test_which_of_two_equal_times_is_meant_is_not_believed() -> None:
+    """A wall time that is marked as the second of two is not trusted more than one that is not."""
+    twice = datetime(2026, 10, 25, 2, 30)  # names carry wall time
+    for fold in (0, 1):
+        assert place_in_zone(twice.replace(fold=fold), BERLIN) == (None, TakenAtFlag.REPEATED)
