@@ -207,7 +207,7 @@ class Inbox:
     def _repr_html_(self) -> str:
         """What Jupyter shows, and saves with the notebook: counts, no names. It waits for no other thread."""
         locations = [source.location for source in self.sources]
-        return summary_html(self._rows, locations=locations, unopened=len(self._unopened))
+        return summary_html(self._rows, locations=locations, unopened=len(self.unopened))
 
     def refresh(
         self,
