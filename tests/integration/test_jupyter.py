@@ -6,8 +6,11 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from miniature import jpeg
 from person import Person
+from services.jupyterlab import run_jupyterlab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,3 +187,21 @@ def test_folder_names_in_notebook_files(
     shown = jupyterlab.show(browser, "counts.ipynb", cell, css=".jp-RenderedHTML table")
     assert "local" in shown.text
     assert "MARSH" not in jupyterlab.save(browser, "counts.ipynb")
+
+
+def test_notebook_7_shows_it_too(practice: Practice, tmp_path: Path, browser: Chrome) -> None:
+    """The classic notebook, version 7, loads the same widget: the list, and a file that is saved."""
+    pytest.importorskip("notebook")
+    practice.photo("a.jpg")
+    with run_jupyterlab(tmp_path / "notebook", app="notebook") as server:
+        server.write("inbox.ipynb", opened(practice))
+        server.open(browser, "inbox.ipynb", page="notebooks")
+        server.run(browser)
+        person = Person(browser, browser.find_element("css selector", "body"))
+        person.until(lambda: "a.jpg" in person.rows())
+        person.tick("a.jpg")
+        person.one(".itx-patient-search").send_keys("ada")
+        person.one(".itx-option").click()
+        person.one(".itx-save").click()
+        person.until(lambda: "1 file filed to Ada Marsh" in person.one(".itx-notice").text)
+    assert practice.left() == []

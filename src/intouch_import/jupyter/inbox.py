@@ -61,7 +61,7 @@ class _Listed:
 
 
 class InboxWidget(Face):
-    """An inbox in JupyterLab, Notebook 7 or marimo.
+    """An inbox in JupyterLab or Notebook 7.
 
     Whatever takes time is done in other threads: the cell that shows the widget returns at once, and so does
     everything that is clicked. Nothing of what it shows is kept in the notebook.
