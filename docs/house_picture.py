@@ -20,7 +20,7 @@ import grimp
 ROOT: Final = Path(__file__).parents[1]
 PICTURE: Final = ROOT / "docs" / "explanation" / "house.svg"
 PACKAGE: Final = "intouch_import"
-FOUNDATION: Final = ("model", "errors", "secret")
+FOUNDATION: Final = ("model", "zones", "errors", "secret")
 
 # How a floor is called, and what it is for; told by one of its rooms.
 FLOORS: Final = {
