@@ -45,7 +45,7 @@ _OPEN_FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.stat in os.supports_dir_fd
-_FILE = EntryKind.FILE
+_FILE, _SPECIAL = EntryKind.FILE, EntryKind.SPECIAL  # looked up once: on the enum it takes as long as a call
 _KINDS = {stat.S_IFREG: _FILE, stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFLNK: EntryKind.LINK}
 _WINDOWS_IN_USE = {32, 33}  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
 
@@ -290,7 +290,7 @@ def _version(found: os.stat_result) -> str:
 
 
 def _source_file(name: str, found: os.stat_result) -> SourceFile:
-    kind = _KINDS.get(stat.S_IFMT(found.st_mode), EntryKind.SPECIAL)
+    kind = _KINDS.get(stat.S_IFMT(found.st_mode), _SPECIAL)
     return SourceFile(
         name=name,
         kind=kind,
