@@ -113,7 +113,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Change the pure rooms, the move and the ledger in small ways; tests must notice. Some two hours.
+    """Change the pure rooms, the move and the ledger in small ways; tests must notice. It takes hours.
 
     Patterns choose a part: ``nox -s mutation -- "intouch_import.verdicts*"``.
     """

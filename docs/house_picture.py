@@ -20,12 +20,12 @@ import grimp
 ROOT: Final = Path(__file__).parents[1]
 PICTURE: Final = ROOT / "docs" / "explanation" / "house.svg"
 PACKAGE: Final = "intouch_import"
-FOUNDATION: Final = ("model", "zones", "errors", "secret")
+FOUNDATION_FROM: Final = "model"  # the layer that holds it, and all below
 
 # How a floor is called, and what it is for; told by one of its rooms.
 FLOORS: Final = {
     "cli": ("faces", "what people and hosts see"),
-    "inbox": ("rooms", "the list, and what staff do"),
+    "inbox": ("rooms", "daily lists, and archives"),
     "settings": ("settings", "what a practice sets"),
     "moving": ("the move", "alone removes source files"),
     "copies": ("", ""),
@@ -74,6 +74,12 @@ def rooms_by_row() -> list[list[str]]:
     return [names for row in rows if (names := [name for name in row if _stands(name)])]
 
 
+def foundation() -> list[list[str]]:
+    """The rows that nearly every room stands on."""
+    rows = rooms_by_row()
+    return rows[next(number for number, row in enumerate(rows) if FOUNDATION_FROM in row) :]
+
+
 def _stands(name: str) -> bool:
     there = ROOT / "src" / PACKAGE / name.strip("()")
     return there.is_dir() or there.with_suffix(".py").is_file()
@@ -97,6 +103,7 @@ def _room(module: str) -> str:
 def drawn(edges: set[tuple[str, str]]) -> list[tuple[str, str]]:
     """The arrows that are drawn."""
     below: dict[str, set[str]] = {}
+    ground = {name for row in foundation() for name in row}
 
     def reach(room: str) -> set[str]:
         if room not in below:
@@ -109,7 +116,7 @@ def drawn(edges: set[tuple[str, str]]) -> list[tuple[str, str]]:
     return sorted(
         (one, other)
         for one, other in edges
-        if other not in FOUNDATION
+        if other not in ground
         and not any(other in reach(between) for start, between in edges if start == one)
     )
 
@@ -118,7 +125,7 @@ class Plan:
     """Where everything stands: rows of stops, each as near to what it is joined with as the row allows."""
 
     def __init__(self) -> None:
-        self.rows = [row for row in rooms_by_row() if not set(row) & set(FOUNDATION)]
+        self.rows = rooms_by_row()[: -len(foundation())]
         self.row_of = {name.strip("()"): number for number, row in enumerate(self.rows) for name in row}
         self.arrows = drawn(imports())
         self.ways = {arrow: self._way(*arrow) for arrow in self.arrows}
@@ -228,7 +235,7 @@ def _floors(plan: Plan) -> list[str]:
 
 
 def _foundation(y: float) -> list[str]:
-    rows = [row for row in rooms_by_row() if set(row) & set(FOUNDATION)]
+    rows = foundation()
     parts = [
         f'<rect x="16" y="{y}" width="{WIDTH - 32}" height="106" rx="8" fill="#e4e6e9"/>',
         f'<text x="34" y="{y + 48}" font-size="17" font-weight="bold" fill="#22303f">foundation</text>',
