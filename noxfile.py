@@ -65,7 +65,7 @@ def tests(session: nox.Session) -> None:
     # Once, before two test processes want it at the same time.
     session.run("python", "tests/services/azurite.py", silent=True)
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "-n", "2", "-q", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "-n", "2", "-q", "-m", "not long", *session.posargs)
     if session.posargs:
         return
     session.run("coverage", "combine", "-q")
@@ -144,6 +144,14 @@ def migration(session: nox.Session) -> None:
     session.install(_built_wheel(session), *_group("test"))
     test = "tests/integration/test_migration_cluster.py"
     session.run("pytest", test, "-q", "-s", *session.posargs, env={"INTOUCH_MIGRATION_FILES": "20000"})
+
+
+@nox.session
+def notebooks(session: nox.Session) -> None:
+    """Run every notebook, on a cluster too; drive the widgets in JupyterLab and Notebook 7, with 10,000 files."""
+    session.install(_built_wheel(session), *_group("test"))
+    where = ["tests/docs/test_notebooks.py", *map(str, Path("tests/integration").glob("test_jupyter*.py"))]
+    session.run("pytest", "-q", *where, *session.posargs)
 
 
 @nox.session

@@ -24,7 +24,13 @@ def test_no_output_is_kept(path: Path) -> None:
     assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=pytest.mark.long if path.stem == "cluster" else ())
+        for path in NOTEBOOKS
+    ],
+)
 @pytest.mark.filterwarnings("ignore:.*Proactor.*:RuntimeWarning")  # Windows, inside of pyzmq
 def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every cell runs in a kernel of its own, in an empty folder."""

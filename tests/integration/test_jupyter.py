@@ -153,6 +153,7 @@ def test_ten_thousand_rows(practice: Practice, jupyterlab: Lab, browser: Chrome)
     person.until(lambda: list(person.rows()) == ["IMG_04711.jpg"])
 
 
+@pytest.mark.long
 def test_light_and_dark(practice: Practice, jupyterlab: Lab, browser: Chrome) -> None:
     """The widget is as dark as the notebook around it, and changes with it."""
     person = Person(browser, jupyterlab.show(browser, "theme.ipynb", opened(practice)))
@@ -189,6 +190,7 @@ def test_folder_names_in_notebook_files(
     assert "MARSH" not in jupyterlab.save(browser, "counts.ipynb")
 
 
+@pytest.mark.long
 def test_notebook_7_shows_it_too(practice: Practice, tmp_path: Path, browser: Chrome) -> None:
     """The classic notebook, version 7, loads the same widget: the list, and a file that is saved."""
     pytest.importorskip("notebook")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from miniature import PATIENTS, PROVIDERS, jpeg
 from person import Person
 
@@ -48,6 +50,7 @@ def lay(disk: Path) -> None:
                 os.link(original, path)
 
 
+@pytest.mark.long
 def test_ten_thousand_files_are_reviewed_and_run(tmp_path: Path, jupyterlab: Lab, browser: Chrome) -> None:
     """Charts, a filter, the last row, a decision, a run that is paused, cancelled and gone on with."""
     from intouch_import.repositories.sql import SqlRepository
