@@ -148,7 +148,7 @@ def migration(session: nox.Session) -> None:
 
 @nox.session
 def notebooks(session: nox.Session) -> None:
-    """Run every notebook, on a cluster too; drive the widgets in JupyterLab and Notebook 7, with 10,000 files."""
+    """Run every notebook, on a cluster too; drive the widgets in Lab and Notebook 7, with 10,000 files."""
     session.install(_built_wheel(session), *_group("test"))
     where = ["tests/docs/test_notebooks.py", *map(str, Path("tests/integration").glob("test_jupyter*.py"))]
     session.run("pytest", "-q", *where, *session.posargs)
