@@ -104,7 +104,7 @@ class StagedContent(Content):
         except OSError as exc:
             if exc.errno in disk.NO_ROOM:
                 raise
-            copy_beside(self.open(), Path(path))
+            copy_beside(self.open(), Path(path), staging=self._path.parent)
         if durable:
             disk.sync_many([path])
 
@@ -140,12 +140,29 @@ def _link(source: Path, target: str | os.PathLike[str]) -> None:
     os.link(source, target)
 
 
-def copy_beside(source: BinaryIO, path: Path, *, replace: bool = False, durable: bool = True) -> None:
-    """Copy ``source`` to ``path`` through a temporary file beside it, synced before it gets its name.
+def copy_beside(
+    source: BinaryIO,
+    path: Path,
+    *,
+    replace: bool = False,
+    durable: bool = True,
+    staging: Path | None = None,
+) -> None:
+    """Copy ``source`` to ``path`` through a temporary file, synced before it gets its name.
 
-    Whoever passes False for ``durable`` syncs it before anything relies on it.
+    Args:
+        source: What to copy; it is closed.
+        path: Where to.
+        replace: Whether a file may be there already.
+        durable: Whoever passes False syncs it before anything relies on it.
+        staging: Folder for the temporary file, if it is in the same file system; else it stands beside
+            ``path``. What a crash leaves in a staging folder is swept out later; nobody sweeps beside
+            stored files.
     """
-    with source, disk.temporary_beside(path.parent) as (file, temporary):
+    folder = path.parent
+    if staging is not None and staging.stat().st_dev == folder.stat().st_dev:
+        folder = staging
+    with source, disk.temporary_beside(folder) as (file, temporary):
         shutil.copyfileobj(source, file, 256 * 1024)
         if durable:
             disk.sync_file(file.fileno())

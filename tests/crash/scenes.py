@@ -110,7 +110,7 @@ class Hospital:
         with self.records.engine.connect() as connection:
             ids = set(connection.scalars(sa.select(attachments.c.import_id)))
         kept = {path.name for path in (self.root / "files").glob("[0-9a-f][0-9a-f]/*")}
-        assert kept <= ids, "bytes that no attachment knows of"
+        assert kept - ids == set(), "bytes that no attachment knows of"
         assert ids <= kept
         assert ids
 

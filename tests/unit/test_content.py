@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import io
 import os
-from typing import TYPE_CHECKING, Any
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from intouch_import import disk
 from intouch_import.content import StagedContent, copy_beside
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def staged(folder: Path, content: bytes = b"the bytes") -> StagedContent:
@@ -93,3 +93,42 @@ def test_a_copy_may_replace(tmp_path: Path) -> None:
     copy_beside(io.BytesIO(b"new"), tmp_path / "final", replace=True)
     assert (tmp_path / "final").read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["final"]
+
+
+def test_what_a_crash_leaves_of_a_copy_is_where_it_is_swept_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is made, a copy stands in the staging folder: nobody looks for it among the stored files."""
+    staging, shard = tmp_path / "staging", tmp_path / "ab"
+    staging.mkdir()
+    shard.mkdir()
+    seen: list[tuple[int, int]] = []
+    real = shutil.copyfileobj
+
+    def copying(*args: Any) -> None:
+        real(*args)
+        seen.append((len(os.listdir(staging)), len(os.listdir(shard))))
+
+    monkeypatch.setattr(shutil, "copyfileobj", copying)
+    copy_beside(io.BytesIO(b"new"), shard / "final", staging=staging)
+    copy_beside(io.BytesIO(b"newer"), shard / "final", replace=True, staging=staging)
+    assert seen == [(1, 0), (1, 1)]
+    assert (os.listdir(staging), (shard / "final").read_bytes()) == ([], b"newer")
+
+
+def test_a_staging_folder_in_another_file_system_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename can't leave its file system."""
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    real = Path.stat
+    elsewhere = SimpleNamespace(st_dev=-1)
+    monkeypatch.setattr(
+        Path, "stat", lambda self, **options: elsewhere if self == staging else real(self, **options)
+    )
+    folders: list[Path] = []
+    beside = disk.temporary_beside
+    monkeypatch.setattr(disk, "temporary_beside", lambda folder: folders.append(folder) or beside(folder))
+    copy_beside(io.BytesIO(b"new"), tmp_path / "final", staging=staging)
+    assert folders == [tmp_path]

@@ -109,8 +109,7 @@ class DirectoryFiles(Files):
         except OSError as exc:
             raise _failed(exc) from without_path(exc)
 
-    @staticmethod
-    def _take_over(path: Path, content: Content) -> None:
+    def _take_over(self, path: Path, content: Content) -> None:
         """A crash, or another process at this moment, left a file: take it if it is the same bytes.
 
         One with a second name may still be somebody's source file: a private copy replaces it.
@@ -121,7 +120,7 @@ class DirectoryFiles(Files):
             if not same:
                 raise ContentMismatch("an unfinished import left other bytes under this import id")
             if path.stat().st_nlink > 1:
-                copy_beside(content.open(), path, replace=True)
+                copy_beside(content.open(), path, replace=True, staging=self.staging)
         except OSError as exc:
             raise _failed(exc) from without_path(exc)
 

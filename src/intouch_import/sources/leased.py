@@ -41,11 +41,15 @@ class LeasedContent(Content):
         fd: Open for reading, with a lease held; owned by this object from now on.
         found: What ``fstat`` says of it.
         digested: What one pass over it, under the lease, found.
+        staging: Folder for temporary files, if there is one.
     """
 
-    def __init__(self, fd: int, found: os.stat_result, digested: disk.Digested) -> None:
+    def __init__(
+        self, fd: int, found: os.stat_result, digested: disk.Digested, *, staging: Path | None = None
+    ) -> None:
         super().__init__(digested)
         self._fd = fd
+        self._staging = staging
         self._identity = (found.st_dev, found.st_ino)
         self._placed: str | os.PathLike[str] | None = None
         self._settled = False
@@ -60,7 +64,7 @@ class LeasedContent(Content):
         if not self._apart and disk.lease_holds(self._fd):
             linked = self._link(path)
         if not linked:
-            copy_beside(self.open(), Path(path), durable=durable)
+            copy_beside(self.open(), Path(path), durable=durable, staging=self._staging)
         if durable:
             disk.sync_many([path])
 
@@ -89,7 +93,7 @@ class LeasedContent(Content):
             return
         self._settled = True
         if not (disk.lease_holds(self._fd) and os.fstat(self._fd).st_nlink == 1):
-            _make_private(self, Path(placed))
+            _make_private(self, Path(placed), self._staging)
 
     def close(self) -> None:
         if self._fd < 0:
@@ -139,7 +143,7 @@ class SharedContent(StagedContent):
     def settle(self) -> None:
         shared, self._shared = self._shared, None
         if shared is not None:
-            _make_private(self, shared)
+            _make_private(self, shared, self._path.parent)
 
     def close(self) -> None:
         _settle_at_last(self)
@@ -154,8 +158,8 @@ def _settle_at_last(content: Content) -> None:
         log.error("a stored file may still be open to another program", extra={"errno": exc.errno})
 
 
-def _make_private(content: Content, stored: Path) -> None:
-    copy_beside(content.open(), stored, replace=True)
+def _make_private(content: Content, stored: Path, staging: Path | None) -> None:
+    copy_beside(content.open(), stored, replace=True, staging=staging)
     disk.sync_folder(stored.parent)
 
 

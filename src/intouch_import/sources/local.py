@@ -122,7 +122,7 @@ class LocalSource(Source):
                 found = os.fstat(fd)
                 self._compare(file, found)
                 if disk.lease_holds(fd):
-                    content: Content = LeasedContent(fd, found, digested)
+                    content: Content = LeasedContent(fd, found, digested, staging=staging)
                     fd = -1
                     return content
                 raise StillArriving("another program opened the file for writing", open_elsewhere=True)
