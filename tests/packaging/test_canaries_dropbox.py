@@ -107,6 +107,7 @@ def server() -> Iterator[DropboxServer]:
     app = App(key="appkey", secret=SECRET, redirect_uris=frozenset({f"http://localhost:{port}"}))
     with DropboxServer(app=app) as server:
         server.make_folder(FOLDER)
+        server.api.longest_poll_s = 0.05  # Dropbox holds a question open for half a minute at least
         yield server
 
 
