@@ -39,6 +39,9 @@ __all__ = [
 _TIMES: Final = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
 # After these answers a connection is as good as before.
 _ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, NotImplementedError)
+# fsspec's memory file system is one dict for all: to list it while another thread removes a file is an error.
+# Reentrant, since what is written to one place may be read from another while it is written.
+_MEMORY: Final = threading.RLock()
 
 
 class Unfinished(Exception):  # it says what is the matter; never leaves the rooms that use this one
@@ -92,6 +95,10 @@ class Connections:
     @contextlib.contextmanager
     def borrow(self) -> Iterator[AbstractFileSystem]:
         """A file system for this thread alone, with nothing remembered of earlier listings."""
+        with _MEMORY if self.kind.protocol == "memory" else contextlib.nullcontext():
+            yield from self._borrow()
+
+    def _borrow(self) -> Iterator[AbstractFileSystem]:
         filesystem = self.take()
         try:
             yield filesystem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -359,3 +360,34 @@ def test_options_that_the_file_system_refuses_are_a_mistake_in_the_settings(fail
         open_source("strict://photos", nonsense="secret")
     assert "secret" not in str(caught.value)
     assert "nonsense" not in str(caught.value)
+
+
+def test_files_in_memory_may_be_listed_while_others_are_removed() -> None:
+    """The memory file system of fsspec alone fails at that, about every other time."""
+    fsspec.filesystem("memory").makedirs("/listed-and-removed", exist_ok=True)
+    source = open_source("memory://listed-and-removed")
+    for number in range(200):
+        source.put(f"{number}.jpg", [b"bytes"])
+    files = list(source.scan())
+    over = threading.Event()
+
+    def list_until_over() -> int:
+        listings = 0
+        while not over.is_set():
+            list(source.scan())
+            listings += 1
+        return listings
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # threads take turns as often as on a busy machine
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            lister = pool.submit(list_until_over)
+            for file in files:
+                source.remove(file, sha256=hashlib.sha256(b"bytes").hexdigest())
+            over.set()
+            assert lister.result(timeout=60)
+    finally:
+        over.set()
+        sys.setswitchinterval(interval)
+    assert list(source.scan()) == []
