@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
+from services.debian import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,25 +22,12 @@ _ARGUMENTS = (
     # Without these it looks for its maker's hosts at every start.
     *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-_INSTALLS_WITHIN_S = 500
 
 
-@functools.cache
 def _programs() -> tuple[str, str] | None:
     """Chromium and its driver; None if this machine has none and can't be given them."""
-    found = (shutil.which("chromium"), shutil.which("chromedriver"))
-    if None in found and shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", "chromium-driver"]
-        for command in (["apt-get", "update", "-q"], install):
-            subprocess.run(
-                command,
-                check=False,
-                capture_output=True,
-                timeout=_INSTALLS_WITHIN_S,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            )
-        found = (shutil.which("chromium"), shutil.which("chromedriver"))
-    chromium, driver = found
+    chromium = program("chromium", package="chromium")
+    driver = program("chromedriver", package="chromium-driver")
     return None if chromium is None or driver is None else (chromium, driver)
 
 

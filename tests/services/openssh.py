@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from services.debian import program
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -81,15 +83,15 @@ class OpenSSHServer:
 @pytest.fixture(scope="session")
 def openssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSSHServer]:
     """A server that shows this machine's disk over SFTP; where there is none, the test is skipped."""
-    program = _program()
-    if program is None:
+    sshd = program("sshd", package="openssh-server")
+    if sshd is None:
         if os.environ.get("CI") == "true":
             pytest.fail("there is no OpenSSH server, and none could be installed")
         pytest.skip("needs an OpenSSH server: apt-get install openssh-server")
     root = tmp_path_factory.mktemp("openssh")
     port = _free_port()
     _lay_out(root, port)
-    command = [program, "-D", "-e", "-f", str(root / "settings")]
+    command = [sshd, "-D", "-e", "-f", str(root / "settings")]
     with (root / "log").open("wb") as log:
         keeper = subprocess.Popen(
             [sys.executable, "-c", _KEEPER, *command], stdin=subprocess.PIPE, stdout=log, stderr=log
@@ -99,18 +101,6 @@ def openssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSSH
         yield OpenSSHServer(port, root)
     finally:
         keeper.communicate(timeout=30)
-
-
-def _program() -> str | None:
-    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
-    found = shutil.which("sshd", path=path)
-    if found is None and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120"]
-        for arguments in (["update"], ["install", "-y", "--no-install-recommends", "openssh-server"]):
-            subprocess.run([*apt, *arguments], env=environment, check=False, capture_output=True, timeout=240)
-        found = shutil.which("sshd", path=path)
-    return found
 
 
 def _lay_out(root: Path, port: int) -> None:
