@@ -12,6 +12,8 @@ from intouch_import.model import ContentCheck, Reason, State, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from intouch_import.model import StoredAttachment
+
 __all__ = ["Outcome", "Problem", "Report"]
 
 
@@ -46,6 +48,22 @@ class Outcome:
     sha256: str | None = None
     duplicate_of: str | None = None
     duplicate_elsewhere: bool = False
+
+    @classmethod
+    def about(
+        cls, stored: StoredAttachment, state: State, reason: Reason, *, retry_helps: bool = False
+    ) -> Outcome:
+        """What became of a file that a record holds, or held."""
+        return cls(
+            name=stored.name,
+            source_id=stored.source_id,
+            state=state,
+            reason=reason,
+            import_id=stored.import_id,
+            attachment_id=stored.id,
+            retry_helps=retry_helps,
+            sha256=stored.sha256,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON values, the name made printable."""

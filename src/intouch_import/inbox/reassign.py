@@ -64,10 +64,10 @@ class Reassign:
             raise SelectionError("nothing is stored under this id")
         if stored.patient_id == patient.id:
             self._write_missing_end(stored)
-            return _outcome(stored, State.IMPORTED, Reason.REASSIGNED)
+            return Outcome.about(stored, State.IMPORTED, Reason.REASSIGNED)
         if not self._is_whole(stored):
             # Which of the two would be to blame could not be told afterwards.
-            return _outcome(stored, State.FAILED, Reason.STORED_COPY_DIFFERS)
+            return Outcome.about(stored, State.FAILED, Reason.STORED_COPY_DIFFERS)
         self._write(stored, Event.REASSIGNING, patient.id, Reason.CHOSEN)
         return self._carry_out(stored, patient.id)
 
@@ -92,12 +92,12 @@ class Reassign:
             if isinstance(failure, (UnknownPatient, NotSupported)):
                 raise failure
             retry_helps = failure is not None and not isinstance(failure, AlreadyAssigned) and not elsewhere
-            return _outcome(stored, State.FAILED, reason, retry_helps=retry_helps)
+            return Outcome.about(stored, State.FAILED, reason, retry_helps=retry_helps)
         self._write_end(stored, Event.REASSIGNED, to_patient_id, Reason.REASSIGNED)
         if (now.id, now.sha256) != (stored.id, stored.sha256) or not self._is_whole(now):
             log.error("a reassigned file differs from what it was", extra={"import_id": stored.import_id})
-            return _outcome(now, State.FAILED, Reason.STORED_COPY_DIFFERS)
-        return _outcome(now, State.IMPORTED, Reason.REASSIGNED)
+            return Outcome.about(now, State.FAILED, Reason.STORED_COPY_DIFFERS)
+        return Outcome.about(now, State.IMPORTED, Reason.REASSIGNED)
 
     def _find(self, import_id: str | None) -> StoredAttachment | None:
         if import_id is None:
@@ -127,22 +127,14 @@ class Reassign:
     def _write(self, stored: StoredAttachment, event: Event, to_patient_id: str, reason: Reason) -> None:
         self._ledger.append(
             [
-                LedgerEntry(
-                    event=event,
+                LedgerEntry.about(
+                    stored,
+                    event,
                     at=self._clock(),
                     operator=self._operator,
+                    reason=reason,
                     patient_id=to_patient_id,
                     from_patient_id=stored.patient_id,
-                    provider_id=stored.provider_id,
-                    destination=stored.destination.value,
-                    import_id=stored.import_id,
-                    attachment_id=stored.id,
-                    location=stored.location,
-                    source_id=stored.source_id,
-                    name=stored.name,
-                    size_bytes=stored.size_bytes,
-                    sha256=stored.sha256,
-                    reason=reason.value,
                 )
             ]
         )
@@ -151,16 +143,3 @@ class Reassign:
 def finished(begun: LedgerEntry, event: Event, at: datetime) -> LedgerEntry:
     """The entry that ends what an interruption left open."""
     return attrs.evolve(begun, event=event, at=at, reason=Reason.INTERRUPTED.value, seq=None, digest=None)
-
-
-def _outcome(stored: StoredAttachment, state: State, reason: Reason, *, retry_helps: bool = False) -> Outcome:
-    return Outcome(
-        name=stored.name,
-        source_id=stored.source_id,
-        state=state,
-        reason=reason,
-        import_id=stored.import_id,
-        attachment_id=stored.id,
-        retry_helps=retry_helps,
-        sha256=stored.sha256,
-    )

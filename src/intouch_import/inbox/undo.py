@@ -130,10 +130,11 @@ class Undo:
         reason = self._try_to_put_back(stored, source)
         if reason is not Reason.UNDONE:
             self._write(stored, Event.FAILED, reason)
-            return _outcome(stored, State.FAILED, reason)
+            retry_helps = reason is Reason.SOURCE_FAILED
+            return Outcome.about(stored, State.FAILED, reason, retry_helps=retry_helps)
         self._repository.withdraw(stored.id)
         self._write(stored, Event.WITHDRAWN, Reason.UNDONE)
-        return _outcome(stored, State.WAITING, Reason.UNDONE)
+        return Outcome.about(stored, State.WAITING, Reason.UNDONE)
 
     def _try_to_put_back(self, stored: StoredAttachment, source: Source) -> Reason:
         try:
@@ -176,34 +177,5 @@ class Undo:
 
     def _write(self, stored: StoredAttachment, event: Event, reason: Reason) -> None:
         self._ledger.append(
-            [
-                LedgerEntry(
-                    event=event,
-                    at=self._clock(),
-                    operator=self._operator,
-                    patient_id=stored.patient_id,
-                    provider_id=stored.provider_id,
-                    destination=stored.destination.value,
-                    import_id=stored.import_id,
-                    attachment_id=stored.id,
-                    location=stored.location,
-                    source_id=stored.source_id,
-                    name=stored.name,
-                    size_bytes=stored.size_bytes,
-                    sha256=stored.sha256,
-                    reason=reason.value,
-                )
-            ]
+            [LedgerEntry.about(stored, event, at=self._clock(), operator=self._operator, reason=reason)]
         )
-
-
-def _outcome(stored: StoredAttachment, state: State, reason: Reason) -> Outcome:
-    return Outcome(
-        name=stored.name,
-        source_id=stored.source_id,
-        state=state,
-        reason=reason,
-        import_id=stored.import_id,
-        attachment_id=stored.id,
-        retry_helps=state is State.FAILED and reason is Reason.SOURCE_FAILED,
-    )

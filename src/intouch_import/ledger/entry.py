@@ -15,6 +15,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from intouch_import.model import StoredAttachment
+
 __all__ = ["CHAIN_START", "Event", "LedgerEntry", "chain_digest"]
 
 CHAIN_START: Final = "0" * 64
@@ -74,6 +76,47 @@ class LedgerEntry:
     from_patient_id: str | None = attrs.field(default=None, repr=False)
     seq: int | None = None
     digest: str | None = None
+
+    @classmethod
+    def about(
+        cls,
+        stored: StoredAttachment,
+        event: Event,
+        *,
+        at: datetime,
+        operator: str | None,
+        reason: str,
+        patient_id: str | None = None,
+        from_patient_id: str | None = None,
+    ) -> LedgerEntry:
+        """Something that happened to what a record holds.
+
+        Args:
+            stored: What it happened to.
+            event: What happened.
+            at: When, aware.
+            operator: Who, as the host names its staff; None if not told.
+            reason: Why, a `Reason` value.
+            patient_id: Whose record it goes to; None for the one that it is in.
+            from_patient_id: Whose record it comes from, where it changes.
+        """
+        return cls(
+            event=event,
+            at=at,
+            operator=operator,
+            patient_id=stored.patient_id if patient_id is None else patient_id,
+            from_patient_id=from_patient_id,
+            provider_id=stored.provider_id,
+            destination=str(stored.destination),
+            import_id=stored.import_id,
+            attachment_id=stored.id,
+            location=stored.location,
+            source_id=stored.source_id,
+            name=stored.name,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            reason=str(reason),
+        )
 
     def to_json(self, *, support: bool = False) -> str:
         """One line of JSON.
