@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from scenes import killer
 
 from commanding import command
 from intouch_import.repositories.sql import SqlRepository
@@ -33,6 +34,7 @@ __all__ = [
     "command",
     "dropbox_server",
     "jupyterlab",
+    "killer",
     "open_dropbox",
     "openssh_server",
     "postgresql_server",

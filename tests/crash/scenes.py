@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import pytest
 import sqlalchemy as sa
 
 from intouch_import.inbox import Inbox
@@ -22,11 +25,11 @@ from intouch_import.repositories.tables import attachments
 from intouch_import.sources import open_source
 
 if TYPE_CHECKING:
-    import subprocess
+    from collections.abc import Iterator
 
     from intouch_import.model import StoredAttachment
 
-__all__ = ["Hospital", "Killed", "Killer", "Scene", "memory", "photo"]
+__all__ = ["Hospital", "Killed", "Killer", "Scene", "killer", "memory", "photo"]
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MEMORY = Path("/dev/shm")
@@ -67,6 +70,19 @@ class Killer:
         answer = self._process.stdout.readline()
         assert answer, "the child failed by itself: its traceback was captured"
         return Killed(**json.loads(answer))
+
+
+@pytest.fixture(scope="module")
+def killer() -> Iterator[Killer]:
+    """The process that kills; it leaves with the module."""
+    if not hasattr(os, "fork"):
+        pytest.skip("children are forked, which this system can't")
+    command = [sys.executable, str(Path(__file__).with_name("killing.py"))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield Killer(process)
 
 
 class Hospital:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from scenes import Hospital, Killer, memory
+from scenes import Hospital, memory
 
 from intouch_import.errors import NotRemoved
 from intouch_import.ledger import Event
@@ -22,7 +21,7 @@ from intouch_import.sources.local import LocalSource
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scenes import Scene
+    from scenes import Killer, Scene
 
 RANDOM_KILLS = int(os.environ.get("INTOUCH_CRASH_RUNS", "20"))
 # Every step on SQLite; on PostgreSQL, unless all are asked for, one in some, others in every run.
@@ -38,16 +37,6 @@ ELSEWHERE = pytest.param(
     "elsewhere",
     marks=pytest.mark.skipif(memory() is None, reason="there is no second file system, in memory"),
 )
-
-
-@pytest.fixture(scope="module")
-def killer() -> Iterator[Killer]:
-    """The process that kills; it leaves with the module."""
-    if not hasattr(os, "fork"):
-        pytest.skip("children are forked, which this system can't")
-    command = [sys.executable, str(Path(__file__).with_name("killing.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Killer(process)
 
 
 @pytest.fixture

@@ -2,189 +2,88 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import os
-import random
-import subprocess
-import sys
-import tempfile
-from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scenes import NOW, Killer, memory
+from wards import Ward, kill_at_steps_of_a_move, kill_at_steps_of_an_undo
 
-from intouch_import.inbox import Inbox
-from intouch_import.ledger import Event, Ledger
-from intouch_import.model import Patient, Provider, State
-from intouch_import.repositories.sql import SqlRepository
-from miniature import jpeg
 from services.azurite import ACCOUNT, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from scenes import Killed
+    from scenes import Killer
 
+    from intouch_import.sources import Source
     from services.azurite import Azurite
 
 ALL = os.environ.get("INTOUCH_AZURE") == "all"
 # In a usual run one step in so many, others in every run.
 STRIDE = 1 if ALL else 7
 SOURCE = "intouch_import.sources.azure.source"
-WATCHED = [
-    *([SOURCE, "AzureSource", name] for name in ("fetch", "remove", "remove_many", "put")),
-    *([SOURCE, "AzureSource", name] for name in ("_delete", "_delete_batch")),
-    *(
-        ["azure.storage.blob", "BlobClient", name]
-        for name in ("delete_blob", "stage_block", "commit_block_list")
-    ),
-    ["azure.storage.blob", "ContainerClient", "delete_blobs"],
-]
 
 
-@pytest.fixture(scope="module")
-def killer() -> Iterator[Killer]:
-    """The process that forks and kills."""
-    if not hasattr(os, "fork"):
-        pytest.skip("children are forked, which this system can't")
-    command = [sys.executable, str(Path(__file__).parents[1] / "crash" / "killing.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Killer(process)
+class Container(Ward):
+    """A container for each folder."""
 
+    watch = (
+        *([SOURCE, "AzureSource", name] for name in ("fetch", "remove", "remove_many", "put")),
+        *([SOURCE, "AzureSource", name] for name in ("_delete", "_delete_batch")),
+        *(
+            ["azure.storage.blob", "BlobClient", name]
+            for name in ("delete_blob", "stage_block", "commit_block_list")
+        ),
+        ["azure.storage.blob", "ContainerClient", "delete_blobs"],
+    )
 
-class Ward:
-    """A practice, and one container after the other whose photos are moved by somebody who is killed."""
+    def __init__(self, killer: Killer, azurite: Azurite) -> None:
+        super().__init__(killer)
+        self._azurite = azurite
 
-    def __init__(self, root: Path, azurite: Azurite, killer: Killer) -> None:
-        self.root, self.azurite, self._killer = root, azurite, killer
-        self.records = SqlRepository.open(f"sqlite:///{root}/clinic.db", files=root / "files")
-        self.ledger = Ledger(self.records.engine)
-        self.records.add_provider(Provider(id="DRJ"))
-        self._count = 0
-        self.lay_out("refresh", 1)
-        self.kill("refresh", fork=False)
+    def make_folder(self, number: int) -> str:
+        self._container = self._azurite.container(f"ward{number:05}")
+        return f"{self._container.container_name}/photos"
 
-    def lay_out(self, work: str, count: int) -> None:
-        """A new container of photos of a new patient."""
-        self._count += 1
-        self.patient = str(10000 + self._count)
-        self.records.add_patients([Patient(id=self.patient)])
-        self.container = self.azurite.container(f"ward{self._count:05}")
-        self.folder = f"{self.container.container_name}/photos"
-        pattern = f"{self.patient}_DRJ_20260131_1425{{:02}}.jpg" if work == "refresh" else "IMG {:04}#.jpg"
-        contents = {pattern.format(number): jpeg(f"{self.patient} {number}") for number in range(count)}
-        for name, data in contents.items():
-            self.container.upload_blob(f"photos/{name}", data)
-        self.digests = sorted(hashlib.sha256(data).hexdigest() for data in contents.values())
+    def write(self, name: str, data: bytes) -> None:
+        self._container.upload_blob(f"photos/{name}", data)
 
-    def kill(self, work: str, *, step: int | None = None, fork: bool = True, **order: Any) -> Killed:
-        """Let a workstation work, and kill it at a step."""
-        self.records.engine.dispose()
-        return self._killer(
-            root=str(self.root),
-            database=f"sqlite:///{self.root}/clinic.db",
-            files=str(self.root / "files"),
-            folder=f"az://{self.folder}",
-            source_id=self.folder,
-            options={"account_name": ACCOUNT, "account_key": KEY, "endpoint": self.azurite.endpoint},
-            watch=WATCHED,
-            work=work,
-            patient=self.patient,
-            step=step,
-            fork=fork,
-            **{"import_id": None, "after_s": None, "leases": True, "ends": True, **order},
-        )
+    def contents(self) -> list[bytes]:
+        blobs = self._container.list_blob_names(name_starts_with="photos/")
+        return [self._container.download_blob(blob).readall() for blob in blobs]
 
-    def stored(self) -> list[str]:
-        """Digests of what is in the records, each read back."""
-        found = []
-        for stored in self.records.attachments(self.patient):
-            with self.records.open_attachment(stored.id) as stream:
-                found.append(hashlib.sha256(stream.read()).hexdigest())
-            assert found[-1] == stored.sha256
-        return sorted(found)
+    def address(self) -> tuple[str, dict[str, Any]]:
+        right = {"account_name": ACCOUNT, "account_key": KEY}
+        return f"az://{self.folder}", {**right, "endpoint": self._azurite.endpoint}
 
-    def left(self) -> list[str]:
-        """Digests of what is in the folder."""
-        blobs = self.container.list_blob_names(name_starts_with="photos/")
-        return sorted(
-            hashlib.sha256(self.container.download_blob(blob).readall()).hexdigest() for blob in blobs
-        )
-
-    def check_nothing_is_lost(self) -> None:
-        stored = self.stored()
-        assert set(self.digests) == {*stored, *self.left()}
-        assert len(stored) == len(set(stored)), "stored twice"
-
-    def recover(self) -> None:
-        """What staff do next: look at the list, and save what waits there."""
-        with self.azurite.open(self.folder, source_id=self.folder) as source:
-            inbox = Inbox(
-                self.records, [source], ledger=self.ledger, zone="UTC", settle_s=0.0, clock=lambda: NOW
-            )
-            report = inbox.refresh()
-            assert (report.closes, report.failed, report.stored, report.problems) == (True, 0, 0, ())
-            waiting = [row for row in inbox.rows if row.state is State.WAITING]
-            if waiting:
-                assert inbox.save(inbox.prepare(waiting, patient=self.patient)).imported == len(waiting)
-
-    def check_all_is_moved(self) -> None:
-        assert (self.left(), self.stored()) == ([], self.digests)
-        assert self.ledger.unfinished(self.folder) == []
-        for stored in self.records.attachments(self.patient):
-            events = Counter(entry.event for entry in self.ledger.entries(import_id=stored.import_id))
-            assert (events[Event.STORED], events[Event.MOVED]) == (1, 1)
+    def open(self) -> Source:
+        return self._azurite.open(self.folder, source_id=self.folder)
 
     def clear(self) -> None:
-        self.container.delete_container()
-        self.container.close()
+        self._container.delete_container()
+        self._container.close()
 
 
 @pytest.fixture
 def ward(azurite: Azurite, killer: Killer) -> Iterator[Ward]:
-    """In memory where there is some: kills, not power cuts, are the subject."""
-    with tempfile.TemporaryDirectory(prefix="intouch-crash-", dir=memory()) as root:
-        ward = Ward(Path(root), azurite, killer)
-        with ward.records:
-            yield ward
-            assert ward.ledger.verify() == []
+    with Container(killer, azurite) as ward:
+        yield ward
 
 
 @pytest.mark.parametrize("work", ["refresh", "save"])
 @pytest.mark.parametrize("count", [3, 1] if ALL else [3])
 def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(ward: Ward, work: str, count: int) -> None:
     """Whatever the step, each photo is in the container or in the record; the next start finishes, once."""
-    seen: set[str] = set()
-    for step in itertools.count(random.randint(1, STRIDE), STRIDE):
-        ward.lay_out(work, count)
-        result = ward.kill(work, step=step, ends=not ALL)
-        ward.check_nothing_is_lost()
-        seen.update(result.steps)
-        if result.killed:
-            ward.recover()
-        ward.check_all_is_moved()
-        ward.clear()
-        if not result.killed:
-            break
-    assert {"after AzureSource.fetch", "after AzureSource._delete_batch", "after Ledger.append"} <= seen
+    seen = kill_at_steps_of_a_move(ward, work, count, stride=STRIDE, ends=not ALL)
+    assert {"after AzureSource.fetch", "after AzureSource._delete_batch"} <= seen
 
 
-def test_a_kill_at_any_step_of_an_undo_loses_nothing_and_doubles_nothing(ward: Ward) -> None:
+@pytest.mark.parametrize("work", ["refresh", "save"])
+@pytest.mark.parametrize("again", [True, False], ids=["asked-again", "forgotten"])
+def test_a_kill_at_any_step_of_an_undo_loses_nothing_and_doubles_nothing(
+    ward: Ward, work: str, again: bool
+) -> None:
     """The photo is back or in the record, whole, and saved once whatever comes next."""
-    seen: set[str] = set()
-    for step in itertools.count(random.randint(1, STRIDE), STRIDE):
-        ward.lay_out("save", 1)
-        ward.recover()
-        (stored,) = ward.records.attachments(ward.patient)
-        result = ward.kill("undo", import_id=stored.import_id, step=step)
-        seen.update(result.steps)
-        ward.check_nothing_is_lost()
-        ward.recover()
-        assert (ward.left(), ward.stored()) == ([], ward.digests)
-        ward.clear()
-        if not result.killed:
-            break
-    assert "after BlobClient.commit_block_list" in seen
+    assert "after BlobClient.commit_block_list" in kill_at_steps_of_an_undo(
+        ward, work, again=again, stride=STRIDE
+    )
