@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from intouch_import import disk
 from intouch_import.errors import StorageFull, without_path
@@ -31,7 +31,10 @@ class Content(abc.ABC):
     Attributes:
         size_bytes: Size in bytes, as counted while reading.
         sha256: SHA-256 of what was read, 64 lower-case hex digits.
+        is_copy: Whether these bytes are a copy, of our own; else they are the source file itself.
     """
+
+    is_copy: ClassVar[bool] = True
 
     def __init__(self, digested: disk.Digested) -> None:
         self.size_bytes = digested.size_bytes

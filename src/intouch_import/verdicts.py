@@ -219,11 +219,13 @@ def place_in_zone(local: datetime, zone: tzinfo) -> tuple[datetime | None, Taken
         time or repeats it: it is not guessed.
     """
     try:
-        first = local.replace(tzinfo=zone, fold=0)
-        offset = first.utcoffset()
-        if offset is not None and offset == first.replace(fold=1).utcoffset():
-            return (local - offset).replace(tzinfo=UTC), _EXACT
-        skipped = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local
+        first = local.replace(fold=0) if local.fold else local
+        # The zone is asked itself: to give the time to a zone and ask the time takes twice as long.
+        offset = zone.utcoffset(first)
+        if offset is not None and offset == zone.utcoffset(local.replace(fold=1)):
+            return (first - offset).replace(tzinfo=UTC), _EXACT
+        there = first.replace(tzinfo=zone)
+        skipped = there.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local
     except OverflowError:  # the first or last day that datetime knows
         return None, TakenAtFlag.SKIPPED
     return None, TakenAtFlag.SKIPPED if skipped else TakenAtFlag.REPEATED

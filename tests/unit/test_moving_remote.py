@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -48,7 +49,7 @@ class Slow(LocalSource):
         super().__init__(folder, **options)
         self.removes_together = together
         self.lock = threading.Lock()
-        self.at_once = self.most = 0
+        self.at_once = self.most = self.read = 0
         self.groups: list[int] = []
         self.end: Any = None
 
@@ -62,6 +63,7 @@ class Slow(LocalSource):
         finally:
             with self.lock:
                 self.at_once -= 1
+                self.read += 1
 
     def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
         self.groups.append(len(files))
@@ -94,19 +96,56 @@ def test_as_many_files_are_read_at_a_time_as_help_their_source(practice: Practic
     assert (problems, source.most) == ([], 6)
 
 
-def test_a_remote_source_is_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches come to the same end when the next one is read while the one before is stored."""
+def test_copies_are_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a batch is stored, the next one is read: each waits for something else."""
     monkeypatch.setattr(pacing, "BATCH_FILES", 4)
+    monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
     mover_ = mover(practice)
     for number in range(10):
         practice.photo(f"{number:02}.jpg")
     source = Slow(str(practice.photos), together=3)
+    following = threading.Event()
+    fetch, store = source.fetch, Run._store
+
+    def fetch_and_tell(file: SourceFile, **options: Any) -> Any:
+        if file.name == "04.jpg":
+            following.set()
+        return fetch(file, **options)
+
+    def store_later(run: Run, jobs: list[Any]) -> None:
+        assert following.wait(30), "the next batch is read only when this one is stored"
+        store(run, jobs)
+
+    monkeypatch.setattr(source, "fetch", fetch_and_tell)
+    monkeypatch.setattr(Run, "_store", store_later)
     outcomes, _ = mover_.move(orders_of(source))
     assert [outcome.name for outcome in outcomes] == [f"{number:02}.jpg" for number in range(10)]
     assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
     assert sorted(source.groups) == [1, 1, 2, 3, 3]
     assert practice.left() == []
-    assert list(practice.files.glob("*.part")) == []
+    assert list(practice.files.rglob("*.part")) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leases to link under")
+def test_files_that_are_linked_are_not_read_ahead(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them holds a descriptor, and reading ahead would only slow down what is done meanwhile."""
+    monkeypatch.setattr(pacing, "BATCH_FILES", 2)
+    mover_ = mover(practice)
+    for number in range(4):
+        practice.photo(f"{number:02}.jpg")
+    source = Slow(str(practice.photos))
+    left: list[int] = []
+    store = Run._store
+
+    def store_and_count(run: Run, jobs: list[Any]) -> None:
+        left.append(source.read)
+        store(run, jobs)
+
+    monkeypatch.setattr(Run, "_store", store_and_count)
+    assert [outcome.state for outcome in mover_.move(orders_of(source))[0]] == [State.IMPORTED] * 4
+    assert left == [2, 4]
 
 
 def test_what_was_read_ahead_is_let_go_when_the_work_is_broken_off(

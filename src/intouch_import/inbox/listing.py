@@ -161,7 +161,7 @@ class Lister:
             row
             for source in sources
             for row in self._rows[source.source_id].values()
-            if not row.settled and row.state is not State.IGNORED
+            if not row.settled and row.state is not _IGNORED
         ]
         for row in fresh:
             row.settled = now_s - row.first_seen_s >= timing.settle_s
@@ -190,7 +190,7 @@ class Lister:
                     row.settled = True
                     continue
                 row = shelf[file.name] = Row(source, file, screen(file) or _UNJUDGED, seen_s)
-                if row.state is not State.IGNORED:
+                if row.state is not _IGNORED:
                     row.judge(
                         arriving(file.name, Reason.EMPTY if file.size_bytes == 0 else Reason.STILL_ARRIVING)
                     )
@@ -207,7 +207,10 @@ class Lister:
     def _look_for_copies_again(self) -> None:
         """Ask whether bytes that were in a record still are: an undo or a reassignment frees copies."""
         refused = [
-            row for shelf in self._rows.values() for row in shelf.values() if _refused_for_its_bytes(row)
+            row
+            for shelf in self._rows.values()
+            for row in shelf.values()
+            if row.sha256 is not None and _refused_for_its_bytes(row)
         ]
         if not refused:
             return
@@ -304,6 +307,8 @@ class Lister:
         )
 
 
+# Looking a member up on its enum takes as long as the rest of a comparison.
+_IGNORED, _FAILED = State.IGNORED, State.FAILED
 _OVER = (State.IMPORTED, State.STORED)
 _CONTENT = frozenset(
     {
@@ -338,7 +343,7 @@ def _begun_anew(source: Source, shelf: dict[str, Row], seen_s: float) -> dict[st
     for name, row in shelf.items():
         if row.state in _OVER:
             shelf[name] = Row(source, row.file, screen(row.file) or _UNJUDGED, seen_s, source.commits_whole)
-        elif row.state is State.FAILED:
+        elif row.state is _FAILED:
             row.judge(row.verdict)
     return shelf
 

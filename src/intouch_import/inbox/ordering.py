@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from intouch_import.inbox.undo import asking
 from intouch_import.model import Action, Progress, Reason, Stage
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from intouch_import.repositories.base import PatientRepository
 
 __all__ = ["Moved", "RowMover"]
+
+# Looked up once: on the enums it would take as long as the rest of the comparison.
+_NEED_NOBODY: Final = (Action.IMPORT, Action.FINISH)
 
 
 class Moved(NamedTuple):
@@ -51,7 +54,7 @@ class RowMover:
         self, rows: Sequence[Row], tell: Callable[[Progress], None], cancel: threading.Event | None
     ) -> Moved:
         """Import the rows whose verdict says so, and finish interrupted moves."""
-        ready = [row for row in rows if row.verdict.action in (Action.IMPORT, Action.FINISH)]
+        ready = [row for row in rows if row.verdict.action in _NEED_NOBODY]
         with asking():
             stored = self._stored(ready)
         ready = [row for row in ready if _still_stored(row, stored)]

@@ -153,12 +153,10 @@ class Run:
     ) -> tuple[list[Outcome], list[Problem]]:
         outcomes: list[Outcome] = []
         sources = {order.source.source_id: order.source for order in orders}
-        threads = max(workers, sum(source.concurrency for source in sources.values()))
+        # Those that read the next batch are busy to its end: what this one needs has threads of its own.
+        threads = workers + sum(source.concurrency for source in sources.values())
         if most_threads is not None:
             threads = min(threads, most_threads)
-        # What waits for a network is read ahead, while the batch before it is stored. Not what waits for a
-        # disk: that was tried, and is slower, since the threads then fight for the interpreter.
-        ahead = all(source.concurrency > workers for source in sources.values())
         with ThreadPoolExecutor(threads, thread_name_prefix="intouch-move") as pool:
             batches = ([Job(order) for order in batch] for batch in batches_of(orders))
             steps = Steps(partial(transfer, pool), partial(spread, pool, workers))
@@ -167,7 +165,7 @@ class Run:
                 following = Begun([], [])
                 try:
                     wait_for(current.futures)
-                    if ahead:
+                    if ahead := _are_copies(current.jobs):
                         following = self._begin(pool, batches)
                     outcomes += self._finish(current.jobs, steps, on_done)
                     if not ahead:
@@ -480,3 +478,12 @@ class Run:
                     retry_helps=exc.retry_helps,
                 ),
             )
+
+
+def _are_copies(jobs: Sequence[Job]) -> bool:
+    """Whether a batch holds copies: then the next one is read while this one is stored.
+
+    Copies take the disk some time, or came over a network. Files that are only linked take neither: that was
+    tried, and is slower, since the threads then fight for the interpreter.
+    """
+    return any(job.content is not None and job.content.is_copy for job in jobs)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["SqlRepository"]
 
 _UPGRADE_LOCK = 0x696E_746F_0001
+_MANY_IDS = 250  # fewer are looked up sooner than a table is read
 
 
 class SqlRepository(PatientRepository):
@@ -214,7 +215,7 @@ class SqlRepository(PatientRepository):
     def find_attachment(self, import_ids: Collection[str]) -> Mapping[str, StoredAttachment]:
         ours = [import_id for import_id in import_ids if import_id.isalnum()]  # no NUL, no lone surrogate
         with reading(self.engine) as connection:
-            return self._stored(connection, ours)
+            return self._stored(connection, _possible(connection, ours))
 
     def find_by_digest(self, digests: Collection[str]) -> Mapping[str, Sequence[StoredAttachment]]:
         batch: _Batch | None = getattr(self._local, "batch", None)
@@ -351,6 +352,15 @@ class _Batch:
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self.placed: list[str] = []
+
+
+def _possible(connection: sa.Connection, import_ids: list[str]) -> list[str]:
+    """Of many ids, those that may be stored: where far fewer are stored than asked for, these are read."""
+    few = len(import_ids) // 4
+    if few < _MANY_IDS:
+        return import_ids
+    stored = connection.scalars(sa.select(attachments.c.import_id).limit(few + 1)).all()
+    return import_ids if len(stored) > few else list(set(stored).intersection(import_ids))
 
 
 def _agree(stored: StoredAttachment, wanted: Attachment) -> StoredAttachment | FileError:

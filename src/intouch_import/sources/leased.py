@@ -44,6 +44,8 @@ class LeasedContent(Content):
         staging: Folder for temporary files, if there is one.
     """
 
+    is_copy = False
+
     def __init__(
         self, fd: int, found: os.stat_result, digested: disk.Digested, *, staging: Path | None = None
     ) -> None:
