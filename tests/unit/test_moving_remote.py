@@ -16,9 +16,10 @@ from intouch_import.moving import Mover, Order, pacing
 from intouch_import.moving.mover import Run
 from intouch_import.sources.local import LocalSource
 from miniature import NOW
+from moving_bench import raising
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from intouch_import.sources import Source
     from miniature import Practice
@@ -30,13 +31,6 @@ def mover(practice: Practice, *names: str) -> Mover:
         practice.photo(name)
     records = practice.records()
     return Mover(records, Ledger(records.engine), clock=lambda: NOW)
-
-
-def raising(exc: BaseException) -> Callable[..., Any]:
-    def fail(*_args: Any, **_options: Any) -> Any:
-        raise exc
-
-    return fail
 
 
 class Slow(LocalSource):
