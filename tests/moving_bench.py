@@ -46,10 +46,13 @@ class Bench:
         }
         return [Order(source=self.source, file=file, **options) for file in files]
 
+    def mover(self, **options: Any) -> Mover:
+        return Mover(self.records, self.ledger, clock=lambda: NOW, **options)
+
     def move(
         self, orders: Sequence[Order] | None = None, **options: Any
     ) -> tuple[list[Outcome], list[Problem]]:
-        mover = Mover(self.records, self.ledger, clock=lambda: NOW)
+        mover = self.mover()
         return mover.move(self.orders() if orders is None else orders, **options)
 
     def told(self, orders: Sequence[Order] | None = None, **options: Any) -> list[tuple[State, Reason]]:
