@@ -1,11 +1,9 @@
-"""What each step of the move hands to the next, to the source and to the records; and what it logs when it fails."""
+"""What each step of the move hands to the next, to the source and to the records."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import logging
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,6 @@ import attrs
 import pytest
 
 import pictures
-from intouch_import.errors import LedgerError, RepositoryError, SourceUnavailable
 from intouch_import.media import Examiner
 from intouch_import.model import Reason, SourceFile, State, TakenFrom
 from intouch_import.moving import pacing
@@ -211,121 +208,3 @@ def test_a_removal_is_told_the_digest_of_what_was_stored(practice: Practice) -> 
     assert {stored.sha256 for stored in bench.records.attachments("10042")} == {
         sha256 for _, sha256 in source.removed
     }
-
-
-# --- what is logged
-
-
-def _unexpected(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(LocalSource, "fetch", raising(KeyError("10042")))
-
-
-def _unexamined(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    patched.setattr("intouch_import.content.Content.edges", raising(KeyError("10042")))
-
-
-def _unasked(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    for path in bench.practice.photos.iterdir():
-        path.unlink()
-    wrap(bench, find_attachment=raising(KeyError("10042")))
-
-
-def _unstored(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    wrap(bench, add_many=raising(RepositoryError("10042")))
-
-
-def _unread(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    wrap(bench, open_attachment=raising(OSError(5, "10042")))
-
-
-def _other(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    wrap(bench, open_attachment=lambda _id: io.BytesIO(b"other"))
-
-
-def _unwritten(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(bench.ledger, "append", raising(LedgerError("10042")))
-
-
-def _unwritten_at_last(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    append = bench.ledger.append
-
-    def once(entries: Any) -> None:
-        append(entries)
-        patched.setattr(bench.ledger, "append", raising(LedgerError("10042")))
-
-    patched.setattr(bench.ledger, "append", once)
-
-
-def _unremoved(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(LocalSource, "remove", raising(SourceUnavailable("10042")))
-
-
-def _unsettled(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    for kind in ("content.Content", "sources.leased.LeasedContent"):
-        patched.setattr(f"intouch_import.{kind}.settle", raising(OSError(28, "10042")))
-
-
-def _unsynced(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(LocalSource, "sync", raising(SourceUnavailable("10042")))
-
-
-@pytest.mark.parametrize(
-    ("fault", "level", "text", "kind", "tells_id"),
-    [
-        (_unexpected, logging.ERROR, "an unexpected error", "KeyError", False),
-        (_unexamined, logging.ERROR, "a content could not be examined", "KeyError", True),
-        (_unasked, logging.WARNING, "the repository can't be asked", "KeyError", False),
-        (_unstored, logging.ERROR, "the repository failed", "RepositoryError", True),
-        (_unread, logging.ERROR, "a stored file can't be read back", "OSError", True),
-        (_other, logging.ERROR, "a stored file differs from what was read", None, True),
-        (
-            _unwritten,
-            logging.ERROR,
-            "the ledger could not be written; nothing was removed",
-            "LedgerError",
-            False,
-        ),
-        (
-            _unwritten_at_last,
-            logging.ERROR,
-            "the ledger could not be written after a removal",
-            "LedgerError",
-            False,
-        ),
-        (
-            _unremoved,
-            logging.WARNING,
-            "a stored file could not be removed",
-            "SourceUnavailable",
-            True,
-        ),
-        (
-            _unsettled,
-            logging.ERROR,
-            "a stored file may still be open to another program",
-            "OSError",
-            True,
-        ),
-        (_unsynced, logging.WARNING, "a source could not be synced", "SourceUnavailable", False),
-    ],
-)
-def test_what_goes_wrong_is_logged_with_ids_alone(
-    practice: Practice,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    fault: Callable[[Bench, pytest.MonkeyPatch], None],
-    level: int,
-    text: str,
-    kind: str | None,
-    tells_id: bool,
-) -> None:
-    """A constant text, the kind of error, and the import id where it is about one file: enough to look it up."""
-    bench = Bench(practice, "10042_a.jpg")
-    (order,) = bench.orders(automatic=True)
-    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING, "intouch_import.moving"):
-        fault(bench, patched)
-        bench.move([order])
-    record = next(one for one in caplog.records if one.name.startswith("intouch_import.moving"))
-    assert (record.levelno, record.getMessage()) == (level, text)
-    assert getattr(record, "kind", None) == kind
-    assert getattr(record, "import_id", None) == (order.import_id if tells_id else None)
