@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 import pictures
+from intouch_import.ledger import Event
 from intouch_import.media import Examiner
 from intouch_import.model import Reason, SourceFile, State, TakenFrom
 from intouch_import.moving import pacing
@@ -208,3 +209,16 @@ def test_a_removal_is_told_the_digest_of_what_was_stored(practice: Practice) -> 
     assert {stored.sha256 for stored in bench.records.attachments("10042")} == {
         sha256 for _, sha256 in source.removed
     }
+
+
+def test_a_file_that_is_copied_stays_and_shares_nothing_with_the_record(practice: Practice) -> None:
+    """It is in the record, is not asked away, and what is stored is another file than the one that stays."""
+    bench, source = watched(practice, "a.jpg")
+    outcomes, problems = bench.move(bench.orders(keep=True, reason=Reason.LISTED))
+    assert [(o.state, o.reason, o.retry_helps) for o in outcomes] == [(State.IMPORTED, Reason.LISTED, False)]
+    assert (problems, source.removed, practice.left()) == ([], [], ["a.jpg"])
+    assert [(one.event, one.reason) for one in bench.ledger.entries()] == [(Event.STORED, "listed")]
+    (stored,) = bench.records.attachments("10042")
+    (practice.photos / "a.jpg").write_bytes(b"edited in place")
+    with bench.records.open_attachment(stored.id) as stream:
+        assert stream.read() == jpeg("a.jpg")
