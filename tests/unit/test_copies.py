@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from intouch_import.errors import RepositoryError
@@ -14,6 +15,7 @@ from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources.local import LocalSource
 from miniature import jpeg
+from moving_bench import Bench
 
 if TYPE_CHECKING:
     from intouch_import.inbox.rows import Job, Row
@@ -117,7 +119,9 @@ def test_of_equal_bytes_in_one_refresh_one_is_stored(practice: Practice) -> None
     assert (report.imported, report.waiting, report.failed) == (1, 19, 0)
     (stored,) = records.attachments("10042")
     copies = [outcome for outcome in report.outcomes if outcome.state is State.WAITING]
-    assert {(one.reason, one.duplicate_of) for one in copies} == {(Reason.DUPLICATE, stored.id)}
+    assert {(one.reason, one.duplicate_of, one.duplicate_elsewhere) for one in copies} == {
+        (Reason.DUPLICATE, stored.id, False)
+    }
     assert practice.left() == sent[1:]
     # And nothing changes that later, in this list or in a new one.
     assert practice.inbox(records=records).refresh().waiting == 19
@@ -132,7 +136,9 @@ def test_equal_bytes_that_name_two_patients_in_one_refresh_both_wait(practice: P
     inbox = practice.inbox(records=records)
     for _ in range(2):
         report = inbox.refresh()
-        assert [outcome.reason for outcome in report.outcomes] == [Reason.DUPLICATE_ELSEWHERE] * 2
+        assert [(one.reason, one.duplicate_of, one.duplicate_elsewhere) for one in report.outcomes] == [
+            (Reason.DUPLICATE_ELSEWHERE, None, True)
+        ] * 2
     assert practice.left() == [FIRST, OTHERS]
     # A person says whose it is; the other one then is a copy of that.
     saved = inbox.save(inbox.prepare([row_of(inbox, FIRST)], patient="10042"))
@@ -313,6 +319,23 @@ def test_equal_files_saved_together_are_all_stored_and_told(practice: Practice) 
     first = outcomes[0].attachment_id
     assert [outcome.duplicate_of for outcome in outcomes] == [None, first, first]
     assert len(records.attachments("10042")) == 3
+
+
+def test_equal_files_of_one_move_are_told_apart_by_bytes_and_patient(practice: Practice) -> None:
+    """Of what goes to several patients at once, each copy names the first with its bytes, and whose that is."""
+    bench = Bench(practice)
+    patients = {"a.jpg": "10042", "b.jpg": "10042", "c.jpg": "10043", "d.jpg": "10042"}
+    for name in patients:
+        practice.photo(name, jpeg("other" if name == "b.jpg" else "same"))
+    orders = [attrs.evolve(order, patient_id=patients[order.file.name]) for order in bench.orders()]
+    outcomes, _ = bench.move(orders)
+    first = outcomes[0].attachment_id
+    assert [(one.state, one.duplicate_of, one.duplicate_elsewhere) for one in outcomes] == [
+        (State.IMPORTED, None, False),
+        (State.IMPORTED, None, False),
+        (State.IMPORTED, first, True),
+        (State.IMPORTED, first, False),
+    ]
 
 
 def test_only_files_of_a_known_size_are_read_before_a_save(
