@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from intouch_import.copies import CopyFinder, Incoming
 from intouch_import.errors import RepositoryError
 from intouch_import.inbox import Inbox, look_ahead
+from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import Reason, State
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources.local import LocalSource
-from miniature import jpeg
+from miniature import NOW, jpeg
 from moving_bench import Bench
 
 if TYPE_CHECKING:
@@ -209,6 +211,24 @@ def test_bytes_that_were_taken_back_do_not_come_in_again_under_another_name(prac
     # For another patient nobody has decided against it.
     practice.photo(OTHERS, jpeg("same"))
     assert outcome_of(inbox.refresh(), OTHERS).state is State.IMPORTED
+
+
+def test_bytes_that_were_taken_back_are_known_whatever_the_id_of_the_patient(practice: Practice) -> None:
+    """The ledger escapes what databases refuse; it is the same patient all the same."""
+    bench = Bench(practice)
+    odd, sha256 = "7\N{NO-BREAK SPACE}A", "0" * 64
+    bench.ledger.append(
+        [
+            LedgerEntry(
+                event=Event.PUTTING_BACK, at=NOW, patient_id=odd, import_id="1", location="local", source_id="s",
+                sha256=sha256,
+            )
+        ]
+    )  # fmt: skip
+    ask = CopyFinder(bench.records, bench.ledger)
+    for patient, doubt in ((odd, Reason.UNDONE), ("10042", None)):
+        found = ask([Incoming(import_id="2", sha256=sha256, patient_id=patient, automatic=True)])
+        assert [one.doubt for one in found.values()] == ([doubt] if doubt is not None else [])
 
 
 def test_a_file_that_was_undone_is_listed_as_undone_not_as_a_copy(practice: Practice) -> None:

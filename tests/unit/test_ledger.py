@@ -127,6 +127,20 @@ def test_entries_are_asked_by_file_and_patient(ledger: Ledger) -> None:
     assert events(ledger, patient_id="10043", import_id="1") == []
 
 
+def test_ids_that_are_written_escaped_are_found_as_they_are(ledger: Ledger) -> None:
+    """Whoever asks spells an id as its owner does, be it one that databases refuse or that shows as another."""
+    odd = "a\N{NO-BREAK SPACE}b\udce9"
+    ids = {"source_id": odd, "patient_id": odd, "attachment_id": odd}
+    ledger.append([entry("1", **ids), entry("2", Event.PUTTING_BACK, **ids)])
+    assert [one.import_id for one in ledger.unfinished(odd)] == ["1"]
+    assert [one.import_id for one in ledger.undoing(odd)] == ["2"]
+    assert ledger.put_back(odd, ["photo.jpg"]) == {("photo.jpg", 9)}
+    assert ledger.import_id_of(odd) == "2"
+    assert events(ledger, patient_id=odd) == [("1", Event.STORED), ("2", Event.PUTTING_BACK)]
+    ledger.append([entry("3", Event.REASSIGNING, patient_id="10043", from_patient_id=odd)])
+    assert events(ledger, patient_id=odd)[2:] == [("3", Event.REASSIGNING)]
+
+
 # --- the chain
 
 

@@ -489,6 +489,7 @@ def test_a_ledger_that_fails_after_the_removal_is_caught_up_later(practice: Prac
         (FileVanished("no"), State.IMPORTED, Reason.FINISHED_ELSEWHERE, False),
         (FileChanged("no"), State.STORED, Reason.CHANGED, False),
         (NotRemoved("no"), State.STORED, Reason.NOT_REMOVED, True),
+        (NotRemoved("no", retry_helps=False), State.STORED, Reason.NOT_REMOVED, False),
         (SourceUnavailable("no"), State.STORED, Reason.NOT_REMOVED, True),
         (RuntimeError("a bug"), State.STORED, Reason.NOT_REMOVED, True),
     ],
