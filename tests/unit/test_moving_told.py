@@ -131,6 +131,26 @@ def test_the_ledger_is_told_of_a_file_that_could_not_be_read(
     assert (line.attachment_id, line.size_bytes, line.sha256) == (None, len(jpeg("a.jpg")), None)
 
 
+@pytest.mark.parametrize("first", ["waiting", "moved elsewhere", "copied"])
+def test_a_file_without_a_last_line_takes_nobody_elses(practice: Practice, first: str) -> None:
+    """What waits, was moved by others or stays has no end to write; the next file of its batch has."""
+    bench = Bench(practice, "a.jpg", "b.jpg")
+    order, other = bench.orders()
+    match first:
+        case "waiting":
+            practice.photo("a.jpg", b"<html></html>")
+            order = bench.orders(automatic=True)[0]
+        case "moved elsewhere":
+            bench.move([order])
+        case _:
+            order = attrs.evolve(order, keep=True)
+    before = len(list(bench.ledger.entries()))
+    bench.move([order, other])
+    ends = [(one.name, one.event) for one in bench.ledger.entries()][before:]
+    stored = [("a.jpg", Event.STORED)] if first == "copied" else []
+    assert ends == [*stored, ("b.jpg", Event.STORED), ("b.jpg", Event.MOVED)]
+
+
 def test_an_outcome_says_which_file_and_which_bytes(practice: Practice) -> None:
     """Ids and digests with which a host finds the file in its source, in the record and in the ledger."""
     bench = Bench(practice, "a.jpg")
