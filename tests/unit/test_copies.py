@@ -17,7 +17,7 @@ from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources.local import LocalSource
 from miniature import NOW, jpeg
-from moving_bench import Bench
+from moving_bench import Bench, raising
 
 if TYPE_CHECKING:
     from intouch_import.inbox.rows import Job, Row
@@ -84,8 +84,10 @@ def test_bytes_in_another_patients_record_raise_an_alert(
     assert row_of(inbox, OTHERS).duplicate_elsewhere
     assert names(records, "10043") == []
     assert practice.left() == [OTHERS]
-    (alert,) = [record for record in caplog.records if "another patient" in record.getMessage()]
+    message = "the same bytes are in another patient's record"
+    (alert,) = [record for record in caplog.records if record.getMessage() == message]
     assert alert.attachment_id == stored.id  # type: ignore[attr-defined]
+    assert alert.import_id == outcome.import_id  # type: ignore[attr-defined]
     assert "10042" not in f"{outcome!r}{alert.getMessage()}{outcome.reason.text}"
 
 
@@ -476,3 +478,18 @@ def test_a_host_that_cannot_look_for_bytes_stores_copies(practice: Practice) -> 
     inbox.refresh()
     job = inbox.prepare(inbox.rows, patient="10042")
     assert (job.warning, job.duplicates) == (None, ())
+
+
+def test_nobody_is_asked_in_vain(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither records that can't tell, nor the ledger about what a person chose, nor anybody about nothing."""
+    bench = Bench(practice)
+    host = Forgetful(bench.records)
+    able, unable = CopyFinder(bench.records, bench.ledger), CopyFinder(host, bench.ledger)
+    assert (able.able, unable.able) == (True, False)
+    chosen = Incoming(import_id="1", sha256="0" * 64, patient_id="10042")
+    monkeypatch.setattr(bench.ledger, "undone", raising(AssertionError("asked in vain")))
+    assert able([chosen]) == {}
+    monkeypatch.setattr(PatientRepository, "find_by_digest", raising(AssertionError("asked in vain")))
+    assert unable([chosen]) == {}
+    monkeypatch.setattr(SqlRepository, "find_by_digest", raising(AssertionError("asked in vain")))
+    assert able([]) == {}
