@@ -115,13 +115,14 @@ def test_a_near_source_is_not_read_ahead(practice: Practice, monkeypatch: pytest
 
 
 def test_an_interrupted_import_is_finished_whatever_its_content(practice: Practice) -> None:
-    """What is in the record already is not judged a second time: it would wait in both places for ever."""
+    """What is in the record already is neither judged nor stored a second time: it would be in both for ever."""
     bench = Bench(practice)
     practice.photo("a.jpg", HTML)
     (order,) = bench.orders(automatic=True)
     job = Job(order)
     with bench.source.fetch(order.file) as job.content:
         stored = bench.records.add(attachment_of(job), job.content)
+    wrap(bench, add_many=raising(AssertionError("stored already")))
     assert bench.told([attrs.evolve(order, stored=stored)]) == [(State.IMPORTED, Reason.CHOSEN)]
     assert practice.left() == []
 
