@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree as ET
 
 import attrs
@@ -346,3 +346,12 @@ def test_an_export_has_a_line_for_every_entry(tmp_path: Path) -> None:
         assert all("\n" not in line and "SECRET2" in line and "SECRET3" in line for line in lines)
         assert "SECRET" not in "".join(ledger.export(form=form, support=True))
     assert AuditEvent(json.loads(next(ledger.export(form="fhir", support=True)))).outcome == "0"
+
+
+@pytest.mark.parametrize("form", ["json", "fhir", "dicom"])
+def test_an_export_can_be_read_by_people(tmp_path: Path, form: Literal["json", "fhir", "dicom"]) -> None:
+    """Letters of any language stand as they are."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.append([attrs.evolve(ENTRY, name="Łódź 写真.jpg", seq=None, digest=None)])
+    (line,) = ledger.export(form=form)
+    assert "Łódź 写真.jpg" in line
