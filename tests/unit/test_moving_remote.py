@@ -16,7 +16,7 @@ from intouch_import.moving import Mover, Order, pacing
 from intouch_import.moving.mover import Run
 from intouch_import.sources.local import LocalSource
 from miniature import NOW
-from moving_bench import raising
+from moving_bench import Bench, raising
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +86,34 @@ def test_as_many_files_are_read_at_a_time_as_help_their_source(practice: Practic
     outcomes, problems = mover_.move([*orders_of(source), *orders_of(practice.source())])
     assert [outcome.state for outcome in outcomes] == [State.IMPORTED] * 20
     assert (problems, source.most) == ([], 6)
+
+
+class Crowded(LocalSource):
+    """A source that answers when as many threads ask at a time as there may be, and counts them."""
+
+    concurrency = 40
+
+    def __init__(self, folder: str, *, wanted: int) -> None:
+        super().__init__(folder)
+        self.barrier = threading.Barrier(wanted, timeout=30)
+        self.threads: set[int] = set()
+
+    def fetch(self, *args: Any, **options: Any) -> Any:
+        self.threads.add(threading.get_ident())
+        self.barrier.wait()
+        return super().fetch(*args, **options)
+
+
+@pytest.mark.parametrize(("most", "wanted"), [(None, 40), (4, 4), (60, 40)])
+def test_there_are_as_many_threads_as_help_and_no_more_than_are_allowed(
+    practice: Practice, most: int | None, wanted: int
+) -> None:
+    """What a source asks for, however few cores there are; and the host has the last word."""
+    bench = Bench(practice, *(f"{number:02}.jpg" for number in range(40)))
+    source = Crowded(str(practice.photos), wanted=wanted)
+    outcomes, _ = bench.mover(threads=most).move(orders_of(source))
+    assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
+    assert len(source.threads) == wanted
 
 
 def test_a_remote_source_is_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
