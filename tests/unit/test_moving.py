@@ -129,6 +129,7 @@ def test_cancelled_files_are_not_begun(practice: Practice) -> None:
         (FileChanged("no"), State.WAITING, Reason.CHANGED, True),
         (FileVanished("no"), State.FAILED, Reason.VANISHED, False),
         (FileUnreadable("no"), State.FAILED, Reason.UNREADABLE, True),
+        (FileUnreadable("no", reason=Reason.ARCHIVED), State.FAILED, Reason.ARCHIVED, True),
         (ContentMismatch("no"), State.FAILED, Reason.DIGEST_DIFFERS, False),
         (NameRefused("no"), State.FAILED, Reason.NAME_REFUSED, False),
         (StorageFull("no"), State.FAILED, Reason.STORAGE_FULL, True),
@@ -573,10 +574,13 @@ def test_steps_refuse_to_run_out_of_order(practice: Practice) -> None:
 
 
 def test_unexpected_patients_are_told(practice: Practice) -> None:
-    """An unknown patient is that file's failure, not the repository's."""
+    """An unknown patient is that file's failure, not the repository's, and stays unknown however often it is tried."""
     bench = Bench(practice, "a.jpg")
     wrap(bench, add_many=raising(UnknownPatient("no")))
-    assert bench.told() == [(State.FAILED, Reason.PATIENT_UNKNOWN)]
+    outcomes, _ = bench.move()
+    assert [(o.state, o.reason, o.retry_helps) for o in outcomes] == [
+        (State.FAILED, Reason.PATIENT_UNKNOWN, False)
+    ]
 
 
 def test_memory_stays_flat(practice: Practice) -> None:

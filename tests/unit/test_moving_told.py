@@ -131,6 +131,15 @@ def test_the_ledger_is_told_of_a_file_that_could_not_be_read(
     assert (line.attachment_id, line.size_bytes, line.sha256) == (None, len(jpeg("a.jpg")), None)
 
 
+def test_sizes_are_those_of_the_bytes(practice: Practice) -> None:
+    """A location may list another size than it delivers; what was read is what is kept and written down."""
+    bench = Bench(practice, "a.jpg")
+    (order,) = bench.orders()
+    bench.move([attrs.evolve(order, file=attrs.evolve(order.file, size_bytes=1))])
+    sizes = {one.size_bytes for one in (*bench.records.attachments("10042"), *bench.ledger.entries())}
+    assert sizes == {len(jpeg("a.jpg"))}
+
+
 @pytest.mark.parametrize("first", ["waiting", "moved elsewhere", "copied"])
 def test_a_file_without_a_last_line_takes_nobody_elses(practice: Practice, first: str) -> None:
     """What waits, was moved by others or stays has no end to write; the next file of its batch has."""
