@@ -108,10 +108,14 @@ class Crowded(LocalSource):
 def test_there_are_as_many_threads_as_help_and_no_more_than_are_allowed(
     practice: Practice, most: int | None, wanted: int
 ) -> None:
-    """What a source asks for, however few cores there are; and the host has the last word."""
+    """What each source asks for, however few cores there are; and the host has the last word."""
     bench = Bench(practice, *(f"{number:02}.jpg" for number in range(40)))
+    near = practice.root / "near"
+    near.mkdir()
+    practice.photo("first.jpg", folder=near)
     source = Crowded(str(practice.photos), wanted=wanted)
-    outcomes, _ = bench.mover(threads=most).move(orders_of(source))
+    orders = [*orders_of(practice.source(near)), *orders_of(source)]
+    outcomes, _ = bench.mover(threads=most).move(orders)
     assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
     assert len(source.threads) == wanted
 
