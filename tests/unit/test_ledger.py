@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from intouch_import.database import connect, writing
 from intouch_import.errors import LedgerError, RepositoryError
 from intouch_import.ledger import Event, Ledger, LedgerEntry, book
 from intouch_import.ledger.entry import CHAIN_START
@@ -391,6 +392,30 @@ def test_two_threads_append_and_the_chain_holds(ledger: Ledger) -> None:
     assert failures == []
     assert ledger.verify() == []
     assert ledger.tail()[0] == 120
+
+
+def test_whoever_makes_the_table_or_appends_waits_for_who_does(database_url: str) -> None:
+    """Two workstations that start on an empty database at once do not make its table twice."""
+    engine = connect(database_url)
+    with writing(engine) as connection:
+        for table in (book.ledger_table.name, book.VERSION_TABLE):
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
+    opened, written = threading.Event(), threading.Event()
+
+    def work() -> None:
+        ledger = Ledger.open(database_url)
+        opened.set()
+        ledger.append([entry()])
+        written.set()
+
+    thread = threading.Thread(target=work)
+    with writing(engine, lock=book._LOCK):
+        thread.start()
+        assert not opened.wait(0.5)
+    assert opened.wait(30)
+    thread.join(30)
+    assert written.is_set()
+    engine.dispose()
 
 
 def test_a_write_that_fails_writes_nothing(ledger: Ledger) -> None:
