@@ -362,6 +362,23 @@ def test_swapped_rows_are_found(long: Ledger) -> None:
     assert set(long.verify()) >= {3, 4}
 
 
+def test_the_order_in_which_rows_lie_in_the_database_says_nothing(long: Ledger) -> None:
+    """A database that was restored or packed may hand them out in any: the positions are the order."""
+    long.append([entry("8", Event.REASSIGNING), entry("9", Event.REASSIGNING)])
+    tail = long.tail()
+    columns = ", ".join(f'"{column.name}"' for column in book.ledger_table.columns)
+    run(long, f"CREATE TABLE kept AS SELECT {columns} FROM intouch_ledger")
+    run(long, "DELETE FROM intouch_ledger")
+    run(long, f"INSERT INTO intouch_ledger ({columns}) SELECT {columns} FROM kept ORDER BY seq DESC")
+    assert [one.seq for one in long.entries()] == list(range(1, 10))
+    assert [one.seq for one in long.unfinished("s")] == list(range(1, 8))
+    assert [one.seq for one in long.reassigning()] == [8, 9]
+    assert long.verify() == []
+    assert long.tail() == tail
+    long.append([entry("7", Event.WITHDRAWN), entry("7"), entry("7", Event.MOVED)])
+    assert long.verify() == []
+
+
 def test_rows_cut_off_at_the_end_show_in_the_tail(long: Ledger) -> None:
     """The chain can't tell, but a tail kept elsewhere does."""
     kept = long.tail()
@@ -485,6 +502,13 @@ def test_the_export_for_support_names_nobody(ledger: Ledger) -> None:
     assert "SECRET" not in line
     assert {"patient_id", "name", "operator"}.isdisjoint(json.loads(line))
     assert json.loads(line)["import_id"] == "1"
+
+
+def test_a_form_that_is_none_is_no_empty_export(ledger: Ledger) -> None:
+    """A misspelled form must not look like a ledger without entries."""
+    ledger.append([entry("1")])
+    with pytest.raises(AssertionError):
+        list(ledger.export(form="xml"))  # type: ignore[arg-type]
 
 
 # --- the table
