@@ -364,18 +364,21 @@ def test_swapped_rows_are_found(long: Ledger) -> None:
 
 def test_the_order_in_which_rows_lie_in_the_database_says_nothing(long: Ledger) -> None:
     """A database that was restored or packed may hand them out in any: the positions are the order."""
-    long.append([entry("8", Event.REASSIGNING), entry("9", Event.REASSIGNING)])
+    long.append([entry("7", Event.MOVED), entry("8", Event.REASSIGNING), entry("9", Event.REASSIGNING)])
+    long.append([entry("7", Event.WITHDRAWN)])
     tail = long.tail()
     columns = ", ".join(f'"{column.name}"' for column in book.ledger_table.columns)
     run(long, f"CREATE TABLE kept AS SELECT {columns} FROM intouch_ledger")
     run(long, "DELETE FROM intouch_ledger")
     run(long, f"INSERT INTO intouch_ledger ({columns}) SELECT {columns} FROM kept ORDER BY seq DESC")
-    assert [one.seq for one in long.entries()] == list(range(1, 10))
-    assert [one.seq for one in long.unfinished("s")] == list(range(1, 8))
-    assert [one.seq for one in long.reassigning()] == [8, 9]
+    assert [one.seq for one in long.entries()] == list(range(1, 12))
+    assert [one.seq for one in long.unfinished("s")] == list(range(1, 7))
+    assert [one.seq for one in long.reassigning()] == [9, 10]
+    assert long.moved(["7"]) == set()
     assert long.verify() == []
     assert long.tail() == tail
-    long.append([entry("7", Event.WITHDRAWN), entry("7"), entry("7", Event.MOVED)])
+    long.append([entry("7"), entry("7", Event.MOVED)])
+    assert long.moved(["7"]) == {"7"}
     assert long.verify() == []
 
 
@@ -502,6 +505,19 @@ def test_the_export_for_support_names_nobody(ledger: Ledger) -> None:
     assert "SECRET" not in line
     assert {"patient_id", "name", "operator"}.isdisjoint(json.loads(line))
     assert json.loads(line)["import_id"] == "1"
+
+
+def test_an_entry_names_who_and_whom_unless_it_is_for_support() -> None:
+    """By itself it is told whole; without persons, nothing stands in their place."""
+    one = entry("1", Event.REASSIGNED, from_patient_id="10043")
+    assert json.loads(one.to_json()) == {
+        **attrs.asdict(one), "event": "reassigned", "at": "2026-03-01T12:00:00.123456+00:00",
+    }  # fmt: skip
+    private = ("patient_id", "from_patient_id", "name", "operator")
+    bare = one.without_persons()
+    assert [getattr(bare, field) for field in private] == [None, None, "", None]
+    assert attrs.evolve(bare, **{field: getattr(one, field) for field in private}) == one
+    assert {*json.loads(one.to_json(support=True))} == {*attrs.asdict(one)} - {*private}
 
 
 def test_a_form_that_is_none_is_no_empty_export(ledger: Ledger) -> None:
