@@ -321,6 +321,32 @@ def test_unusable_patterns_are_refused(pattern: str, reason: str) -> None:
     assert reason in refusal(pattern)
 
 
+def test_a_pattern_may_be_as_long_as_a_name() -> None:
+    """What it takes at least, with the longest extension, is 255 characters or fewer."""
+    rest = "{patient}_{provider}_{taken:%Y%m%d%H%M%S}"  # 18 characters, and 11 of the extension
+    assert CaptureNaming("a" * 226 + rest).pattern
+    assert "add up to more than 255" in refusal("a" * 227 + rest)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "at"),
+    [
+        ("a}", 2),
+        ("ab]c", 3),
+        ("{doctor}_", 8),
+        ("{patient", 8),
+        ("{{{patient}_{patient}", 21),
+        ("{taken:%Y%Q}", 11),
+        ("{patient:[a", 11),
+        ("{patient:a{3,2}}", 15),
+        ("{patient:a{x}}", 11),
+    ],
+)
+def test_a_refusal_tells_where(pattern: str, at: int) -> None:
+    """The place is that of the last character read, counted from 1, as a person counts."""
+    assert refusal(pattern).endswith(f"(character {at} of the pattern)")
+
+
 @pytest.mark.parametrize(
     ("pattern", "one", "other"),
     [
@@ -355,7 +381,9 @@ def test_patterns_with_two_readings_are_refused(pattern: str, one: str, other: s
 )
 def test_narrowing_with_two_readings_is_refused(narrowing: str) -> None:
     """A part that can match in two ways within itself is refused: matching it could take for ever."""
-    assert "{patient} can match" in refusal(wrap(narrowing))
+    with pytest.raises(NamingPatternError, match=r"\{patient\} can match") as caught:
+        CaptureNaming(wrap(narrowing))
+    assert repr(caught.value.__dict__["example"]) in str(caught.value)
 
 
 @pytest.mark.parametrize(
