@@ -362,6 +362,20 @@ def test_swapped_rows_are_found(long: Ledger) -> None:
     assert set(long.verify()) >= {3, 4}
 
 
+def test_a_server_in_another_zone_changes_nothing(database_url: str, database: str) -> None:
+    """The time in the chain is UTC, whatever zone a database server shows times in."""
+    url = (
+        f"{database_url}?options=-c%20timezone%3DAustralia%2FSydney"
+        if database == "postgresql"
+        else database_url
+    )
+    ledger = Ledger.open(url)
+    ledger.append([entry()])
+    assert ledger.verify() == []
+    assert Ledger.open(database_url).verify() == []
+    assert [one.at for one in ledger.entries()] == [AT]
+
+
 def test_the_order_in_which_rows_lie_in_the_database_says_nothing(long: Ledger) -> None:
     """A database that was restored or packed may hand them out in any: the positions are the order."""
     long.append([entry("7", Event.MOVED), entry("8", Event.REASSIGNING), entry("9", Event.REASSIGNING)])
