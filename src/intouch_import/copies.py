@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from intouch_import.model import printable
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.verdicts import doubt_of_copies
 
@@ -75,7 +76,7 @@ class CopyFinder:
         undone = self._ledger.undone(automatic) if automatic else set()
         found: dict[str, Copy] = {}
         for one in incoming:
-            copy = _copy(one, stored, undone=(one.patient_id, one.sha256) in undone)
+            copy = _copy(one, stored, undone=(printable(one.patient_id), one.sha256) in undone)
             if copy is not None:
                 found[one.import_id] = copy
         return found

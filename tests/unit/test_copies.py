@@ -5,15 +5,19 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
+from intouch_import.copies import CopyFinder, Incoming
 from intouch_import.errors import RepositoryError
 from intouch_import.inbox import Inbox, look_ahead
+from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import Reason, State
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources.local import LocalSource
-from miniature import jpeg
+from miniature import NOW, jpeg
+from moving_bench import Bench, raising
 
 if TYPE_CHECKING:
     from intouch_import.inbox.rows import Job, Row
@@ -80,8 +84,10 @@ def test_bytes_in_another_patients_record_raise_an_alert(
     assert row_of(inbox, OTHERS).duplicate_elsewhere
     assert names(records, "10043") == []
     assert practice.left() == [OTHERS]
-    (alert,) = [record for record in caplog.records if "another patient" in record.getMessage()]
+    message = "the same bytes are in another patient's record"
+    (alert,) = [record for record in caplog.records if record.getMessage() == message]
     assert alert.attachment_id == stored.id  # type: ignore[attr-defined]
+    assert alert.import_id == outcome.import_id  # type: ignore[attr-defined]
     assert "10042" not in f"{outcome!r}{alert.getMessage()}{outcome.reason.text}"
 
 
@@ -117,7 +123,9 @@ def test_of_equal_bytes_in_one_refresh_one_is_stored(practice: Practice) -> None
     assert (report.imported, report.waiting, report.failed) == (1, 19, 0)
     (stored,) = records.attachments("10042")
     copies = [outcome for outcome in report.outcomes if outcome.state is State.WAITING]
-    assert {(one.reason, one.duplicate_of) for one in copies} == {(Reason.DUPLICATE, stored.id)}
+    assert {(one.reason, one.duplicate_of, one.duplicate_elsewhere) for one in copies} == {
+        (Reason.DUPLICATE, stored.id, False)
+    }
     assert practice.left() == sent[1:]
     # And nothing changes that later, in this list or in a new one.
     assert practice.inbox(records=records).refresh().waiting == 19
@@ -132,7 +140,9 @@ def test_equal_bytes_that_name_two_patients_in_one_refresh_both_wait(practice: P
     inbox = practice.inbox(records=records)
     for _ in range(2):
         report = inbox.refresh()
-        assert [outcome.reason for outcome in report.outcomes] == [Reason.DUPLICATE_ELSEWHERE] * 2
+        assert [(one.reason, one.duplicate_of, one.duplicate_elsewhere) for one in report.outcomes] == [
+            (Reason.DUPLICATE_ELSEWHERE, None, True)
+        ] * 2
     assert practice.left() == [FIRST, OTHERS]
     # A person says whose it is; the other one then is a copy of that.
     saved = inbox.save(inbox.prepare([row_of(inbox, FIRST)], patient="10042"))
@@ -203,6 +213,24 @@ def test_bytes_that_were_taken_back_do_not_come_in_again_under_another_name(prac
     # For another patient nobody has decided against it.
     practice.photo(OTHERS, jpeg("same"))
     assert outcome_of(inbox.refresh(), OTHERS).state is State.IMPORTED
+
+
+def test_bytes_that_were_taken_back_are_known_whatever_the_id_of_the_patient(practice: Practice) -> None:
+    """The ledger escapes what databases refuse; it is the same patient all the same."""
+    bench = Bench(practice)
+    odd, sha256 = "7\N{NO-BREAK SPACE}A", "0" * 64
+    bench.ledger.append(
+        [
+            LedgerEntry(
+                event=Event.PUTTING_BACK, at=NOW, patient_id=odd, import_id="1", location="local", source_id="s",
+                sha256=sha256,
+            )
+        ]
+    )  # fmt: skip
+    ask = CopyFinder(bench.records, bench.ledger)
+    for patient, doubt in ((odd, Reason.UNDONE), ("10042", None)):
+        found = ask([Incoming(import_id="2", sha256=sha256, patient_id=patient, automatic=True)])
+        assert [one.doubt for one in found.values()] == ([doubt] if doubt is not None else [])
 
 
 def test_a_file_that_was_undone_is_listed_as_undone_not_as_a_copy(practice: Practice) -> None:
@@ -313,6 +341,23 @@ def test_equal_files_saved_together_are_all_stored_and_told(practice: Practice) 
     first = outcomes[0].attachment_id
     assert [outcome.duplicate_of for outcome in outcomes] == [None, first, first]
     assert len(records.attachments("10042")) == 3
+
+
+def test_equal_files_of_one_move_are_told_apart_by_bytes_and_patient(practice: Practice) -> None:
+    """Of what goes to several patients at once, each copy names the first with its bytes, and whose that is."""
+    bench = Bench(practice)
+    patients = {"a.jpg": "10042", "b.jpg": "10042", "c.jpg": "10043", "d.jpg": "10042"}
+    for name in patients:
+        practice.photo(name, jpeg("other" if name == "b.jpg" else "same"))
+    orders = [attrs.evolve(order, patient_id=patients[order.file.name]) for order in bench.orders()]
+    outcomes, _ = bench.move(orders)
+    first = outcomes[0].attachment_id
+    assert [(one.state, one.duplicate_of, one.duplicate_elsewhere) for one in outcomes] == [
+        (State.IMPORTED, None, False),
+        (State.IMPORTED, None, False),
+        (State.IMPORTED, first, True),
+        (State.IMPORTED, first, False),
+    ]
 
 
 def test_only_files_of_a_known_size_are_read_before_a_save(
@@ -433,3 +478,18 @@ def test_a_host_that_cannot_look_for_bytes_stores_copies(practice: Practice) -> 
     inbox.refresh()
     job = inbox.prepare(inbox.rows, patient="10042")
     assert (job.warning, job.duplicates) == (None, ())
+
+
+def test_nobody_is_asked_in_vain(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither records that can't tell, nor the ledger about what a person chose, nor anybody about nothing."""
+    bench = Bench(practice)
+    host = Forgetful(bench.records)
+    able, unable = CopyFinder(bench.records, bench.ledger), CopyFinder(host, bench.ledger)
+    assert (able.able, unable.able) == (True, False)
+    chosen = Incoming(import_id="1", sha256="0" * 64, patient_id="10042")
+    monkeypatch.setattr(bench.ledger, "undone", raising(AssertionError("asked in vain")))
+    assert able([chosen]) == {}
+    monkeypatch.setattr(PatientRepository, "find_by_digest", raising(AssertionError("asked in vain")))
+    assert unable([chosen]) == {}
+    monkeypatch.setattr(SqlRepository, "find_by_digest", raising(AssertionError("asked in vain")))
+    assert able([]) == {}

@@ -36,6 +36,11 @@ class FinerDatetime(datetime):
         return False
 
 
+def wrap(narrowing: str) -> str:
+    """Put a narrowing into an otherwise good pattern."""
+    return "{patient:" + narrowing + "}_{provider}_" + TAKEN
+
+
 def refusal(pattern: str) -> str:
     """Return the reason why a pattern is refused."""
     with pytest.raises(NamingPatternError) as caught:
@@ -102,6 +107,7 @@ def test_times_that_cannot_exist_are_told(digits: str) -> None:
     """The structure with an impossible time is an error, whose text shows nothing of the name."""
     with pytest.raises(CaptureNameError) as caught:
         CaptureNaming().parse(f"10042_DRJ_{digits}.jpg")
+    assert "date or time can't exist" in str(caught.value)
     assert not any(char.isdigit() for char in str(caught.value))
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
@@ -142,6 +148,48 @@ def test_narrowing_is_obeyed() -> None:
         assert naming.parse(f"{patient}_d_r_20260131_142501.jpg") is not None
     for patient in ("D12.", "1.", "1234.", "12", "12.y", "AA12.", "12,"):
         assert naming.parse(f"{patient}_d_r_20260131_142501.jpg") is None
+
+
+@pytest.mark.parametrize(
+    ("narrowing", "read", "not_read"),
+    [
+        ("[A-C0-3x]+", ["A", "C", "0", "3", "x", "B2x"], ["D", "4", "y", "-", "A-C"]),
+        ("[a-a]", ["a"], ["b", "-", "aa"]),
+        (r"\d+", ["1", "12"], ["a", "1a"]),
+        ("x{1}", ["x"], ["xx"]),
+        ("x{1,2}", ["x", "xx"], ["xxx"]),
+        ("x{0,1}y", ["y", "xy"], ["x", "xxy"]),
+        ("x*y", ["y", "xy", "xxxy"], ["x"]),
+        ("x?y", ["y", "xy"], ["x", "xxy"]),
+        (r"\(\)\*\.", ["()*."], ["()", "()**.", "()*x"]),
+        ("[-a]", ["-", "a"], ["b"]),
+    ],
+)
+def test_each_form_of_narrowing(narrowing: str, read: list[str], not_read: list[str]) -> None:
+    """A part takes all that its narrowing says, from the first count and character to the last, and no more."""
+    naming = CaptureNaming(wrap(narrowing))
+    for patient in read:
+        capture = naming.parse(f"{patient}_DRJ_20260131_142501.jpg")
+        assert capture == attrs.evolve(CAPTURE, patient=patient)
+        assert naming.format(capture) == f"{patient}_DRJ_20260131_142501.jpg"
+    assert [naming.parse(f"{patient}_DRJ_20260131_142501.jpg") for patient in not_read] == [None] * len(
+        not_read
+    )
+
+
+def test_fixed_text_stands_for_itself() -> None:
+    """Every character of ASCII that a name may hold, once and twice; those with a meaning are doubled."""
+    text = "".join(char * 2 for char in map(chr, range(32, 127)) if char not in "/\\")
+    doubled = "".join(char * 2 if char in "{}[]" else char for char in text)
+    naming = CaptureNaming(doubled + NO_SEQUENCE)
+    capture = naming.parse(text + NAME)
+    assert capture == CAPTURE
+    assert naming.format(capture) == text + NAME
+    assert naming.parse(text.replace("XX", "X") + NAME) is None
+    for one in "X%":
+        naming = CaptureNaming(one + NO_SEQUENCE)
+        assert naming.parse(one + NAME) == CAPTURE
+        assert naming.format(CAPTURE) == one + NAME
 
 
 def test_microseconds_are_six_digits() -> None:
@@ -209,11 +257,6 @@ def test_names_up_to_the_longest_are_read() -> None:
     assert naming.parse("1" + longest) is None
 
 
-def wrap(narrowing: str) -> str:
-    """Put a narrowing into an otherwise good pattern."""
-    return "{patient:" + narrowing + "}_{provider}_" + TAKEN
-
-
 @pytest.mark.parametrize(
     ("pattern", "reason"),
     [
@@ -272,6 +315,7 @@ def wrap(narrowing: str) -> str:
         ("\xe4", "fixed text can only hold ASCII"),
         ("{taken:%Y/%m}", "fixed text can't hold a path separator"),
         (wrap("a/b"), "{patient} can't hold a path separator"),
+        (wrap("[!-/]"), "{patient} can't hold a path separator"),
         (wrap("[a/]"), "{patient} can't hold a path separator"),
         (wrap(r"\\"), "{patient} can't hold a path separator"),
         (wrap(r"\/"), "{patient} can't hold a path separator"),
@@ -290,7 +334,10 @@ def wrap(narrowing: str) -> str:
         (wrap("a+?"), "only one count may follow"),
         (wrap("a++"), "only one count may follow"),
         (wrap("a{2}{3}"), "only one count may follow"),
-        (wrap("(a)"), "groups and alternatives"),
+        (wrap("*"), "a count needs a character before it"),
+        (wrap("?"), "a count needs a character before it"),
+        (wrap("(a"), "groups and alternatives"),
+        (wrap("a)"), "groups and alternatives"),
         (wrap("a|b"), "groups and alternatives"),
         (wrap(".+"), "has a meaning elsewhere"),
         (wrap("^a"), "has a meaning elsewhere"),
@@ -321,6 +368,32 @@ def test_unusable_patterns_are_refused(pattern: str, reason: str) -> None:
     assert reason in refusal(pattern)
 
 
+def test_a_pattern_may_be_as_long_as_a_name() -> None:
+    """What it takes at least, with the longest extension, is 255 characters or fewer."""
+    rest = "{patient}_{provider}_{taken:%Y%m%d%H%M%S}"  # 18 characters, and 11 of the extension
+    assert CaptureNaming("a" * 226 + rest).pattern
+    assert "add up to more than 255" in refusal("a" * 227 + rest)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "at"),
+    [
+        ("a}", 2),
+        ("ab]c", 3),
+        ("{doctor}_", 8),
+        ("{patient", 8),
+        ("{{{patient}_{patient}", 21),
+        ("{taken:%Y%Q}", 11),
+        ("{patient:[a", 11),
+        ("{patient:a{3,2}}", 15),
+        ("{patient:a{x}}", 11),
+    ],
+)
+def test_a_refusal_tells_where(pattern: str, at: int) -> None:
+    """The place is that of the last character read, counted from 1, as a person counts."""
+    assert refusal(pattern).endswith(f"(character {at} of the pattern)")
+
+
 @pytest.mark.parametrize(
     ("pattern", "one", "other"),
     [
@@ -344,8 +417,7 @@ def test_patterns_with_two_readings_are_refused(pattern: str, one: str, other: s
         CaptureNaming(pattern)
     text = str(caught.value)
     assert "can be read in two ways" in text
-    assert one in text
-    assert other in text
+    assert f"may belong to {one} or to {other};" in text or f"may belong to {other} or to {one};" in text
     assert repr(caught.value.__dict__["example"]) in text
 
 
@@ -355,7 +427,9 @@ def test_patterns_with_two_readings_are_refused(pattern: str, one: str, other: s
 )
 def test_narrowing_with_two_readings_is_refused(narrowing: str) -> None:
     """A part that can match in two ways within itself is refused: matching it could take for ever."""
-    assert "{patient} can match" in refusal(wrap(narrowing))
+    with pytest.raises(NamingPatternError, match=r"\{patient\} can match") as caught:
+        CaptureNaming(wrap(narrowing))
+    assert repr(caught.value.__dict__["example"]) in str(caught.value)
 
 
 @pytest.mark.parametrize(

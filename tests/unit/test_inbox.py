@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from intouch_import.model import SourceFile
     from intouch_import.reports import Outcome, Report
     from intouch_import.repositories.sql import SqlRepository
+    from intouch_import.sources import Source
     from miniature import Practice
 
     Reasons = Callable[[Report], dict[str, tuple[str, str]]]
@@ -855,6 +856,18 @@ def test_an_undo_that_was_interrupted_is_finished_by_the_next_start(
     assert (last.event, last.reason) == (Event.WITHDRAWN, "interrupted")
 
 
+def test_an_undo_is_finished_whatever_the_id_of_its_source(
+    practice: Practice, reasons: Reasons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id with a blank that does not break, as it comes from a document: the ledger escapes it, and finds it."""
+    source = practice.source(source_id="Room\N{NO-BREAK SPACE}1")
+    records, _, _ = _interrupted_undo(practice, monkeypatch, source)
+    inbox = practice.inbox(source, records=records)
+    assert reasons(inbox.refresh()) == {AUTO: ("waiting", "undone")}
+    assert records.attachments("10042") == []
+    assert inbox.ledger.undoing(source.source_id) == []
+
+
 def test_an_undo_that_put_nothing_back_is_given_up_after_an_hour(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -884,11 +897,11 @@ def test_an_undo_that_cannot_be_looked_at_now_is_left_for_later(
 
 
 def _interrupted_undo(
-    practice: Practice, monkeypatch: pytest.MonkeyPatch
+    practice: Practice, monkeypatch: pytest.MonkeyPatch, *sources: Source
 ) -> tuple[SqlRepository, Inbox, Outcome]:
     practice.photo(AUTO)
     records = practice.records()
-    inbox = practice.inbox(records=records)
+    inbox = practice.inbox(*sources, records=records)
     (outcome,) = inbox.refresh().outcomes
     with monkeypatch.context() as patched:
         patched.setattr(type(records), "withdraw", _raise(RepositoryError("the power failed")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import json
 import threading
 import tracemalloc
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from intouch_import.database import connect, writing
 from intouch_import.errors import LedgerError, RepositoryError
 from intouch_import.ledger import Event, Ledger, LedgerEntry, book
 from intouch_import.ledger.entry import CHAIN_START
@@ -109,6 +111,55 @@ def test_undos_that_were_begun_are_known_by_source(ledger: Ledger) -> None:
     assert [one.import_id for one in ledger.undoing("other")] == ["5"]
 
 
+@pytest.mark.parametrize(
+    "end", [Event.WITHDRAWN, Event.NOT_PUT_BACK, Event.STORED, Event.PUTTING_BACK, Event.MOVED]
+)
+def test_what_ends_an_undo(ledger: Ledger, end: Event) -> None:
+    """Each way that it can end, or be begun anew; any other line of that file leaves it open."""
+    ledger.append([entry("1", Event.PUTTING_BACK), entry("1", end), entry("2", Event.PUTTING_BACK)])
+    left = {Event.PUTTING_BACK: [("1", 2), ("2", 3)], Event.MOVED: [("1", 1), ("2", 3)]}.get(end, [("2", 3)])
+    assert [(one.import_id, one.seq) for one in ledger.undoing("s")] == left
+
+
+@pytest.mark.parametrize(
+    "end", [Event.REASSIGNED, Event.NOT_REASSIGNED, Event.WITHDRAWN, Event.REASSIGNING, Event.MOVED]
+)
+def test_what_ends_a_reassignment(ledger: Ledger, end: Event) -> None:
+    """Likewise, of every source; oldest first."""
+    ledger.append([entry("1", Event.REASSIGNING), entry("1", end)])
+    ledger.append([entry("2", Event.REASSIGNING, source_id="other")])
+    left = {Event.REASSIGNING: [("1", 2), ("2", 3)], Event.MOVED: [("1", 1), ("2", 3)]}.get(end, [("2", 3)])
+    assert [(one.import_id, one.seq) for one in ledger.reassigning()] == left
+
+
+def test_a_file_may_be_reassigned_again(ledger: Ledger) -> None:
+    """That it was is a fact until it is begun anew: repeated by another workstation it is dropped."""
+    there_and_back = [entry("1", Event.REASSIGNING), entry("1", Event.REASSIGNED)]
+    ledger.append([*there_and_back, entry("1", Event.REASSIGNED)])
+    ledger.append([entry("1", Event.REASSIGNED)])
+    assert [event for _, event in events(ledger)] == [Event.REASSIGNING, Event.REASSIGNED]
+    ledger.append(there_and_back)
+    assert [event for _, event in events(ledger)] == [Event.REASSIGNING, Event.REASSIGNED] * 2
+    assert ledger.moved(["1"]) == set()
+
+
+def test_bytes_that_were_taken_back_are_known_by_patient(ledger: Ledger) -> None:
+    """Of the digests that are asked for, and of undos alone; also when the undo is over."""
+    ledger.append([entry("1", Event.PUTTING_BACK, sha256="a"), entry("1", Event.WITHDRAWN, sha256="a")])
+    ledger.append([entry("2", Event.PUTTING_BACK, sha256="b", patient_id="10043"), entry("3", sha256="c")])
+    ledger.append([entry("4", Event.PUTTING_BACK, sha256="d")])
+    assert ledger.undone(["a", "b", "c", "e"]) == {("10042", "a"), ("10043", "b")}
+    assert ledger.undone([]) == set()
+
+
+def test_an_attachment_is_known_by_its_newest_file(ledger: Ledger) -> None:
+    """Stored under one import id, put back and stored under another: the last counts."""
+    ledger.append(
+        [entry("1", attachment_id="A"), entry("2", attachment_id="B"), entry("3", attachment_id="A")]
+    )
+    assert [ledger.import_id_of(one) for one in ("A", "B", "C")] == ["3", "2", None]
+
+
 def test_files_put_back_are_known_by_name_and_size(ledger: Ledger) -> None:
     """Only names that are asked for, of that source, with the sizes they had."""
     ledger.append(
@@ -125,6 +176,20 @@ def test_entries_are_asked_by_file_and_patient(ledger: Ledger) -> None:
     assert events(ledger, import_id="2") == [("2", Event.STORED), ("2", Event.MOVED)]
     assert events(ledger, patient_id="10042") == [("1", Event.STORED)]
     assert events(ledger, patient_id="10043", import_id="1") == []
+
+
+def test_ids_that_are_written_escaped_are_found_as_they_are(ledger: Ledger) -> None:
+    """Whoever asks spells an id as its owner does, be it one that databases refuse or that shows as another."""
+    odd = "a\N{NO-BREAK SPACE}b\udce9"
+    ids = {"source_id": odd, "patient_id": odd, "attachment_id": odd}
+    ledger.append([entry("1", **ids), entry("2", Event.PUTTING_BACK, **ids)])
+    assert [one.import_id for one in ledger.unfinished(odd)] == ["1"]
+    assert [one.import_id for one in ledger.undoing(odd)] == ["2"]
+    assert ledger.put_back(odd, ["photo.jpg"]) == {("photo.jpg", 9)}
+    assert ledger.import_id_of(odd) == "2"
+    assert events(ledger, patient_id=odd) == [("1", Event.STORED), ("2", Event.PUTTING_BACK)]
+    ledger.append([entry("3", Event.REASSIGNING, patient_id="10043", from_patient_id=odd)])
+    assert events(ledger, patient_id=odd)[2:] == [("3", Event.REASSIGNING)]
 
 
 # --- the chain
@@ -191,6 +256,15 @@ def test_whatever_a_row_was_changed_to_is_found(long: Ledger, database: str, wha
     assert long.verify() == [4]
 
 
+def test_verifying_leaves_no_reader_less_strict(long: Ledger, database: str) -> None:
+    """Text that is none is looked at as it is while the chain is walked, and refused as before when it is read."""
+    run(long, f"UPDATE intouch_ledger SET {WRONG['text that is none'][database]} WHERE seq = 4")
+    for _ in range(2):
+        assert long.verify() == [4]
+        with pytest.raises(LedgerError) if database == "sqlite" else contextlib.nullcontext():
+            list(long.entries())
+
+
 def test_positions_that_are_none_are_found(long: Ledger, database: str) -> None:
     """A row that was given a number below or far above the others, or none at all, breaks the chain."""
     run(long, "UPDATE intouch_ledger SET seq = -3 WHERE seq = 2")
@@ -220,15 +294,18 @@ def test_entries_that_cannot_be_read_are_told(long: Ledger) -> None:
     with pytest.raises(LedgerError, match="verify the ledger") as caught:
         list(long.entries())
     assert "SECRET" not in f"{caught.value!r}{caught.value.__cause__!r}"
+    assert caught.value.kind == "ValueError"  # type: ignore[attr-defined]
 
 
-def test_verifying_takes_no_memory_for_the_whole(ledger: Ledger) -> None:
+@pytest.mark.parametrize("way", ["verify", "entries", "export"])
+def test_no_way_takes_memory_for_the_whole(ledger: Ledger, way: str) -> None:
     """A ledger of years is walked, not loaded."""
     many = 6000
     ledger.append([entry(f"{number:040}", name="x" * 200) for number in range(many)])
+    list(itertools.islice(ledger.export(), 10))
     tracemalloc.start()
     try:
-        assert ledger.verify() == []
+        assert sum(1 for _ in getattr(ledger, way)()) == (0 if way == "verify" else many)
         assert tracemalloc.get_traced_memory()[1] < many * 600
     finally:
         tracemalloc.stop()
@@ -285,6 +362,40 @@ def test_swapped_rows_are_found(long: Ledger) -> None:
     assert set(long.verify()) >= {3, 4}
 
 
+def test_a_server_in_another_zone_changes_nothing(database_url: str, database: str) -> None:
+    """The time in the chain is UTC, whatever zone a database server shows times in."""
+    url = (
+        f"{database_url}?options=-c%20timezone%3DAustralia%2FSydney"
+        if database == "postgresql"
+        else database_url
+    )
+    ledger = Ledger.open(url)
+    ledger.append([entry()])
+    assert ledger.verify() == []
+    assert Ledger.open(database_url).verify() == []
+    assert [one.at for one in ledger.entries()] == [AT]
+
+
+def test_the_order_in_which_rows_lie_in_the_database_says_nothing(long: Ledger) -> None:
+    """A database that was restored or packed may hand them out in any: the positions are the order."""
+    long.append([entry("7", Event.MOVED), entry("8", Event.REASSIGNING), entry("9", Event.REASSIGNING)])
+    long.append([entry("7", Event.WITHDRAWN)])
+    tail = long.tail()
+    columns = ", ".join(f'"{column.name}"' for column in book.ledger_table.columns)
+    run(long, f"CREATE TABLE kept AS SELECT {columns} FROM intouch_ledger")
+    run(long, "DELETE FROM intouch_ledger")
+    run(long, f"INSERT INTO intouch_ledger ({columns}) SELECT {columns} FROM kept ORDER BY seq DESC")
+    assert [one.seq for one in long.entries()] == list(range(1, 12))
+    assert [one.seq for one in long.unfinished("s")] == list(range(1, 7))
+    assert [one.seq for one in long.reassigning()] == [9, 10]
+    assert long.moved(["7"]) == set()
+    assert long.verify() == []
+    assert long.tail() == tail
+    long.append([entry("7"), entry("7", Event.MOVED)])
+    assert long.moved(["7"]) == {"7"}
+    assert long.verify() == []
+
+
 def test_rows_cut_off_at_the_end_show_in_the_tail(long: Ledger) -> None:
     """The chain can't tell, but a tail kept elsewhere does."""
     kept = long.tail()
@@ -315,6 +426,30 @@ def test_two_threads_append_and_the_chain_holds(ledger: Ledger) -> None:
     assert failures == []
     assert ledger.verify() == []
     assert ledger.tail()[0] == 120
+
+
+def test_whoever_makes_the_table_or_appends_waits_for_who_does(database_url: str) -> None:
+    """Two workstations that start on an empty database at once do not make its table twice."""
+    engine = connect(database_url)
+    with writing(engine) as connection:
+        for table in (book.ledger_table.name, book.VERSION_TABLE):
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
+    opened, written = threading.Event(), threading.Event()
+
+    def work() -> None:
+        ledger = Ledger.open(database_url)
+        opened.set()
+        ledger.append([entry()])
+        written.set()
+
+    thread = threading.Thread(target=work)
+    with writing(engine, lock=book._LOCK):
+        thread.start()
+        assert not opened.wait(0.5)
+    assert opened.wait(30)
+    thread.join(30)
+    assert written.is_set()
+    engine.dispose()
 
 
 def test_a_write_that_fails_writes_nothing(ledger: Ledger) -> None:
@@ -384,6 +519,26 @@ def test_the_export_for_support_names_nobody(ledger: Ledger) -> None:
     assert "SECRET" not in line
     assert {"patient_id", "name", "operator"}.isdisjoint(json.loads(line))
     assert json.loads(line)["import_id"] == "1"
+
+
+def test_an_entry_names_who_and_whom_unless_it_is_for_support() -> None:
+    """By itself it is told whole; without persons, nothing stands in their place."""
+    one = entry("1", Event.REASSIGNED, from_patient_id="10043")
+    assert json.loads(one.to_json()) == {
+        **attrs.asdict(one), "event": "reassigned", "at": "2026-03-01T12:00:00.123456+00:00",
+    }  # fmt: skip
+    private = ("patient_id", "from_patient_id", "name", "operator")
+    bare = one.without_persons()
+    assert [getattr(bare, field) for field in private] == [None, None, "", None]
+    assert attrs.evolve(bare, **{field: getattr(one, field) for field in private}) == one
+    assert {*json.loads(one.to_json(support=True))} == {*attrs.asdict(one)} - {*private}
+
+
+def test_a_form_that_is_none_is_no_empty_export(ledger: Ledger) -> None:
+    """A misspelled form must not look like a ledger without entries."""
+    ledger.append([entry("1")])
+    with pytest.raises(AssertionError):
+        list(ledger.export(form="xml"))  # type: ignore[arg-type]
 
 
 # --- the table

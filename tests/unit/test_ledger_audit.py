@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree as ET
 
 import attrs
@@ -87,6 +87,83 @@ def test_a_resource_says_who_which_what_when_and_from_where() -> None:
         "attachment_id": "A-7", "provider_id": "DRJ", "destination": "images", "size_bytes": "9",
         "sha256": "0" * 64, "reason": "chosen", "ledger_seq": "7", "ledger_digest": "d" * 64,
     }  # fmt: skip
+
+
+def test_a_whole_resource() -> None:
+    """Every element of one event: nothing more than the standard and the entry give, and each in its place."""
+    dcm, hl7 = "http://dicom.nema.org/resources/ontology/DCM", "http://terminology.hl7.org/CodeSystem"
+    ours = "urn:intouch-import"
+    assert to_fhir(ENTRY) == {
+        "resourceType": "AuditEvent",
+        "type": {"system": dcm, "code": "110107", "display": "Import"},
+        "subtype": [{"system": f"{ours}:event", "code": "stored"}],
+        "action": "C",
+        "recorded": "2026-03-01T12:00:00.123+00:00",
+        "outcome": "0",
+        "outcomeDesc": "A person chose the patient.",
+        "agent": [
+            {
+                "type": {
+                    "coding": [
+                        {
+                            "system": f"{hl7}/v3-ParticipationType",
+                            "code": "IRCP",
+                            "display": "information recipient",
+                        }
+                    ]
+                },
+                "who": {"identifier": {"system": f"{ours}:operator", "value": "reception"}},
+                "requestor": True,
+            },
+            {
+                "type": {"coding": [{"system": dcm, "code": "110152", "display": "Destination Role ID"}]},
+                "who": {"display": "intouch-import"},
+                "requestor": False,
+            },
+            {
+                "type": {"coding": [{"system": dcm, "code": "110153", "display": "Source Role ID"}]},
+                "who": {
+                    "identifier": {"system": f"{ours}:source-id", "value": "azure-1"},
+                    "display": "azure",
+                },
+                "requestor": False,
+            },
+        ],
+        "source": {
+            "observer": {"display": "intouch-import"},
+            "type": [{"system": f"{hl7}/security-source-type", "code": "4", "display": "Application Server"}],
+        },
+        "entity": [
+            {
+                "what": {
+                    "type": "Patient",
+                    "identifier": {"system": f"{ours}:patient-id", "value": "10042"},
+                },
+                "type": {"system": f"{hl7}/audit-entity-type", "code": "1", "display": "Person"},
+                "role": {"system": f"{hl7}/object-role", "code": "1", "display": "Patient"},
+            },
+            {
+                "what": {
+                    "type": "Media",
+                    "identifier": {"system": f"{ours}:import-id", "value": "1" * 40},
+                },
+                "type": {"system": f"{hl7}/audit-entity-type", "code": "2", "display": "System Object"},
+                "role": {"system": f"{hl7}/object-role", "code": "4", "display": "Domain Resource"},
+                "lifecycle": {"system": f"{hl7}/dicom-audit-lifecycle", "code": "2"},
+                "name": "photo.jpg",
+                "detail": [
+                    {"type": "attachment_id", "valueString": "A-7"},
+                    {"type": "provider_id", "valueString": "DRJ"},
+                    {"type": "destination", "valueString": "images"},
+                    {"type": "size_bytes", "valueString": "9"},
+                    {"type": "sha256", "valueString": "0" * 64},
+                    {"type": "reason", "valueString": "chosen"},
+                    {"type": "ledger_seq", "valueString": "7"},
+                    {"type": "ledger_digest", "valueString": "d" * 64},
+                ],
+            },
+        ],
+    }
 
 
 def test_a_reassignment_names_both_patients() -> None:
@@ -178,6 +255,73 @@ def test_an_import_message_holds_what_the_entry_holds() -> None:
     assert details["ledger_digest"] == "d" * 64
 
 
+WHOLE_MESSAGE = """\
+<AuditMessage>
+  <EventIdentification EventActionCode="U" EventDateTime="2026-03-01T12:00:00.123+00:00" EventOutcomeIndicator="4">
+    <EventID csd-code="110110" codeSystemName="DCM" originalText="Patient Record" />
+    <EventTypeCode csd-code="not_reassigned" codeSystemName="urn:intouch-import" originalText="not reassigned" />
+    <EventOutcomeDescription>It is still in the record that it was in.</EventOutcomeDescription>
+  </EventIdentification>
+  <ActiveParticipant UserID="reception" UserIsRequestor="true" />
+  <ActiveParticipant UserID="intouch-import" UserIsRequestor="false">
+    <RoleIDCode csd-code="110152" codeSystemName="DCM" originalText="Destination Role ID" />
+  </ActiveParticipant>
+  <ActiveParticipant UserID="azure-1" UserIsRequestor="false" AlternativeUserID="azure">
+    <RoleIDCode csd-code="110155" codeSystemName="DCM" originalText="Source Media" />
+    <MediaIdentifier>
+      <MediaType csd-code="110037" codeSystemName="DCM" originalText="URI" />
+    </MediaIdentifier>
+  </ActiveParticipant>
+  <AuditSourceIdentification AuditSourceID="intouch-import" />
+  <ParticipantObjectIdentification ParticipantObjectID="10043" ParticipantObjectTypeCode="1" \
+ParticipantObjectTypeCodeRole="1" ParticipantObjectDataLifeCycle="3">
+    <ParticipantObjectIDTypeCode csd-code="2" codeSystemName="RFC-3881" originalText="Patient Number" />
+  </ParticipantObjectIdentification>
+  <ParticipantObjectIdentification ParticipantObjectID="10042" ParticipantObjectTypeCode="1" \
+ParticipantObjectTypeCodeRole="1" ParticipantObjectDataLifeCycle="3">
+    <ParticipantObjectIDTypeCode csd-code="2" codeSystemName="RFC-3881" originalText="Patient Number" />
+  </ParticipantObjectIdentification>
+  <ParticipantObjectIdentification ParticipantObjectID="urn:intouch-import:1111" ParticipantObjectTypeCode="2" \
+ParticipantObjectTypeCodeRole="3" ParticipantObjectDataLifeCycle="3">
+    <ParticipantObjectIDTypeCode csd-code="12" codeSystemName="RFC-3881" originalText="URI" />
+    <ParticipantObjectName>photo.jpg</ParticipantObjectName>
+    <ParticipantObjectDetail type="attachment_id" value="QS03" />
+    <ParticipantObjectDetail type="destination" value="aW1hZ2Vz" />
+    <ParticipantObjectDetail type="size_bytes" value="OQ==" />
+    <ParticipantObjectDetail type="reason" value="bm90X3JlYXNzaWduZWQ=" />
+    <ParticipantObjectDetail type="ledger_seq" value="Nw==" />
+  </ParticipantObjectIdentification>
+</AuditMessage>"""
+
+
+def test_a_whole_message() -> None:
+    """Every element and attribute of one event, each in its place."""
+    entry = attrs.evolve(
+        REASSIGNED, event=Event.NOT_REASSIGNED, reason="not_reassigned", import_id="1111", provider_id=None,
+        sha256=None, digest=None,
+    )  # fmt: skip
+    message = ET.fromstring(to_dicom(entry))
+    ET.indent(message)
+    assert ET.tostring(message, encoding="unicode") == WHOLE_MESSAGE
+
+
+def test_an_alias_and_a_name_that_are_empty_are_left_out() -> None:
+    """An attribute or an element without a value says less than none."""
+    entry = attrs.evolve(ENTRY, location="", name="", operator=None)
+    message = ET.fromstring(to_dicom(entry))
+    assert [one.get("AlternativeUserID") for one in message.iter("ActiveParticipant")] == [None, None]
+    assert [one.get("UserIsRequestor") for one in message.iter("ActiveParticipant")] == ["true", "false"]
+    assert message.find(".//ParticipantObjectName") is None
+    assert "name" not in entities(to_fhir(entry), "2")[0]
+
+
+def test_what_xml_has_no_place_for_is_escaped() -> None:
+    """As Python writes it, so that it can be told from other characters; what XML can hold stays as it is."""
+    text = "\0\x1f\ud800\ufffe \t\n\ufffd\ud7ff\ue000\N{GRINNING FACE}"
+    (name,) = ET.fromstring(to_dicom(attrs.evolve(ENTRY, name=text))).iter("ParticipantObjectName")
+    assert name.text == "\\x00\\x1f\\ud800\\ufffe \t\n\ufffd\ud7ff\ue000\N{GRINNING FACE}"
+
+
 @pytest.mark.parametrize("text", ["<&>\"'", "a\nb\0c", "Ren\udce9", "\ufffe", "\N{GRINNING FACE}"])
 def test_text_of_any_kind_is_written(text: str) -> None:
     """Both forms can be read back, whatever a name or an id is made of."""
@@ -202,3 +346,12 @@ def test_an_export_has_a_line_for_every_entry(tmp_path: Path) -> None:
         assert all("\n" not in line and "SECRET2" in line and "SECRET3" in line for line in lines)
         assert "SECRET" not in "".join(ledger.export(form=form, support=True))
     assert AuditEvent(json.loads(next(ledger.export(form="fhir", support=True)))).outcome == "0"
+
+
+@pytest.mark.parametrize("form", ["json", "fhir", "dicom"])
+def test_an_export_can_be_read_by_people(tmp_path: Path, form: Literal["json", "fhir", "dicom"]) -> None:
+    """Letters of any language stand as they are."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.append([attrs.evolve(ENTRY, name="Łódź 写真.jpg", seq=None, digest=None)])
+    (line,) = ledger.export(form=form)
+    assert "Łódź 写真.jpg" in line

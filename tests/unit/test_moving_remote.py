@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -17,9 +16,10 @@ from intouch_import.moving import Mover, Order, pacing
 from intouch_import.moving.mover import Run
 from intouch_import.sources.local import LocalSource
 from miniature import NOW
+from moving_bench import Bench, raising
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from intouch_import.sources import Source
     from miniature import Practice
@@ -33,13 +33,6 @@ def mover(practice: Practice, *names: str) -> Mover:
     return Mover(records, Ledger(records.engine), clock=lambda: NOW)
 
 
-def raising(exc: BaseException) -> Callable[..., Any]:
-    def fail(*_args: Any, **_options: Any) -> Any:
-        raise exc
-
-    return fail
-
-
 class Slow(LocalSource):
     """A source whose time goes into waiting, with removals that go together."""
 
@@ -49,7 +42,7 @@ class Slow(LocalSource):
         super().__init__(folder, **options)
         self.removes_together = together
         self.lock = threading.Lock()
-        self.at_once = self.most = self.read = 0
+        self.at_once = self.most = 0
         self.groups: list[int] = []
         self.end: Any = None
 
@@ -63,7 +56,6 @@ class Slow(LocalSource):
         finally:
             with self.lock:
                 self.at_once -= 1
-                self.read += 1
 
     def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
         self.groups.append(len(files))
@@ -96,6 +88,38 @@ def test_as_many_files_are_read_at_a_time_as_help_their_source(practice: Practic
     assert (problems, source.most) == ([], 6)
 
 
+class Crowded(LocalSource):
+    """A source that answers when as many threads ask at a time as there may be, and counts them."""
+
+    concurrency = 40
+
+    def __init__(self, folder: str, *, wanted: int) -> None:
+        super().__init__(folder)
+        self.barrier = threading.Barrier(wanted, timeout=30)
+        self.threads: set[int] = set()
+
+    def fetch(self, *args: Any, **options: Any) -> Any:
+        self.threads.add(threading.get_ident())
+        self.barrier.wait()
+        return super().fetch(*args, **options)
+
+
+@pytest.mark.parametrize(("most", "wanted"), [(None, 40), (4, 4), (60, 40)])
+def test_there_are_as_many_threads_as_help_and_no_more_than_are_allowed(
+    practice: Practice, most: int | None, wanted: int
+) -> None:
+    """What each source asks for, however few cores there are; and the host has the last word."""
+    bench = Bench(practice, *(f"{number:02}.jpg" for number in range(40)))
+    near = practice.root / "near"
+    near.mkdir()
+    practice.photo("first.jpg", folder=near)
+    source = Crowded(str(practice.photos), wanted=wanted)
+    orders = [*orders_of(practice.source(near)), *orders_of(source)]
+    outcomes, _ = bench.mover(threads=most).move(orders)
+    assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
+    assert len(source.threads) == wanted
+
+
 def test_copies_are_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a batch is stored, the next one is read: each waits for something else."""
     monkeypatch.setattr(pacing, "BATCH_FILES", 4)
@@ -124,28 +148,6 @@ def test_copies_are_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPat
     assert sorted(source.groups) == [1, 1, 2, 3, 3]
     assert practice.left() == []
     assert list(practice.files.rglob("*.part")) == []
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leases to link under")
-def test_files_that_are_linked_are_not_read_ahead(
-    practice: Practice, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each of them holds a descriptor, and reading ahead would only slow down what is done meanwhile."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", 2)
-    mover_ = mover(practice)
-    for number in range(4):
-        practice.photo(f"{number:02}.jpg")
-    source = Slow(str(practice.photos))
-    left: list[int] = []
-    store = Run._store
-
-    def store_and_count(run: Run, jobs: list[Any]) -> None:
-        left.append(source.read)
-        store(run, jobs)
-
-    monkeypatch.setattr(Run, "_store", store_and_count)
-    assert [outcome.state for outcome in mover_.move(orders_of(source))[0]] == [State.IMPORTED] * 4
-    assert left == [2, 4]
 
 
 def test_what_was_read_ahead_is_let_go_when_the_work_is_broken_off(

@@ -451,6 +451,33 @@ def test_a_last_line_that_is_missing_is_written_later(
     assert inbox.ledger.reassigning() == []
 
 
+@pytest.mark.parametrize("who", ["a refresh", "asked again"])
+def test_a_last_line_is_written_whatever_the_id_of_the_patient(
+    practice: Practice,
+    inbox: Inbox,
+    records: SqlRepository,
+    stored: StoredAttachment,
+    monkeypatch: pytest.MonkeyPatch,
+    who: str,
+) -> None:
+    """An id with a character that the ledger escapes is the same id in the records."""
+    odd = "7\N{NO-BREAK SPACE}A"
+    records.add_patient(Patient(id=odd, name="Dana Osei"))
+    with monkeypatch.context() as patched:
+        append = inbox.ledger.append
+        patched.setattr(
+            inbox.ledger,
+            "append",
+            lambda entries: append(one for one in entries if one.event is not Event.REASSIGNED),
+        )
+        assert inbox.reassign(stored, patient=odd).state is State.IMPORTED
+    if who == "a refresh":
+        practice.inbox(records=records, clock=lambda: NOW + timedelta(hours=2)).refresh()
+    else:
+        inbox.reassign(stored, patient=odd)
+    assert [event for event, *_ in told(inbox)] == [Event.REASSIGNING, Event.REASSIGNED]
+
+
 def test_a_reassignment_that_never_came_is_given_up_after_an_hour(
     practice: Practice, inbox: Inbox, records: SqlRepository, stored: StoredAttachment
 ) -> None:

@@ -18,7 +18,7 @@ from intouch_import.errors import (
 )
 from intouch_import.inbox.undo import asking
 from intouch_import.ledger import Event, LedgerEntry
-from intouch_import.model import Reason, State
+from intouch_import.model import Reason, State, printable
 from intouch_import.reports import Outcome
 from intouch_import.repositories.base import PatientRepository
 
@@ -114,7 +114,7 @@ class Reassign:
     def _write_missing_end(self, stored: StoredAttachment) -> None:
         """A crash may have come between the move and the line that tells it."""
         for begun in self._ledger.reassigning():
-            if begun.import_id == stored.import_id and begun.patient_id == stored.patient_id:
+            if begun.import_id == stored.import_id and begun.patient_id == printable(stored.patient_id):
                 self._ledger.append([finished(begun, Event.REASSIGNED, self._clock())])
 
     def _write_end(self, stored: StoredAttachment, event: Event, to_patient_id: str, reason: Reason) -> None:

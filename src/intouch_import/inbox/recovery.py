@@ -12,6 +12,7 @@ from intouch_import.errors import FileError, SourceError
 from intouch_import.inbox.reassign import finished
 from intouch_import.inbox.undo import holds, is_whole, never_left, put_anew
 from intouch_import.ledger import Event, LedgerEntry
+from intouch_import.model import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -68,9 +69,12 @@ class Recovery:
         Returns:
             By source, what `after_listing` wants to hear of again.
         """
-        begun = [entry for source_id in sources for entry in self._ledger.undoing(source_id)]
-        stored = self._repository.find_attachment([entry.import_id for entry in begun]) if begun else {}
-        ends = [(entry, self._end_of_undo(entry, stored.get(entry.import_id))) for entry in begun]
+        begun = [(entry, source_id) for source_id in sources for entry in self._ledger.undoing(source_id)]
+        stored = self._repository.find_attachment([entry.import_id for entry, _ in begun]) if begun else {}
+        ends = [
+            (entry, self._end_of_undo(entry, stored.get(entry.import_id), self._sources[source_id]))
+            for entry, source_id in begun
+        ]
         self._write((entry, event) for entry, event in ends if event is not None)
         self._write_ends_of_reassignments()
         return {source_id: self._ledger.unfinished(source_id) for source_id in self._left & set(sources)}
@@ -101,13 +105,15 @@ class Recovery:
         ends = []
         for entry in begun:
             now = stored.get(entry.import_id)
-            if now is not None and now.patient_id == entry.patient_id:
+            if now is not None and printable(now.patient_id) == entry.patient_id:
                 ends.append((entry, Event.REASSIGNED))
             elif entry.at < long_ago:
                 ends.append((entry, Event.NOT_REASSIGNED))
         self._write(ends)
 
-    def _end_of_undo(self, entry: LedgerEntry, stored: StoredAttachment | None) -> Event | None:
+    def _end_of_undo(
+        self, entry: LedgerEntry, stored: StoredAttachment | None, source: Source
+    ) -> Event | None:
         """How an undo ended, withdrawing the attachment if its bytes are back; None if it can't be told now.
 
         Left as it is, the file would be in its source and in the record, to be stored a second time.
@@ -116,7 +122,6 @@ class Recovery:
             # The crash may have come between the row and the bytes; withdrawing again is no error.
             self._repository.withdraw(entry.attachment_id or entry.import_id)
             return Event.WITHDRAWN
-        source = self._sources[entry.source_id]
         try:
             if self._is_back(stored, source):
                 self._repository.withdraw(stored.id)

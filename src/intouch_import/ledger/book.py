@@ -145,13 +145,13 @@ class Ledger:
         """Which of these names an undo has put back into the source, with the sizes they had."""
         wanted = {printable(name) for name in names}
         query = sa.select(ledger_table.c.name, ledger_table.c.size_bytes).where(
-            ledger_table.c.source_id == source_id, ledger_table.c.event == Event.PUTTING_BACK.value
+            _of(source_id, Event.PUTTING_BACK)
         )
         with reading(self._engine) as connection:
             return {(row.name, row.size_bytes) for row in connection.execute(query) if row.name in wanted}
 
     def undone(self, digests: Collection[str]) -> set[tuple[str | None, str]]:
-        """Whose bytes of these digests an undo has put back: patient and digest."""
+        """Whose bytes of these digests an undo has put back: patient (`printable`) and digest."""
         query = sa.select(ledger_table.c.patient_id, ledger_table.c.sha256).where(
             _IS_PUTTING_BACK, one_of(self._engine.dialect, ledger_table.c.sha256, digests)
         )
@@ -208,8 +208,9 @@ class Ledger:
         if import_id is not None:
             query = query.where(ledger_table.c.import_id == import_id)
         if patient_id is not None:
+            wanted = printable(patient_id)
             query = query.where(
-                (ledger_table.c.patient_id == patient_id) | (ledger_table.c.from_patient_id == patient_id)
+                (ledger_table.c.patient_id == wanted) | (ledger_table.c.from_patient_id == wanted)
             )
         with reading(self._engine) as connection:
             try:
@@ -320,7 +321,7 @@ def _advance(state: set[str], event: str) -> None:
 
 
 def _of(source_id: str, event: Event) -> sa.ColumnElement[bool]:
-    return (ledger_table.c.source_id == source_id) & (ledger_table.c.event == event.value)
+    return (ledger_table.c.source_id == printable(source_id)) & (ledger_table.c.event == event.value)
 
 
 def _row(entry: LedgerEntry, seq: int) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""Which ledger goes with which records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from intouch_import.database import connect
+from intouch_import.ledger import Event, Ledger, LedgerEntry, ledger_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENTRY = LedgerEntry(
+    event=Event.STORED, at=datetime(2026, 3, 1, tzinfo=UTC), import_id="1", location="local", source_id="s"
+)
+
+
+def is_written_to(ledger: Ledger, path: Path) -> bool:
+    """Whether what is appended to a ledger can be read from that file."""
+    ledger.append([ENTRY])
+    assert path.is_file()
+    return len(list(Ledger(connect(f"sqlite:///{path}")).entries())) == 1
+
+
+def test_a_ledger_is_taken_as_it_is(tmp_path: Path) -> None:
+    """Whoever brings one, gets that one, whatever the records are in."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'own.db'}")
+    engine = connect(f"sqlite:///{tmp_path / 'records.db'}")
+    assert ledger_for(ledger, engine=engine) is ledger
+    assert not (tmp_path / "records.db").exists()
+
+
+@pytest.mark.parametrize("form", ["url", "text", "path"])
+def test_a_ledger_may_be_named(tmp_path: Path, form: str) -> None:
+    """By URL, or by the path of a SQLite file; then the records' database is left alone."""
+    path = tmp_path / "named.db"
+    named = {"url": f"sqlite:///{path}", "text": str(path), "path": path}[form]
+    engine = connect(f"sqlite:///{tmp_path / 'records.db'}")
+    assert is_written_to(ledger_for(named, engine=engine), path)
+    assert not (tmp_path / "records.db").exists()
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tilde stands for the user's own folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert is_written_to(ledger_for("~/ledger.db", engine=None), tmp_path / "ledger.db")
+
+
+def test_a_path_may_hold_what_a_url_gives_a_meaning(tmp_path: Path) -> None:
+    """It is a path: nothing in it is an option, an escape or a fragment."""
+    path = tmp_path / "a %41?b=c#d.db"
+    ledger_for(path, engine=None).append([ENTRY])
+    assert path.is_file()
+
+
+def test_records_of_ours_bring_their_ledger(tmp_path: Path) -> None:
+    """It is in the same database."""
+    path = tmp_path / "records.db"
+    assert is_written_to(ledger_for(None, engine=connect(f"sqlite:///{path}")), path)
+
+
+def test_else_it_is_in_the_users_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that brings neither has one ledger of its own; the folder is made, and found again."""
+    import platformdirs
+
+    asked: list[tuple[str, bool]] = []
+
+    def user_data_dir(name: str, *, ensure_exists: bool) -> str:
+        asked.append((name, ensure_exists))
+        return str(tmp_path)
+
+    monkeypatch.setattr(platformdirs, "user_data_dir", user_data_dir)
+    assert is_written_to(ledger_for(None, engine=None), tmp_path / "ledger.db")
+    assert asked == [("intouch-import", True)]
