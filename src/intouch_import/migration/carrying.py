@@ -169,8 +169,7 @@ class Workplace:
             states=Counter(result.state.value for result in of_these),
             reasons=Counter(result.reason.value for result in of_these),
             size_bytes=sum(row.size_bytes for row in wanted if row.number in results),
-            broken=bool(left)
-            and any(results[row.number].reason in _BROKEN for row in left if row.number in results),
+            broken=_all_broken([results[row.number] for row in left if row.number in results]),
         )
 
     # --- inside
@@ -306,6 +305,12 @@ class Workplace:
 _BROKEN = frozenset(
     {Reason.REPOSITORY_FAILED, Reason.LEDGER_FAILED, Reason.STORAGE_FULL, Reason.SOURCE_FAILED}
 )
+
+
+def _all_broken(results: Sequence[Result]) -> bool:
+    """Whether something failed that is behind all of them: a single folder that can't be opened is not."""
+    failed = any(result.reason in _BROKEN for result in results)
+    return failed and not any(result.state is State.IMPORTED for result in results)
 
 
 def _put_off(result: Result) -> bool:
