@@ -158,11 +158,7 @@ class Workplace:
         if left and self._dry:
             results = {**results, **self._rehearse(left)}
         elif left:
-            new = self._import(left)
-            results.update({number: result for number, result in new.items() if not _put_off(result)})
-            if new:
-                write_results(self._directory, partition, results.values())
-            results = {**results, **new}
+            results = self._import_all(partition, left, results)
         of_these = [results[row.number] for row in wanted if row.number in results]
         return Done(
             partition=partition,
@@ -173,6 +169,21 @@ class Workplace:
         )
 
     # --- inside
+
+    def _import_all(
+        self, partition: int, rows: Sequence[PlanRow], results: dict[int, Result]
+    ) -> dict[int, Result]:
+        """Import, in several goes if it is paused meanwhile. Returns the results, and those from before."""
+        while True:
+            self._pacer.wait()
+            new = self._import(rows)
+            ended = {number: result for number, result in new.items() if not _put_off(result)}
+            results.update(ended)
+            if ended:
+                write_results(self._directory, partition, results.values())
+            rows = [row for row in rows if row.number not in ended]
+            if not rows or self._pacer.cancelled:
+                return {**results, **new}
 
     def _import(self, rows: Sequence[PlanRow]) -> dict[int, Result]:
         stored = self._repository.find_attachment([row.import_id for row in rows])
@@ -197,7 +208,7 @@ class Workplace:
                 continue
             orders.append(self._order(row, source, known))
             ordered.append(row)
-        outcomes, _ = self._mover.move(orders, cancelled=lambda: self._pacer.cancelled, pace=self._pacer)
+        outcomes, _ = self._mover.move(orders, cancelled=lambda: self._pacer.holds, pace=self._pacer)
         for row, outcome in zip(ordered, outcomes, strict=True):
             results[row.number] = result_of(row, outcome)
         self._complete(rows, results)
@@ -282,6 +293,7 @@ class Workplace:
         known = self._repository.find_patients({row.patient for row in rows if row.patient is not None})
         results: dict[int, Result] = {}
         for row in rows:
+            self._pacer.wait()
             self._pacer(row.file)
             if self._pacer.cancelled:
                 break
