@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import Counter
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,7 @@ class Workplace:
             for first, table in read_rows(
                 self._directory, self._header.parts, start=start, stop=start + PARTITION_ROWS
             )
-            for row in rows_of(first, table)
+            for row in rows_of(count(first), table)
         ]
         wanted = [row for row in rows if row.verdict in _TO_DO]
         results = read_results(self._directory, partition)
