@@ -103,6 +103,28 @@ def plan_synthetic(rows: int) -> None:
         started = time.perf_counter()
         plan.counts("reason")
         say(f"  counts by reason: {time.perf_counter() - started:.2f} s")
+        review_synthetic(plan)
+
+
+def review_synthetic(plan: migration.Plan) -> None:
+    """What a review asks of a plan, without decisions and with some, by rule and one by one."""
+
+    def told(when: str) -> None:
+        last = len(plan) - 100
+        counts_s = timed(lambda: plan.counts("reason"))
+        page_s = timed(lambda: list(plan.rows(limit=100, offset=last)))
+        where = {"path": "*/IMG_000500*"}
+        some_s = timed(lambda: list(plan.rows(where, limit=100, offset=plan.survey(where).total - 100)))
+        say(
+            f"  {when}: counts {counts_s:.2f} s; last page {page_s:.3f} s, of what a filter finds {some_s:.2f} s"
+        )
+
+    told("before decisions")
+    plan.override({"folder": "0001*"}, leave_out=True)
+    plan.override({"path": "*/IMG_0005*"}, patient="00005")
+    for number in range(0, len(plan), len(plan) // 200):
+        plan.override({"number": number}, patient="00007")
+    told("after 202 decisions")
 
 
 def plan_disk(files: int) -> None:

@@ -69,3 +69,13 @@ class Archive:
 def reasons(plan: migration.Plan) -> dict[str, str]:
     """By path: the reason."""
     return {row.path: row.reason.value for row in plan.rows()}
+
+
+def six_photos(root: Path) -> Archive:
+    """An archive with six photos of two patients, and one that is nobody's."""
+    archive = Archive(root)
+    for folder in (f"{MARSH}/2024-03-01", f"{MARSH}/close-ups", OKAFOR):
+        for number in (1, 2):
+            archive.lay(f"{folder}/IMG_{number}.jpg")
+    archive.lay("loose.jpg")
+    return archive

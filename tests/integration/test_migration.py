@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import attrs
@@ -14,22 +12,16 @@ from intouch_import import migration
 from intouch_import.errors import ConfigError, UnknownPatient
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event, Ledger
-from intouch_import.migration.pacing import Clocks, Limits, Pacer, Signal
-from intouch_import.model import Action, Progress, SourceFile, TakenFrom
+from intouch_import.model import Action, Progress, TakenFrom
 from intouch_import.sources import open_source
-from migrating import MARSH, OKAFOR, RULE, Archive
+from migrating import MARSH, OKAFOR, RULE, Archive, six_photos
 from miniature import NOW, jpeg
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
     """Six photos of two patients, and one that is nobody's."""
-    archive = Archive(tmp_path)
-    for folder in (f"{MARSH}/2024-03-01", f"{MARSH}/close-ups", OKAFOR):
-        for number in (1, 2):
-            archive.lay(f"{folder}/IMG_{number}.jpg")
-    archive.lay("loose.jpg")
-    return archive
+    return six_photos(tmp_path)
 
 
 def test_a_migration_moves_what_it_knows_and_leaves_the_rest(archive: Archive) -> None:
@@ -124,70 +116,6 @@ def test_files_that_vanish_or_change_between_plan_and_run_have_their_reason(arch
     assert f"{OKAFOR}/IMG_1.jpg" in archive.left()
     assert not certificate.closes
     assert len(by_path) == len(plan)
-
-
-def test_a_run_that_is_cancelled_is_resumed_by_running_again(archive: Archive) -> None:
-    """Between two files it stops; the second run does what is missing, and the certificate closes."""
-    records = archive.records()
-    plan = archive.plan(records=records)
-    begun = threading.Event()
-
-    def sleep(_seconds: float) -> None:
-        begun.wait(10)
-        run.cancel()
-
-    run = plan.run(records, files_per_s=0.001, clocks=Clocks(sleep=sleep), threads=1)
-    begun.set()
-    assert run.wait(60).state == "cancelled"
-    assert run.certificate.counts["not yet"] == 5
-    assert any("run the plan again" in point for point in run.certificate.open_points)
-    assert plan.run(records).wait(60).certificate.closes
-    assert len(records.attachments("10042")) + len(records.attachments("10043")) == 6
-
-
-def test_a_paused_run_begins_no_file_until_it_is_resumed(archive: Archive) -> None:
-    """Pause holds; resume goes on."""
-    records = archive.records()
-    run = archive.plan(records=records).run(records, files_per_s=1, threads=1)
-    run.pause()
-    run.wait(0.4)
-    assert run.state == "paused"
-    assert len(archive.left()) == 7
-    run.cancel()
-    assert run.wait(60).state == "cancelled"
-
-
-def test_office_hours_hold_it_back(archive: Archive) -> None:
-    """Outside the hours nothing is begun; when they begin, it goes on by itself."""
-    now = [datetime(2026, 3, 1, 12, tzinfo=NOW.tzinfo)]
-
-    def sleep(seconds: float) -> None:
-        assert len(archive.left()) == 7
-        now[0] += timedelta(hours=seconds)
-
-    records = archive.records()
-    clocks = Clocks(now=lambda: now[0], sleep=sleep)
-    run = archive.plan(records=records).run(records, hours="18:00-07:00", clocks=clocks, threads=1).wait(60)
-    assert run.state == "done"
-    assert now[0].hour >= 18
-    with pytest.raises(ConfigError, match="hours="):
-        archive.plan(records=records, to=archive.root / "b").run(records, hours="evenings")
-
-
-def test_the_pace_is_kept() -> None:
-    """So many files, and so many bytes, a second; whichever takes longer."""
-    at = [0.0]
-
-    def sleep(seconds: float) -> None:
-        at[0] += seconds
-
-    pace = Pacer(
-        Limits(files_per_s=10, bytes_per_s=1000), Signal(), Clocks(monotonic_s=lambda: at[0], sleep=sleep)
-    )
-    for size in (10, 10, 500, 10):
-        pace(SourceFile(name="x", size_bytes=size, version="1"))
-    assert at[0] == pytest.approx(0.1 + 0.1 + 0.5)
-    assert Limits(files_per_s=10).shared_by(4).files_per_s == 2.5
 
 
 def test_overrides_are_kept_beside_the_plan_and_hold(archive: Archive) -> None:

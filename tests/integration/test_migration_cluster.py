@@ -193,3 +193,26 @@ def test_a_run_on_a_cluster_is_cancelled_between_files(archive: Archive, parts: 
         assert run.wait(60).state == "cancelled"
     assert 0 < len(archive.left()) < FILES
     assert plan.certificate(records).counts["not yet"] == len(archive.left())
+
+
+def test_a_run_on_a_cluster_is_paused_and_resumed(archive: Archive, parts: _Parts) -> None:
+    """The workers begin nothing during the pause, and go on when it is over."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    opener = functools.partial(SqlRepository.open, archive.url, files=str(archive.root / "files"))
+    with distributed.Client(parts.address) as client:
+        run = plan.run(opener, client=client, check_content=False, files_per_s=200)
+        until = time.monotonic() + 30
+        while len(archive.left()) == FILES and time.monotonic() < until:
+            time.sleep(0.1)
+        run.pause()
+        time.sleep(2)  # within half a second they know; what was begun comes to its end
+        left = len(archive.left())
+        time.sleep(1)
+        assert run.state == "paused"
+        assert len(archive.left()) == left
+        assert 0 < left < FILES
+        run.resume()
+        assert run.wait(120).state == "done"
+    assert archive.left() == []
+    assert plan.certificate(records).closes

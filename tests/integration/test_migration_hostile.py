@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from intouch_import import migration
 from intouch_import.errors import ConfigError, MissingExtraError, SourceUnavailable
+from intouch_import.migration.outcomes import PARTITION_ROWS
 from intouch_import.model import Patient
 from intouch_import.sources.local import LocalSource
 from migrating import MARSH, OKAFOR, RULE, Archive, reasons
@@ -93,6 +95,24 @@ def test_a_folder_that_becomes_a_link_is_not_followed(archive: Archive) -> None:
     assert records.attachments("10043") == []
     assert len(list((archive.root / "elsewhere").iterdir())) == 1
     assert run.progress.counts == {"imported": 2, "failed": 1}
+
+
+def test_folders_that_fail_do_not_stop_the_run(archive: Archive) -> None:
+    """One in each of many partitions is gone bad: its files fail, and those of all other folders are moved."""
+    shutil.rmtree(archive.disk)
+    for number in range(4):
+        for file in range(PARTITION_ROWS - 1):
+            archive.lay(f"10042 - {number}a/{file:03}.jpg")
+        archive.lay(f"10042 - {number}b/x.jpg")
+    records = archive.records()
+    plan = archive.plan(records=records)
+    for number in range(4):
+        bad = archive.disk / f"10042 - {number}b"
+        shutil.rmtree(bad)
+        bad.touch()
+    run = plan.run(records, check_content=False).wait(120)
+    assert (run.state, run.problem) == ("done", None)
+    assert run.progress.counts == {"imported": 4 * (PARTITION_ROWS - 1), "failed": 4}
 
 
 def test_a_folder_that_cannot_be_listed_is_in_the_plan(

@@ -34,7 +34,6 @@ _BARS: Final = 12
 _SAMPLES: Final = 8
 _ROWS_AT_ONCE: Final = 200
 _NEAR_ROWS: Final = 4000
-_LOOK_EVERY: Final = 1000
 _TELL_EVERY_S: Final = 0.2
 _PX: Final = range(16, 2049)
 _FACETS: Final = ("verdict", "reason", "year", "patient", "size")
@@ -191,29 +190,23 @@ class PlanWidget(Face):
 
     def _look(self, number: int, where: Mapping[str, Any]) -> None:
         """Go through the rows once: what there is of each kind, and which rows meet the conditions."""
-        counted: dict[str, Counter[str]] = {facet: Counter() for facet in _FACETS}
         rows = array("q") if where else None
-        total = size_bytes = 0
         with self._reviewing:
-            for row in self.plan.rows(where):
-                if total % _LOOK_EVERY == 0 and number != self._wanted:
-                    return  # somebody has asked for something else meanwhile
-                total += 1
-                size_bytes += row.size_bytes
-                if rows is not None:
-                    rows.append(row.number)
-                for facet, value in _kinds(row):
-                    counted[facet][value] += 1
-            self._review = review = _Review(number=number, where=where, rows=rows, total=total)
+            found = self.plan.survey(
+                where, by=_FACETS, numbers=rows, cancelled=lambda: number != self._wanted
+            )
+            if number != self._wanted:
+                return  # somebody has asked for something else meanwhile
+            self._review = review = _Review(number=number, where=where, rows=rows, total=found.total)
             samples = self.plan.sample(_SAMPLES, where={**where, "destination": "images"}, px=0)
         self._outlet.send_large(
             {
                 "kind": "reviewed",
                 "review": review.number,
-                "total": total,
-                "size_bytes": size_bytes,
+                "total": found.total,
+                "size_bytes": found.size_bytes,
                 "decisions": len(self.plan.overrides),
-                "facets": {facet: _bars(facet, counts) for facet, counts in counted.items()},
+                "facets": {facet: _bars(facet, counts) for facet, counts in found.counts.items()},
                 "samples": [sample.row.number for sample in samples],
             }
         )
@@ -289,19 +282,13 @@ class PlanWidget(Face):
         )
 
 
-def _kinds(row: PlanRow) -> Iterator[tuple[str, str]]:
-    from intouch_import.migration.filters import size_class, year_of
-
-    yield "verdict", row.verdict.value
-    yield "reason", row.reason.value
-    yield "year", year_of(row)
-    yield "patient", row.patient or ""
-    yield "size", size_class(row.size_bytes)
-
-
-def _bars(facet: str, counts: Counter[str]) -> list[list[Any]]:
+def _bars(facet: str, counts: Mapping[str, int]) -> list[list[Any]]:
     """The most frequent kinds; years in their order."""
-    most = counts.most_common(_BARS)
+    from intouch_import.migration.standing import NOBODY
+
+    most = list(counts.items())[:_BARS]
+    if facet == "patient":
+        most = [("" if value == NOBODY else value, number) for value, number in most]
     return [[value, number] for value, number in (sorted(most) if facet == "year" else most)]
 
 

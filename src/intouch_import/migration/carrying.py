@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import Counter
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,7 @@ class Workplace:
             for first, table in read_rows(
                 self._directory, self._header.parts, start=start, stop=start + PARTITION_ROWS
             )
-            for row in rows_of(first, table)
+            for row in rows_of(count(first), table)
         ]
         wanted = [row for row in rows if row.verdict in _TO_DO]
         results = read_results(self._directory, partition)
@@ -158,22 +159,32 @@ class Workplace:
         if left and self._dry:
             results = {**results, **self._rehearse(left)}
         elif left:
-            new = self._import(left)
-            results.update({number: result for number, result in new.items() if not _put_off(result)})
-            if new:
-                write_results(self._directory, partition, results.values())
-            results = {**results, **new}
+            results = self._import_all(partition, left, results)
         of_these = [results[row.number] for row in wanted if row.number in results]
         return Done(
             partition=partition,
             states=Counter(result.state.value for result in of_these),
             reasons=Counter(result.reason.value for result in of_these),
             size_bytes=sum(row.size_bytes for row in wanted if row.number in results),
-            broken=bool(left)
-            and any(results[row.number].reason in _BROKEN for row in left if row.number in results),
+            broken=_all_broken([results[row.number] for row in left if row.number in results]),
         )
 
     # --- inside
+
+    def _import_all(
+        self, partition: int, rows: Sequence[PlanRow], results: dict[int, Result]
+    ) -> dict[int, Result]:
+        """Import, in several goes if it is paused meanwhile. Returns the results, and those from before."""
+        while True:
+            self._pacer.wait()
+            new = self._import(rows)
+            ended = {number: result for number, result in new.items() if not _put_off(result)}
+            results.update(ended)
+            if ended:
+                write_results(self._directory, partition, results.values())
+            rows = [row for row in rows if row.number not in ended]
+            if not rows or self._pacer.cancelled:
+                return {**results, **new}
 
     def _import(self, rows: Sequence[PlanRow]) -> dict[int, Result]:
         stored = self._repository.find_attachment([row.import_id for row in rows])
@@ -198,7 +209,7 @@ class Workplace:
                 continue
             orders.append(self._order(row, source, known))
             ordered.append(row)
-        outcomes, _ = self._mover.move(orders, cancelled=lambda: self._pacer.cancelled, pace=self._pacer)
+        outcomes, _ = self._mover.move(orders, cancelled=lambda: self._pacer.holds, pace=self._pacer)
         for row, outcome in zip(ordered, outcomes, strict=True):
             results[row.number] = result_of(row, outcome)
         self._complete(rows, results)
@@ -283,6 +294,7 @@ class Workplace:
         known = self._repository.find_patients({row.patient for row in rows if row.patient is not None})
         results: dict[int, Result] = {}
         for row in rows:
+            self._pacer.wait()
             self._pacer(row.file)
             if self._pacer.cancelled:
                 break
@@ -306,6 +318,12 @@ class Workplace:
 _BROKEN = frozenset(
     {Reason.REPOSITORY_FAILED, Reason.LEDGER_FAILED, Reason.STORAGE_FULL, Reason.SOURCE_FAILED}
 )
+
+
+def _all_broken(results: Sequence[Result]) -> bool:
+    """Whether something failed that is behind all of them: a single folder that can't be opened is not."""
+    failed = any(result.reason in _BROKEN for result in results)
+    return failed and not any(result.state is State.IMPORTED for result in results)
 
 
 def _put_off(result: Result) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from intouch_import.migration.rows import PlanRow
 
-__all__ = ["SIZES", "Where", "size_class", "year_of"]
+__all__ = ["COLUMNS", "OVER", "SIZES", "Where", "size_class", "year_of"]
 
 SIZES: Final = (
     (0, "empty"),
@@ -25,12 +25,21 @@ SIZES: Final = (
 )
 """Classes of sizes: the most bytes of each, and its name."""
 
-_OVER: Final = "over 100 MB"
+OVER: Final = "over 100 MB"
+"""The class of what is larger."""
+
+COLUMNS: Final = {
+    "verdict": ("verdict",), "reason": ("reason",), "patient": ("patient",), "provider": ("provider",),
+    "destination": ("destination",), "import_id": ("import_id",), "number": (),
+    "year": ("taken_at",), "size": ("size_bytes",),
+    "folder": ("folder", "raw"), "name": ("name", "raw"), "path": ("folder", "name", "raw"),
+}  # fmt: skip
+"""What a condition may be about, and the columns of a plan that say it."""
 
 
 def size_class(size_bytes: int) -> str:
     """The class that a size is in."""
-    return next((name for most, name in SIZES if size_bytes <= most), _OVER)
+    return next((name for most, name in SIZES if size_bytes <= most), OVER)
 
 
 def year_of(row: PlanRow) -> str:

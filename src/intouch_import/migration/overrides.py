@@ -82,6 +82,7 @@ class Overrides:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._all: list[Override] = []
+        self._wheres: list[Where] = []
         self._rules: list[tuple[int, Where, Override]] = []
         self._by_number: dict[int, list[tuple[int, Override]]] = {}
         try:
@@ -101,6 +102,18 @@ class Overrides:
 
     def __iter__(self) -> Any:
         return iter(self._all)
+
+    @property
+    def names(self) -> set[str]:
+        """All that their conditions are about."""
+        return {name for where in self._wheres for name in where.values}
+
+    def about(self, first: int, stop: int, *, known: int) -> list[tuple[Where, Override]]:
+        """Of the first so many, those that may be about rows of these numbers, each with its conditions."""
+        found = {at for at, _, _ in self._rules}
+        if self._by_number:
+            found.update(at for number in range(first, stop) for at, _ in self._by_number.get(number, ()))
+        return [(self._wheres[at], self._all[at]) for at in sorted(found) if at < known]
 
     def add(self, override: Override) -> None:
         """Keep one more, durably."""
@@ -131,12 +144,14 @@ class Overrides:
 
     def _take(self, override: Override) -> None:
         at = len(self._all)
+        where = Where(override.where)
         self._all.append(override)
+        self._wheres.append(where)
         if set(override.where) == {"number"}:
             for number in override.where["number"]:
                 self._by_number.setdefault(number, []).append((at, override))
         else:
-            self._rules.append((at, Where(override.where), override))
+            self._rules.append((at, where, override))
 
 
 def _changed(row: PlanRow, planned: PlanRow, override: Override) -> PlanRow:

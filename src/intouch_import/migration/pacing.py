@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Clocks", "Limits", "Order", "Pacer", "Signal"]
 
-_HOURS: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+_HOURS: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24(?=:00)):([0-5]\d)")
 _LOOKED_AT_EVERY_S: Final = 0.5
 _LONGEST_SLEEP_S: Final = 0.2
 
@@ -76,7 +76,15 @@ def _hours_of(text: str | None) -> tuple[int, int] | None:
     if match is None:
         raise ConfigError('hours= is written "18:00-07:00"')
     start_h, start_m, end_h, end_m = map(int, match.groups())
-    return start_h * 60 + start_m, end_h * 60 + end_m
+    start, end = start_h * 60 + start_m, end_h * 60 + end_m
+    if start == end:
+        raise ConfigError("hours= begins and ends at the same time: leave it out to work at all hours")
+    return start, end
+
+
+def _above_0(_instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ConfigError(f"{attribute.name}= is above 0; leave it out to set no limit")
 
 
 @attrs.frozen(kw_only=True)
@@ -87,14 +95,13 @@ class Limits:
         files_per_s, bytes_per_s: At most; None sets no limit.
         hours: When it may work, ``"18:00-07:00"`` by the clock of ``zone``; outside, it waits. None: always.
         zone: The zone of the hours, by name; None is this machine's.
+
+    Raises:
+        ConfigError: One of them makes no sense.
     """
 
-    files_per_s: float | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
-    )
-    bytes_per_s: float | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
-    )
+    files_per_s: float | None = attrs.field(default=None, validator=_above_0)
+    bytes_per_s: float | None = attrs.field(default=None, validator=_above_0)
     hours: str | None = attrs.field(default=None)
     zone: str | None = None
 
@@ -143,19 +150,29 @@ class Pacer:
         """Whether nothing more is to be begun."""
         return self._signal.order is Order.CANCEL
 
+    @property
+    def holds(self) -> bool:
+        """Whether no file may be begun now: it is paused or cancelled, or outside the hours."""
+        return self._signal.order is not Order.GO or not self.is_open()
+
+    def wait(self) -> None:
+        """Wait until files may be begun; return at once when all is cancelled."""
+        while self.holds and not self.cancelled:
+            self._clocks.sleep(_LONGEST_SLEEP_S)
+
     def __call__(self, file: SourceFile) -> None:
-        """Wait for the turn of a file; return at once when all is cancelled."""
+        """Wait for the turn of a file; return at once where none may be begun.
+
+        A pause is not waited for here: the files that were begun before it would stay half done, and open,
+        for as long as it lasts.
+        """
+        if self.holds:
+            return
         cost_s = self._cost_s(file.size_bytes)
         with self._lock:
             turn_s = max(self._free_at_s, self._clocks.monotonic_s())
             self._free_at_s = turn_s + cost_s
-        while not self.cancelled:
-            wait_s = turn_s - self._clocks.monotonic_s()
-            if self._signal.order is Order.GO and self.is_open():
-                if wait_s <= 0:
-                    return
-            else:
-                wait_s = _LONGEST_SLEEP_S
+        while (wait_s := turn_s - self._clocks.monotonic_s()) > 0 and not self.holds:
             self._clocks.sleep(min(wait_s, _LONGEST_SLEEP_S))
 
     def is_open(self) -> bool:

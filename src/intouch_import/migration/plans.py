@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,17 +10,18 @@ import attrs
 
 from intouch_import.errors import ConfigError, InTouchImportError, UnknownPatient
 from intouch_import.migration.archive import Archive, archive_of
-from intouch_import.migration.filters import Where, size_class, year_of
+from intouch_import.migration.filters import Where
 from intouch_import.migration.header import read_header
 from intouch_import.migration.overrides import Overrides, override_of
 from intouch_import.migration.rows import PlanRow, arrow, read_rows, rows_of
+from intouch_import.migration.standing import Standing, Survey, places, standing, survey
 from intouch_import.migration.summary import summary_html
 from intouch_import.migration.walking import Folders
 from intouch_import.model import Action
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, MutableSequence, Sequence
     from datetime import datetime
 
     from intouch_import.ledger import Ledger
@@ -35,13 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Sample", "open_plan"]
 
 _OVERRIDES: Final = "overrides.jsonl"
-_COUNTED: Final[dict[str, Callable[[PlanRow], str]]] = {
-    "verdict": lambda row: row.verdict.value,
-    "reason": lambda row: row.reason.value,
-    "patient": lambda row: row.patient or "nobody",
-    "year": year_of,
-    "size": lambda row: size_class(row.size_bytes),
-}
+_COUNTED: Final = ("verdict", "reason", "patient", "year", "size")
 
 
 @attrs.frozen(kw_only=True)
@@ -127,39 +121,53 @@ class Plan:
         if limit is not None and limit <= 0:
             return
         meets = Where(where or {})
-        start = offset if not where else 0  # without conditions, whole groups are skipped unread
-        skipped = start
-        given = 0
-        for first, table in read_rows(self.directory, self.header.parts, start=start):
-            for row in rows_of(first, table):
-                row = self._overrides.apply(row)  # noqa: PLW2901  # as it stands
-                if not meets(row):
-                    continue
-                if skipped < offset:
-                    skipped += 1
-                    continue
-                yield row
-                given += 1
-                if limit is not None and given >= limit:
-                    return
+        stop = None if limit is None else offset + limit
+        tables = (
+            self._matching(meets, offset, stop)
+            if meets.values
+            # Without conditions, whole groups are skipped unread.
+            else (
+                (range(first, first + len(table)), table)
+                for first, table in read_rows(self.directory, self.header.parts, start=offset, stop=stop)
+            )
+        )
+        for numbers, table in tables:
+            for row in rows_of(numbers, table):
+                now = self._overrides.apply(row)
+                if meets(now):  # whoever goes through the rows may have decided about them meanwhile
+                    yield now
 
-    def counts(self, by: str = "verdict") -> dict[str, int]:
+    def counts(self, by: str = "verdict", where: Mapping[str, Any] | None = None) -> dict[str, int]:
         """How many files there are of each kind, most first.
 
         Args:
             by: ``"verdict"``, ``"reason"``, ``"patient"``, ``"year"`` (of the time that the plan knows) or
                 ``"size"``.
+            where: Only rows that meet these conditions.
         """
-        if by not in _COUNTED:
+        return self.survey(where, by=(by,)).counts[by]
+
+    def survey(
+        self,
+        where: Mapping[str, Any] | None = None,
+        *,
+        by: Sequence[str] = (),
+        numbers: MutableSequence[int] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Survey:
+        """Go through the rows once: how many there are, how large, and how many of each kind.
+
+        Args:
+            where: Only rows that meet these conditions.
+            by: What is counted, as for `counts`.
+            numbers: The numbers of the rows are appended to it; of all of them only with conditions.
+            cancelled: Asked now and then; once True, the rest is left out.
+        """
+        if not set(by) <= set(_COUNTED):
             raise ConfigError(f"by= is one of {', '.join(_COUNTED)}")
-        counted: Counter[str] = Counter()
-        if len(self._overrides) or by in {"year", "size"}:
-            counted.update(map(_COUNTED[by], self.rows()))
-        else:
-            for _, table in read_rows(self.directory, self.header.parts, columns=[by]):
-                for entry in table.column(by).value_counts().to_pylist():
-                    counted[entry["values"] or "nobody"] += entry["counts"]
-        return dict(counted.most_common())
+        meets = Where(where or {})
+        rows = self._standing(meets, "size", *by)
+        return survey(rows, meets, by, numbers=numbers, cancelled=cancelled)
 
     def sample(
         self,
@@ -179,13 +187,13 @@ class Plan:
         """
         conditions = {**(where or {}), **({"verdict": verdict} if verdict is not None else {})}
         draw = random.Random(self.header.id)  # noqa: S311  # a sample, not a secret
-        drawn: list[PlanRow] = []
-        for seen, row in enumerate(self.rows(conditions)):
+        numbers: list[int] = []
+        for seen, number in enumerate(self._numbers(Where(conditions))):
             if seen < n:
-                drawn.append(row)
+                numbers.append(number)
             elif (at := draw.randint(0, seen)) < n:
-                drawn[at] = row
-        drawn.sort(key=lambda row: row.number)
+                numbers[at] = number
+        drawn = [row for number in sorted(numbers) for row in self.rows(offset=number, limit=1)]
         if not px:
             return [Sample(row=row) for row in drawn]
         with self._open_archive() as root:
@@ -276,7 +284,7 @@ class Plan:
         ):
             raise UnknownPatient("no patient has this id")
         conditions = {"number": where.number} if isinstance(where, PlanRow) else where
-        count = 1 if isinstance(where, PlanRow) else sum(1 for _ in self.rows(conditions))
+        count = 1 if isinstance(where, PlanRow) else self.survey(conditions).total
         self._overrides.add(
             override_of(
                 conditions,
@@ -400,23 +408,34 @@ class Plan:
 
     def to_do(self) -> tuple[int, int]:
         """Files that the plan imports, and their bytes."""
-        files = size_bytes = 0
-        wanted = [Action.IMPORT.value, Action.FINISH.value]
-        if len(self._overrides):
-            for row in self.rows({"verdict": wanted}):
-                files += 1
-                size_bytes += row.size_bytes
-            return files, size_bytes
-        for _, table in read_rows(self.directory, self.header.parts, columns=["verdict", "size_bytes"]):
-            for verdict, size in zip(
-                table.column("verdict").to_pylist(), table.column("size_bytes").to_pylist(), strict=True
-            ):
-                if verdict in wanted:
-                    files += 1
-                    size_bytes += size
-        return files, size_bytes
+        found = self.survey({"verdict": [Action.IMPORT.value, Action.FINISH.value]})
+        return found.total, found.size_bytes
 
     # --- inside
+
+    def _standing(self, where: Where, *names: str) -> Iterator[Standing]:
+        return standing(self.directory, self.header.parts, self._overrides, where=where, names=names)
+
+    def _numbers(self, where: Where) -> Iterator[int]:
+        """The numbers of the rows that meet conditions."""
+        for some in self._standing(where):
+            yield from (some.first + at for at in places(some.meets(where)))
+
+    def _matching(self, where: Where, start: int, stop: int | None) -> Iterator[tuple[list[int], Any]]:
+        """Tables of rows that meet conditions, with their numbers: those from start to stop among them."""
+        seen = 0
+        for some in self._standing(where):
+            at = places(some.meets(where))
+            begin, end = max(0, start - seen), len(at) if stop is None else min(len(at), stop - seen)
+            seen += len(at)
+            if begin < end:
+                wanted = at[begin:end]
+                for _, table in read_rows(
+                    self.directory, self.header.parts, start=some.first, stop=some.stop
+                ):
+                    yield [some.first + one for one in wanted], table.take(wanted)
+            if stop is not None and seen >= stop:
+                return
 
     def _open_archive(self) -> Source:
         if self._archive is None:

@@ -11,7 +11,7 @@ from intouch_import.errors import ConfigError, MissingExtraError
 from intouch_import.model import Action, Destination, EntryKind, Reason, SourceFile, TakenFrom, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -304,10 +304,10 @@ def _of_part(
             at += rows
 
 
-def rows_of(first: int, table: Any) -> Iterator[PlanRow]:
-    """The rows of a table as values."""
+def rows_of(numbers: Iterable[int], table: Any) -> Iterator[PlanRow]:
+    """The rows of a table, whose numbers are given, as values."""
     lists = [table.column(name).to_pylist() for name in _COLUMNS]
-    for number, values in enumerate(zip(*lists, strict=True), first):
+    for number, values in zip(numbers, zip(*lists, strict=True), strict=False):
         (folder, name, raw, size_bytes, modified_ns, version, vendor_hash, handle, patient, provider,
         taken_at,
          taken_from, destination, verdict, reason, import_id) = values  # fmt: skip

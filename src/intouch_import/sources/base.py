@@ -122,6 +122,9 @@ class Source(abc.ABC):
     opened_with: tuple[str, Mapping[str, Any]] | None = None
     """The URL and the options that `open_source` was called with; options may hold secrets."""
 
+    _borrows = False
+    """Whether the connections are those of the source above this one, which closes them."""
+
     def __init__(
         self, url: str, *, provider: str | None = None, source_id: str | None = None, label: str | None = None
     ) -> None:
@@ -270,6 +273,24 @@ class Source(abc.ABC):
         protocol, path = _split(url)
         options = {**options, "provider": self.provider, "source_id": source_id}
         return _open(protocol, "/".join((path.rstrip("/"), *folders)) if folders else path, options)
+
+    def _sharing(self, folders: Sequence[str], source_id: str) -> Self:
+        """`below`, on the connections of this source: what a location calls that has a `_descend`.
+
+        A practice has as many folders as patients: with connections of its own, each would sign in anew.
+        """
+        deeper = object.__new__(type(self))
+        deeper.__dict__.update(self.__dict__)
+        deeper.source_id = source_id
+        deeper.label = folders[-1] if folders else self.label
+        deeper.opened_with = None  # that is the way to the source above
+        deeper._borrows = True
+        deeper._descend(folders)
+        return deeper
+
+    def _descend(self, folders: Sequence[str]) -> None:
+        """Go from the folder above to one below it, in a copy of the source above. Raises as `below`."""
+        raise NotImplementedError
 
     def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:  # noqa: ARG002
         """Let a person sign in, where the location needs that, and wait for it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import posixpath
 import secrets
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -70,7 +69,6 @@ class FsspecSource(Source):
     """
 
     location: ClassVar[str] = "fsspec"
-    _borrows = False
     weaknesses: tuple[Weakness, ...] = (
         Weakness.REMOVAL_NOT_PINNED,
         Weakness.VERSION_MAY_REPEAT,
@@ -108,17 +106,23 @@ class FsspecSource(Source):
         return self._shown
 
     def below(self, *folders: str, source_id: str) -> Self:
-        deeper = copy.copy(self)
-        deeper.source_id = source_id
-        deeper._descend(folders)  # noqa: SLF001  # of the same class
-        return deeper
+        return self._sharing(folders, source_id)
 
     def _descend(self, folders: Sequence[str]) -> None:
-        for folder in folders:
-            self._folder = self._path(folder)
-            self.label = folder
         self._shown = None
-        self._borrows = True
+        with self._asking("the folder can't be looked for") as filesystem:
+            for folder in folders:
+                # One by one: a path is followed through whatever links stand in it.
+                there = self._look(filesystem, folder)
+                if there is None:
+                    raise SourceUnavailable("the folder does not exist", source_id=self.source_id)
+                if there.kind is not EntryKind.FOLDER:
+                    raise SourceUnavailable(
+                        "a link or a file stands where a folder was listed",
+                        source_id=self.source_id,
+                        retry_helps=False,
+                    )
+                self._folder = self._path(folder)
 
     def close(self) -> None:
         if self._borrows:

@@ -207,16 +207,12 @@ class AzureSource(Source):
     def below(self, *folders: str, source_id: str) -> Self:
         for name in folders:
             self._checked_name(name)
-        deeper = object.__new__(type(self))
-        # The connections are shared: a practice has as many folders as patients.
-        deeper.__dict__.update(self.__dict__)
-        deeper._folder = Folder("/".join((self._folder.container, *_parts(self._folder.prefix), *folders)))
-        deeper.source_id = source_id
-        deeper.label = folders[-1] if folders else self.label
-        deeper._ask = Asking(source_id, self._patience, expires_at=self._account.expires_at)
-        deeper._filesystem = None
-        deeper._borrows = True
-        return deeper
+        return self._sharing(folders, source_id)
+
+    def _descend(self, folders: Sequence[str]) -> None:
+        self._folder = Folder("/".join((self._folder.container, *_parts(self._folder.prefix), *folders)))
+        self._ask = Asking(self.source_id, self._patience, expires_at=self._account.expires_at)
+        self._filesystem = None
 
     def close(self) -> None:
         if self._borrows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
 from intouch_import.errors import ConfigError, MissingExtraError, SourceUnavailable
 from intouch_import.sources.base import Source
@@ -112,7 +112,8 @@ class DropboxSource(Source):
             self._open_client, patience=patience if patience is not None else Patience(), owner=signin
         )
         self._listing = Listing(self._account.read, relist_after_s=relist_after_s)
-        self._folder_key: str | None = None
+        self._relist_after_s = relist_after_s
+        self._found: tuple[str, str] | None = None
         self._poll_after_s = 0.0
 
     @property
@@ -125,7 +126,10 @@ class DropboxSource(Source):
 
     def scan(self) -> Iterator[SourceFile]:
         try:
-            files = self._listing.refresh(*self._ask_folder())
+            # A folder that was asked for just to open it is not asked for again before its first listing.
+            begun = self._listing.cursor is not None
+            found = self._ask_folder() if begun or self._found is None else self._found
+            files = self._listing.refresh(*found)
         except (Unanswered, Refused, Misunderstood) as exc:
             raise failed(exc, "the folder can't be listed") from None
         log.info("a Dropbox folder was listed", extra={"source_id": self.source_id, "count": len(files)})
@@ -182,6 +186,15 @@ class DropboxSource(Source):
         time.sleep(max(0.0, self._poll_after_s - time.monotonic()))
         return self._poll(cursor, max(_SHORTEST_POLL_S, min(_LONGEST_POLL_S, int(timeout_s))))
 
+    def below(self, *folders: str, source_id: str) -> Self:
+        return self._sharing(folders, source_id)
+
+    def _descend(self, folders: Sequence[str]) -> None:
+        self._path = "".join((self._path, *(f"/{checked_name(folder)}" for folder in folders)))
+        self._listing = Listing(self._account.read, relist_after_s=self._relist_after_s)
+        self._found = None
+        self._folder()  # a folder that is gone would look like a location that fails, file by file
+
     def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:
         if not isinstance(self._signin, SignIn):
             return False
@@ -189,7 +202,8 @@ class DropboxSource(Source):
         return True
 
     def close(self) -> None:
-        self._account.close()
+        if not self._borrows:
+            self._account.close()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -210,8 +224,8 @@ class DropboxSource(Source):
             Unanswered, Refused, Misunderstood: It could not be asked.
         """
         if self._path == "":  # the API knows no root
-            self._folder_key = ""
-            return "", ""
+            self._found = ("", "")
+            return self._found
         found = self._account.metadata(self._path)
         if found is None:
             raise SourceUnavailable("the Dropbox folder does not exist", source_id=self.source_id)
@@ -219,8 +233,8 @@ class DropboxSource(Source):
             raise SourceUnavailable("the source is not a folder", source_id=self.source_id, retry_helps=False)
         match found:
             case {"path_lower": str(key), "id": str(identity)}:
-                self._folder_key = key
-                return key, identity
+                self._found = (key, identity)
+                return self._found
         raise Unanswered
 
     def _folder(self) -> str:
@@ -230,7 +244,7 @@ class DropboxSource(Source):
             SourceError: It could not be asked.
         """
         try:
-            return self._folder_key if self._folder_key is not None else self._ask_folder()[0]
+            return (self._found or self._ask_folder())[0]
         except (Unanswered, Refused, Misunderstood) as exc:
             raise failed(exc, "the location can't be asked") from None
 

@@ -31,12 +31,15 @@ class Entry:
         drive_id: Another drive than the account's own: a SharePoint library, somebody else's OneDrive.
         folder_id: A folder of that drive.
         app_folder: Begin at the folder that belongs to the app.
+        through_links: Whether the folder, or one on the way to it, may be in another drive that a shortcut
+            leads to.
     """
 
     segments: tuple[str, ...]
     drive_id: str | None = None
     folder_id: str | None = None
     app_folder: bool = False
+    through_links: bool = True
 
     @classmethod
     def of(cls, path: str, *, drive_id: str | None, folder_id: str | None, app_folder: bool) -> Entry:
@@ -66,12 +69,16 @@ class Entry:
 
         Raises:
             GraphError: It can't be asked, or there is none.
-            SourceUnavailable: What stands there is not a folder.
+            SourceUnavailable: What stands there is not a folder, or is a link that is not to be followed.
         """
         try:
-            return _folder(graph.get(_address(self._start(), self.segments), **{"$select": _SELECT}))
+            item = graph.get(_address(self._start(), self.segments), **{"$select": _SELECT})
+            if "remoteItem" in item and not self.through_links:
+                raise SourceUnavailable("a link stands where a folder was listed", retry_helps=False)
+            return _folder(item)
         except GraphError as exc:
-            found = self._through_shortcut(graph) if is_gone(exc) and len(self.segments) > 1 else None
+            further = self.through_links and is_gone(exc) and len(self.segments) > 1
+            found = self._through_shortcut(graph) if further else None
             if found is None:
                 raise
             return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
 from intouch_import.content import StagedContent, staging_file
 from intouch_import.errors import (
@@ -40,7 +40,7 @@ from intouch_import.sources.patience import Patience
 from intouch_import.sources.signin import SignIn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from fsspec import AbstractFileSystem
@@ -130,6 +130,7 @@ class OneDriveSource(Source):
             timeout_s=timeout_s,
             source_id=self.source_id,
         )
+        self._relist_after_s = relist_after_s
         self._listing = Listing(self._graph, relist_after_s=relist_after_s)
         self._places: PerProcess[_Place] = PerProcess(_Place)
 
@@ -148,8 +149,12 @@ class OneDriveSource(Source):
     def scan(self) -> Iterator[SourceFile]:
         with self._explaining("the folder can't be listed"):
             place = self._places()
-            place.folder = self._entry.find(self._graph)
-            files = self._listing.refresh(place.folder)
+            with place.lock:
+                # A folder that was found just to open it is not looked for again before its first listing.
+                if place.listed or place.folder is None:
+                    place.folder = self._entry.find(self._graph)
+                folder, place.listed = place.folder, True
+            files = self._listing.refresh(folder)
         log.info("a OneDrive folder was listed", extra={"source_id": self.source_id, "count": len(files)})
         return iter(files)
 
@@ -190,6 +195,22 @@ class OneDriveSource(Source):
                 raise NameTaken("a file of that name is there already")
             return upload(self._graph, folder, name, chunks)
 
+    def below(self, *folders: str, source_id: str) -> Self:
+        return self._sharing(folders, source_id)
+
+    def _descend(self, folders: Sequence[str]) -> None:
+        for folder in folders:
+            self._check_name(folder)
+        with self._explaining("the folder can't be opened"):
+            if folders:
+                above = self._folder()
+                self._entry = Entry(
+                    segments=tuple(folders), drive_id=above.drive_id, folder_id=above.id, through_links=False
+                )
+            self._listing = Listing(self._graph, relist_after_s=self._relist_after_s)
+            self._places = PerProcess(_Place)
+            self._folder()
+
     def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:
         if not isinstance(self._signin, SignIn):
             return False  # the host's own: it sees to its people itself
@@ -197,7 +218,8 @@ class OneDriveSource(Source):
         return True
 
     def close(self) -> None:
-        self._graph.close()
+        if not self._borrows:
+            self._graph.close()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a OneDrive source holds a sign-in and is not pickled: open it where it is needed")
@@ -256,5 +278,6 @@ class _Place:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.folder: Folder | None = None
+        self.listed = False
         self.altered: set[tuple[str, str]] = set()
         self.read: set[tuple[str, str]] = set()

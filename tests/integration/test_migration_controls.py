@@ -1,0 +1,310 @@
+"""A run that is paused, resumed, cancelled, slowed down, or kept to hours of the day."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from intouch_import import migration
+from intouch_import.errors import ConfigError
+from intouch_import.migration.pacing import Clocks, Limits, Order, Pacer, Signal
+from intouch_import.model import Patient, SourceFile
+from migrating import OKAFOR, Archive, six_photos
+from miniature import NOW
+
+ALL, LOOSE = 7, ["loose.jpg"]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Six photos of two patients, and one that is nobody's."""
+    return six_photos(tmp_path)
+
+
+class _Time:
+    """Time that passes only in sleep. ``then`` is called with each nap's count, by whichever thread naps."""
+
+    def __init__(self, now: datetime = NOW, then: Callable[[int], None] = lambda _: None) -> None:
+        self.now = now
+        self.at_s = 0.0
+        self.naps = 0
+        self._then = then
+        self._lock = threading.Lock()
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.now += timedelta(seconds=seconds)
+            self.at_s += seconds
+            self.naps += 1
+            naps = self.naps
+        self._then(naps)
+        time.sleep(0.001)  # lets the other threads look
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(now=lambda: self.now, monotonic_s=lambda: self.at_s, sleep=self.sleep)
+
+
+def _until(true: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _run_that_pauses_after(files: int, archive: Archive, **options: Any) -> tuple[migration.Run, _Time]:
+    """A run at one file a second that is paused when so many files were begun, and no sooner."""
+    ready = threading.Event()
+
+    def then(_naps: int) -> None:
+        ready.wait(10)
+        if clock.at_s > files - 1:
+            run.pause()
+
+    clock = _Time(then=then)
+    records = archive.records()
+    plan = archive.plan(records=records)
+    run = plan.run(records, files_per_s=1, clocks=clock.clocks, threads=1, **options)
+    ready.set()
+    return run, clock
+
+
+def test_a_paused_run_goes_on_when_it_is_resumed(archive: Archive) -> None:
+    """What was begun comes to its end during the pause, nothing else is begun, and resume does the rest."""
+    run, clock = _run_that_pauses_after(3, archive)
+    _until(lambda: len(archive.left()) == ALL - 3)
+    naps = clock.naps
+    _until(lambda: clock.naps > naps + 20)
+    assert run.state == "paused"
+    assert len(archive.left()) == ALL - 3
+    assert not list((archive.root / "files").rglob("*.part"))
+    run.pause()  # again: no difference
+    clock._then = lambda _: None
+    run.resume()
+    assert run.wait(60).state == "done"
+    assert run.progress.counts == {"imported": 6}
+    assert archive.left() == LOOSE
+    assert run.certificate.closes
+
+
+def test_a_pause_that_is_never_ended_loses_nothing(archive: Archive) -> None:
+    """The process dies while it is paused: what was done before is found done by the next run."""
+    run, _ = _run_that_pauses_after(3, archive)
+    _until(lambda: len(archive.left()) == ALL - 3)
+    plan = migration.open_plan(run.plan.directory)
+    records = archive.records()
+    _until(lambda: plan.certificate(records).counts["imported"] == 3)
+    assert plan.certificate(records).counts["not yet"] == 3
+    again = plan.run(records).wait(60)
+    assert again.progress.counts == {"imported": 6}
+    assert again.certificate.closes
+    run.cancel()
+    run.wait(60)
+    assert len(records.attachments("10042")) + len(records.attachments("10043")) == 6
+
+
+def test_patients_are_asked_for_again_after_a_pause(archive: Archive) -> None:
+    """Who became inactive while the run was paused gets nothing when it goes on."""
+    run, clock = _run_that_pauses_after(1, archive)
+    _until(lambda: len(archive.left()) == ALL - 1)
+    archive.records().add_patients(
+        [Patient(id="10042", name="Ada Marsh"), Patient(id="10043", name="Ben Okafor", active=False)]
+    )
+    clock._then = lambda _: None
+    run.resume()
+    assert run.wait(60).reasons == {"folder_name": 4, "patient_inactive": 2}
+    assert [path for path in archive.left() if path.startswith(OKAFOR)] == [
+        f"{OKAFOR}/IMG_1.jpg",
+        f"{OKAFOR}/IMG_2.jpg",
+    ]
+
+
+def test_a_run_may_be_paused_before_it_begins_and_cancelled_then(archive: Archive) -> None:
+    """Nothing is begun; and what is cancelled or over is not resumed."""
+    records = archive.records()
+    run = archive.plan(records=records).run(records, files_per_s=1, threads=1)
+    run.pause()
+    assert run.wait(0.4).state == "paused"
+    left = len(archive.left())
+    assert left >= ALL - 1  # one may have been begun before it was told
+    run.cancel()
+    run.resume()
+    run.pause()
+    assert run.wait(60).state == "cancelled"
+    assert len(archive.left()) == left
+    run.resume()
+    assert run.state == "cancelled"
+
+
+def test_a_rehearsal_is_paused_and_resumed(archive: Archive) -> None:
+    """A dry run obeys, too."""
+    records = archive.records()
+    naps = threading.Event()
+    clock = _Time(then=lambda _: naps.set())
+    run = archive.plan(records=records).run(records, dry_run=True, files_per_s=1, clocks=clock.clocks)
+    run.pause()
+    assert naps.wait(10)
+    assert run.wait(0.1).state == "paused"
+    run.resume()
+    assert run.wait(60).progress.counts == {"imported": 6}
+    assert len(archive.left()) == ALL
+
+
+def test_a_run_that_is_cancelled_is_resumed_by_running_again(archive: Archive) -> None:
+    """Between two files it stops; the second run does what is missing, and the certificate closes."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    begun = threading.Event()
+
+    def sleep(_seconds: float) -> None:
+        begun.wait(10)
+        run.cancel()
+
+    run = plan.run(records, files_per_s=0.001, clocks=Clocks(sleep=sleep), threads=1)
+    begun.set()
+    assert run.wait(60).state == "cancelled"
+    assert run.certificate.counts["not yet"] == 5
+    assert any("run the plan again" in point for point in run.certificate.open_points)
+    assert plan.run(records).wait(60).certificate.closes
+    assert len(records.attachments("10042")) + len(records.attachments("10043")) == 6
+
+
+def test_what_failed_before_is_told_after_a_run_that_was_cancelled(archive: Archive) -> None:
+    """A run that never comes to a file does not make its outcome unknown again."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    (archive.disk / OKAFOR / "IMG_1.jpg").unlink()
+    assert plan.run(records).wait(60).certificate.counts["failed"] == 1
+    run = plan.run(records, hours="18:00-19:00", clocks=_Time(then=lambda _: run.cancel()).clocks)
+    assert run.wait(60).state == "cancelled"
+    assert run.certificate.counts["failed"] == 1
+
+
+def test_office_hours_hold_it_back(archive: Archive) -> None:
+    """Outside the hours nothing is begun; when they begin, it goes on by itself."""
+    clock = _Time(NOW.replace(hour=17, minute=59))
+    opened: list[datetime] = []
+
+    def then(_naps: int) -> None:
+        if len(archive.left()) < ALL and not opened:
+            opened.append(clock.now)
+
+    clock._then = then
+    records = archive.records()
+    plan = archive.plan(records=records)
+    run = plan.run(records, hours="18:00-07:00", clocks=clock.clocks, threads=1, files_per_s=100)
+    assert run.wait(60).state == "done"
+    assert clock.now.hour == 18
+    assert all(moment.hour == 18 for moment in opened)
+    assert archive.left() == LOOSE
+
+
+def test_hours_that_end_during_a_run(archive: Archive) -> None:
+    """What was begun comes to its end, the rest waits for the next evening, and the pace is kept."""
+    clock = _Time(NOW.replace(hour=6, minute=59, second=57))
+    seen: dict[int, int] = {}
+
+    def then(_naps: int) -> None:
+        if 7 <= clock.now.hour < 18:
+            seen[clock.now.hour] = len(archive.left())
+            clock.now += timedelta(minutes=5)
+
+    clock._then = then
+    records = archive.records()
+    plan = archive.plan(records=records)
+    run = plan.run(records, hours="18:00-07:00", clocks=clock.clocks, threads=1, files_per_s=1)
+    assert run.wait(60).state == "done"
+    assert set(seen.values()) == {ALL - 3}
+    assert clock.now.hour == 18
+    assert run.certificate.closes
+
+
+@pytest.mark.parametrize(
+    ("hours", "zone", "open_at", "closed_at"),
+    [
+        ("18:00-07:00", "UTC", (18, 23, 0, 6), (7, 12, 17)),
+        ("09:00-17:00", "UTC", (9, 16), (8, 17)),
+        ("18:00-24:00", "UTC", (18, 23), (0, 17)),
+        ("18:00-07:00", "Australia/Sydney", (7, 19), (21, 6)),  # eleven hours ahead in March
+    ],
+)
+def test_hours_are_those_of_the_zone(
+    hours: str, zone: str, open_at: tuple[int, ...], closed_at: tuple[int, ...]
+) -> None:
+    """By the clock of the practice, over midnight, too."""
+    clock = _Time()
+    pacer = Pacer(Limits(hours=hours, zone=zone), Signal(), clock.clocks)
+    for hour in (*open_at, *closed_at):
+        clock.now = NOW.replace(hour=hour)
+        assert pacer.is_open() is (hour in open_at), hour
+
+
+def test_limits_that_make_no_sense_are_refused(archive: Archive) -> None:
+    """Before anything is begun: a run that could never go on would look like one that is slow."""
+    records = archive.records()
+    plan = archive.plan(records=records)
+    for wrong in (
+        {"hours": "evenings"},
+        {"hours": "08:00-08:00"},
+        {"hours": "18:00-24:30"},
+        {"files_per_s": 0},
+        {"bytes_per_s": -1.0},
+    ):
+        with pytest.raises(ConfigError, match=f"{next(iter(wrong))}="):
+            plan.run(records, **wrong)
+    assert len(archive.left()) == ALL
+
+
+def test_the_pace_is_kept() -> None:
+    """So many files, and so many bytes, a second; whichever takes longer."""
+    clock = _Time()
+    pace = Pacer(Limits(files_per_s=10, bytes_per_s=1000), Signal(), clock.clocks)
+    for size in (10, 10, 500, 10):
+        pace(SourceFile(name="x", size_bytes=size, version="1"))
+    assert clock.at_s == pytest.approx(0.1 + 0.1 + 0.5)
+    assert Limits(files_per_s=10).shared_by(4).files_per_s == 2.5
+
+
+def test_a_pause_takes_no_turns() -> None:
+    """Files that are put off by a pause cost no time when it is over, and none of them goes before its turn."""
+    clock, signal = _Time(), Signal()
+    pace = Pacer(Limits(files_per_s=1), signal, clock.clocks)
+    file = SourceFile(name="x", size_bytes=1, version="1")
+    pace(file)
+    signal.tell(Order.PAUSE)
+    for _ in range(1000):
+        pace(file)
+    assert clock.at_s == 0
+    clock.at_s = 60.0
+    signal.tell(Order.GO)
+    for _ in range(3):
+        pace(file)
+    assert clock.at_s == pytest.approx(62.0)
+
+
+def test_orders_reach_other_processes_through_the_plans_folder(tmp_path: Path) -> None:
+    """Within half a second; a file that is half written, or gone, changes nothing."""
+    clock = _Time()
+    here = Signal(tmp_path / "signal")
+    there = Signal(tmp_path / "signal", monotonic_s=lambda: clock.at_s)
+    assert there.order is Order.GO
+    for order in (Order.PAUSE, Order.GO, Order.PAUSE):
+        here.tell(order)
+        clock.at_s += 0.5
+        assert there.order is order
+    for content in ("", "pau"):
+        (tmp_path / "signal").write_text(content)
+        clock.at_s += 0.5
+        assert there.order is Order.PAUSE
+    (tmp_path / "signal").unlink()
+    clock.at_s += 0.5
+    assert there.order is Order.PAUSE
+    here.tell(Order.CANCEL)
+    clock.at_s += 0.5
+    assert Pacer(Limits(), there, clock.clocks).cancelled
