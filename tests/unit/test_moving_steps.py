@@ -52,12 +52,6 @@ class Watched(LocalSource):
         super().remove(file, sha256=sha256)
 
 
-class Far(Watched):
-    """The same, as if behind a network."""
-
-    concurrency = 8
-
-
 def watched(practice: Practice, *names: str, kind: type[Watched] = Watched) -> tuple[Bench, Watched]:
     bench = Bench(practice, *names)
     bench.source = source = kind(str(practice.photos))
