@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 from intouch_import.cli import app as cli
+from intouch_import.cli import codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,5 +77,5 @@ def test_every_exit_code_is_documented() -> None:
     """Scripts rely on these numbers."""
     listed = {int(code) for code in re.findall(r"^\| ([0-9]+) \|", _section("Exit codes"), re.MULTILINE)}
     assert listed == {
-        cli.OK, cli.FILES_FAILED, cli.MISTAKE, cli.LOCATION_FAILED, cli.RECORDS_FAILED, cli.INTERRUPTED,
+        codes.OK, codes.FILES_FAILED, codes.MISTAKE, codes.LOCATION_FAILED, codes.RECORDS_FAILED, codes.INTERRUPTED,
     }  # fmt: skip

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
-__all__ = ["Lab", "jupyterlab", "kernel_path", "run_jupyterlab"]
+__all__ = ["Lab", "jupyterlab", "kernel_path", "run_jupyterlab", "wait_until_up"]
 
 _STARTS_WITHIN_S = 90.0
 _TESTS = Path(__file__).parents[1]
@@ -160,7 +160,7 @@ def run_jupyterlab(folder: Path, *, app: str = "lab") -> Iterator[Lab]:
             command, stdout=log, stderr=log, cwd=folder, env={**os.environ, **own, "PYTHONPATH": path}
         )
         try:
-            _wait_until_up(f"http://127.0.0.1:{port}/api", server, folder)
+            wait_until_up(f"http://127.0.0.1:{port}/api", server, folder / "server.log")
             yield Lab(f"http://127.0.0.1:{port}", notebooks)
         finally:
             server.terminate()
@@ -179,14 +179,15 @@ def kernel_path() -> list[str]:
     return [*([str(_SOURCE)] if uses_source else []), str(_TESTS)]
 
 
-def _wait_until_up(url: str, server: subprocess.Popen[bytes], folder: Path) -> None:
+def wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers."""
     give_up_s = time.monotonic() + _STARTS_WITHIN_S
     while True:
         with contextlib.suppress(OSError):
             urllib.request.urlopen(url, timeout=5).close()
             return
         if server.poll() is not None or time.monotonic() > give_up_s:
-            raise AssertionError((folder / "server.log").read_text("utf-8", "replace")[-3000:])
+            raise AssertionError(log.read_text("utf-8", "replace")[-3000:])
         time.sleep(0.1)
 
 

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import pictures
-from intouch_import.media import DecodingPool, Kind, Limits, Look, Obstacle, decoding, sniff
+from intouch_import.media import DecodingPool, Kind, Limits, Look, Obstacle, decoding, process, sniff
 from intouch_import.media.channel import HostFile, Pipe, ProtocolError
 from intouch_import.model import Soundness
 
@@ -317,11 +317,11 @@ def test_a_host_program_is_not_taken_for_an_interpreter(
     server = tmp_path / "uwsgi"
     server.write_text("")
     monkeypatch.setattr(sys, "executable", str(server))
-    assert decoding._python() != str(server)
+    assert process._python() != str(server)
     monkeypatch.setattr(sys, "exec_prefix", str(tmp_path))
-    assert decoding._python() is None
+    assert process._python() is None
     monkeypatch.setattr(sys, "executable", None)
-    assert decoding._python() is None
+    assert process._python() is None
 
 
 @pytest.mark.parametrize(

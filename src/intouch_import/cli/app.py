@@ -6,18 +6,20 @@ or the settings · 3 a location failed · 4 the patient records or the ledger fa
 
 from __future__ import annotations
 
-import enum
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import attrs
 import typer
 
 from intouch_import.cli import show, signing_in
+from intouch_import.cli.codes import FILES_FAILED, INTERRUPTED, LOCATION_FAILED, MISTAKE, RECORDS_FAILED
 from intouch_import.cli.migrate import migrate_app
 from intouch_import.cli.practice import (
+    DEFAULT_FILES,
+    DEFAULT_RECORDS,
     Files,
     Json,
     Operator,
@@ -28,9 +30,9 @@ from intouch_import.cli.practice import (
     SettingsFiles,
     SourceUrl,
     Zone,
-    existing_ledger,
     inbox_of,
 )
+from intouch_import.cli.records import ledger_app, patients_app, providers_app
 from intouch_import.cli.settings import settings_app
 from intouch_import.cli.signing_in import open_folder
 from intouch_import.cli.watch import run_watch
@@ -46,7 +48,7 @@ from intouch_import.errors import (
 from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.inbox import Inbox, Row
 from intouch_import.logfiles import log_to_directory
-from intouch_import.model import Patient, State, printable
+from intouch_import.model import State, printable
 
 if TYPE_CHECKING:
     from intouch_import.reports import Report
@@ -54,15 +56,6 @@ if TYPE_CHECKING:
 __all__ = ["app", "run"]
 
 
-class LedgerForm(enum.StrEnum):
-    """What the lines of an export are."""
-
-    JSON = "json"
-    FHIR = "fhir"
-    DICOM = "dicom"
-
-
-OK, FILES_FAILED, MISTAKE, LOCATION_FAILED, RECORDS_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 _CODES: tuple[tuple[type[InTouchImportError], int], ...] = (
     (ConfigError, MISTAKE),
     (SelectionError, MISTAKE),
@@ -70,8 +63,6 @@ _CODES: tuple[tuple[type[InTouchImportError], int], ...] = (
     (FileError, FILES_FAILED),
     (RepositoryError, RECORDS_FAILED),
 )
-_RECORDS = "sqlite:///clinic.db"
-_FILES = "clinic-files"
 
 app = typer.Typer(
     name="intouch-import",
@@ -80,11 +71,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-ledger_app = typer.Typer(help="Show, export and verify the ledger.", no_args_is_help=True)
-patients_app = typer.Typer(
-    help="Fill and search the patients of the reference records.", no_args_is_help=True
-)
-providers_app = typer.Typer(help="Fill the providers of the reference records.", no_args_is_help=True)
 signing_in.add_to(app)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(patients_app, name="patients")
@@ -140,8 +126,8 @@ def scan(
     folders: Folders = None,
     settings: SettingsFiles = None,
     provider: ProviderId = None,
-    records: Records = _RECORDS,
-    files: Files = _FILES,
+    records: Records = DEFAULT_RECORDS,
+    files: Files = DEFAULT_FILES,
     zone: Zone = None,
     operator: Operator = None,
     pattern: Pattern = DEFAULT_PATTERN,
@@ -171,8 +157,8 @@ def refresh(
     settings: SettingsFiles = None,
     provider: ProviderId = None,
     auto_import: AutoImport = True,
-    records: Records = _RECORDS,
-    files: Files = _FILES,
+    records: Records = DEFAULT_RECORDS,
+    files: Files = DEFAULT_FILES,
     zone: Zone = None,
     operator: Operator = None,
     pattern: Pattern = DEFAULT_PATTERN,
@@ -202,8 +188,8 @@ def watch(
     settings: SettingsFiles = None,
     provider: ProviderId = None,
     auto_import: AutoImport = True,
-    records: Records = _RECORDS,
-    files: Files = _FILES,
+    records: Records = DEFAULT_RECORDS,
+    files: Files = DEFAULT_FILES,
     zone: Zone = None,
     operator: Operator = None,
     pattern: Pattern = DEFAULT_PATTERN,
@@ -234,8 +220,8 @@ def assign(
     comments: Comments = "",
     yes: Yes = False,
     provider: ProviderId = None,
-    records: Records = _RECORDS,
-    files: Files = _FILES,
+    records: Records = DEFAULT_RECORDS,
+    files: Files = DEFAULT_FILES,
     zone: Zone = None,
     operator: Operator = None,
     pattern: Pattern = DEFAULT_PATTERN,
@@ -261,8 +247,8 @@ def browse(
     title: Title = "",
     comments: Comments = "",
     yes: Yes = False,
-    records: Records = _RECORDS,
-    files: Files = _FILES,
+    records: Records = DEFAULT_RECORDS,
+    files: Files = DEFAULT_FILES,
     zone: Zone = None,
     operator: Operator = None,
     json: Json = False,
@@ -287,8 +273,8 @@ def browse(
 def undo(
     import_id: Annotated[str, typer.Argument(help="Import id, as reports and the ledger show it.")],
     folder: Annotated[str, typer.Option("--source", help="The folder that the file came from.")],
-    records: Records = _RECORDS,
-    files: Files = _FILES,
+    records: Records = DEFAULT_RECORDS,
+    files: Files = DEFAULT_FILES,
     operator: Operator = None,
     json: Json = False,
 ) -> None:
@@ -309,8 +295,8 @@ def reassign(
         str, typer.Argument(help="Import id or attachment id, as reports and the ledger show it.")
     ],
     patient: PatientId,
-    records: Records = _RECORDS,
-    files: Files = _FILES,
+    records: Records = DEFAULT_RECORDS,
+    files: Files = DEFAULT_FILES,
     operator: Operator = None,
     json: Json = False,
 ) -> None:
@@ -323,109 +309,6 @@ def reassign(
         show.console.print(outcome.reason.text)
     if outcome.state is State.FAILED:
         raise typer.Exit(FILES_FAILED)
-
-
-@ledger_app.command("show")
-def ledger_show(
-    patient: Annotated[str | None, typer.Option(help="Only this patient's entries.")] = None,
-    import_id: Annotated[str | None, typer.Option(help="Only this file's entries.")] = None,
-    records: Records = _RECORDS,
-    json: Json = False,
-) -> None:
-    """Show what was moved, oldest first."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    entries = existing_ledger(records).entries(patient_id=patient, import_id=import_id)
-    if json:
-        _stream(entry.to_json() for entry in entries)
-        return
-    table = Table("When (UTC)", "Event", "Patient", header_style="bold", box=None)
-    table.add_column("File", overflow="fold")
-    table.add_column("Reason", overflow="fold")
-    table.add_column("Import id", no_wrap=True, min_width=40)  # to be copied whole, for `undo`
-    for entry in entries:
-        cells = (f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.event, entry.patient_id or "", entry.name)
-        table.add_row(*map(escape, (*cells, entry.reason, entry.import_id)))
-    show.console.print(table)
-
-
-@ledger_app.command("export")
-def ledger_export(
-    support: Annotated[
-        bool, typer.Option("--support", help="Leave out patients, file names and operators.")
-    ] = False,
-    form: Annotated[
-        LedgerForm,
-        typer.Option(
-            "--format", help="The entries as they are, FHIR R4 AuditEvent resources, or DICOM audit messages."
-        ),
-    ] = LedgerForm.JSON,
-    records: Records = _RECORDS,
-    json: Json = True,  # noqa: ARG001  # lines of JSON are the default; the flag is taken for uniformity
-) -> None:
-    """Print the ledger, an entry a line: JSON, FHIR AuditEvent or DICOM audit messages."""
-    _stream(existing_ledger(records).export(support=support, form=form.value))
-
-
-@ledger_app.command("verify")
-def ledger_verify(records: Records = _RECORDS, json: Json = False) -> None:
-    """Check that no entry was changed, removed or inserted."""
-    ledger = existing_ledger(records)
-    broken = ledger.verify()
-    count, digest = ledger.tail()
-    if json:
-        show.as_json({"entries": count, "digest": digest, "broken_at": broken})
-    elif broken:
-        show.complain(f"the chain is broken at entries {', '.join(map(str, broken))}")
-    else:
-        show.console.print(f"{count} entries, the chain holds. Last digest: {digest}")
-    if broken:
-        raise typer.Exit(RECORDS_FAILED)
-
-
-@patients_app.command("load")
-def patients_load(
-    csv: Annotated[
-        Path, typer.Argument(help="CSV file with columns id, name; optional: active, birth_date.")
-    ],
-    records: Records = _RECORDS,
-    files: Files = _FILES,
-    json: Json = False,
-) -> None:
-    """Add or replace patients from a CSV file."""
-    count = Practice(records=records, files=files).repository().load_patients_csv(csv)
-    _say({"patients": count}, f"{count} patients", json=json)
-
-
-@patients_app.command("search")
-def patients_search(
-    text: Annotated[str, typer.Argument(help="Part of the name or id.")],
-    records: Records = _RECORDS,
-    files: Files = _FILES,
-    json: Json = False,
-) -> None:
-    """Find patients by part of their name or id."""
-    found = Practice(records=records, files=files).repository().search_patients(text)
-    if json:
-        show.as_json([_patient_dict(patient) for patient in found])
-        return
-    for patient in found:
-        show.console.print(
-            f"{patient.id}  {patient.name}{'' if patient.active else '  (inactive)'}", markup=False
-        )
-
-
-@providers_app.command("load")
-def providers_load(
-    csv: Annotated[Path, typer.Argument(help="CSV file with columns id, name; optional: active.")],
-    records: Records = _RECORDS,
-    files: Files = _FILES,
-    json: Json = False,
-) -> None:
-    """Add or replace providers from a CSV file."""
-    count = Practice(records=records, files=files).repository().load_providers_csv(csv)
-    _say({"providers": count}, f"{count} providers", json=json)
 
 
 def _choose(rows: list[Row], names: list[str] | None, *, everything: bool) -> list[Row]:
@@ -462,24 +345,3 @@ def _leave(report: Report) -> None:
         raise typer.Exit(FILES_FAILED)
     if report.problems:
         raise typer.Exit(LOCATION_FAILED)
-
-
-def _say(value: dict[str, Any], text: str, *, json: bool) -> None:
-    if json:
-        show.as_json(value)
-    else:
-        show.console.print(text)
-
-
-def _stream(lines: Any) -> None:
-    for line in lines:
-        sys.stdout.write(line + "\n")
-
-
-def _patient_dict(patient: Patient) -> dict[str, Any]:
-    return {
-        "id": patient.id,
-        "name": patient.name,
-        "active": patient.active,
-        "birth_date": patient.birth_date,
-    }

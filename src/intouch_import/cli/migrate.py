@@ -13,7 +13,19 @@ from rich.table import Table
 
 from intouch_import import migration
 from intouch_import.cli import show
-from intouch_import.cli.practice import Files, Json, Operator, Practice, ProviderId, Records, SourceUrl, Zone
+from intouch_import.cli.codes import FILES_FAILED, RECORDS_FAILED
+from intouch_import.cli.practice import (
+    DEFAULT_FILES,
+    DEFAULT_RECORDS,
+    Files,
+    Json,
+    Operator,
+    Practice,
+    ProviderId,
+    Records,
+    SourceUrl,
+    Zone,
+)
 from intouch_import.cli.signing_in import open_folder
 from intouch_import.errors import ConfigError
 from intouch_import.model import printable
@@ -23,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["migrate_app"]
 
-_FILES_FAILED, _RECORDS_FAILED = 1, 4
-_RECORDS, _FILES = "sqlite:///clinic.db", "clinic-files"
 
 migrate_app = typer.Typer(
     help="Bring an archive of years into patient records: plan, review, run, certificate.",
@@ -75,8 +85,8 @@ def migrate_plan(
         bool, typer.Option("--allow-inactive", help="Import files of inactive patients, too.")
     ] = False,
     provider: ProviderId = None,
-    records: Records = _RECORDS,
-    files: Files = _FILES,
+    records: Records = DEFAULT_RECORDS,
+    files: Files = DEFAULT_FILES,
     zone: Zone = None,
     json: Json = False,
 ) -> None:
@@ -155,8 +165,8 @@ def migrate_run(
     bytes_per_s: Annotated[float | None, typer.Option("--bytes-per-s", help="At most, a second.")] = None,
     hours: Annotated[str | None, typer.Option("--hours", help="When it may work: '18:00-07:00'.")] = None,
     operator: Operator = None,
-    records: Records = _RECORDS,
-    files: Files = _FILES,
+    records: Records = DEFAULT_RECORDS,
+    files: Files = DEFAULT_FILES,
     json: Json = False,
 ) -> None:
     """Carry a plan out, or go on with it; Ctrl-C stops it between two files."""
@@ -182,9 +192,9 @@ def migrate_run(
     else:
         _counts(dict(run.reasons), By.REASON)
     if run.problem is not None:
-        raise typer.Exit(_RECORDS_FAILED)
+        raise typer.Exit(RECORDS_FAILED)
     if certificate is not None and not certificate.closes:
-        raise typer.Exit(_FILES_FAILED)
+        raise typer.Exit(FILES_FAILED)
 
 
 @migrate_app.command("certificate")
@@ -193,8 +203,8 @@ def migrate_certificate(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check that the certificate was not changed since.")
     ] = False,
-    records: Records = _RECORDS,
-    files: Files = _FILES,
+    records: Records = DEFAULT_RECORDS,
+    files: Files = DEFAULT_FILES,
     json: Json = False,
 ) -> None:
     """Write down what became of every file as things stand, and look each up in the records once more."""
@@ -208,13 +218,13 @@ def migrate_certificate(
             if not wrong:
                 show.console.print("The certificate is as it was written.")
         if wrong:
-            raise typer.Exit(_RECORDS_FAILED)
+            raise typer.Exit(RECORDS_FAILED)
         return
     with Practice(records=records, files=files).repository() as repository:
         certificate = migration.open_plan(plan).certificate(repository)
     _show(certificate, json=json)
     if not certificate.closes:
-        raise typer.Exit(_FILES_FAILED)
+        raise typer.Exit(FILES_FAILED)
 
 
 def _review(plan: migration.Plan, by: By, *, json: bool) -> None:

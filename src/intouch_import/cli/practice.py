@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 import typer
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "DEFAULT_FILES",
+    "DEFAULT_RECORDS",
     "Files",
     "Json",
     "Operator",
@@ -39,6 +41,9 @@ __all__ = [
     "inbox_of",
     "open_all",
 ]
+
+DEFAULT_RECORDS: Final = "sqlite:///clinic.db"
+DEFAULT_FILES: Final = "clinic-files"
 
 Records = Annotated[
     str,
@@ -78,8 +83,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 class Practice:
     """What the options say, opened on demand."""
 
-    records: str = "sqlite:///clinic.db"
-    files: str = "clinic-files"
+    records: str = DEFAULT_RECORDS
+    files: str = DEFAULT_FILES
     zone: str | None = None
     operator: str | None = None
     pattern: str = DEFAULT_PATTERN

@@ -10,6 +10,7 @@ import attrs
 import typer
 
 from intouch_import.cli import show
+from intouch_import.cli.codes import MISTAKE
 from intouch_import.cli.practice import Json
 from intouch_import.errors import ConfigError
 from intouch_import.settings import Settings
@@ -18,8 +19,6 @@ from intouch_import.settings.describing import show as effective
 from intouch_import.settings.loading import FILES_VARIABLE, read
 
 __all__ = ["settings_app"]
-
-_MISTAKE = 2
 
 settings_app = typer.Typer(help="Check, show and begin the settings of a practice.", no_args_is_help=True)
 
@@ -52,7 +51,7 @@ def settings_check(files: Files = None, json: Json = False) -> None:
             counts = f"{len(found.providers)} providers, {len(found.operators)} operators"
             show.console.print(f"No mistakes: {counts}.", highlight=False)
     if found.mistakes:
-        raise typer.Exit(_MISTAKE)
+        raise typer.Exit(MISTAKE)
 
 
 @settings_app.command("show")

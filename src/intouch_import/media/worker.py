@@ -1,6 +1,6 @@
 """The decoding process: Pillow meets hostile bytes here, and nowhere else.
 
-`decoding` starts it; it reads tasks from standard input until that is closed. It holds no handle of the
+`process` starts it; it reads tasks from standard input until that is closed. It holds no handle of the
 host's, none of its secrets, and no more memory and processor time than it was allowed. If it crashes or
 hangs, only it is lost.
 

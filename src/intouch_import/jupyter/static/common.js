@@ -95,6 +95,15 @@ function dateFormat(zone, style = { dateStyle: "medium", timeStyle: "short" }) {
   }
 }
 
+/** How light a colour is, from 0 to 1, and how opaque, in whatever way the browser writes it: `rgb(…)` of old, `color(srgb 1 1 1)`, `oklch(…)`. */
+function lightnessOf(color) {
+  const [, kind, rest] = /^([a-z]+)\((.*)\)$/.exec(color.replace(/^color\([-a-z0-9]+/, "color(")) ?? [null, "rgb", "0 0 0 / 0"];
+  const [first = 0, second = 0, third = 0, alpha = 1] = rest.match(/-?[\d.]+(e-?\d+)?/g)?.map(Number) ?? [];
+  if (kind.startsWith("ok")) return { lightness: first, alpha };
+  if (kind.startsWith("l")) return { lightness: first / 100, alpha };
+  return { lightness: (first * 0.3 + second * 0.59 + third * 0.11) / (kind === "color" ? 1 : 255), alpha };
+}
+
 /** Keep `data-theme` as dark or light as what is around the widget. Returns what ends it. */
 function followTheme(root) {
   const above = (node) => node.parentElement ?? node.getRootNode().host ?? null;
@@ -102,8 +111,8 @@ function followTheme(root) {
     const said = document.body.dataset.jpThemeLight;
     if (said !== undefined) return said === "false";
     for (let node = above(root); node; node = above(node)) {
-      const [red, green, blue, alpha = 1] = getComputedStyle(node).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0, 0];
-      if (alpha > 0.5) return red * 0.3 + green * 0.59 + blue * 0.11 < 110;
+      const { lightness, alpha } = lightnessOf(getComputedStyle(node).backgroundColor);
+      if (alpha > 0.5) return lightness < 0.43;
     }
     return false;
   };
