@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import functools
 import os
 import shutil
+import stat
+import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from intouch_import import disk
 from intouch_import.errors import StorageFull, without_path
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import BinaryIO
 
-__all__ = ["Content", "StagedContent", "copy_beside", "staging_file"]
+__all__ = ["Content", "StagedContent", "copy_beside", "staging_file", "sweep"]
+
+_STALE_AFTER_S: Final = 24 * 3600
 
 
 class Content(abc.ABC):
@@ -125,6 +131,8 @@ def staging_file(folder: Path | None) -> Iterator[tuple[BinaryIO, Path]]:
     Raises:
         StorageFull: There is no room for it.
     """
+    if folder is None:
+        _sweep_temporary_folder()
     path: Path | None = None
     try:
         fd, name = tempfile.mkstemp(prefix="intouch-", suffix=".part", dir=folder)
@@ -137,6 +145,25 @@ def staging_file(folder: Path | None) -> Iterator[tuple[BinaryIO, Path]]:
         if isinstance(exc, OSError) and exc.errno in disk.NO_ROOM:
             raise StorageFull("no room left to stage a file") from without_path(exc)
         raise
+
+
+def sweep(folder: Path) -> None:
+    """Delete what crashes left in a folder for temporary files: copies of what is in its source, or stored.
+
+    Only what is this user's own, and has not been written to for a day: another process may be at work.
+    """
+    for path in folder.glob("*intouch-*.part"):
+        with contextlib.suppress(OSError):  # another process sweeps as well; the next one may succeed
+            found = path.lstat()
+            ours = sys.platform == "win32" or found.st_uid == os.getuid()
+            if ours and stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - _STALE_AFTER_S:
+                path.unlink()
+
+
+@functools.cache
+def _sweep_temporary_folder() -> None:
+    """Once in a process: nobody else does it on Windows, and elsewhere only when the system starts."""
+    sweep(Path(tempfile.gettempdir()))
 
 
 def _link(source: Path, target: str | os.PathLike[str]) -> None:

@@ -6,14 +6,17 @@ import errno
 import io
 import os
 import shutil
+import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from intouch_import import content as room
 from intouch_import import disk
-from intouch_import.content import StagedContent, copy_beside
+from intouch_import.content import StagedContent, copy_beside, staging_file, sweep
 
 
 def staged(folder: Path, content: bytes = b"the bytes") -> StagedContent:
@@ -132,3 +135,39 @@ def test_a_staging_folder_in_another_file_system_is_not_used(
     monkeypatch.setattr(disk, "temporary_beside", lambda folder: folders.append(folder) or beside(folder))
     copy_beside(io.BytesIO(b"new"), tmp_path / "final", staging=staging)
     assert folders == [tmp_path]
+
+
+def test_what_a_crash_left_in_the_temporary_folder_goes_a_day_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photos on their way to records elsewhere are staged there; other files, and files in use, are left alone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    room._sweep_temporary_folder.cache_clear()
+    yesterday = time.time() - 25 * 3600
+    target = tmp_path / "target"
+    for name in ("intouch-old.part", "intouch-new.part", "report.part", "intouch-import.toml", "target"):
+        (tmp_path / name).write_bytes(b"bytes")
+        if name != "intouch-new.part":
+            os.utime(tmp_path / name, (yesterday, yesterday))
+    (tmp_path / "intouch-folder.part").mkdir()
+    if os.name != "nt":
+        (tmp_path / "intouch-link.part").symlink_to(target)
+        os.utime(tmp_path / "intouch-link.part", (yesterday, yesterday), follow_symlinks=False)
+    with staging_file(None) as (_, path):
+        there = {one.name for one in tmp_path.iterdir()}
+    assert "intouch-old.part" not in there
+    assert {"intouch-new.part", "report.part", "intouch-import.toml", "target", path.name} <= there
+    assert os.name == "nt" or "intouch-link.part" in there
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_what_another_user_left_is_not_ours_to_delete(tmp_path: Path) -> None:
+    path = tmp_path / "intouch-theirs.part"
+    path.write_bytes(b"bytes")
+    os.utime(path, (0, 0))
+    os.chown(path, 12345, -1)
+    sweep(tmp_path)
+    assert path.exists()
+    os.chown(path, 0, -1)
+    sweep(tmp_path)
+    assert not path.exists()

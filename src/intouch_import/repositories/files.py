@@ -12,14 +12,13 @@ import io
 import os
 import re
 import secrets
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from intouch_import import disk
-from intouch_import.content import copy_beside
+from intouch_import.content import copy_beside, sweep
 from intouch_import.errors import (
     ContentMismatch,
     InTouchImportError,
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["DirectoryFiles", "Files", "FsspecFiles", "check_id", "open_files"]
 
 _ID = re.compile(r"[0-9a-f]{40}")
-_STALE_AFTER_S = 24 * 3600
 
 
 class Files(abc.ABC):
@@ -94,7 +92,7 @@ class DirectoryFiles(Files):
             for shard in range(256):
                 (self.folder / f"{shard:02x}").mkdir(exist_ok=True, mode=0o700)
             disk.sync_folder(self.folder)
-            _sweep(staging)
+            sweep(staging)
         except OSError as exc:
             raise RepositoryError("the folder for files can't be used", errno=exc.errno) from without_path(
                 exc
@@ -296,14 +294,6 @@ def _failing() -> Iterator[None]:
         if isinstance(exc, OSError):
             raise _failed(exc) from hidden(exc)
         raise RepositoryError("the place for files failed") from hidden(exc)
-
-
-def _sweep(staging: Path) -> None:
-    """Delete what crashes left in staging: copies of photos that are in their source, or stored."""
-    for path in staging.glob("*.part"):
-        with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
-            if path.stat().st_mtime < time.time() - _STALE_AFTER_S:
-                path.unlink()
 
 
 def check_id(attachment_id: str) -> None:
