@@ -63,13 +63,6 @@ def database_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) 
     return f"sqlite:///{tmp_path / 'fresh.db'}"
 
 
-__all__ = ["command", "openssh_server"]
-__all__ = ["openssh_server"]
-__all__ = ["dropbox_server", "open_dropbox"]
-__all__ = ["browser", "dropbox_server", "open_dropbox"]
-__all__ = ["browser", "command", "dropbox_server", "open_dropbox", "openssh_server"]
-
-
 @pytest.fixture(scope="session")
 def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     practice = Practice(tmp_path_factory.mktemp("template"))

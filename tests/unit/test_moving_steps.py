@@ -52,9 +52,9 @@ class Watched(LocalSource):
         super().remove(file, sha256=sha256)
 
 
-def watched(practice: Practice, *names: str, kind: type[Watched] = Watched) -> tuple[Bench, Watched]:
+def watched(practice: Practice, *names: str) -> tuple[Bench, Watched]:
     bench = Bench(practice, *names)
-    bench.source = source = kind(str(practice.photos))
+    bench.source = source = Watched(str(practice.photos))
     return bench, source
 
 
