@@ -14,7 +14,7 @@ CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
 PLATFORMS = ("linux", "darwin", "win32")
 EXTRAS = "azure-fast,dropbox,onedrive"  # the optional packages that are measured
 # The pure rooms and the move: what decides and what removes.
-COVERED = ("extensions.py", "filenames.py", "verdicts.py", "moving/*.py")
+COVERED = ("extensions.py", "filenames/*.py", "verdicts.py", "moving/*.py")
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
