@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.secret import Secret
     from intouch_import.settings import Settings
-    from intouch_import.sources.base import Source, open_source
+    from intouch_import.sources.base import Source
+    from intouch_import.sources.opening import open_source
 
     __version__: str
 
@@ -90,7 +91,8 @@ _HOMES = {
     "repositories.base": ("PatientRepository",),
     "secret": ("Secret",),
     "settings.model": ("Settings",),
-    "sources.base": ("Source", "open_source"),
+    "sources.base": ("Source",),
+    "sources.opening": ("open_source",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

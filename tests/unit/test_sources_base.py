@@ -10,8 +10,9 @@ import pytest
 
 from intouch_import.errors import ConfigError, NameRefused, SourceUnavailable
 from intouch_import.sources import open_source
-from intouch_import.sources.base import LOCATIONS, _split, check_name
+from intouch_import.sources.base import check_name
 from intouch_import.sources.local import LocalSource
+from intouch_import.sources.opening import LOCATIONS, _split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,7 +28,8 @@ from intouch_import.media import Examiner
 from intouch_import.model import Patient
 from intouch_import.moving import Mover
 from intouch_import.reports import Report
-from intouch_import.sources.base import Source, open_source
+from intouch_import.sources.base import Source
+from intouch_import.sources.opening import open_source
 from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from intouch_import.errors import ConfigError
-from intouch_import.sources.base import Source, open_source
+from intouch_import.sources.base import Source
+from intouch_import.sources.opening import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,7 +15,8 @@ from intouch_import.errors import ConfigError, MissingExtraError
 from intouch_import.settings.checking import HOSTED_DROPBOX, needs
 from intouch_import.settings.model import OperatorSettings, ProviderSettings
 from intouch_import.settings.references import resolve
-from intouch_import.sources.base import Source, open_source
+from intouch_import.sources.base import Source
+from intouch_import.sources.opening import open_source
 from intouch_import.sources.unopened import Unopened
 
 if TYPE_CHECKING:

@@ -1,22 +1,18 @@
-"""What a location promises (`Source`), and `open_source`, which opens any of them.
-
-A new location costs one module, or a small package, in this folder and one line in `LOCATIONS`.
-"""
+"""What a location promises: `Source`."""
 
 from __future__ import annotations
 
 import abc
 import enum
 import hashlib
-import importlib
 import os
 import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from urllib.parse import unquote, urlsplit
 
 from intouch_import.errors import ConfigError, NameRefused
+from intouch_import.sources.opening import open_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,21 +23,8 @@ if TYPE_CHECKING:
     from intouch_import.content import Content
     from intouch_import.model import SourceFile
 
-__all__ = ["LOCATIONS", "Source", "Weakness", "check_name", "open_source"]
+__all__ = ["Source", "Weakness", "check_name", "expanded"]
 
-LOCATIONS: dict[str, str] = {
-    "abfs": "intouch_import.sources.azure.source:AzureSource",
-    "az": "intouch_import.sources.azure.source:AzureSource",
-    "azure": "intouch_import.sources.azure.source:AzureSource",
-    "dropbox": "intouch_import.sources.dropbox.source:DropboxSource",
-    "file": "intouch_import.sources.local:LocalSource",
-    "local": "intouch_import.sources.local:LocalSource",
-    "sftp": "intouch_import.sources.sftp:SftpSource",
-    "onedrive": "intouch_import.sources.onedrive:OneDriveSource",
-}
-"""Protocol → ``module:class``, imported on demand. Any other protocol is opened through plain fsspec."""
-
-_OTHER = "intouch_import.sources.generic:FsspecSource"
 _MAX_NAME_BYTES = 255
 _WINDOWS_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
 _WINDOWS_REFUSED = re.compile(r'[<>:"|?*\x00-\x1f]')
@@ -270,9 +253,7 @@ class Source(abc.ABC):
         if self.opened_with is None:
             raise ConfigError("what is below a source is opened with the source: use open_source")
         url, options = self.opened_with
-        protocol, path = _split(url)
-        options = {**options, "provider": self.provider, "source_id": source_id}
-        return _open(protocol, "/".join((path.rstrip("/"), *folders)) if folders else path, options)
+        return open_below(url, folders, {**options, "provider": self.provider, "source_id": source_id})
 
     def _sharing(self, folders: Sequence[str], source_id: str) -> Self:
         """`below`, on the connections of this source: what a location calls that has a `_descend`.
@@ -331,51 +312,6 @@ class Source(abc.ABC):
         return f"<{type(self).__name__} {self.source_id}{weak}>"
 
 
-def open_source(
-    url: str | os.PathLike[str],
-    /,
-    *,
-    provider: str | None = None,
-    source_id: str | None = None,
-    label: str | None = None,
-    **options: Any,
-) -> Source:
-    """Open a folder as a source.
-
-    Args:
-        url: A local path, taken as it is (``~`` is expanded), or an fsspec URL
-            (``sftp://tower/export``), whose path is percent-decoded once.
-        provider: Whose folder it is; capture names that claim another provider then wait.
-        source_id: See `Source`.
-        label: What people see instead of the folder's name.
-        options: What the location needs (accounts, tokens), passed to it.
-
-    Raises:
-        ConfigError: The URL or an option makes no sense for that location.
-        MissingExtraError: The location needs a package that is not installed.
-        SourceUnavailable: There is no such folder, or it can't be reached.
-    """
-    text = os.fspath(url)
-    if not text.strip():
-        raise ConfigError("a source needs a folder: the path is empty")
-    protocol, path = _split(text)
-    named = {"provider": provider, "source_id": source_id, "label": label}
-    source = _open(protocol, path, {**options, **named})
-    source.opened_with = (text, {**options, **{name: value for name, value in named.items() if value}})
-    return source
-
-
-def _open(protocol: str, path: str, options: Mapping[str, Any]) -> Source:
-    module, _, name = LOCATIONS.get(protocol, _OTHER).partition(":")
-    factory: type[Source] = getattr(importlib.import_module(module), name)
-    if protocol not in LOCATIONS:
-        options = {**options, "protocol": protocol}
-    try:
-        return factory(path, **options)
-    except TypeError as exc:
-        raise ConfigError(f"{factory.location} folders do not take these options") from exc
-
-
 def check_name(name: str, *, windows: bool = os.name == "nt") -> None:
     """Refuse names that are not the name of one file in one folder.
 
@@ -400,25 +336,6 @@ def check_name(name: str, *, windows: bool = os.name == "nt") -> None:
             raise NameRefused("Windows refuses a character of that name")
         if name.endswith((".", " ")):
             raise NameRefused("Windows drops the dot or blank at the end of that name")
-
-
-def _split(text: str) -> tuple[str, str]:
-    """Protocol and path; a plain path, a Windows drive and a UNC path are ``file``."""
-    protocol, found, rest = text.partition("://")
-    if not found or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", protocol):
-        return "file", text
-    protocol = protocol.lower()
-    if protocol in {"file", "local"}:
-        parts = urlsplit(f"file://{rest}")
-        if parts.query or parts.fragment:
-            raise ConfigError("a file URL has no query and no fragment: percent-encode ? and #")
-        path = unquote(parts.path)
-        if parts.netloc not in {"", "localhost"}:
-            path = f"//{parts.netloc}{path}"  # file://server/share is a UNC path
-        elif re.match(r"/[A-Za-z]:", path):
-            path = path[1:]
-        return protocol, path
-    return protocol, unquote(rest)
 
 
 def _fingerprint(url: str) -> str:

@@ -8,7 +8,8 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from intouch_import.errors import NameRefused
-from intouch_import.sources.base import check_name, open_source
+from intouch_import.sources.base import check_name
+from intouch_import.sources.opening import open_source
 from intouch_import.testing.memory_source import MemoryFolder, MemorySource
 from intouch_import.testing.samples import HOSTILE_NAMES
 

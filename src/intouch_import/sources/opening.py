@@ -1,0 +1,105 @@
+"""`open_source`, which opens a folder in any location.
+
+A new location costs one module, or a small package, in this folder and one line in `LOCATIONS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from intouch_import.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from intouch_import.sources.base import Source
+
+__all__ = ["LOCATIONS", "open_below", "open_source"]
+
+LOCATIONS: dict[str, str] = {
+    "abfs": "intouch_import.sources.azure.source:AzureSource",
+    "az": "intouch_import.sources.azure.source:AzureSource",
+    "azure": "intouch_import.sources.azure.source:AzureSource",
+    "dropbox": "intouch_import.sources.dropbox.source:DropboxSource",
+    "file": "intouch_import.sources.local:LocalSource",
+    "local": "intouch_import.sources.local:LocalSource",
+    "sftp": "intouch_import.sources.sftp:SftpSource",
+    "onedrive": "intouch_import.sources.onedrive:OneDriveSource",
+}
+"""Protocol → ``module:class``, imported on demand. Any other protocol is opened through plain fsspec."""
+
+_OTHER = "intouch_import.sources.generic:FsspecSource"
+
+
+def open_source(
+    url: str | os.PathLike[str],
+    /,
+    *,
+    provider: str | None = None,
+    source_id: str | None = None,
+    label: str | None = None,
+    **options: Any,
+) -> Source:
+    """Open a folder as a source.
+
+    Args:
+        url: A local path, taken as it is (``~`` is expanded), or an fsspec URL
+            (``sftp://tower/export``), whose path is percent-decoded once.
+        provider: Whose folder it is; capture names that claim another provider then wait.
+        source_id: See `Source`.
+        label: What people see instead of the folder's name.
+        options: What the location needs (accounts, tokens), passed to it.
+
+    Raises:
+        ConfigError: The URL or an option makes no sense for that location.
+        MissingExtraError: The location needs a package that is not installed.
+        SourceUnavailable: There is no such folder, or it can't be reached.
+    """
+    text = os.fspath(url)
+    if not text.strip():
+        raise ConfigError("a source needs a folder: the path is empty")
+    protocol, path = _split(text)
+    named = {"provider": provider, "source_id": source_id, "label": label}
+    source = _open(protocol, path, {**options, **named})
+    source.opened_with = (text, {**options, **{name: value for name, value in named.items() if value}})
+    return source
+
+
+def open_below(url: str, folders: Sequence[str], options: Mapping[str, Any]) -> Source:
+    """Open a folder below the one at ``url``, with connections of its own. See `Source.below`."""
+    protocol, path = _split(url)
+    return _open(protocol, "/".join((path.rstrip("/"), *folders)) if folders else path, options)
+
+
+def _open(protocol: str, path: str, options: Mapping[str, Any]) -> Source:
+    module, _, name = LOCATIONS.get(protocol, _OTHER).partition(":")
+    factory: type[Source] = getattr(importlib.import_module(module), name)
+    if protocol not in LOCATIONS:
+        options = {**options, "protocol": protocol}
+    try:
+        return factory(path, **options)
+    except TypeError as exc:
+        raise ConfigError(f"{factory.location} folders do not take these options") from exc
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Protocol and path; a plain path, a Windows drive and a UNC path are ``file``."""
+    protocol, found, rest = text.partition("://")
+    if not found or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", protocol):
+        return "file", text
+    protocol = protocol.lower()
+    if protocol in {"file", "local"}:
+        parts = urlsplit(f"file://{rest}")
+        if parts.query or parts.fragment:
+            raise ConfigError("a file URL has no query and no fragment: percent-encode ? and #")
+        path = unquote(parts.path)
+        if parts.netloc not in {"", "localhost"}:
+            path = f"//{parts.netloc}{path}"  # file://server/share is a UNC path
+        elif re.match(r"/[A-Za-z]:", path):
+            path = path[1:]
+        return protocol, path
+    return protocol, unquote(rest)
