@@ -166,6 +166,32 @@ def test_what_was_read_ahead_is_let_go_when_the_work_is_broken_off(
     assert not list(practice.root.rglob("*.part"))
 
 
+def test_whoever_breaks_off_need_not_wait_for_what_is_read_ahead(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while a batch is stored: of the next one, only what is being read right now is read to its end."""
+    monkeypatch.setattr(pacing, "BATCH_FILES", 40)
+    monkeypatch.setattr(pacing, "BATCH_FAR_FILES", 40)
+    monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
+    mover_ = mover(practice)
+    for number in range(80):
+        practice.photo(f"{number:02}.jpg")
+    source = Slow(str(practice.photos))
+    read: list[str] = []
+    fetch = source.fetch
+
+    def fetch_and_tell(file: SourceFile, **options: Any) -> Any:
+        read.append(file.name)
+        return fetch(file, **options)
+
+    monkeypatch.setattr(source, "fetch", fetch_and_tell)
+    monkeypatch.setattr(Run, "_store", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        mover_.move(orders_of(source))
+    assert len(read) < 60
+    assert not list(practice.root.rglob("*.part"))
+
+
 @pytest.mark.parametrize(
     ("end", "told"),
     [

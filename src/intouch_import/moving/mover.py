@@ -141,6 +141,7 @@ class Run:
         self._lock = threading.Lock()
         self._problems: dict[str, Problem] = {}
         self._failures_in_a_row = 0
+        self._broken_off = False
         self._staging = repository.staging
         self._find_copies = CopyFinder(repository, ledger)
 
@@ -171,6 +172,7 @@ class Run:
                     if not ahead:
                         following = self._begin(pool, batches)
                 except BaseException:
+                    self._broken_off = True
                     wait(following.futures)
                     close(following.jobs)
                     raise
@@ -207,8 +209,9 @@ class Run:
 
     def _fetch(self, job: Job) -> None:
         order = job.order
-        self._pace(order.file)
-        if self._cancelled():
+        if not self._broken_off:
+            self._pace(order.file)
+        if self._broken_off or self._cancelled():
             job.end(State.WAITING, Reason.CANCELLED, retry_helps=True)
             return
         if order.source.source_id in self._problems:
