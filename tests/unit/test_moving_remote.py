@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -148,6 +149,38 @@ def test_copies_are_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPat
     assert sorted(source.groups) == [1, 1, 2, 3, 3]
     assert practice.left() == []
     assert list(practice.files.rglob("*.part")) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="leases exist on Linux alone")
+def test_descriptors_of_no_more_than_one_batch_are_open(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file that has to be copied does not make the next batch take its leases before this one has ended."""
+    monkeypatch.setattr(pacing, "BATCH_FILES", 4)
+    mover_ = mover(practice)
+    for number in range(8):
+        practice.photo(f"{number:02}.jpg")
+    source = LocalSource(str(practice.photos))
+    fetch, store, take_lease = source.fetch, Run._store, disk.take_lease
+    refused = iter([disk.Lease.UNAVAILABLE])
+    contents: list[Any] = []
+    held: list[int] = []
+
+    def fetch_and_keep(file: SourceFile, **options: Any) -> Any:
+        contents.append(fetch(file, **options))
+        return contents[-1]
+
+    def store_later(run: Run, jobs: list[Any]) -> None:
+        time.sleep(0.3)  # in which the next batch would be read
+        held.append(sum(not content.is_copy and content._fd >= 0 for content in contents))
+        store(run, jobs)
+
+    monkeypatch.setattr(disk, "take_lease", lambda fd: next(refused, None) or take_lease(fd))
+    monkeypatch.setattr(source, "fetch", fetch_and_keep)
+    monkeypatch.setattr(Run, "_store", store_later)
+    outcomes, _ = mover_.move(orders_of(source))
+    assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
+    assert held == [3, 4]
 
 
 def test_what_was_read_ahead_is_let_go_when_the_work_is_broken_off(

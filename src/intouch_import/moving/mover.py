@@ -484,9 +484,11 @@ class Run:
 
 
 def _are_copies(jobs: Sequence[Job]) -> bool:
-    """Whether a batch holds copies: then the next one is read while this one is stored.
+    """Whether a batch holds copies alone: then the next one is read while this one is stored.
 
     Copies take the disk some time, or came over a network. Files that are only linked take neither: that was
-    tried, and is slower, since the threads then fight for the interpreter.
+    tried, and is slower, since the threads then fight for the interpreter. And each of them keeps a
+    descriptor, of which there are enough for one batch.
     """
-    return any(job.content is not None and job.content.is_copy for job in jobs)
+    contents = [job.content for job in jobs if job.content is not None]
+    return bool(contents) and all(content.is_copy for content in contents)
