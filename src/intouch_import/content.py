@@ -147,15 +147,20 @@ def staging_file(folder: Path | None) -> Iterator[tuple[BinaryIO, Path]]:
         raise
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, *, private: bool = False) -> None:
     """Delete what crashes left in a folder for temporary files: copies of what is in its source, or stored.
 
-    Only what is this user's own, and has not been written to for a day: another process may be at work.
+    Only what has not been written to for a day: another process may be at work.
+
+    Args:
+        folder: Where they are.
+        private: Whether the folder is ours alone: then, whoever is said to own them. A network drive may
+            show all files as one user's. In a folder of everybody's, only what is this user's own is deleted.
     """
     for path in folder.glob("*intouch-*.part"):
         with contextlib.suppress(OSError):  # another process sweeps as well; the next one may succeed
             found = path.lstat()
-            ours = sys.platform == "win32" or found.st_uid == os.getuid()
+            ours = private or sys.platform == "win32" or found.st_uid == os.getuid()
             if ours and stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - _STALE_AFTER_S:
                 path.unlink()
 

@@ -8,9 +8,10 @@ has its turn when the bytes were read: are they in a record already?
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timezone
 from functools import cache
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 import attrs
 
@@ -51,6 +52,7 @@ __all__ = [
 
 _FILE: Final = EntryKind.FILE  # looking a member up on its enum takes as long as a rule
 _EXACT: Final = TakenAtFlag.EXACT
+_OF_PYTHON: Final = (ZoneInfo, timezone)
 _KINDS: Final = {
     EntryKind.FOLDER: Reason.FOLDER,
     EntryKind.LINK: Reason.LINK,
@@ -220,9 +222,11 @@ def place_in_zone(local: datetime, zone: tzinfo) -> tuple[datetime | None, Taken
     """
     try:
         first = local.replace(fold=0) if local.fold else local
-        # The zone is asked itself: to give the time to a zone and ask the time takes twice as long.
-        offset = zone.utcoffset(first)
-        if offset is not None and offset == zone.utcoffset(local.replace(fold=1)):
+        # To give the time to a zone takes as long as the rest. Only Python's own zones do without: others may
+        # give another answer, or none, about a time that is not in them.
+        asked = first if isinstance(zone, _OF_PYTHON) else first.replace(tzinfo=zone)
+        offset = zone.utcoffset(asked)
+        if offset is not None and offset == zone.utcoffset(asked.replace(fold=1)):
             return (first - offset).replace(tzinfo=UTC), _EXACT
         there = first.replace(tzinfo=zone)
         skipped = there.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local

@@ -32,4 +32,7 @@ def zone_of(zone: str | tzinfo | None) -> tzinfo:
             return ZoneInfo(zone)
         except (OSError, ValueError, KeyError) as exc:  # ZoneInfoNotFoundError is a KeyError
             raise ConfigError("that time zone is not known") from exc
+    name = getattr(zone, "zone", None)
+    if isinstance(name, str) and hasattr(zone, "localize"):
+        return zone_of(name)  # of pytz: a time that is simply given to it has the solar time of the place
     return zone

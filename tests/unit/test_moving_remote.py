@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -150,6 +151,38 @@ def test_copies_are_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPat
     assert list(practice.files.rglob("*.part")) == []
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="leases exist on Linux alone")
+def test_descriptors_of_no_more_than_one_batch_are_open(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file that has to be copied does not make the next batch take its leases before this one has ended."""
+    monkeypatch.setattr(pacing, "BATCH_FILES", 4)
+    mover_ = mover(practice)
+    for number in range(8):
+        practice.photo(f"{number:02}.jpg")
+    source = LocalSource(str(practice.photos))
+    fetch, store, take_lease = source.fetch, Run._store, disk.take_lease
+    refused = iter([disk.Lease.UNAVAILABLE])
+    contents: list[Any] = []
+    held: list[int] = []
+
+    def fetch_and_keep(file: SourceFile, **options: Any) -> Any:
+        contents.append(fetch(file, **options))
+        return contents[-1]
+
+    def store_later(run: Run, jobs: list[Any]) -> None:
+        time.sleep(0.3)  # in which the next batch would be read
+        held.append(sum(not content.is_copy and content._fd >= 0 for content in contents))
+        store(run, jobs)
+
+    monkeypatch.setattr(disk, "take_lease", lambda fd: next(refused, None) or take_lease(fd))
+    monkeypatch.setattr(source, "fetch", fetch_and_keep)
+    monkeypatch.setattr(Run, "_store", store_later)
+    outcomes, _ = mover_.move(orders_of(source))
+    assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
+    assert held == [3, 4]
+
+
 def test_what_was_read_ahead_is_let_go_when_the_work_is_broken_off(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +196,32 @@ def test_what_was_read_ahead_is_let_go_when_the_work_is_broken_off(
     with pytest.raises(KeyboardInterrupt):
         mover_.move(orders_of(Slow(str(practice.photos))))
     assert len(practice.left()) == 6
+    assert not list(practice.root.rglob("*.part"))
+
+
+def test_whoever_breaks_off_need_not_wait_for_what_is_read_ahead(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while a batch is stored: of the next one, only what is being read right now is read to its end."""
+    monkeypatch.setattr(pacing, "BATCH_FILES", 40)
+    monkeypatch.setattr(pacing, "BATCH_FAR_FILES", 40)
+    monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
+    mover_ = mover(practice)
+    for number in range(80):
+        practice.photo(f"{number:02}.jpg")
+    source = Slow(str(practice.photos))
+    read: list[str] = []
+    fetch = source.fetch
+
+    def fetch_and_tell(file: SourceFile, **options: Any) -> Any:
+        read.append(file.name)
+        return fetch(file, **options)
+
+    monkeypatch.setattr(source, "fetch", fetch_and_tell)
+    monkeypatch.setattr(Run, "_store", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        mover_.move(orders_of(source))
+    assert len(read) < 60
     assert not list(practice.root.rglob("*.part"))
 
 

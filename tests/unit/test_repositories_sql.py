@@ -463,3 +463,15 @@ def test_a_repository_is_closed(practice: Practice) -> None:
     with practice.records() as records:
         assert repr(records) == f"<SqlRepository {records.engine.dialect.name}>"
     assert records.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_what_a_crash_left_in_staging_goes_whoever_is_shown_as_its_owner(practice: Practice) -> None:
+    """On a network drive all files may be shown as one user's; nobody else would ever delete the copies."""
+    SqlRepository.open(practice.url, files=practice.files)
+    left = practice.files / ".staging" / "intouch-left.part"
+    left.write_bytes(b"bytes")
+    os.utime(left, (0, 0))
+    os.chown(left, 12345, -1)
+    SqlRepository.open(practice.url, files=practice.files)
+    assert not left.exists()

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -332,3 +332,25 @@ def test_which_of_two_equal_times_is_meant_is_not_believed() -> None:
     twice = datetime(2026, 10, 25, 2, 30)  # names carry wall time
     for fold in (0, 1):
         assert place_in_zone(twice.replace(fold=fold), BERLIN) == (None, TakenAtFlag.REPEATED)
+
+
+class _Eastern(tzinfo):
+    """Written as Python's own documentation shows it: summer time is told only of a time that has this zone."""
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        return timedelta(hours=-5) + self.dst(when)
+
+    def dst(self, when: datetime | None) -> timedelta:
+        if when is None or when.tzinfo is None:
+            return timedelta(0)
+        assert when.tzinfo is self
+        return timedelta(hours=1 if 4 <= when.month <= 10 else 0)
+
+    def tzname(self, when: datetime | None) -> str:
+        return "EDT" if self.dst(when) else "EST"
+
+
+def test_a_zone_of_the_hosts_own_is_asked_about_a_time_in_it() -> None:
+    summer, winter = datetime(2026, 7, 1, 12), datetime(2026, 1, 1, 12)
+    assert place_in_zone(summer, _Eastern()) == (datetime(2026, 7, 1, 16, tzinfo=UTC), TakenAtFlag.EXACT)
+    assert place_in_zone(winter, _Eastern()) == (datetime(2026, 1, 1, 17, tzinfo=UTC), TakenAtFlag.EXACT)

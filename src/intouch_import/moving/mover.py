@@ -141,6 +141,7 @@ class Run:
         self._lock = threading.Lock()
         self._problems: dict[str, Problem] = {}
         self._failures_in_a_row = 0
+        self._broken_off = False
         self._staging = repository.staging
         self._find_copies = CopyFinder(repository, ledger)
 
@@ -171,6 +172,7 @@ class Run:
                     if not ahead:
                         following = self._begin(pool, batches)
                 except BaseException:
+                    self._broken_off = True
                     wait(following.futures)
                     close(following.jobs)
                     raise
@@ -207,8 +209,9 @@ class Run:
 
     def _fetch(self, job: Job) -> None:
         order = job.order
-        self._pace(order.file)
-        if self._cancelled():
+        if not self._broken_off:
+            self._pace(order.file)
+        if self._broken_off or self._cancelled():
             job.end(State.WAITING, Reason.CANCELLED, retry_helps=True)
             return
         if order.source.source_id in self._problems:
@@ -481,9 +484,11 @@ class Run:
 
 
 def _are_copies(jobs: Sequence[Job]) -> bool:
-    """Whether a batch holds copies: then the next one is read while this one is stored.
+    """Whether a batch holds copies alone: then the next one is read while this one is stored.
 
     Copies take the disk some time, or came over a network. Files that are only linked take neither: that was
-    tried, and is slower, since the threads then fight for the interpreter.
+    tried, and is slower, since the threads then fight for the interpreter. And each of them keeps a
+    descriptor, of which there are enough for one batch.
     """
-    return any(job.content is not None and job.content.is_copy for job in jobs)
+    contents = [job.content for job in jobs if job.content is not None]
+    return bool(contents) and all(content.is_copy for content in contents)

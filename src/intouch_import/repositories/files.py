@@ -92,7 +92,7 @@ class DirectoryFiles(Files):
             for shard in range(256):
                 (self.folder / f"{shard:02x}").mkdir(exist_ok=True, mode=0o700)
             disk.sync_folder(self.folder)
-            sweep(staging)
+            sweep(staging, private=True)
         except OSError as exc:
             raise RepositoryError("the folder for files can't be used", errno=exc.errno) from without_path(
                 exc

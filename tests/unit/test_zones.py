@@ -1,0 +1,34 @@
+"""Zones by name, and as hosts have them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+from intouch_import.verdicts import place_in_zone
+from intouch_import.zones import zone_of
+
+
+class _Localizing(tzinfo):
+    """As pytz has them: a time must be brought into the zone by `localize`; given to it, it has solar time."""
+
+    zone = "Europe/Berlin"
+
+    def localize(self, local: datetime) -> datetime:
+        raise AssertionError("nobody but pytz knows of it")
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        if when is None or when.tzinfo is None:
+            raise LookupError("a time that comes twice")
+        return timedelta(minutes=53)
+
+
+def test_a_zone_that_would_give_solar_time_is_taken_by_its_name() -> None:
+    """Django, and much else of before 2020, hands out pytz zones."""
+    zone = zone_of(_Localizing())
+    assert zone == ZoneInfo("Europe/Berlin")
+    assert place_in_zone(datetime(2026, 7, 1, 12), zone)[0] == datetime(2026, 7, 1, 10, tzinfo=UTC)
+
+
+def test_any_other_zone_is_taken_as_it_is() -> None:
+    assert zone_of(UTC) is UTC
