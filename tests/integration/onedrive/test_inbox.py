@@ -78,21 +78,23 @@ def test_altered_files(
         assert inbox.refresh().listed == 0
 
 
-def test_a_download_that_is_cut_stops_no_other(
+def test_a_download_that_is_refused_stops_no_other(
     server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
 ) -> None:
-    """One file that never comes whole is reported; the other nine are imported."""
+    """One file whose address is refused every time is reported; the other nine are imported."""
     names = [f"10042_DRJ_20260131_14250{number}.jpg" for number in range(10)]
     for name in names:
         server.drive.write(photos, name, jpeg(name))
     bad = server.drive.child(photos, names[3])
     plain = server.graph._download_url
-    server.graph._download_url = lambda drive, item: (
-        "http://127.0.0.1:1/" if item is bad else plain(drive, item)
-    )  # type: ignore[method-assign]
+    nowhere = f"{server.graph._content_base()}/dl/nothing"
+    server.graph._download_url = lambda drive, item: (  # type: ignore[method-assign]
+        nowhere if item is bad else plain(drive, item)
+    )
     with practice.records() as records:
         report = practice.inbox(opened(server), records=records).refresh()
     assert (report.imported, report.failed, report.closes) == (9, 1, True)
+    assert report.problems == ()
 
 
 def test_two_workstations(
