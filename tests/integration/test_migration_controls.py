@@ -125,6 +125,22 @@ def test_patients_are_asked_for_again_after_a_pause(archive: Archive) -> None:
     ]
 
 
+def test_what_is_decided_during_a_pause_holds_when_the_run_goes_on(archive: Archive) -> None:
+    """Whoever sees a mistake pauses the run and decides: photos must not go where they were to go before."""
+    run, clock = _run_that_pauses_after(1, archive)
+    _until(lambda: len(archive.left()) == ALL - 1)
+    elsewhere = archive.records()
+    run.plan.override({"path": f"{OKAFOR}/IMG_1.jpg"}, patient="10042")
+    run.plan.override({"path": f"{OKAFOR}/IMG_2.jpg"}, leave_out=True)
+    clock._then = lambda _: None
+    run.resume()
+    assert run.wait(60).reasons == {"folder_name": 4, "chosen": 1}
+    assert archive.left() == [f"{OKAFOR}/IMG_2.jpg", "loose.jpg"]
+    assert elsewhere.attachments("10043") == []
+    assert "IMG_1.jpg" in {stored.name for stored in elsewhere.attachments("10042")}
+    assert run.certificate.closes
+
+
 def test_a_run_may_be_paused_before_it_begins_and_cancelled_then(archive: Archive) -> None:
     """Nothing is begun; and what is cancelled or over is not resumed."""
     records = archive.records()

@@ -31,7 +31,7 @@ from intouch_import.migration.outcomes import (
     settled,
     write_results,
 )
-from intouch_import.migration.overrides import Overrides
+from intouch_import.migration.overrides import Decisions
 from intouch_import.migration.pacing import Clocks, Limits, Pacer, Signal
 from intouch_import.migration.rows import read_rows, rows_of
 from intouch_import.migration.walking import Folders, folder_id
@@ -127,7 +127,7 @@ class Workplace:
     ) -> None:
         self._directory = directory
         self._header = header
-        self._overrides = Overrides(directory / OVERRIDES)
+        self._decisions = Decisions(directory / OVERRIDES)
         self._folders = Folders(root)
         self._repository = repository
         self._ledger = ledger
@@ -146,20 +146,20 @@ class Workplace:
     def carry_out(self, partition: int) -> Done:
         """Import what is left to import of a partition."""
         start = partition * PARTITION_ROWS
-        rows = [
-            self._overrides.apply(row)
+        planned = [
+            row
             for first, table in read_rows(
                 self._directory, self._header.parts, start=start, stop=start + PARTITION_ROWS
             )
             for row in rows_of(count(first), table)
         ]
-        wanted = [row for row in rows if row.verdict in _TO_DO]
         results = read_results(self._directory, partition)
-        left = [row for row in wanted if not settled(row, results.get(row.number))]
+        left = self._left(planned, results)
         if left and self._dry:
             results = {**results, **self._rehearse(left)}
         elif left:
-            results = self._import_all(partition, left, results)
+            results = self._import_all(partition, planned, results)
+        wanted = self._wanted(planned)
         of_these = [results[row.number] for row in wanted if row.number in results]
         return Done(
             partition=partition,
@@ -171,20 +171,34 @@ class Workplace:
 
     # --- inside
 
+    def _wanted(self, planned: Sequence[PlanRow]) -> list[PlanRow]:
+        """The rows that are to be imported, after all that has been decided until now."""
+        decided = self._decisions.now()
+        return [row for row in map(decided.apply, planned) if row.verdict in _TO_DO]
+
+    def _left(self, planned: Sequence[PlanRow], results: Mapping[int, Result]) -> list[PlanRow]:
+        """Those of them that are still to be imported."""
+        return [row for row in self._wanted(planned) if not settled(row, results.get(row.number))]
+
     def _import_all(
-        self, partition: int, rows: Sequence[PlanRow], results: dict[int, Result]
+        self, partition: int, planned: Sequence[PlanRow], results: dict[int, Result]
     ) -> dict[int, Result]:
-        """Import, in several goes if it is paused meanwhile. Returns the results, and those from before."""
+        """Import, in several goes if it is paused meanwhile. Returns the results, and those from before.
+
+        Before each go the decisions are looked at again: people make them during a pause.
+        """
+        ended: set[int] = set()
         while True:
             self._pacer.wait()
-            new = self._import(rows)
-            ended = {number: result for number, result in new.items() if not _put_off(result)}
-            results.update(ended)
-            if ended:
+            rows = [row for row in self._left(planned, results) if row.number not in ended]
+            new = self._import(rows) if rows else {}
+            put_off = {number: result for number, result in new.items() if _put_off(result)}
+            ended |= new.keys() - put_off.keys()
+            results.update({number: new[number] for number in new.keys() - put_off.keys()})
+            if len(new) > len(put_off):
                 write_results(self._directory, partition, results.values())
-            rows = [row for row in rows if row.number not in ended]
-            if not rows or self._pacer.cancelled:
-                return {**results, **new}
+            if not put_off or self._pacer.cancelled:
+                return {**results, **put_off}
 
     def _import(self, rows: Sequence[PlanRow]) -> dict[int, Result]:
         stored = self._repository.find_attachment([row.import_id for row in rows])

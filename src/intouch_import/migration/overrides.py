@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 
     from intouch_import.migration.rows import PlanRow
 
-__all__ = ["Override", "Overrides"]
+__all__ = ["Decisions", "Override", "Overrides"]
 
+_WRITTEN_WITHIN_S: Final = 2.0
+_TRIES: Final = 10
 _FIELDS = ("where", "patient", "provider", "taken_at", "leave_out", "restore", "by", "at", "note")
 
 
@@ -75,6 +79,9 @@ class Overrides:
     Args:
         path: The file that they are kept in.
 
+    Attributes:
+        size_bytes: How much of the file was read.
+
     Raises:
         ConfigError: The file is damaged.
     """
@@ -86,13 +93,14 @@ class Overrides:
         self._rules: list[tuple[int, Where, Override]] = []
         self._by_number: dict[int, list[tuple[int, Override]]] = {}
         try:
-            text = path.read_text("utf-8")
+            data = path.read_bytes()
         except FileNotFoundError:
-            text = ""
+            data = b""
         except OSError as exc:
             raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from None
+        self.size_bytes = len(data)
         try:
-            for line in text.splitlines():
+            for line in data.decode("ascii").splitlines():
                 self._take(Override.from_json(line))
         except (ValueError, TypeError, KeyError):
             raise ConfigError("the plan's overrides can't be read: a line is damaged") from None
@@ -152,6 +160,50 @@ class Overrides:
                 self._by_number.setdefault(number, []).append((at, override))
         else:
             self._rules.append((at, where, override))
+
+
+class Decisions:
+    """All decisions until now, for whoever carries out a plan while people go on deciding.
+
+    Args:
+        path: The file that they are kept in.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._known = Overrides(path)
+        self._size = self._known.size_bytes
+
+    def now(self) -> Overrides:
+        """Those made until now, on whatever machine.
+
+        Raises:
+            ConfigError: The file is damaged.
+        """
+        with self._lock:
+            for left in reversed(range(_TRIES)):
+                try:
+                    if self._size_now() != self._size:
+                        self._known = Overrides(self._path)
+                        self._size = self._known.size_bytes
+                    break
+                except ConfigError:  # a decision is being written at this moment; it stays so if it is not
+                    if not left:
+                        raise
+                    time.sleep(_WRITTEN_WITHIN_S / _TRIES)
+            return self._known
+
+    def _size_now(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as exc:
+            raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from None
 
 
 def _changed(row: PlanRow, planned: PlanRow, override: Override) -> PlanRow:
