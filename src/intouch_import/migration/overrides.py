@@ -176,7 +176,6 @@ class Decisions:
         self._path = path
         self._lock = threading.Lock()
         self._known = Overrides(path)
-        self._size = self._known.size_bytes
 
     def now(self) -> Overrides:
         """Those made until now, on whatever machine.
@@ -187,9 +186,8 @@ class Decisions:
         with self._lock:
             for left in reversed(range(_TRIES)):
                 try:
-                    if self._size_now() != self._size:
+                    if self._size_now() != self._known.size_bytes:
                         self._known = Overrides(self._path)
-                        self._size = self._known.size_bytes
                     break
                 except ConfigError:  # a decision is being written at this moment; it stays so if it is not
                     if not left:
