@@ -62,7 +62,7 @@ KNOWN = Known(
 
 
 def judged(name: str = NAME, rules: Rules = RULES, known: Known = KNOWN, now: datetime = NOW) -> Verdict:
-    return identify(file(name), capture(name), rules, known, now=now)
+    return identify(name, 9, capture(name), rules, known, now=now)
 
 
 # --- screen
@@ -168,13 +168,13 @@ def test_a_stored_file_is_finished_for_the_patient_it_was_stored_for() -> None:
 def test_names_are_read_or_wait() -> None:
     """A capture name is read; another waits; one whose date can't be waits for that."""
     naming = CaptureNaming()
-    assert read_name(file(), naming) == capture()
+    assert read_name(NAME, naming) == capture()
     for name, reason in (
         ("IMG_0001.jpg", Reason.NO_CAPTURE_NAME),
         ("10042_DRJ_20260231_142501.jpg", Reason.TIME_IMPOSSIBLE),
         ("10042_DRJ_20260131_246060.jpg", Reason.TIME_IMPOSSIBLE),
     ):
-        verdict = read_name(file(name), naming)
+        verdict = read_name(name, naming)
         assert isinstance(verdict, Verdict)
         assert (verdict.action, verdict.reason) == (Action.WAIT, reason)
 
@@ -182,9 +182,9 @@ def test_names_are_read_or_wait() -> None:
 @pytest.mark.parametrize("name", ["10042_DRJ_20260131_142501.mp4", "letter.pdf", "no extension"])
 def test_an_extension_that_is_not_allowed_waits_whatever_the_name_says(name: str) -> None:
     """What the practice does not import waits with that reason; what it allows is read as ever."""
-    verdict = read_name(file(name), CaptureNaming(), allowed=frozenset({".jpg"}))
+    verdict = read_name(name, CaptureNaming(), allowed=frozenset({".jpg"}))
     assert verdict == waiting(name, Reason.EXTENSION_NOT_ALLOWED)
-    assert read_name(file(), CaptureNaming(), allowed=frozenset({".jpg"})) == capture()
+    assert read_name(NAME, CaptureNaming(), allowed=frozenset({".jpg"})) == capture()
 
 
 # --- copies

@@ -115,7 +115,7 @@ class Lister:
         try:
             for file in source.scan():
                 row = known.get(file.name)
-                if row is None or row.file.version != file.version:
+                if row is None or row.version != file.version:
                     row = Row(source, file, screen(file) or _UNJUDGED, seen_s, settled)
                 shelf[file.name] = row
         except Exception as exc:  # noqa: BLE001  # a dead location never stops the others
@@ -186,7 +186,7 @@ class Lister:
                 if row is None:
                     continue
                 gone.discard(file.name)
-                if row.file.version == file.version:
+                if row.version == file.version:
                     row.settled = True
                     continue
                 row = shelf[file.name] = Row(source, file, screen(file) or _UNJUDGED, seen_s)
@@ -251,7 +251,7 @@ class Lister:
             if stored and row.import_id in stored:
                 row.judge(already(row.file, stored[row.import_id], moved=row.import_id in moved))
                 continue
-            said = read_name(row.file, naming, allowed=self._allowed)
+            said = read_name(row.name, naming, allowed=self._allowed)
             if isinstance(said, Verdict):
                 row.judge(said)
             else:
@@ -271,7 +271,7 @@ class Lister:
                 except Exception as exc:  # noqa: BLE001  # a location that fails now: show what was listed
                     log.warning("a file can't be looked at again", extra={"kind": type(exc).__name__})
                     now = row.file
-                if now is None or now.version != row.file.version:
+                if now is None or now.version != row.version:
                     self._rows[row.source_id].pop(row.name, None)
                     continue
             here.append(row)
@@ -292,7 +292,7 @@ class Lister:
         for row, capture in zip(claims, captures, strict=True):
             if row.reason in _STANDING and not _concerns(changed, row, capture):
                 continue  # nothing that may have changed since would change this
-            row.judge(identify(row.file, capture, rules, known, now=now))
+            row.judge(identify(row.name, row.size_bytes, capture, rules, known, now=now))
 
     def _known(self, source: Source, claims: list[Row], captures: list[CaptureName]) -> Known:
         providers = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, overload
 import attrs
 
 from intouch_import.errors import MixedDestinations, SelectionError, UnsuitableText
-from intouch_import.model import Action, Destination, Patient, Reason, State, import_id
+from intouch_import.model import Action, Destination, Patient, Reason, SourceFile, State, import_id
 from intouch_import.reports import Outcome
 from intouch_import.verdicts import waiting
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
-    from intouch_import.model import CaptureName, ContentCheck, SourceFile, Verdict
+    from intouch_import.model import CaptureName, ContentCheck, EntryKind, Verdict
     from intouch_import.sources.base import Source
 
 __all__ = ["Duplicate", "Job", "Row", "RowOutcomes", "make_job"]
@@ -29,7 +29,7 @@ _MAX_TITLE = 500
 _MAX_COMMENTS = 20_000
 
 
-@attrs.define(eq=False, repr=False)
+@attrs.define(eq=False, repr=False, init=False)
 class Row:
     """A file of the list. It changes when the file is saved; it goes when the list is refreshed.
 
@@ -48,25 +48,62 @@ class Row:
     """
 
     source: Source
-    file: SourceFile
+    # As a plain tuple of plain values, since the garbage collector never looks at such a one again: 100,000
+    # files that wait would be visited whenever it goes over everything.
+    _listed: tuple[str, int, int | None, str, str | None, str | None]
+    _kind: EntryKind
     verdict: Verdict
-    first_seen_s: float = 0.0
-    settled: bool = False
-    state: State = attrs.field(init=False)
-    reason: Reason = attrs.field(init=False)
-    claim: CaptureName | None = None
-    patient: Patient | None = None
-    title: str = ""
-    content: ContentCheck | None = None
-    sha256: str | None = None
-    duplicate_of: str | None = None
-    duplicate_elsewhere: bool = False
-    _import_id: str | None = None
+    first_seen_s: float
+    settled: bool
+    state: State
+    reason: Reason
+    claim: CaptureName | None
+    patient: Patient | None
+    title: str
+    content: ContentCheck | None
+    sha256: str | None
+    duplicate_of: str | None
+    duplicate_elsewhere: bool
+    _import_id: str | None
 
-    def __attrs_post_init__(self) -> None:
-        verdict = self.verdict
-        self.state = _IGNORED if verdict.action is _IGNORE else _WAITING
-        self.reason = verdict.reason
+    def __init__(
+        self,
+        source: Source,
+        file: SourceFile,
+        verdict: Verdict,
+        first_seen_s: float = 0.0,
+        settled: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        self.source = source
+        self._listed = (
+            file.name, file.size_bytes, file.modified_ns, file.version, file.vendor_hash, file.handle,
+        )  # fmt: skip
+        self._kind = file.kind
+        self.first_seen_s = first_seen_s
+        self.settled = settled
+        self.claim = self.patient = self.content = self.sha256 = self.duplicate_of = self._import_id = None
+        self.title = ""
+        self.duplicate_elsewhere = False
+        self.judge(verdict)
+
+    @property
+    def file(self) -> SourceFile:
+        """Its file, as listed."""
+        name, size_bytes, modified_ns, version, vendor_hash, handle = self._listed
+        return SourceFile(
+            name=name,
+            kind=self._kind,
+            size_bytes=size_bytes,
+            modified_ns=modified_ns,
+            version=version,
+            vendor_hash=vendor_hash,
+            handle=handle,
+        )
+
+    @property
+    def version(self) -> str:
+        """Its version, as listed."""
+        return self._listed[3]
 
     def judge(self, verdict: Verdict) -> None:
         """Take a verdict: the row waits, or is ignored, with its reason."""
@@ -89,7 +126,7 @@ class Row:
     @property
     def name(self) -> str:
         """File name, as its location spells it."""
-        return self.file.name
+        return self._listed[0]
 
     @property
     def location(self) -> str:
@@ -104,7 +141,7 @@ class Row:
     @property
     def size_bytes(self) -> int:
         """Size in bytes."""
-        return self.file.size_bytes
+        return self._listed[1]
 
     @property
     def modified_at(self) -> datetime | None:
@@ -125,7 +162,7 @@ class Row:
     def import_id(self) -> str:
         """Its import id."""
         if self._import_id is None:
-            self._import_id = import_id(self.source.source_id, self.file.name, self.file.version)
+            self._import_id = import_id(self.source.source_id, self._listed[0], self._listed[3])
         return self._import_id
 
     def __repr__(self) -> str:
@@ -181,7 +218,7 @@ class RowOutcomes(Sequence[Outcome]):
     def _outcome(self, index: int) -> Outcome:
         row, state = self._rows[index], self._states[index]
         return self._moved.get(id(row)) or Outcome(
-            name=row.file.name,
+            name=row.name,
             source_id=row.source.source_id,
             state=state,
             reason=self._reasons[index],
