@@ -73,8 +73,8 @@ def test_only_the_move_removes_a_source_file() -> None:
     """Two lines in one room take files out of sources, one by one or together: those that follow verify and ledger."""
     used = _where(REMOVES_A_SOURCE_FILE)
     rooms = {module for module in used if not module.startswith(("sources/", "testing/sources/"))}
-    assert rooms == {"moving/mover.py"}  # and the kit, which tries what sources do with files of its own
-    assert used["moving/mover.py"] == 2
+    assert rooms == {"moving/steps.py"}  # and the kit, which tries what sources do with files of its own
+    assert used["moving/steps.py"] == 2
 
 
 def test_no_source_removes_by_itself() -> None:

@@ -14,7 +14,7 @@ from intouch_import.errors import FileChanged, FileVanished, NotRemoved, SourceU
 from intouch_import.ledger import Ledger
 from intouch_import.model import Destination, Reason, SourceFile, State
 from intouch_import.moving import Mover, Order, pacing
-from intouch_import.moving.mover import Run
+from intouch_import.moving.steps import Run
 from intouch_import.sources.local import LocalSource
 from miniature import NOW
 from moving_bench import Bench, raising

@@ -1,4 +1,4 @@
-"""The move: from a source into a patient's record. The only room that may remove a source file (in `mover`).
+"""The move: from a source into a patient's record. The only room that may remove a source file (in `steps`).
 
 For every file, in this order, and never one step before the one above it has succeeded::
 
@@ -16,6 +16,7 @@ the next refresh finds its import id stored and finishes here, with the same ste
 """
 
 from intouch_import.moving.jobs import Order
-from intouch_import.moving.mover import Mover, remove_pinned
+from intouch_import.moving.mover import Mover
+from intouch_import.moving.steps import remove_pinned
 
 __all__ = ["Mover", "Order", "remove_pinned"]
