@@ -232,7 +232,7 @@ class Watch:
 
 
 def _shown(row: Row) -> tuple[Row, str, State, Reason]:
-    return row, row.file.version, row.state, row.reason
+    return row, row.version, row.state, row.reason
 
 
 class _Look:
