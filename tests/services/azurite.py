@@ -25,13 +25,13 @@ else:
     from nodejs import NoNode, install_npm_package
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from azure.storage.blob import ContainerClient
 
     from intouch_import.sources import Source
 
-__all__ = ["ACCOUNT", "KEY", "Azurite", "azurite", "run_azurite"]
+__all__ = ["ACCOUNT", "KEY", "Azurite", "azurite", "azurite_or_skip", "run_azurite"]
 
 VERSION = "3.37.0"
 ACCOUNT = "devstoreaccount1"
@@ -138,14 +138,17 @@ def _url(process: subprocess.Popen[bytes], log: Path) -> str:
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
     """An emulator for all tests of this process; each makes containers of its own."""
-    yield from _or_skip()
+    yield from azurite_or_skip(run_azurite)
 
 
-def _or_skip() -> Iterator[Azurite]:
+def azurite_or_skip(
+    run: Callable[[], contextlib.AbstractContextManager[Azurite]],
+) -> Iterator[Azurite]:
+    """Run an emulator for a fixture; where it can't be installed, the tests say so."""
     pytest.importorskip("azure.storage.blob", reason="the extra azure is not installed")
     with contextlib.ExitStack() as stack:
         try:
-            running = stack.enter_context(run_azurite())
+            running = stack.enter_context(run())
         except NoNode as exc:
             if os.environ.get("CI") == "true":
                 pytest.fail(str(exc))

@@ -64,12 +64,25 @@ def test_an_answer_means_one_thing(answer: Exception, kind: Kind) -> None:
 
 
 def test_an_identity_that_gives_no_token_is_told() -> None:
-    """azure.identity refuses without asking the storage service."""
+    """azure.identity refuses without asking the storage service, also where the refusal has a status of its own."""
 
     class ClientAuthenticationError(Exception):
-        status_code = None
+        def __init__(self, status: int | None, code: str = "") -> None:
+            self.status_code = status
+            self.error_code = code
 
-    assert fault_of(ClientAuthenticationError("secret")).kind is Kind.NO_CREDENTIAL
+    class ServiceRequestError(Exception):
+        pass
+
+    assert fault_of(ClientAuthenticationError(None)).kind is Kind.NO_CREDENTIAL
+    refused = ClientAuthenticationError(401)
+    assert fault_of(refused, identity=True).kind is Kind.NO_CREDENTIAL
+    assert fault_of(refused).kind is Kind.NOT_KNOWN
+    by_storage = ClientAuthenticationError(401, "InvalidAuthenticationInfo")
+    assert fault_of(by_storage, identity=True).kind is Kind.NOT_KNOWN
+    unreached = fault_of(ServiceRequestError())
+    assert (unreached.kind, unreached.in_doubt) == (Kind.NO_TOKENS, False)
+    assert unreached.again is not None
 
 
 @pytest.mark.parametrize(("hour", "kind"), [(11, Kind.EXPIRED), (13, Kind.NOT_KNOWN)])

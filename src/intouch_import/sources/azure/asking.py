@@ -10,8 +10,8 @@ from intouch_import.sources.azure.faults import Fault, Kind, fault_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
+    from intouch_import.sources.azure.account import Account
     from intouch_import.sources.patience import Again, Patience
 
 __all__ = ["Asking", "Doubtful", "Failed"]
@@ -35,13 +35,13 @@ class Asking:
     Args:
         source_id: Which.
         patience: How long it may wait.
-        expires_at: When the signature in use ends, if that is known.
+        account: Whose right is used.
     """
 
-    def __init__(self, source_id: str, patience: Patience, *, expires_at: datetime | None) -> None:
+    def __init__(self, source_id: str, patience: Patience, account: Account) -> None:
         self.source_id = source_id
         self._patience = patience
-        self._expires_at = expires_at
+        self._account = account
 
     def __call__(self, request: Callable[[], _T]) -> _T:
         """Send a request until it is answered, fails for good, or the budget is spent.
@@ -69,7 +69,8 @@ class Asking:
 
     def fault(self, exc: Exception) -> Fault:
         """What an exception of a request means."""
-        return fault_of(exc, expires_at=self._expires_at)
+        account = self._account
+        return fault_of(exc, expires_at=account.expires_at, identity=account.credential is not None)
 
     def _again(self, exc: Exception) -> Again | None:
         return None if isinstance(exc, InTouchImportError) else self.fault(exc).again

@@ -44,6 +44,7 @@ class Kind(enum.Enum):
     CLOCK = "clock"
     DISABLED = "disabled"
     NO_CREDENTIAL = "no credential"
+    NO_TOKENS = "no tokens"
     # About the service.
     REJECTED = "rejected"
     BUSY = "busy"
@@ -64,11 +65,12 @@ TEXTS: Final[Mapping[Kind, str]] = {
     Kind.NO_CONTAINER: "the container does not exist",
     Kind.CONTAINER_GOING: "the container is being deleted",
     Kind.FORBIDDEN: "the account refuses: the key, the signature or the role has no right to do this",
-    Kind.NOT_KNOWN: "the account refuses: the key or the signature is not the right one",
+    Kind.NOT_KNOWN: "the account refuses: the key, the signature or the access token is not the right one",
     Kind.EXPIRED: "the signature (SAS) has expired or is not valid yet: a new one is needed",
     Kind.CLOCK: "this machine's clock differs from the service's by more than 15 minutes",
     Kind.DISABLED: "the storage account is disabled",
     Kind.NO_CREDENTIAL: "Azure gave no access token: nobody is signed in, or the identity is not set up",
+    Kind.NO_TOKENS: "the service that gives access tokens for Azure can't be reached",
     Kind.REJECTED: "the service does not accept the request: is the endpoint that of blob storage?",
     Kind.BUSY: "the service is busy",
     Kind.BROKEN: "the service failed",
@@ -86,7 +88,7 @@ TEXTS: Final[Mapping[Kind, str]] = {
 _AGAIN: Final = frozenset(
     {
         *(Kind.BUSY, Kind.BROKEN, Kind.NO_RESOLVER, Kind.PROXY, Kind.REFUSED),
-        *(Kind.NO_ANSWER, Kind.SILENT, Kind.CUT),
+        *(Kind.NO_ANSWER, Kind.SILENT, Kind.CUT, Kind.NO_TOKENS),
     }
 )
 # The request may have reached the service, and may have been carried out there.
@@ -177,24 +179,31 @@ class Fault:
         return SourceUnavailable(text, source_id=source_id, retry_helps=helps, kind=self.kind.value)
 
 
-def fault_of(exc: Exception, *, expires_at: datetime | None = None, now: datetime | None = None) -> Fault:
-    """Read an exception of the SDK or of our transport.
+def fault_of(
+    exc: Exception,
+    *,
+    expires_at: datetime | None = None,
+    identity: bool = False,
+    now: datetime | None = None,
+) -> Fault:
+    """Read an exception of the SDK, of our transport, or of whoever gives access tokens.
 
     Args:
         exc: Which.
         expires_at: When the signature in use ends, if that is known.
+        identity: Whether an identity is the right in use.
         now: The time; by default this machine's.
     """
     if isinstance(exc, Unreached):
         return Fault(kind=exc.kind)
     status = getattr(exc, "status_code", None)
-    if not isinstance(status, int):
-        # That of azure.identity, told by its name: it is another package, and has no status.
-        refused = any(kind.__name__ == "ClientAuthenticationError" for kind in type(exc).__mro__)
-        return Fault(kind=Kind.NO_CREDENTIAL if refused else Kind.NONSENSE)
     headers = _headers(exc)
     code = getattr(exc, "error_code", None)
     code = str(getattr(code, "value", code) or headers.get("x-ms-error-code") or "")
+    if not isinstance(status, int) or (identity and not code):
+        kind = _of_tokens(exc)
+        if kind is not None or not isinstance(status, int):
+            return Fault(kind=kind or Kind.NONSENSE)
     kind = _CODES.get(code)
     if kind is None:
         kind = _STATUSES.get(status) or _kind_of(status)
@@ -203,6 +212,22 @@ def fault_of(exc: Exception, *, expires_at: datetime | None = None, now: datetim
     if kind in {Kind.FORBIDDEN, Kind.NOT_KNOWN}:
         kind = _refused(kind, headers, expires_at, now or datetime.now(UTC))
     return Fault(kind=kind, after_s=_after_s(headers, now or datetime.now(UTC)))
+
+
+def _of_tokens(exc: Exception) -> Kind | None:
+    """What an exception of azure.identity means: it is another package, so it is told by its name.
+
+    Its transport is not ours, so nothing else of the SDK says that a service was not reached; and it calls
+    that a refusal, whose cause is the true reason.
+    """
+    names: set[str] = set()
+    cause: BaseException | None = exc
+    while cause is not None:
+        names.update(kind.__name__ for kind in type(cause).__mro__)
+        cause = cause.__cause__
+    if names & {"ServiceRequestError", "ServiceResponseError"}:
+        return Kind.NO_TOKENS
+    return Kind.NO_CREDENTIAL if "ClientAuthenticationError" in names else None
 
 
 def _kind_of(status: int) -> Kind:

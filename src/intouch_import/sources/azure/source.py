@@ -112,7 +112,7 @@ class AzureSource(Source):
         self.concurrency = concurrency
         self._timeout_s = timeout_s
         self._patience = patience or Patience()
-        self._ask = Asking(self.source_id, self._patience, expires_at=self._account.expires_at)
+        self._ask = Asking(self.source_id, self._patience, self._account)
         self._lock = threading.Lock()
         self._clients: dict[int, ContainerClient] = {}
         self._filesystem: Any = None
@@ -211,7 +211,7 @@ class AzureSource(Source):
 
     def _descend(self, folders: Sequence[str]) -> None:
         self._folder = Folder("/".join((self._folder.container, *_parts(self._folder.prefix), *folders)))
-        self._ask = Asking(self.source_id, self._patience, expires_at=self._account.expires_at)
+        self._ask = Asking(self.source_id, self._patience, self._account)
         self._filesystem = None
 
     def close(self) -> None:
