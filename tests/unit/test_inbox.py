@@ -557,6 +557,56 @@ def test_images_and_other_documents_do_not_mix(practice: Practice) -> None:
     assert (caught.value.images, caught.value.others) == (("a.jpg",), ("b.pdf",))
 
 
+def test_a_refused_choice_says_which_files_stand_in_the_way(practice: Practice) -> None:
+    """A screen can mark them; the text names none of them."""
+    practice.photo("IMG_1.jpg")
+    practice.photo("empty.jpg", b"")
+    practice.photo("empty too.jpg", b"")
+    inbox = practice.inbox()
+    inbox.refresh()
+    with pytest.raises(SelectionError, match="still empty") as caught:
+        inbox.prepare(inbox.rows, patient="10042")
+    assert sorted(caught.value.names) == ["empty too.jpg", "empty.jpg"]
+    assert "too" not in str(caught.value)
+    before = inbox.rows
+    practice.photo("IMG_1.jpg")
+    inbox.refresh()
+    with pytest.raises(SelectionError, match="not in the list") as caught:
+        inbox.prepare([row for row in before if row.name == "IMG_1.jpg"], patient="10042")
+    assert caught.value.names == ("IMG_1.jpg",)
+    with pytest.raises(SelectionError) as caught:
+        inbox.prepare([], patient="10042")
+    assert caught.value.names == ()
+
+
+def test_a_mistaken_call_is_not_blamed_on_the_records(practice: Practice) -> None:
+    """Ids instead of rows, or None for a title, are mistakes of the caller, and are told as such."""
+    practice.photo("IMG_1.jpg")
+    inbox = practice.inbox()
+    inbox.refresh()
+    with pytest.raises(ConfigError, match=r"rows of Inbox\.rows"):
+        inbox.prepare([row.import_id for row in inbox.rows], patient="10042")
+    with pytest.raises(TypeError):
+        inbox.prepare(inbox.rows, patient="10042", title=None)
+
+
+def test_a_failure_in_the_records_says_where_it_was(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes a repository finds the line that failed, and no patient in what is printed."""
+    practice.photo("IMG_1.jpg")
+    records = practice.records()
+    inbox = practice.inbox(records=records)
+    inbox.refresh()
+    monkeypatch.setattr(records, "find_patient", _raise(KeyError("10042")))
+    with pytest.raises(RepositoryError) as caught:
+        inbox.prepare(inbox.rows, patient="10042")
+    assert caught.value.kind == "KeyError"
+    assert caught.value.where is not None
+    assert caught.value.where.startswith(f"{__name__}:")
+    assert any("KeyError at" in note for note in caught.value.__notes__)
+
+
 def test_choices_that_cannot_be_saved_are_refused(practice: Practice) -> None:
     """Nothing chosen, a row twice, an ignored entry, a saved file, a row of another list, no such patient."""
     practice.photo("a.jpg")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from intouch_import.errors import ConfigError, InTouchImportError, RepositoryError, without_path
+from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
 from intouch_import.ledger import ledger_for
 from intouch_import.migration.archive import Archive, archive_of
 from intouch_import.migration.dates import DEFAULT_ORDER, dates_of
@@ -174,7 +174,7 @@ class _Writing:
         except InTouchImportError:
             raise
         except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
-            raise RepositoryError("the records can't be asked", kind=type(exc).__name__) from None
+            raise instead_of(exc, "the records can't be asked") from None
         self.rows.flush_full()
         tell(self._progress(total=None))
 
