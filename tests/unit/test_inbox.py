@@ -1013,12 +1013,14 @@ def test_undo_refuses_what_it_cannot_do(practice: Practice) -> None:
 
 
 def test_wrong_settings_are_told_at_once(practice: Practice) -> None:
-    """The same folder twice and a zone that does not exist are errors of configuration."""
+    """The same folder twice, a path for a source, and a zone that does not exist are told as such."""
     with pytest.raises(ConfigError, match="twice"):
         practice.inbox(practice.source(), practice.source())
     for zone in ("Mars/Olympus", "../etc/passwd", "a\0b", ""):
         with pytest.raises(ConfigError, match="time zone"):
             practice.inbox(zone=zone)
+    with pytest.raises(ConfigError, match="open_source"):
+        practice.inbox(practice.photos)
 
 
 def test_zone_may_be_an_object_or_this_machines(practice: Practice) -> None:
