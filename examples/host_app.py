@@ -46,7 +46,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS patient (number TEXT PRIMARY KEY, full_name TEXT, archived INTEGER DEFAULT 0);
 CREATE TABLE IF NOT EXISTS doctor (code TEXT PRIMARY KEY, full_name TEXT);
 CREATE TABLE IF NOT EXISTS document (
-    document_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    document_no INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: files are named after it
     import_id TEXT NOT NULL UNIQUE,         -- new: what makes `add` idempotent
     patient_number TEXT NOT NULL REFERENCES patient,
     tab TEXT NOT NULL,
@@ -94,6 +94,19 @@ class Database:
                 connection.execute("COMMIT")
             finally:
                 self._here.connection = None
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[sqlite3.Connection]:
+        """Undo what the block does if it fails, and nothing else of the transaction."""
+        with self.connected() as connection:
+            connection.execute("SAVEPOINT one_file")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK TO one_file")
+                raise
+            finally:
+                connection.execute("RELEASE one_file")
 
     @property
     def in_transaction(self) -> bool:
@@ -155,15 +168,18 @@ class ClinicRecords(PatientRepository):
     def _file(self, attachment: Attachment, content: Content) -> StoredAttachment:
         if self.find_patient(attachment.patient_id) is None:
             raise UnknownPatient("no patient has this number")
-        path = self.documents / attachment.import_id  # 40 hex digits: never the file's own name
-        path.unlink(missing_ok=True)  # there is no row, and we hold the lock: a crash left it
         try:
-            content.save_to(path, durable=False)  # synced with the others, before the commit
+            with self.database.savepoint() as connection:
+                # The row first: whoever files the same import id meanwhile waits for it.
+                row = connection.execute(INSERT, _row(attachment)).fetchone()
+                path = self.documents / str(row[0])  # the row's own, and never the file's own name
+                path.unlink(missing_ok=True)  # a crash left it
+                content.save_to(path, durable=False)  # synced with the others, before the commit
         except OSError as exc:
             full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
             raise (StorageFull if full else RepositoryError)("the file could not be filed") from None
         self._placed.paths.append(path)
-        return _stored(self.database.one(INSERT, *_row(attachment)))
+        return _stored(row)
 
     def find_attachment(self, import_ids: Collection[str]) -> dict[str, StoredAttachment]:
         sql = "SELECT * FROM document WHERE import_id IN (SELECT value FROM json_each(?))"
@@ -172,17 +188,17 @@ class ClinicRecords(PatientRepository):
         return {stored.import_id: stored for stored in map(_stored, rows)}
 
     def open_attachment(self, attachment_id: str) -> BinaryIO:
-        row = self.database.one("SELECT import_id FROM document WHERE document_no = ?", attachment_id)
+        row = self.database.one("SELECT document_no FROM document WHERE document_no = ?", attachment_id)
         try:
-            return (self.documents / row[0]).open("rb")
+            return (self.documents / str(row[0])).open("rb")
         except (TypeError, OSError):
             raise RepositoryError("there is no such document, or it can't be read") from None
 
     def withdraw(self, attachment_id: str) -> None:
-        sql = "DELETE FROM document WHERE document_no = ? RETURNING import_id"
+        sql = "DELETE FROM document WHERE document_no = ? RETURNING document_no"
         row = self.database.one(sql, attachment_id)
         if row is not None:  # the row first: never a row without its bytes
-            (self.documents / row[0]).unlink(missing_ok=True)
+            (self.documents / str(row[0])).unlink(missing_ok=True)
 
 
 INSERT = """

@@ -41,7 +41,8 @@ message travels as attributes. Every exception here survives pickling.
 from __future__ import annotations
 
 import os
-from typing import Any
+import traceback
+from typing import Any, Final
 
 __all__ = [
     "AlreadyAssigned",
@@ -77,6 +78,8 @@ __all__ = [
     "UnsuitableText",
     "without_path",
 ]
+
+_NOT_THEIRS: Final = frozenset({__name__.partition(".")[0], "contextlib"})
 
 
 class InTouchImportError(Exception):
@@ -117,7 +120,13 @@ class MissingExtraError(ConfigError):
 
 
 class SelectionError(InTouchImportError):
-    """The person's choice can't be carried out as it is."""
+    """The person's choice can't be carried out as it is.
+
+    Attributes:
+        names: Names of the files that stand in the way, where it is some of those selected; else empty.
+    """
+
+    names: tuple[str, ...] = ()
 
 
 class MixedDestinations(SelectionError):
@@ -267,9 +276,16 @@ class NotRemoved(FileError):
 
 
 class RepositoryError(InTouchImportError):
-    """The repository failed; what was not stored stays in its source."""
+    """The repository failed; what was not stored stays in its source.
+
+    Attributes:
+        kind: Name of what a host's code raised, where this stands in its place; else None.
+        where: In which lines ; likewise.
+    """
 
     retry_helps: bool = True
+    kind: str | None = None
+    where: str | None = None
 
 
 class StorageFull(RepositoryError):
@@ -298,3 +314,31 @@ def without_path(exc: OSError) -> OSError:
         return type(exc)(*arguments)
     except Exception:  # noqa: BLE001  # a subclass with a constructor of its own
         return OSError(*arguments)
+
+
+def kind_and_place(exc: BaseException, **more: Any) -> dict[str, Any]:
+    """What may be told of an exception of a host's code, whose text may name a patient.
+
+    Returns:
+        ``kind``, the name of its class; ``where``, the lines of code that raised it, the first one outside
+        this library and the last one if that is another (``"clinic.records:38 in ClinicRecords.add,
+        clinic.disk:12 in write"``); then ``more``.
+    """
+    places = [
+        (str(frame.f_globals.get("__name__")), f":{line} in {frame.f_code.co_qualname}")
+        for frame, line in traceback.walk_tb(exc.__traceback__)
+    ]
+    theirs = [place for place in places if place[0].partition(".")[0] not in _NOT_THEIRS]
+    where = ", ".join(module + line for module, line in dict.fromkeys([*theirs[:1], *places[-1:]]))
+    return {"kind": type(exc).__name__, "where": where, **more}
+
+
+def instead_of(exc: Exception, message: str) -> RepositoryError:
+    """What is raised, ``from None``, in the place of whatever a host's code raised.
+
+    Kind and place are its attributes, and a note under the printed traceback.
+    """
+    told = kind_and_place(exc)
+    error = RepositoryError(message, **told)
+    error.add_note(f"{told['kind']} at {told['where']}. Its text is not shown: it may name a patient.")
+    return error

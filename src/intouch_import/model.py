@@ -254,7 +254,9 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.UNREADABLE: "The file could not be read.",
     Reason.ALREADY_ASSIGNED: "This file is already stored in another patient's record.",
     Reason.DIGEST_DIFFERS: "The bytes received are not those the location says it holds.",
-    Reason.STORED_COPY_DIFFERS: "What was stored differs from what was read; the source file was kept.",
+    Reason.STORED_COPY_DIFFERS: (
+        "What was stored can't be read back, or differs from what was read; the source file was kept."
+    ),
     Reason.NOT_REMOVED: "Stored, but it could not be taken out of its source; the next refresh tries again.",
     Reason.NOT_REASSIGNED: "It is still in the record that it was in.",
     Reason.ARCHIVED: "The file is in an archive tier and can't be read until it is brought back.",
@@ -409,13 +411,16 @@ class Attachment:
     Args:
         import_id: Derived from source, name and version; the key of idempotence.
         patient_id: Whose record.
-        provider_id: The provider named by the file or owning the folder, if any.
+        provider_id: The provider named by the file or owning the folder, if any. Where a person saved the
+            file it may be nobody's: what its name says is kept, not corrected.
         destination: Images tab, or Notes as an external document.
-        title, comments: As the person typed them; empty for automatic imports.
+        title, comments: As the person typed them, up to 500 and 20,000 characters; empty for automatic
+            imports.
         taken_at: When it was taken, aware, UTC; None if not known.
-        taken_from: Who says so; None if ``taken_at`` is None, or was stored before this was kept.
+        taken_from: Who says so (`TakenFrom`); None if ``taken_at`` is None, or was stored before this was
+            kept.
         times_disagree: Whether what else says when it was taken says something else.
-        soundness: Whether the content was decoded; None if it was not checked.
+        soundness: Whether the content was decoded (`Soundness`); None if it was not checked.
         name: Original base name (see `SourceFile.name`).
         size_bytes: Size of the content in bytes.
         sha256: SHA-256 of the content, 64 lower-case hex digits.

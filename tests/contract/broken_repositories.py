@@ -65,6 +65,33 @@ class Answering(MemoryRepository):
         return {key: self.said(one) for key, one in super().find_attachment(import_ids).items()}
 
 
+class Complete(MemoryRepository):
+    """Has what the double leaves to the defaults."""
+
+    def find_by_digest(self, digests):
+        stored = [one for one, _ in self._kept.stored.values()]
+        found = {digest: [one for one in stored if one.sha256 == digest] for digest in digests}
+        return {digest: those for digest, those in found.items() if those}
+
+    def sizes_stored(self, sizes_bytes):
+        return {one.size_bytes for one, _ in self._kept.stored.values()} & set(sizes_bytes)
+
+    def reassign(self, attachment_id, *, from_patient_id, to_patient_id):
+        with self._kept.writing:
+            stored, data = self._find(attachment_id)
+            if stored.patient_id == to_patient_id:
+                return stored
+            if stored.patient_id != from_patient_id:
+                raise AlreadyAssigned("it is in another record")
+            if to_patient_id not in self._kept.patients:
+                raise UnknownPatient("no patient has this id")
+            return self.keep(attrs.evolve(stored, patient_id=to_patient_id), data)
+
+    def keep(self, stored, data):
+        self._kept.stored[stored.import_id] = (stored, data)
+        return stored
+
+
 # --- patients
 
 
@@ -668,3 +695,108 @@ class StaysInAFailedTransaction(MemoryRepository):
                 raise
             if self.__dict__.get("failed"):
                 self._batch.clear()
+
+
+# --- what a host need not offer
+
+
+@rejected_by("copies_are_found")
+class FindsOneCopyOnly(Complete):
+    def find_by_digest(self, digests):
+        return {digest: those[:1] for digest, those in super().find_by_digest(digests).items()}
+
+
+@rejected_by("copies_are_found")
+class AnswersForUnknownDigests(Complete):
+    def find_by_digest(self, digests):
+        return {digest: [] for digest in digests} | super().find_by_digest(digests)
+
+
+@rejected_by("copies_are_found")
+class FindsByPartsOfDigests(Complete):
+    def find_by_digest(self, digests):
+        stored = [one for one, _ in self._kept.stored.values()]
+        return {
+            digest: those
+            for digest in digests
+            if (those := [one for one in stored if one.sha256.startswith(digest)])
+        }
+
+
+@rejected_by("withdrawn_copies_are_not_found")
+class RemembersDigests(Complete):
+    seen: dict[int, dict[str, Any]] = {}
+
+    def find_by_digest(self, digests):
+        remembered = self.seen.setdefault(id(self._kept), {})
+        remembered.update(super().find_by_digest(digests))
+        return {digest: remembered[digest] for digest in digests if digest in remembered}
+
+
+@rejected_by("sizes_are_told")
+class SaysThatEverySizeIsStored(Complete):
+    def sizes_stored(self, sizes_bytes):
+        return sizes_bytes
+
+
+@rejected_by("sizes_are_told")
+class ForgetsLargeSizes(Complete):
+    def sizes_stored(self, sizes_bytes):
+        return {size for size in super().sizes_stored(sizes_bytes) if size < 65536}
+
+
+@rejected_by("reassigned_files_stay_what_they_are")
+class StoresItAnew(Complete):
+    def keep(self, stored, data):
+        return super().keep(attrs.evolve(stored, id=f"{stored.id}-moved"), data)
+
+
+@rejected_by("reassigned_files_stay_what_they_are")
+class ReassignsInItsOwnEyesOnly(Complete):
+    def keep(self, stored, data):
+        return stored
+
+
+@rejected_by("wrong_reassignments_are_refused")
+class TakesItFromAnybody(Complete):
+    def reassign(self, attachment_id, *, from_patient_id, to_patient_id):
+        stored, _ = self._find(attachment_id)
+        return super().reassign(attachment_id, from_patient_id=stored.patient_id, to_patient_id=to_patient_id)
+
+
+@rejected_by("wrong_reassignments_are_refused")
+class ReassignsToNobody(Complete):
+    def reassign(self, attachment_id, *, from_patient_id, to_patient_id):
+        self._kept.patients.setdefault(to_patient_id, Patient(id=to_patient_id))
+        return super().reassign(attachment_id, from_patient_id=from_patient_id, to_patient_id=to_patient_id)
+
+
+@rejected_by("one_reassignment_wins")
+class LooksThenReassigns(Complete):
+    def reassign(self, attachment_id, *, from_patient_id, to_patient_id):
+        stored, data = self._find(attachment_id)
+        if stored.patient_id != from_patient_id:
+            raise AlreadyAssigned("it is in another record")
+        time.sleep(0.05)
+        return self.keep(attrs.evolve(stored, patient_id=to_patient_id), data)
+
+
+@rejected_by("overtaken_attempts_harm_nothing")
+class CleansUpWhatAnotherStored(MemoryRepository):
+    def add(self, attachment, content):
+        try:
+            with content.open() as stream:  # before the lock is taken
+                data = stream.read()
+        except OSError:
+            stored, _ = self._kept.stored.get(attachment.import_id, (None, b""))
+            self._kept.stored[attachment.import_id] = (stored, b"")
+            raise
+        return super().add(attachment, BytesContent(data))
+
+
+@rejected_by("unknown_providers_are_kept")
+class HasAForeignKeyOfProviders(MemoryRepository):
+    def add(self, attachment, content):
+        if attachment.provider_id is not None and self.find_provider(attachment.provider_id) is None:
+            raise RepositoryError("the foreign key does not hold")
+        return super().add(attachment, content)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import attrs
 import pytest
 
 from intouch_import import migration
-from intouch_import.errors import ConfigError, UnknownPatient
+from intouch_import.errors import ConfigError, MissingExtraError, UnknownPatient
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event, Ledger
 from intouch_import.model import Action, Progress, TakenFrom
@@ -139,6 +140,26 @@ def test_overrides_are_kept_beside_the_plan_and_hold(archive: Archive) -> None:
     assert archive.left() == [f"{MARSH}/close-ups/IMG_1.jpg"]
     assert len(records.attachments("10043")) == 3
     assert run.certificate.closes
+
+
+@pytest.mark.parametrize(("package", "method"), [("pandas", "to_pandas"), ("polars", "to_polars")])
+def test_a_table_says_which_package_it_needs(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, package: str, method: str
+) -> None:
+    """Neither comes with the extra; whoever asks is told what to install."""
+    plan = archive.plan()
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=f"pip install {package}"):
+        getattr(plan, method)()
+
+
+def test_mistaken_arguments_of_a_plan_are_told_as_such(archive: Archive, tmp_path: Path) -> None:
+    """Not as a failure of the records: `run` takes what opens them, `plan` does not."""
+    rule = migration.PatientRule("10042")
+    with pytest.raises(ConfigError, match="opened"):
+        migration.plan(tmp_path, rule, archive.records, to=tmp_path / "p")
+    with pytest.raises(ConfigError, match="FolderRule"):
+        migration.plan(tmp_path, "{patient}", archive.records(), to=tmp_path / "p")
 
 
 def test_review_in_tables_and_samples(archive: Archive) -> None:

@@ -37,6 +37,19 @@ def test_from_an_archive_to_a_certificate(practice: Practice, command: Command) 
     assert (changed.code, "files.jsonl was changed" in changed.err) == (4, True)
 
 
+def test_a_plan_is_not_judged_by_records_that_were_never_there(practice: Practice, command: Command) -> None:
+    """A mistyped database, or a host's plan: no empty records are made, and the certificate stays as it is."""
+    _lay(practice)
+    command("migrate", "plan", "old", "--to", "plan", "--folders", "{patient} - {*}")
+    command("migrate", "run", "plan")
+    before = (practice.root / "plan" / "certificate" / "certificate.json").read_bytes()
+    for what in ("run", "certificate"):
+        refused = command("migrate", what, "plan", "--records", "sqlite:///mistyped.db")
+        assert (refused.code, "no database" in refused.err) == (2, True)
+    assert not (practice.root / "mistyped.db").exists()
+    assert (practice.root / "plan" / "certificate" / "certificate.json").read_bytes() == before
+
+
 def test_a_list_is_told_by_its_columns(practice: Practice, command: Command) -> None:
     """Columns are mapped on the command line; copy leaves the archive as it is."""
     _lay(practice)

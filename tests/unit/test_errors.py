@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import inspect
+import json
 import os
 import pickle
+import traceback
 
 import pytest
 
@@ -17,6 +19,8 @@ from intouch_import.errors import (
     MixedDestinations,
     RepositoryError,
     SourceError,
+    instead_of,
+    kind_and_place,
     without_path,
 )
 
@@ -103,3 +107,36 @@ def test_an_error_with_a_constructor_of_its_own_is_told_too() -> None:
     assert isinstance(copy, OSError)
     assert copy.errno == 5
     assert "secret" not in f"{copy} {copy!r}"
+
+
+def _fails_in_a_hosts_code() -> Exception:
+    try:
+        json.loads("10042 Ada Marsh")
+    except ValueError as exc:
+        return exc
+    raise AssertionError
+
+
+def test_what_a_hosts_code_raised_is_told_by_kind_and_place() -> None:
+    """A developer finds the line; the text, which may name a patient, is nowhere."""
+    exc = _fails_in_a_hosts_code()
+    told = kind_and_place(exc, import_id="1")
+    assert told["kind"] == "JSONDecodeError"
+    first, last = told["where"].split(", ")
+    assert first.startswith(f"{__name__}:")
+    assert first.endswith(" in _fails_in_a_hosts_code")
+    assert last.startswith("json.decoder:")
+    assert told["import_id"] == "1"
+    assert kind_and_place(ValueError("10042"))["where"] == ""  # it was never raised
+
+
+def test_what_stands_in_its_place_shows_no_value() -> None:
+    """Printed with its notes, pickled or not, the error has the place and not the patient."""
+    error = instead_of(_fails_in_a_hosts_code(), "the patient records failed")
+    for shown in (error, pickle.loads(pickle.dumps(error))):
+        assert str(shown) == "the patient records failed"
+        printed = "".join(traceback.format_exception(shown))
+        assert "JSONDecodeError at " in printed
+        assert "_fails_in_a_hosts_code" in printed
+        assert "Ada" not in printed
+        assert (shown.kind, shown.where) == (error.kind, error.where)

@@ -557,6 +557,56 @@ def test_images_and_other_documents_do_not_mix(practice: Practice) -> None:
     assert (caught.value.images, caught.value.others) == (("a.jpg",), ("b.pdf",))
 
 
+def test_a_refused_choice_says_which_files_stand_in_the_way(practice: Practice) -> None:
+    """A screen can mark them; the text names none of them."""
+    practice.photo("IMG_1.jpg")
+    practice.photo("empty.jpg", b"")
+    practice.photo("empty too.jpg", b"")
+    inbox = practice.inbox()
+    inbox.refresh()
+    with pytest.raises(SelectionError, match="still empty") as caught:
+        inbox.prepare(inbox.rows, patient="10042")
+    assert sorted(caught.value.names) == ["empty too.jpg", "empty.jpg"]
+    assert "too" not in str(caught.value)
+    before = inbox.rows
+    practice.photo("IMG_1.jpg")
+    inbox.refresh()
+    with pytest.raises(SelectionError, match="not in the list") as caught:
+        inbox.prepare([row for row in before if row.name == "IMG_1.jpg"], patient="10042")
+    assert caught.value.names == ("IMG_1.jpg",)
+    with pytest.raises(SelectionError) as caught:
+        inbox.prepare([], patient="10042")
+    assert caught.value.names == ()
+
+
+def test_a_mistaken_call_is_not_blamed_on_the_records(practice: Practice) -> None:
+    """Ids instead of rows, or None for a title, are mistakes of the caller, and are told as such."""
+    practice.photo("IMG_1.jpg")
+    inbox = practice.inbox()
+    inbox.refresh()
+    with pytest.raises(ConfigError, match=r"rows of Inbox\.rows"):
+        inbox.prepare([row.import_id for row in inbox.rows], patient="10042")
+    with pytest.raises(TypeError):
+        inbox.prepare(inbox.rows, patient="10042", title=None)
+
+
+def test_a_failure_in_the_records_says_where_it_was(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes a repository finds the line that failed, and no patient in what is printed."""
+    practice.photo("IMG_1.jpg")
+    records = practice.records()
+    inbox = practice.inbox(records=records)
+    inbox.refresh()
+    monkeypatch.setattr(records, "find_patient", _raise(KeyError("10042")))
+    with pytest.raises(RepositoryError) as caught:
+        inbox.prepare(inbox.rows, patient="10042")
+    assert caught.value.kind == "KeyError"
+    assert caught.value.where is not None
+    assert caught.value.where.startswith(f"{__name__}:")
+    assert any("KeyError at" in note for note in caught.value.__notes__)
+
+
 def test_choices_that_cannot_be_saved_are_refused(practice: Practice) -> None:
     """Nothing chosen, a row twice, an ignored entry, a saved file, a row of another list, no such patient."""
     practice.photo("a.jpg")
@@ -963,12 +1013,14 @@ def test_undo_refuses_what_it_cannot_do(practice: Practice) -> None:
 
 
 def test_wrong_settings_are_told_at_once(practice: Practice) -> None:
-    """The same folder twice and a zone that does not exist are errors of configuration."""
+    """The same folder twice, a path for a source, and a zone that does not exist are told as such."""
     with pytest.raises(ConfigError, match="twice"):
         practice.inbox(practice.source(), practice.source())
     for zone in ("Mars/Olympus", "../etc/passwd", "a\0b", ""):
         with pytest.raises(ConfigError, match="time zone"):
             practice.inbox(zone=zone)
+    with pytest.raises(ConfigError, match="open_source"):
+        practice.inbox(practice.photos)
 
 
 def test_zone_may_be_an_object_or_this_machines(practice: Practice) -> None:

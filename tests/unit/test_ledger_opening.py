@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from intouch_import.database import connect
+from intouch_import.errors import RepositoryError
 from intouch_import.ledger import Event, Ledger, LedgerEntry, ledger_for
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ def test_a_ledger_may_be_named(tmp_path: Path, form: str) -> None:
     engine = connect(f"sqlite:///{tmp_path / 'records.db'}")
     assert is_written_to(ledger_for(named, engine=engine), path)
     assert not (tmp_path / "records.db").exists()
+
+
+@pytest.mark.parametrize("form", ["url", "path"])
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path, form: str) -> None:
+    """It is not said that a database failed: somebody has to make that folder, or to name another."""
+    path = tmp_path / "nowhere" / "ledger.db"
+    with pytest.raises(RepositoryError, match="folder"):
+        ledger_for({"url": f"sqlite:///{path}", "path": path}[form], engine=None)
 
 
 def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

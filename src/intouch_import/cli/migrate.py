@@ -171,7 +171,8 @@ def migrate_run(
 ) -> None:
     """Carry a plan out, or go on with it; Ctrl-C stops it between two files."""
     opened = migration.open_plan(plan)
-    with Practice(records=records, files=files).repository() as repository, show.progress(quiet=json) as tell:
+    practice = Practice(records=records, files=files)
+    with practice.existing_repository() as repository, show.progress(quiet=json) as tell:
         run = opened.run(
             repository,
             source=partial(open_folder, source) if source is not None else None,
@@ -220,7 +221,7 @@ def migrate_certificate(
         if wrong:
             raise typer.Exit(RECORDS_FAILED)
         return
-    with Practice(records=records, files=files).repository() as repository:
+    with Practice(records=records, files=files).existing_repository() as repository:
         certificate = migration.open_plan(plan).certificate(repository)
     _show(certificate, json=json)
     if not certificate.closes:

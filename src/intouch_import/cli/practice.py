@@ -93,6 +93,15 @@ class Practice:
         """The patient records."""
         return SqlRepository.open(self.records, files=self.files)
 
+    def existing_repository(self) -> SqlRepository:
+        """The patient records that there are: what was stored in others must not be looked for in new ones.
+
+        Raises:
+            ConfigError: There is no such database file.
+        """
+        _must_exist(self.records)
+        return self.repository()
+
     def inbox(self, sources: Sequence[Source], *, auto_import: bool = True) -> Inbox:
         """An inbox of these folders."""
         return Inbox(
@@ -186,7 +195,11 @@ def existing_ledger(records: str) -> Ledger:
     Raises:
         ConfigError: There is no such database file.
     """
+    _must_exist(records)
+    return Ledger.open(records)
+
+
+def _must_exist(records: str) -> None:
     path = make_url(records).database if records.startswith("sqlite") else None
     if path and not Path(path).exists():
         raise ConfigError("there is no database of that name")
-    return Ledger.open(records)

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from intouch_import.errors import SelectionError, SourceUnavailable, UnknownPatient
+from intouch_import.errors import ConfigError, SelectionError, SourceUnavailable, UnknownPatient
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.inbox.listing import Lister, Timing
 from intouch_import.inbox.locations import Locations
@@ -16,7 +16,7 @@ from intouch_import.inbox.ordering import RowMover
 from intouch_import.inbox.reassign import Reassign
 from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.refreshing import Refresh
-from intouch_import.inbox.rows import make_job
+from intouch_import.inbox.rows import Row, make_job
 from intouch_import.inbox.signing_in import let_sign_in
 from intouch_import.inbox.summary import summary_html
 from intouch_import.inbox.telling import teller
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import tzinfo
 
-    from intouch_import.inbox.rows import Job, Row
+    from intouch_import.inbox.rows import Duplicate, Job
     from intouch_import.ledger import Ledger
     from intouch_import.model import Progress, StoredAttachment
     from intouch_import.reports import Outcome, Problem
@@ -66,8 +66,9 @@ class Inbox:
             False: automatic imports are judged by their first and last bytes alone.
         naming: How the capture app names files. The default is ours, not the vendor's: check it
             against a real file.
-        ledger: Where moves are written down: a `Ledger`, or the path of a SQLite file. By default beside the
-            patient records where these are in a SQL database of ours, else in the user's data directory.
+        ledger: Where moves are written down: a `Ledger`, the path of a SQLite file, or a SQLAlchemy URL, such
+            as that of the host's own database. By default beside the patient records where these are in a SQL
+            database of ours, else in the user's data directory.
         allowed_extensions: The only extensions that may be imported, lower case, with their dot; files with
             others wait, with the reason. None allows all.
         settle_s: How long a file must keep its size and time to count as arrived, seconds.
@@ -287,8 +288,8 @@ class Inbox:
             pace: How often to look at locations that can't tell when something changes.
 
         Returns:
-            An iterator of `Changes`, the first of them at once: the list as it is. It waits without using the
-            processor. Close it, or use it as a context manager, to let go of its threads.
+            An iterator of `Changes`. The first of them, the list as it is, comes at once. It waits without
+            using the processor. Close it, or use it as a context manager, to let go of its threads.
         """
         return Watch(self, stop=stop, on_progress=on_progress, pace=pace or Pace())
 
@@ -313,17 +314,20 @@ class Inbox:
             UnknownPatient: There is no such patient.
             MixedDestinations: Images and other documents were chosen together.
             UnsuitableText: The title or the comments can't be stored.
-            SelectionError: Nothing was chosen, or a row that can't be saved.
+            SelectionError: Nothing was chosen, or rows that can't be saved; it has their names.
+            ConfigError: What was chosen is something else than rows.
         """
         wanted = patient.id if isinstance(patient, Patient) else patient
         if self._patient is not None and wanted != self._patient.id:
             raise SelectionError("this folder was opened for another patient")
         found = self._find_patient(wanted)
         own = {id(row) for row in self.rows}
-        if not all(id(row) in own for row in rows):
-            raise SelectionError("a selected row is not in the list any more: it was refreshed")
-        with asking():
-            return make_job(rows, found, title, comments, find_duplicates=self._look_ahead)
+        if not all(isinstance(row, Row) for row in rows):
+            raise ConfigError("prepare takes rows of Inbox.rows, not their names or ids")
+        gone = tuple(row.name for row in rows if id(row) not in own)
+        if gone:
+            raise SelectionError("a selected row is not in the list any more: it was refreshed", names=gone)
+        return make_job(rows, found, title, comments, find_duplicates=self._find_duplicates)
 
     def save(
         self,
@@ -454,6 +458,10 @@ class Inbox:
         if found is None:
             raise UnknownPatient("no patient has this id")
         return found
+
+    def _find_duplicates(self, rows: Sequence[Row], patient: Patient) -> tuple[Duplicate, ...]:
+        with asking():
+            return self._look_ahead(rows, patient)
 
     def _wait_until_settled(self, rows: Sequence[Row]) -> None:
         """A file that changes while we wait is refused by the move, since its version is pinned."""

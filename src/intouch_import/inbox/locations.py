@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from intouch_import.errors import ConfigError
+from intouch_import.sources.base import Source
 from intouch_import.sources.unopened import Unopened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from intouch_import.reports import Problem
-    from intouch_import.sources.base import Source
 
 __all__ = ["Locations", "Opening"]
 
@@ -31,11 +31,13 @@ class Locations:
     """Keeps what is open apart from what is to be tried again. To be used by one thread at a time.
 
     Raises:
-        ConfigError: Two sources have one id.
+        ConfigError: Two sources have one id, or one is no source.
     """
 
     def __init__(self, sources: Iterable[Source], unopened: Iterable[Unopened]) -> None:
         self.opened = tuple(sources)
+        if not all(isinstance(source, Source) for source in self.opened):
+            raise ConfigError("an inbox takes opened sources: open_source(folder)")
         self.unopened = tuple(unopened)
         self._being_opened: list[Unopened] = []
         if len({source.source_id for source in self.opened}) != len(self.opened):

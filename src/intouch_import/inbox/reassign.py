@@ -15,6 +15,7 @@ from intouch_import.errors import (
     NotSupported,
     SelectionError,
     UnknownPatient,
+    kind_and_place,
 )
 from intouch_import.inbox.undo import asking
 from intouch_import.ledger import Event, LedgerEntry
@@ -80,7 +81,7 @@ class Reassign:
         except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises, the records are asked
             log.warning(
                 "a reassignment was refused",
-                extra={"import_id": stored.import_id, "kind": type(exc).__name__},
+                extra=kind_and_place(exc, import_id=stored.import_id),
             )
             failure = exc
         # Not what it says of itself: what it finds. If it can't be asked, the next refresh asks it.

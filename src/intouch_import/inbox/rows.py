@@ -300,14 +300,9 @@ def make_job(
     if len({(row.source_id, row.name) for row in rows}) != len(rows):
         raise SelectionError("a file is selected twice")
     for row in rows:
-        if row.state is State.IGNORED:
-            raise SelectionError(f"a selected entry can't be imported. {row.reason.text}")
-        if row.reason is Reason.EXTENSION_NOT_ALLOWED:
-            raise SelectionError(f"a selected file can't be imported. {row.reason.text}")
-        if row.reason is Reason.EMPTY:
-            raise SelectionError("a selected file is still empty")
-        if row.state is State.IMPORTED:
-            raise SelectionError("a selected file has been saved already")
+        if (obstacle := _obstacle(row)) is not None:
+            names = tuple(row.name for row in rows if _obstacle(row) is not None)
+            raise SelectionError(obstacle, names=names)
     images = tuple(row.name for row in rows if row.destination is Destination.IMAGES)
     others = tuple(row.name for row in rows if row.destination is Destination.NOTES)
     if images and others:
@@ -350,6 +345,19 @@ def _warning(
             what = "It is" if count == 1 else f"{number} of them {'is' if number == 1 else 'are'}"
             parts.append(f"{what} in {record} already.")
     return " ".join(parts) or None
+
+
+def _obstacle(row: Row) -> str | None:
+    """Why nobody can save a row as it is; None if somebody can."""
+    if row.state is State.IGNORED:
+        return f"a selected entry can't be imported. {row.reason.text}"
+    if row.reason is Reason.EXTENSION_NOT_ALLOWED:
+        return f"a selected file can't be imported. {row.reason.text}"
+    if row.reason is Reason.EMPTY:
+        return "a selected file is still empty"
+    if row.state is State.IMPORTED:
+        return "a selected file has been saved already"
+    return None
 
 
 def _check_text(what: str, text: str, limit: int) -> None:

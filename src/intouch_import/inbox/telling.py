@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from intouch_import.errors import kind_and_place
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,6 +26,6 @@ def teller(on_progress: Callable[[Progress], object] | None) -> Callable[[Progre
         try:
             on_progress(progress)
         except Exception as exc:  # noqa: BLE001  # it is the host's code
-            log.warning("the progress callback failed", extra={"kind": type(exc).__name__})
+            log.warning("the progress callback failed", extra=kind_and_place(exc))
 
     return tell

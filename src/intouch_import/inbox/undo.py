@@ -17,6 +17,7 @@ from intouch_import.errors import (
     NotSupported,
     RepositoryError,
     SelectionError,
+    instead_of,
 )
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import EntryKind, Reason, State, import_id
@@ -41,13 +42,13 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def asking() -> Iterator[None]:
-    """Whatever a host's repository raises becomes a `RepositoryError`, without its text."""
+    """Whatever a host's repository raises becomes a `RepositoryError`, with its place but not its text."""
     try:
         yield
     except InTouchImportError:
         raise
     except Exception as exc:  # noqa: BLE001  # it is the host's code
-        raise RepositoryError("the patient records failed", kind=type(exc).__name__) from None
+        raise instead_of(exc, "the patient records failed") from None
 
 
 def holds(source: Source, there: SourceFile, stored: StoredAttachment) -> bool:

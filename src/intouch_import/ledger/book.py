@@ -259,7 +259,7 @@ class Ledger:
         """Walk the chain.
 
         Returns:
-            The ``seq`` of every entry at which it breaks: that entry was changed, or one before it was
+            The ``seq`` of every entry at which it breaks, since that entry was changed, or one before it was
             removed or inserted. Empty when all is well.
         """
         broken = []

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from intouch_import.errors import ConfigError, InTouchImportError, RepositoryError, without_path
+from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
 from intouch_import.ledger import ledger_for
 from intouch_import.migration.archive import Archive, archive_of
 from intouch_import.migration.dates import DEFAULT_ORDER, dates_of
@@ -17,9 +17,11 @@ from intouch_import.migration.header import FILE_NAME, Header, write_header
 from intouch_import.migration.judging import Gate, Judge
 from intouch_import.migration.manifest import ManifestIndex
 from intouch_import.migration.rows import RowWriter, arrow
+from intouch_import.migration.rules import Rule
 from intouch_import.migration.telling import teller
 from intouch_import.migration.walking import Folders, walk
 from intouch_import.model import Progress, Reason, Stage
+from intouch_import.repositories.base import PatientRepository
 from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
@@ -29,10 +31,8 @@ if TYPE_CHECKING:
 
     from intouch_import.ledger import Ledger
     from intouch_import.migration.plans import Plan
-    from intouch_import.migration.rules import Rule
     from intouch_import.migration.telling import OnProgress
     from intouch_import.migration.walking import Found
-    from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
 __all__ = ["plan"]
@@ -88,6 +88,10 @@ def plan(
         RepositoryError: The records can't be asked.
     """
     arrow()
+    if not isinstance(repository, PatientRepository):
+        raise ConfigError("plan takes the patient records, opened; only run takes what opens them")
+    if not isinstance(rule, Rule):
+        raise ConfigError("plan takes a rule, such as FolderRule(pattern)")
     if mode not in _MODES:
         raise ConfigError('mode is "move" or "copy"')
     order = dates_of(dates)
@@ -174,7 +178,7 @@ class _Writing:
         except InTouchImportError:
             raise
         except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
-            raise RepositoryError("the records can't be asked", kind=type(exc).__name__) from None
+            raise instead_of(exc, "the records can't be asked") from None
         self.rows.flush_full()
         tell(self._progress(total=None))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from intouch_import.errors import ConfigError, InTouchImportError, UnknownPatient
+from intouch_import.errors import ConfigError, InTouchImportError, MissingExtraError, UnknownPatient
 from intouch_import.migration.archive import Archive, archive_of
 from intouch_import.migration.filters import Where
 from intouch_import.migration.header import read_header
@@ -207,18 +209,14 @@ class Plan:
 
     def to_pandas(self) -> Any:
         """All rows as a pandas DataFrame, overrides applied. Needs pandas, and room for them all."""
+        with _needing("pandas", "to_pandas"):
+            importlib.import_module("pandas")  # pyarrow takes it
         return self._table().to_pandas()
 
     def to_polars(self) -> Any:
         """All rows as a lazy frame of polars, overrides applied. Needs polars."""
-        try:
+        with _needing("polars", "to_polars"):
             import polars as pl
-        except ModuleNotFoundError as exc:
-            if exc.name != "polars":
-                raise
-            from intouch_import.errors import MissingExtraError
-
-            raise MissingExtraError("to_polars needs polars: pip install polars") from None
         if not len(self._overrides):
             paths = [self.directory / part.name for part in self.header.parts]
             if paths:
@@ -476,3 +474,13 @@ def _thumbnail(folders: Folders, row: PlanRow, px: int) -> bytes | None:
             return pool.look(stream, kind=kind, size_bytes=content.size_bytes, thumbnail_px=px).thumbnail
     except (InTouchImportError, OSError):
         return None
+
+
+@contextlib.contextmanager
+def _needing(package: str, method: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        if exc.name != package:
+            raise  # installed but broken: show the real cause
+        raise MissingExtraError(f"{method} needs {package}: pip install {package}") from None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from intouch_import.errors import ConfigError, InTouchImportError, RepositoryError
+from intouch_import.errors import ConfigError, InTouchImportError, RepositoryError, kind_and_place
 from intouch_import.ledger import Ledger, ledger_for
 from intouch_import.migration.carrying import SIGNAL, Recipe, Workplace
 from intouch_import.migration.engines import Cluster, Threads, partitions
@@ -165,7 +165,7 @@ class Run:
         except InTouchImportError as exc:
             self.problem = str(exc)
         except Exception as exc:  # noqa: BLE001  # a cluster that is lost, a host's repository
-            log.error("a run ended early", extra={"kind": type(exc).__name__})
+            log.error("a run ended early", extra=kind_and_place(exc))
             self.problem = f"the run was interrupted ({type(exc).__name__}): run the plan again to go on"
         finally:
             try:

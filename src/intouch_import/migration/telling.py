@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from intouch_import.errors import ConfigError, MissingExtraError
+from intouch_import.errors import ConfigError, MissingExtraError, kind_and_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def teller(on_progress: OnProgress) -> Callable[[Progress], None]:
         try:
             call(progress)
         except Exception as exc:  # noqa: BLE001  # it is the host's code
-            log.warning("the progress callback failed", extra={"kind": type(exc).__name__})
+            log.warning("the progress callback failed", extra=kind_and_place(exc))
 
     return tell
 

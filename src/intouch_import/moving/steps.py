@@ -17,6 +17,7 @@ from intouch_import.errors import (
     InTouchImportError,
     SourceError,
     UnknownPatient,
+    kind_and_place,
 )
 from intouch_import.ledger import Event
 from intouch_import.media import HEAD_BYTES, content_reason
@@ -176,7 +177,7 @@ class Run:
         try:
             stored = self._repository.find_attachment([job.import_id for job in gone])
         except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises: the file is gone anyway
-            log.warning("the repository can't be asked", extra={"kind": type(exc).__name__})
+            log.warning("the repository can't be asked", extra=kind_and_place(exc))
             return
         for job in gone:
             found = stored.get(job.import_id)
@@ -256,7 +257,7 @@ class Run:
     def _repository_failed(self, job: Job, exc: Exception) -> None:
         if not isinstance(exc, (FileError, UnknownPatient)):
             self._failures_in_a_row += 1
-            log.error("the repository failed", extra={"import_id": job.import_id, "kind": type(exc).__name__})
+            log.error("the repository failed", extra=kind_and_place(exc, import_id=job.import_id))
         if not isinstance(exc, InTouchImportError):
             job.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
             return
@@ -273,10 +274,7 @@ class Run:
                     return
                 found = disk.digest_stream(stream)
         except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
-            log.error(
-                "a stored file can't be read back",
-                extra={"import_id": job.import_id, "kind": type(exc).__name__},
-            )
+            log.error("a stored file can't be read back", extra=kind_and_place(exc, import_id=job.import_id))
             job.end(State.FAILED, Reason.STORED_COPY_DIFFERS, retry_helps=True)
             return
         if (found.sha256, found.size_bytes) != (content.sha256, content.size_bytes):

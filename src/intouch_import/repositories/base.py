@@ -23,7 +23,8 @@ class PatientRepository(abc.ABC):
     """The patient records of one practice.
 
     Five methods must be implemented; the others have bodies that work, and may be bettered. All may
-    be called from several threads, and by several processes over the same database.
+    be called from several threads, and by several processes over the same database. A host never calls
+    an inbox or a migration inside a transaction of its own: what was added would not be durable.
 
     Where a method fails, raise `RepositoryError`; any other exception is treated as one. No text of an
     exception names a patient, a file or a path: hosts log it.
@@ -57,7 +58,8 @@ class PatientRepository(abc.ABC):
 
         Idempotent on ``attachment.import_id``: if that id is stored already, store nothing and return
         what is there. Outside `transaction` it is durable on return (power may fail the moment after):
-        bytes synced, row committed. Inside, it is durable when the transaction ends.
+        bytes synced, row committed. Inside, it is durable when the transaction ends. What fails, or comes
+        late, harms nothing that another call has stored meanwhile.
 
         Args:
             attachment: What to store. ``title``, ``comments`` and ``name`` are text of any kind: never

@@ -13,11 +13,14 @@ from intouch_import.content import Content, StagedContent, copy_beside, staging_
 
 if TYPE_CHECKING:
     import os
+    import threading
     from typing import BinaryIO
 
     from typing_extensions import Buffer
 
-__all__ = ["BytesContent", "FailingContent", "FullContent", "staged"]
+__all__ = ["BytesContent", "FailingContent", "FullContent", "SlowContent", "staged"]
+
+_SLOW_S = 0.5
 
 
 class BytesContent(Content):
@@ -58,6 +61,35 @@ class FullContent(BytesContent):
         durable: bool = True,  # noqa: ARG002
     ) -> None:
         raise OSError(errno.ENOSPC, "no room")
+
+
+class SlowContent(BytesContent):
+    """Is not read before something else has happened, or half a second has passed.
+
+    Args:
+        data: The bytes.
+        begun: Set when somebody begins to read or to save.
+        go_on: What is waited for then.
+        fails: Whether it breaks off after that.
+    """
+
+    def __init__(self, data: bytes, begun: threading.Event, go_on: threading.Event, *, fails: bool) -> None:
+        super().__init__(data)
+        self._begun, self._go_on, self._fails = begun, go_on, fails
+
+    def open(self) -> BinaryIO:
+        self._begun.set()
+        self._go_on.wait(_SLOW_S)  # no longer: whoever is waited for may be waiting for us
+        stream = super().open()
+        return _Failing(stream.read()) if self._fails else stream
+
+    def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
+        with self.open() as stream:
+            if self._fails:
+                raise OSError(errno.EIO, "input/output error")
+            copy_beside(stream, Path(path))
+        if durable:
+            disk.sync_many([path])
 
 
 def staged(data: bytes, folder: Path | None) -> Content:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 from intouch_import.testing.checks import Check, run_all
 from intouch_import.testing.repositories import (
     adding,
+    copies,
     finding,
     people,
+    reassigning,
     texts,
     together,
     transactions,
@@ -30,6 +32,8 @@ REPOSITORY_CHECKS: Final[tuple[Check[Records], ...]] = (
     *finding.CHECKS,
     *transactions.CHECKS,
     *withdrawing.CHECKS,
+    *copies.CHECKS,
+    *reassigning.CHECKS,
     *together.CHECKS,
 )
 """One check for each promise. Call one with what `check_repository` takes."""

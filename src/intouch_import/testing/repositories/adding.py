@@ -66,6 +66,17 @@ def unknown_fields_stay_unknown(records: Records) -> None:
     _only(records.open(), attachment)
 
 
+@CHECKS.promise("A provider whom nobody knows does not keep a file from being stored.")
+def unknown_providers_are_kept(records: Records) -> None:
+    repository = records.open()
+    attachment, content = new(provider_id="NOBODY")  # a person saved a file with a mistyped name
+    try:
+        stored = repository.add(attachment, content)
+    except Exception as exc:  # noqa: BLE001  # the code under test raises anything
+        broken(f"adding it raised {type(exc).__name__}: {exc} (a foreign key does that)", exc)
+    same(stored, attachment, "add")
+
+
 @CHECKS.promise("What add has returned is durable: it is there when the records are opened anew.")
 def added_files_are_durable(records: Records) -> None:
     attachment, content = new()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from functools import partial
@@ -11,8 +12,8 @@ import attrs
 from intouch_import.errors import AlreadyAssigned
 from intouch_import.model import StoredAttachment
 from intouch_import.repositories.base import PatientRepository
-from intouch_import.testing.checks import Checks, expect, together
-from intouch_import.testing.contents import BytesContent, staged
+from intouch_import.testing.checks import Checks, broken, expect, together
+from intouch_import.testing.contents import BytesContent, SlowContent, staged
 from intouch_import.testing.repositories.bench import Records, bench, bytes_of, new, read, same, unique
 from intouch_import.testing.samples import OTHER_PATIENT, PATIENT
 
@@ -23,6 +24,8 @@ CHECKS: Checks[Records] = Checks(bench)
 _THREADS = 6
 _ROUNDS = 4
 _A_MOMENT_S = 0.05
+_PATIENCE_S = 10.0
+_HARMED = "the bytes of the one that was stored are"
 
 
 @CHECKS.promise("The same file that is added by several threads and workstations at once is stored once.")
@@ -67,6 +70,36 @@ def one_file_for_two_patients_is_stored_once(records: Records) -> None:
             expect(told == (asked.patient_id not in winners), "not exactly those who lost were told")
         stored = records.open().find_attachment([attachment.import_id])[attachment.import_id]
         expect({stored.patient_id} == winners, "it is in another record than was returned")
+
+
+@CHECKS.promise("An attempt that is overtaken, or fails late, harms nothing that was stored meanwhile.")
+def overtaken_attempts_harm_nothing(records: Records) -> None:
+    for fails_late in (True, False):
+        slow, quick = records.open(), records.open()
+        data = unique().ljust(300_000, b"x")
+        attachment, _content = new(data)
+        begun, overtaken = threading.Event(), threading.Event()
+
+        def add_slowly() -> None:
+            with contextlib.suppress(Exception):  # whether it fails is no matter: what does it leave?
+                slow.add(attachment, SlowContent(data, begun, overtaken, fails=fails_late))
+            begun.set()  # it may have failed before it read anything
+
+        def add() -> StoredAttachment:
+            begun.wait(_PATIENCE_S)
+            try:
+                return quick.add(attachment, BytesContent(data))
+            finally:
+                overtaken.set()
+
+        together([add_slowly, add])
+        found = records.open().find_attachment([attachment.import_id])
+        stored = same(found.get(attachment.import_id), attachment, "find_attachment")
+        try:
+            left = read(records.open(), stored.id)
+        except Exception as exc:  # noqa: BLE001  # the code under test raises anything
+            broken(f"{_HARMED} gone: insert the row first, its import id keeps others waiting", exc)
+        expect(left == data, f"{_HARMED} damaged: insert the row first, its import id keeps others waiting")
 
 
 @CHECKS.promise("Threads that add and find different files at once do not disturb each other.")
