@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from intouch_import.errors import ConfigError, MissingExtraError
-from intouch_import.migration.rules import NOON, Listed
+from intouch_import.migration.statements import NOON, Listed
 from intouch_import.model import Reason
 
 if TYPE_CHECKING:
