@@ -86,7 +86,12 @@ class InTouchImportError(Exception):
         message: What happened, in one sentence, without patient data.
         context: Attributes to set on the exception (``import_id=…``). They are
             kept out of ``str`` and ``repr``.
+
+    Attributes:
+        errno: The number that the operating system gave, where a file or a folder is the cause; else None.
     """
+
+    errno: int | None = None
 
     def __init__(self, message: str = "", /, **context: Any) -> None:
         super().__init__(message)
