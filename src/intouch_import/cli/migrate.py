@@ -258,7 +258,12 @@ def _show(certificate: migration.Certificate, *, json: bool) -> None:
 
 
 def _columns(columns: Sequence[str]) -> dict[str, str]:
-    return _pairs(columns, "--column")
+    named = _pairs(columns, "--column")
+    if not {"path", "patient"} <= set(named):
+        raise ConfigError(
+            "say what the list's columns are called: --column path=File --column 'patient=Patient no'"
+        )
+    return named
 
 
 def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
