@@ -105,7 +105,11 @@ class SqlRepository(PatientRepository):
         self.add_patients([patient])
 
     def add_patients(self, many: Iterable[Patient], /) -> int:
-        """`add_patient` for many, in one transaction. Returns how many."""
+        """`add_patient` for many, in one transaction. Returns how many.
+
+        Raises:
+            ConfigError: An id or a name holds a character that can't be stored.
+        """
         many = list(many)
         if not all(is_text(f"{one.id}{one.name}{one.birth_date}") for one in many):
             raise ConfigError("a patient's id or name holds a character that can't be stored")
@@ -118,7 +122,14 @@ class SqlRepository(PatientRepository):
         self.add_providers([provider])
 
     def add_providers(self, many: Iterable[Provider], /) -> int:
-        """`add_provider` for many, in one transaction. Returns how many."""
+        """`add_provider` for many, in one transaction. Returns how many.
+
+        Raises:
+            ConfigError: An id or a name holds a character that can't be stored.
+        """
+        many = list(many)
+        if not all(is_text(f"{one.id}{one.name}") for one in many):
+            raise ConfigError("a provider's id or name holds a character that can't be stored")
         return self._replace(providers, [attrs.asdict(one) for one in many])
 
     def load_patients_csv(self, path: str | os.PathLike[str]) -> int:
