@@ -272,7 +272,11 @@ class NotRemoved(FileError):
 
 
 class RepositoryError(InTouchImportError):
-    """The repository failed; what was not stored stays in its source."""
+    """The repository failed; what was not stored stays in its source.
+
+    Attributes:
+        retry_helps: Whether trying again later may succeed.
+    """
 
     retry_helps: bool = True
 

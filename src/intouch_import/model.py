@@ -41,7 +41,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Destination(enum.StrEnum):
-    """Where a file appears in the patient's record."""
+    """Where a file appears in the patient's record.
+
+    ``IMAGES``: on the *Images* tab. ``NOTES``: as an external document, under *Notes*.
+    """
 
     IMAGES = "images"
     NOTES = "notes"
@@ -57,7 +60,12 @@ class EntryKind(enum.StrEnum):
 
 
 class Action(enum.StrEnum):
-    """What a verdict says should happen to a file."""
+    """What a verdict says should happen to a file.
+
+    ``IMPORT``: goes into the record of the verdict's patient, with no person asked. ``WAIT``: a person must
+    decide. ``ARRIVING``: it may not be whole yet; a later refresh looks again. ``FINISH``: it is in a record
+    already, and the interrupted move is carried to its end. ``IGNORE``: it is no photo and no document.
+    """
 
     IMPORT = "import"
     WAIT = "wait"
@@ -69,7 +77,9 @@ class Action(enum.StrEnum):
 class State(enum.StrEnum):
     """What has become of a file.
 
-    ``STORED`` means: in the patient's record, but not yet out of its source.
+    ``WAITING``: nothing yet; it is in its source. ``IMPORTED``: in the patient's record, and out of its
+    source. ``STORED``: in the record, but not yet out of its source. ``IGNORED``: it is no photo and no
+    document. ``FAILED``: what should have been done was not; the file is where it was.
     """
 
     WAITING = "waiting"
@@ -80,7 +90,11 @@ class State(enum.StrEnum):
 
 
 class TakenAtFlag(enum.StrEnum):
-    """What is known of a wall time in the practice's zone."""
+    """What is known of a wall time in the practice's zone.
+
+    ``EXACT``: it was once. ``SKIPPED``: it never was, since the clocks went forward over it. ``REPEATED``: it
+    came twice, since they went back.
+    """
 
     EXACT = "exact"
     SKIPPED = "skipped"
@@ -137,7 +151,13 @@ class Patient:
 
 @attrs.frozen(kw_only=True)
 class Provider:
-    """A provider (the doctor), with the id that stands in capture names."""
+    """A provider (the doctor).
+
+    Args:
+        id: The practice's own id, as it stands in capture names.
+        name: For people to recognise; never logged, never in a ``repr``.
+        active: Whether the provider still works there. Files are imported all the same.
+    """
 
     id: str
     name: str = attrs.field(default="", repr=False)

@@ -103,6 +103,10 @@ class Plan:
             where: Conditions, such as ``{"verdict": "wait", "folder": "10042*"}``; see `Where`.
             limit: How many at most.
             offset: How many that meet the conditions to leave out first.
+
+        Raises:
+            ConfigError: A condition is about nothing that rows have, or a file of the plan is missing or
+                damaged.
         """
         if limit is not None and limit <= 0:
             return
@@ -130,6 +134,9 @@ class Plan:
             by: ``"verdict"``, ``"reason"``, ``"patient"``, ``"year"`` (of the time that the plan knows) or
                 ``"size"``.
             where: Only rows that meet these conditions.
+
+        Raises:
+            ConfigError: As for `rows`, or ``by`` is another word.
         """
         return self.survey(where, by=(by,)).counts[by]
 
@@ -148,6 +155,9 @@ class Plan:
             by: What is counted, as for `counts`.
             numbers: The numbers of the rows are appended to it; of all of them only with conditions.
             cancelled: Asked now and then; once True, the rest is left out.
+
+        Raises:
+            ConfigError: As for `counts`.
         """
         if not set(by) <= set(_COUNTED):
             raise ConfigError(f"by= is one of {', '.join(_COUNTED)}")
@@ -170,6 +180,10 @@ class Plan:
             verdict: Only rows with this verdict.
             where: Only rows that meet these conditions.
             px: Longer side of the thumbnails, pixels. 0: none are made, and no file is read.
+
+        Raises:
+            ConfigError: As for `rows`, or the plan does not keep how its archive is opened.
+            SourceError: The archive can't be opened.
         """
         conditions = {**(where or {}), **({"verdict": verdict} if verdict is not None else {})}
         numbers = draw(self._numbers(Where(conditions)), n, seed=self.header.id)
@@ -181,7 +195,16 @@ class Plan:
             return [Sample(row=row, thumbnail=thumbnail_of(folders, row, px=px)) for row in drawn]
 
     def thumbnail(self, row: PlanRow, *, px: int = 256) -> bytes | None:
-        """A small JPEG of a row's file; None if it is no picture, or can't be read now."""
+        """A small JPEG of a row's file; None if it is no picture, or can't be read now.
+
+        Args:
+            row: A row of this plan.
+            px: Longer side, pixels.
+
+        Raises:
+            ConfigError: The plan does not keep how its archive is opened.
+            SourceError: The archive can't be opened.
+        """
         with self._open_archive() as root:
             return thumbnail_of(Folders(root), row, px=px)
 
@@ -190,7 +213,11 @@ class Plan:
         return table_of(self.rows()).to_pandas()
 
     def to_polars(self) -> Any:
-        """All rows as a lazy frame of polars, overrides applied. Needs polars."""
+        """All rows as a lazy frame of polars, overrides applied. Needs polars.
+
+        Raises:
+            MissingExtraError: It is not installed.
+        """
         if self.header.parts and not len(self._overrides):
             return lazy_frame_of_files([self.directory / part.name for part in self.header.parts])
         return lazy_frame(self.rows())
@@ -289,8 +316,7 @@ class Plan:
 
         Args:
             repository: The patient records, or a callable that opens them. With ``client``, a callable that
-                can
-                be pickled: ``functools.partial(SqlRepository.open, url, files=...)``.
+                can be pickled: ``functools.partial(SqlRepository.open, url, files=...)``.
             client: A Dask ``Client``: partitions are carried out by its workers, which must reach the plan's
                 folder, the archive and the records under the same names. None: threads of this process.
             on_progress: Called with `Progress` after every partition; ``"tqdm"`` shows a bar.
@@ -357,6 +383,10 @@ class Plan:
             repository: The records, to look every imported file up once more; by default those it was planned
                 against, if they are at hand.
             to: A folder for it; by default ``certificate`` in the plan's.
+
+        Raises:
+            ConfigError: The plan's files, or what its runs have written, can't be read.
+            RepositoryError: The records can't be asked.
         """
         from intouch_import.migration.certificate import certify
 

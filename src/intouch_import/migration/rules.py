@@ -94,6 +94,9 @@ class FolderRule(Rule):
 
     Args:
         pattern: Such as ``"{patient} - {*}/{date:%Y-%m-%d}"``.
+
+    Raises:
+        NamingPatternError: The pattern says nothing, or holds a part that can't be used.
     """
 
     pattern: str
@@ -123,6 +126,9 @@ class NameRule(Rule):
 
     Args:
         pattern: Such as ``"{patient}_{*}"``.
+
+    Raises:
+        NamingPatternError: As for `FolderRule`.
     """
 
     pattern: str
@@ -152,6 +158,9 @@ class CaptureRule(Rule):
 
     Args:
         pattern: As `CaptureNaming` takes it. The default is ours: check it against a real file.
+
+    Raises:
+        NamingPatternError: As for `CaptureNaming`.
     """
 
     pattern: str = DEFAULT_PATTERN
@@ -200,7 +209,11 @@ class ManifestRule(Rule):
         encoding: Of a CSV file. By default UTF-8, or UTF-16 if it begins with its mark. Others must be told:
             an id that is read in the wrong encoding is another id.
         taken_format: How ``taken`` is written, as `datetime.strptime` takes it; by default ISO 8601. Excel's
-            own dates need none.
+            own dates need none. Times are naive: the practice's wall time.
+
+    Raises:
+        ConfigError: ``columns`` lacks one that is needed, or has one that is not known. The list itself is
+            read by `plan`.
     """
 
     path: str = attrs.field(converter=str)
@@ -288,14 +301,32 @@ class _Several(Rule):
 
 
 class AnyOf(_Several):
-    """Each rule says what it knows. The patient is the one that all who name one agree on."""
+    """Each rule says what it knows. The patient is the one that all who name one agree on.
+
+    ``a | b`` is the same.
+
+    Args:
+        rules: Two at least, and one `ManifestRule` among them at most.
+
+    Raises:
+        ConfigError: They are fewer, or several lists are among them.
+    """
 
     def read(self, entry: Entry) -> Said:
         return together([rule.read(entry) for rule in self.rules])
 
 
 class AllOf(_Several):
-    """Every rule must name a patient, and all the same one."""
+    """Every rule must name a patient, and all the same one.
+
+    ``a & b`` is the same.
+
+    Args:
+        rules: As for `AnyOf`.
+
+    Raises:
+        ConfigError: Likewise.
+    """
 
     def read(self, entry: Entry) -> Said:
         said = [rule.read(entry) for rule in self.rules]
