@@ -70,3 +70,12 @@ def test_arguments_are_named_as_options(practice: Practice, command: Command) ->
     assert (done.code, done.err) == (2, 'intouch-import: --hours is written "18:00-07:00"\n')
     listed = command("migrate", "plan", "old", "--to", "other", "--list", "x.csv", "--column", "path=File")
     assert (listed.code, "--column path=File --column 'patient=" in listed.err) == (2, True)
+
+
+def test_a_certificate_that_cannot_be_written_is_a_mistake(practice: Practice, command: Command) -> None:
+    """One line with the system's reason, whatever stands where the certificate belongs."""
+    _lay(practice)
+    assert command("migrate", "plan", "old", "--to", "plan", "--folders", "{patient} - {*}").code == 0
+    (practice.root / "plan" / "certificate").write_text("in the way")
+    done = command("migrate", "certificate", "plan")
+    assert (done.code, "the certificate can't be written (" in done.err) == (2, True)

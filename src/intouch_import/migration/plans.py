@@ -385,7 +385,8 @@ class Plan:
             to: A folder for it; by default ``certificate`` in the plan's.
 
         Raises:
-            ConfigError: The plan's files, or what its runs have written, can't be read.
+            ConfigError: The plan's files, or what its runs have written, can't be read, or ``to`` can't be
+                written.
             RepositoryError: The records can't be asked.
         """
         from intouch_import.migration.certificate import certify
