@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from intouch_import.errors import MissingExtraError
+from intouch_import.extras import needing
 from intouch_import.migration.rows import arrow, schema
 
 if TYPE_CHECKING:
@@ -41,12 +41,8 @@ def lazy_frame_of_files(paths: Sequence[Path]) -> Any:
 
 
 def _polars() -> Any:
-    try:
+    with needing("to_polars needs polars", "polars", install="polars"):
         import polars as pl
-    except ModuleNotFoundError as exc:
-        if exc.name != "polars":
-            raise
-        raise MissingExtraError("to_polars needs polars: pip install polars") from None
     return pl
 
 

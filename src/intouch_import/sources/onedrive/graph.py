@@ -15,13 +15,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from intouch_import.errors import (
-    ConfigError,
-    InTouchImportError,
-    MissingExtraError,
-    SignInNeeded,
-    SourceUnavailable,
-)
+from intouch_import.errors import ConfigError, InTouchImportError, SignInNeeded, SourceUnavailable
+from intouch_import.extras import needing
 from intouch_import.sources.onedrive.processes import PerProcess
 from intouch_import.sources.onedrive.quiet import unlogged
 from intouch_import.sources.onedrive.refusals import (
@@ -405,12 +400,6 @@ def _is_loopback(host: str) -> bool:
 
 
 def _httpx() -> Any:
-    try:
+    with needing("OneDrive folders need httpx", "httpx", install="intouch-import[onedrive]"):
         import httpx
-    except ModuleNotFoundError as exc:
-        if exc.name != "httpx":
-            raise
-        raise MissingExtraError(
-            "OneDrive folders need httpx: pip install 'intouch-import[onedrive]'"
-        ) from exc
     return httpx
