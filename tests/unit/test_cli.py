@@ -19,6 +19,7 @@ from commanding import Command
 from intouch_import.cli import show
 from intouch_import.errors import NotRemoved
 from intouch_import.inbox import Inbox
+from intouch_import.model import Patient
 from intouch_import.sources.local import LocalSource
 
 if TYPE_CHECKING:
@@ -389,6 +390,21 @@ def test_an_import_id_can_be_copied_from_a_narrow_window(
     """At 80 columns the ids are whole: `undo` needs all 40 digits."""
     monkeypatch.setattr(show, "console", Console(width=80))
     assert moved in command("ledger", "show").out
+
+
+def test_whose_record_it_was_is_whole_in_a_narrow_window(
+    command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long an id is: one that ends in an ellipsis could be anybody's."""
+    monkeypatch.setattr(show, "console", Console(width=80))
+    with practice.records() as records:
+        records.add_patient(Patient(id="PRACTICE-0001234567", name="Ada Marsh"))
+    practice.photo("IMG_1.jpg")
+    assert command("assign", practice.photos, "--all", "--patient", "PRACTICE-0001234567").code == 0
+    shown = command("ledger", "show").out
+    assert "…" not in shown
+    (first,) = {line.split()[2] for line in shown.splitlines() if "stored" in line.split()}
+    assert "PRACTICE-0001234567".startswith(first)
 
 
 def test_ledger_show_prints_names_as_they_are(command: Command, practice: Practice) -> None:

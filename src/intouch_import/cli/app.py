@@ -89,7 +89,12 @@ PatientId = Annotated[str, typer.Option("--patient", help="Id of the patient.")]
 Title = Annotated[str, typer.Option(help="Title for all of them.")]
 Comments = Annotated[str, typer.Option(help="Comments for all of them.")]
 Everything = Annotated[bool, typer.Option("--all", help="All files that wait in the folder.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before saving several files.")]
+Yes = Annotated[
+    bool,
+    typer.Option(
+        "--yes", "-y", help="Do not ask before saving several files, a copy, or to an inactive patient."
+    ),
+]
 
 
 def run() -> None:

@@ -56,9 +56,9 @@ def ledger_show(
     if json:
         _stream(entry.to_json() for entry in entries)
         return
-    table = Table("When (UTC)", "Event", "Patient", header_style="bold", box=None)
-    table.add_column("File", overflow="fold")
-    table.add_column("Reason", overflow="fold")
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for heading in ("When (UTC)", "Event", "Patient", "File", "Reason"):
+        table.add_column(heading, overflow="fold")  # an id that is cut short is nobody's
     table.add_column("Import id", no_wrap=True, min_width=40)  # to be copied whole, for `undo`
     for entry in entries:
         cells = (f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.event, entry.patient_id or "", entry.name)
