@@ -392,6 +392,13 @@ def test_an_import_id_can_be_copied_from_a_narrow_window(
     assert moved in command("ledger", "show").out
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///nowhere.db"])
+def test_a_ledger_that_is_not_there_is_a_mistake(command: Command, practice: Practice, url: str) -> None:
+    """A mistyped database is not taken for an empty ledger whose chain holds."""
+    done = command("ledger", "verify", "--records", url)
+    assert (done.code, "there is no database of that name" in done.err) == (2, True)
+
+
 def test_whose_record_it_was_is_whole_in_a_narrow_window(
     command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,6 +504,7 @@ EVERY = [
     ("url", "code"),
     [
         ("not a url", 2),
+        ("sqlite:no-slashes.db", 2),
         ("nosuchdatabase://x", 2),
         ("sqlite:////nowhere/at/all.db", 4),
         ("sqlite:///text.db", 4),

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 import typer
-from sqlalchemy import make_url
 
 from intouch_import.cli import show
 from intouch_import.cli.signing_in import open_folder
+from intouch_import.database import connect
 from intouch_import.errors import ConfigError, SourceError
 from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.inbox import Inbox
@@ -195,9 +195,10 @@ def existing_ledger(records: str) -> Ledger:
     """The ledger of records that exist: a mistyped path must not look like an empty ledger in order.
 
     Raises:
-        ConfigError: There is no such database file.
+        ConfigError: There is no such database file, or the URL is not understood.
     """
-    path = make_url(records).database if records.startswith("sqlite") else None
-    if path and not Path(path).exists():
+    engine = connect(records)
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and not (path and Path(path).exists()):
         raise ConfigError("there is no database of that name")
-    return Ledger.open(records)
+    return Ledger(engine)
