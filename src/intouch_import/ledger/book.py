@@ -93,7 +93,12 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open a ledger by SQLAlchemy URL, creating its table if it is missing."""
+        """Open a ledger by SQLAlchemy URL, creating its table if it is missing.
+
+        Raises:
+            ConfigError: The URL is not understood, or its driver is missing.
+            RepositoryError: The database can't be used.
+        """
         return cls(connect(url))
 
     def __repr__(self) -> str:
