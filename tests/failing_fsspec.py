@@ -10,9 +10,9 @@ import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["FailingFileSystem", "faulty"]
+__all__ = ["FailingFileSystem", "faulty", "raising"]
 
 
 class FailingFileSystem(MemoryFileSystem):
@@ -74,6 +74,15 @@ class FailingFileSystem(MemoryFileSystem):
             yield
         finally:
             self.in_use.discard(here)
+
+
+def raising(exc: BaseException) -> Callable[[object], None]:
+    """A fault that raises."""
+
+    def strike(_path: object) -> None:
+        raise exc
+
+    return strike
 
 
 @contextlib.contextmanager

@@ -23,6 +23,13 @@ __all__ = ["UtcDateTime", "connect", "insert_many", "one_of", "reading", "upgrad
 _BUSY_TIMEOUT_S = 30
 _WRITE = "intouch_write"
 _LOGGER = "intouch"
+_SQLITE_MEANINGS = {
+    "SQLITE_BUSY": "the database is kept busy by another program",
+    "SQLITE_CANTOPEN": "the database can't be opened: its folder does not exist, or may not be used",
+    "SQLITE_FULL": "there is no room left where the database is",
+    "SQLITE_NOTADB": "that file is not a database",
+    "SQLITE_READONLY": "the database may not be written",
+}
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -218,7 +225,20 @@ def _translated() -> Iterator[None]:
         yield
     except (sa.exc.SQLAlchemyError, UnicodeError) as exc:
         # `from None`: PostgreSQL repeats the offending row in its message, patient and all.
-        raise RepositoryError("the database failed", kind=type(exc).__name__) from None
+        raise RepositoryError(_meaning(exc), kind=type(exc).__name__) from None
+
+
+def _meaning(exc: Exception) -> str:
+    """What a person can do something about, in words of ours: the driver's own may hold values."""
+    if not isinstance(exc, sa.exc.DBAPIError):
+        return "the database failed"
+    name = getattr(exc.orig, "sqlite_errorname", None)
+    if name is not None:
+        return _SQLITE_MEANINGS.get("_".join(name.split("_")[:2]), "the database failed")
+    # A server that answers gives its errors a state.
+    if isinstance(exc, sa.exc.OperationalError) and getattr(exc.orig, "sqlstate", "") is None:
+        return "the database was not reached, or did not let us in"
+    return "the database failed"
 
 
 def _above_debug(record: logging.LogRecord) -> bool:

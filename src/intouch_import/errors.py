@@ -89,7 +89,12 @@ class InTouchImportError(Exception):
         message: What happened, in one sentence, without patient data.
         context: Attributes to set on the exception (``import_id=…``). They are
             kept out of ``str`` and ``repr``.
+
+    Attributes:
+        errno: The number that the operating system gave, where a file or a folder is the cause; else None.
     """
+
+    errno: int | None = None
 
     def __init__(self, message: str = "", /, **context: Any) -> None:
         super().__init__(message)
@@ -279,8 +284,9 @@ class RepositoryError(InTouchImportError):
     """The repository failed; what was not stored stays in its source.
 
     Attributes:
+        retry_helps: Whether trying again later may succeed.
         kind: Name of what a host's code raised, where this stands in its place; else None.
-        where: In which lines ; likewise.
+        where: In which lines; likewise.
     """
 
     retry_helps: bool = True

@@ -60,7 +60,7 @@ def log_to_directory(
             attached += _attach(service, folder / name, max_bytes=max_bytes, keep=keep)
     except OSError as exc:
         LogFiles(attached).close()
-        raise ConfigError("the log directory can't be written") from without_path(exc)
+        raise ConfigError("the log directory can't be written", errno=exc.errno) from without_path(exc)
     return LogFiles(attached)
 
 

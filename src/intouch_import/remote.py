@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from intouch_import.errors import ConfigError, InTouchImportError, MissingExtraError
+from intouch_import.extras import needing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -206,12 +207,8 @@ def open_sftp(url: str, **options: Any) -> tuple[AbstractFileSystem, str]:
     Raises:
         MissingExtraError: paramiko is not installed.
     """
-    try:
+    with needing("SFTP needs paramiko", "paramiko", install="intouch-import[sftp]"):
         from intouch_import import _paramiko
-    except ModuleNotFoundError as exc:
-        if exc.name != "paramiko":
-            raise
-        raise MissingExtraError("SFTP needs paramiko: pip install 'intouch-import[sftp]'") from None
     return _paramiko.open_sftp(url, **options)
 
 

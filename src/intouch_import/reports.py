@@ -116,6 +116,7 @@ class Report:
     Args:
         outcomes: One for every file listed (a refresh) or chosen (a save).
         problems: One for every location that failed.
+        listed: How many files were listed, or chosen.
     """
 
     outcomes: Sequence[Outcome] = ()

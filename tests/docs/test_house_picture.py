@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree as ET
@@ -45,3 +46,13 @@ def test_every_room_and_every_import_is_told(picture: ModuleType) -> None:
             reached[one] |= {other} | reached[other]
     for one, other in imports:
         assert other in reached[one] or other in foundation, (one, other)
+
+
+def test_every_room_has_a_line_in_the_table(picture: ModuleType) -> None:
+    """Who meets a room in the code finds what it is for on the page about the architecture."""
+    page = (DOCS / "explanation" / "architecture.md").read_text("utf-8")
+    named = {
+        word for line in page.splitlines() if line.startswith("|") for word in re.findall(r"`(\w+)`", line)
+    }
+    rooms = {room for row in picture.rooms_by_row() for room in row}
+    assert rooms - named == set()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from intouch_import import database
 from intouch_import.model import Reason
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "troubleshooting.md").read_text("utf-8")
@@ -27,3 +28,9 @@ def test_no_reason_is_made_up() -> None:
     """A reason that is gone from the library is gone from the page, and none stands there twice."""
     assert set(ROWS) == {reason.value for reason in Reason}
     assert len(re.findall(r"^\| `\w+` \|", PAGE, re.MULTILINE)) == len(Reason)
+
+
+@pytest.mark.parametrize("meaning", sorted(set(database._SQLITE_MEANINGS.values())))
+def test_what_a_database_says_is_explained(meaning: str) -> None:
+    """Each sentence about a database that can't be used stands on the page, with what to look at."""
+    assert re.search(rf"^\| {re.escape(meaning)} \| .+ \|$", PAGE, re.MULTILINE)

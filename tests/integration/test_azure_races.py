@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -17,6 +14,7 @@ from intouch_import.ledger import Event, Ledger
 from intouch_import.model import Reason, State
 from miniature import jpeg
 from services.azurite import ACCOUNT, KEY
+from workstations import race
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,41 +24,6 @@ if TYPE_CHECKING:
 
 ROUNDS = 20 if os.environ.get("INTOUCH_AZURE") == "all" else 1
 FILES = 30
-# Waits for a line on its input, so that both begin in the same moment.
-WORKSTATION = """\
-import json, sys
-from datetime import UTC, datetime
-from intouch_import import Inbox, open_source
-from intouch_import.repositories.sql import SqlRepository
-database, files, folder, patient, options = json.loads(sys.argv[1])
-with SqlRepository.open(database, files=files) as records, open_source(folder, **options) as source:
-    inbox = Inbox(records, [source], zone="UTC", settle_s=0, clock=lambda: datetime(2026, 3, 1, tzinfo=UTC))
-    if patient:
-        inbox.refresh()
-    print("ready", flush=True)
-    sys.stdin.readline()
-    report = inbox.save(inbox.prepare(inbox.rows, patient=patient)) if patient else inbox.refresh()
-    print(json.dumps(report.to_dict()), flush=True)
-"""
-
-
-def race(
-    practice: Practice, azurite: Azurite, folder: str, patients: tuple[str, str]
-) -> list[dict[str, Any]]:
-    """Let two workstations do their work at once; what each reports."""
-    options = {"account_name": ACCOUNT, "account_key": KEY, "endpoint": azurite.endpoint}
-    started = []
-    for patient in patients:
-        order = json.dumps([practice.url, str(practice.files), f"az://{folder}", patient, options])
-        command = [sys.executable, "-c", WORKSTATION, order]
-        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-    for process in started:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    with ThreadPoolExecutor(2) as pool:
-        said = list(pool.map(lambda process: process.communicate("go\n", timeout=120)[0], started))
-    assert [process.returncode for process in started] == [0, 0]
-    return [json.loads(text) for text in said]
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["by-themselves", "by-two-people"])
@@ -78,9 +41,11 @@ def test_two_workstations_at_once_store_each_photo_once(
                 container.upload_blob(f"photos/{name}", data)
             reports = race(
                 practice,
-                azurite,
-                f"{container.container_name}/photos",
-                ("", "") if named else ("10042", "10043"),
+                f"az://{container.container_name}/photos",
+                (None, None) if named else ("10042", "10043"),
+                account_name=ACCOUNT,
+                account_key=KEY,
+                endpoint=azurite.endpoint,
             )
             assert all(report["closes"] and not report["problems"] for report in reports)
             with azurite.open(f"{container.container_name}/photos") as source:

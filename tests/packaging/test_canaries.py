@@ -38,6 +38,7 @@ from intouch_import.sources import open_source
 from intouch_import.sources.leased import LeasedContent
 from intouch_import.sources.local import LocalSource
 from miniature import NOW, jpeg
+from moving_bench import raising
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,13 +163,6 @@ def save(inbox: Any) -> Any:
     job = inbox.prepare(inbox.rows, patient=ID, title=TEXT, comments=TEXT)
     clean(repr(job))
     return inbox.save(job)
-
-
-def raising(exc: BaseException) -> Callable[..., Any]:
-    def fail(*_args: Any, **_kwargs: Any) -> Any:
-        raise exc
-
-    return fail
 
 
 def os_error(code: int, path: object) -> OSError:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
-__all__ = ["Lab", "jupyterlab", "kernel_path", "run_jupyterlab", "wait_until_up"]
+__all__ = ["Lab", "jupyterlab", "kernel_path", "run_jupyterlab", "stop", "wait_until_up"]
 
 _STARTS_WITHIN_S = 90.0
 _TESTS = Path(__file__).parents[1]
@@ -163,12 +163,7 @@ def run_jupyterlab(folder: Path, *, app: str = "lab") -> Iterator[Lab]:
             wait_until_up(f"http://127.0.0.1:{port}/api", server, folder / "server.log")
             yield Lab(f"http://127.0.0.1:{port}", notebooks)
         finally:
-            server.terminate()
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+            stop(server)
 
 
 def kernel_path() -> list[str]:
@@ -177,6 +172,16 @@ def kernel_path() -> list[str]:
 
     uses_source = Path(intouch_import.__file__).is_relative_to(_SOURCE)
     return [*([str(_SOURCE)] if uses_source else []), str(_TESTS)]
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """End a server, by force if it takes its time."""
+    server.terminate()
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from services.jupyterlab import kernel_path, wait_until_up
+from services.jupyterlab import kernel_path, stop, wait_until_up
 from services.signing_in import free_port
 
 if TYPE_CHECKING:
@@ -69,12 +69,7 @@ def run_marimo(folder: Path, cell: str, *, theme: str = "light") -> Iterator[str
             wait_until_up(f"http://127.0.0.1:{port}/health", server, folder / "server.log")
             yield f"http://127.0.0.1:{port}/"
         finally:
-            server.terminate()
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+            stop(server)
 
 
 def shown(browser: Chrome, url: str, *, css: str = ".itx") -> WebElement:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from commanding import Command
 from intouch_import.cli import show
 from intouch_import.errors import NotRemoved
 from intouch_import.inbox import Inbox
+from intouch_import.model import Patient
 from intouch_import.sources.local import LocalSource
 
 if TYPE_CHECKING:
@@ -389,6 +392,28 @@ def test_an_import_id_can_be_copied_from_a_narrow_window(
     assert moved in command("ledger", "show").out
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///nowhere.db"])
+def test_a_ledger_that_is_not_there_is_a_mistake(command: Command, practice: Practice, url: str) -> None:
+    """A mistyped database is not taken for an empty ledger whose chain holds."""
+    done = command("ledger", "verify", "--records", url)
+    assert (done.code, "there is no database of that name" in done.err) == (2, True)
+
+
+def test_whose_record_it_was_is_whole_in_a_narrow_window(
+    command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long an id is: one that ends in an ellipsis could be anybody's."""
+    monkeypatch.setattr(show, "console", Console(width=80))
+    with practice.records() as records:
+        records.add_patient(Patient(id="PRACTICE-0001234567", name="Ada Marsh"))
+    practice.photo("IMG_1.jpg")
+    assert command("assign", practice.photos, "--all", "--patient", "PRACTICE-0001234567").code == 0
+    shown = command("ledger", "show").out
+    assert "…" not in shown
+    (first,) = {line.split()[2] for line in shown.splitlines() if "stored" in line.split()}
+    assert "PRACTICE-0001234567".startswith(first)
+
+
 def test_ledger_show_prints_names_as_they_are(command: Command, practice: Practice) -> None:
     """A name that looks like markup is printed whole, and does not end the command."""
     practice.photo("x[bold]y[ed].jpg")
@@ -479,6 +504,7 @@ EVERY = [
     ("url", "code"),
     [
         ("not a url", 2),
+        ("sqlite:no-slashes.db", 2),
         ("nosuchdatabase://x", 2),
         ("sqlite:////nowhere/at/all.db", 4),
         ("sqlite:///text.db", 4),
@@ -520,3 +546,64 @@ def test_the_command_works_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert (bad.returncode, bad.stdout) == (3, "")
     assert bad.stderr.startswith("intouch-import:")
     assert "Traceback" not in bad.stderr
+
+
+# --- what is said of a mistake
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["assign", "photos", "IMG_9.jpg", "IMG_1.jpg", "--patient", "10042"],
+            "not in the folder: IMG_9.jpg",
+        ),
+        (["assign", "photos", "--patient", "10042"], "name the files to move, or give --all"),
+        (["patients", "load", "nowhere.csv"], f"the CSV file can't be opened ({os.strerror(errno.ENOENT)})"),
+        (["scan", "photos", "--records", "sqlite:////nowhere/at/all.db"], "its folder does not exist"),
+        (["scan", "photos", "--records", "sqlite:///text.db"], "that file is not a database"),
+        (["scan", "photos", "--records", "postgresql://u:p@127.0.0.1:1/x"], "the database was not reached"),
+        (["scan"], "give a folder, or --settings"),
+    ],
+)
+def test_a_mistake_is_said_so_that_it_can_be_put_right(
+    command: Command, practice: Practice, arguments: list[str], said: str
+) -> None:
+    """The line names what is missing, or why it can't be used, and nothing is moved."""
+    practice.photo("IMG_1.jpg")
+    (practice.root / "text.db").write_text("This is not a database, and long enough to show it. " * 40)
+    done = command(*arguments)
+    assert "u:p@" not in done.err
+    assert done.code in {2, 4}
+    assert said in done.err
+    assert practice.left() == ["IMG_1.jpg"]
+
+
+def test_nothing_that_waits_is_a_mistake(command: Command, practice: Practice) -> None:
+    """Who moves all files of a folder in which none waits is told so."""
+    done = command("assign", practice.photos, "--all", "--patient", "10042")
+    assert (done.code, "no file waits in the folder" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["scan", "refresh"])
+def test_which_folder_failed_is_told_by_its_number(command: Command, practice: Practice, name: str) -> None:
+    """Of several folders, the one that is not there is named, without its path."""
+    done = command(name, practice.photos, "nowhere-at-all")
+    assert done.code == 3
+    assert "intouch-import: folder 2 of 2: the folder does not exist" in done.err
+    assert "nowhere-at-all" not in done.err
+
+
+def test_a_search_that_finds_nobody_says_so(command: Command) -> None:
+    """An empty answer is not mistaken for a search that did not happen; programs get an empty list."""
+    assert "no patient has that" in command("patients", "search", "nobody").err
+    assert command("patients", "search", "nobody", "--json").json == []
+
+
+def test_a_complaint_is_one_line(
+    command: Command, monkeypatch: pytest.MonkeyPatch, practice: Practice
+) -> None:
+    """However narrow the window is: a script that searches for it finds it."""
+    monkeypatch.setattr(show, "_errors", Console(width=20, stderr=True))
+    done = command("assign", practice.photos, "--patient", "10042")
+    assert done.err == "intouch-import: name the files to move, or give --all\n"

@@ -73,3 +73,22 @@ def test_mistakes_are_told(practice: Practice, command: Command) -> None:
     ):
         ended = command("migrate", *arguments)
         assert (ended.code, ended.err.count("\n")) == (2, 1), arguments
+
+
+def test_arguments_are_named_as_options(practice: Practice, command: Command) -> None:
+    """What the library calls ``hours=`` is ``--hours`` to who types it."""
+    _lay(practice)
+    assert command("migrate", "plan", "old", "--to", "plan", "--folders", "{patient} - {*}").code == 0
+    done = command("migrate", "run", "plan", "--hours", "99")
+    assert (done.code, done.err) == (2, 'intouch-import: --hours is written "18:00-07:00"\n')
+    listed = command("migrate", "plan", "old", "--to", "other", "--list", "x.csv", "--column", "path=File")
+    assert (listed.code, "--column path=File --column 'patient=" in listed.err) == (2, True)
+
+
+def test_a_certificate_that_cannot_be_written_is_a_mistake(practice: Practice, command: Command) -> None:
+    """One line with the system's reason, whatever stands where the certificate belongs."""
+    _lay(practice)
+    assert command("migrate", "plan", "old", "--to", "plan", "--folders", "{patient} - {*}").code == 0
+    (practice.root / "plan" / "certificate").write_text("in the way")
+    done = command("migrate", "certificate", "plan")
+    assert (done.code, "the certificate can't be written (" in done.err) == (2, True)

@@ -311,3 +311,20 @@ def test_watch_imports_until_it_is_told_to_end(
         assert [(one["name"], one["state"]) for one in moved] == [(CAPTURED, "imported")]
     else:
         assert f"{CAPTURED}  imported: The file name says whose it is." in out
+
+
+@pytest.mark.parametrize("name", ["scan", "refresh"])
+def test_settings_without_a_location_say_so(command: Command, practice: Practice, name: str) -> None:
+    """An empty list is not mistaken for an empty folder when no folder was looked at."""
+    nothing = practice.root / "nothing.toml"
+    nothing.write_text('[practice]\nzone = "UTC"\n[provider.DRJ]\n[operator.reception]\n')
+    done = command(name, "--settings", nothing)
+    assert done.code == 0
+    assert "the settings switch on no location for this provider and operator" in done.err
+
+
+def test_no_settings_are_told_as_such(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who names no file, on the command line or in the variable, is told about both."""
+    monkeypatch.delenv("INTOUCH_SETTINGS", raising=False)
+    done = command("settings", "check")
+    assert (done.code, "INTOUCH_SETTINGS: names no settings file, and none is given" in done.err) == (2, True)

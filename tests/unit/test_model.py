@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from datetime import UTC, datetime
 
 import attrs
@@ -64,6 +65,12 @@ def test_every_reason_has_a_sentence() -> None:
     texts = [reason.text for reason in Reason]
     assert all(text[0].isupper() and text.endswith(".") for text in texts)
     assert len(set(texts)) == len(texts)
+
+
+def test_a_reason_pickled_under_its_first_home_is_found() -> None:
+    """What a host kept before `Reason` had a module of its own can still be loaded."""
+    kept = pickle.dumps(Reason.CHOSEN, protocol=0).replace(b"intouch_import.reasons", b"intouch_import.model")
+    assert pickle.loads(kept) is Reason.CHOSEN
 
 
 def test_import_ids_never_change() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from failing_fsspec import FailingFileSystem, faulty
+from failing_fsspec import FailingFileSystem, faulty, raising
 from intouch_import.errors import ConfigError, ContentMismatch, RepositoryError, StorageFull
 from intouch_import.repositories.files import FsspecFiles
 from intouch_import.testing import BytesContent
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 ID, OTHER = "ab" + "0" * 38, "cd" + "0" * 38
 PATH = f"/files/ab/{ID}"
-
-
-def raising(exc: BaseException):
-    def strike(_path: object) -> None:
-        raise exc
-
-    return strike
 
 
 @pytest.fixture

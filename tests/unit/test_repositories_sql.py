@@ -305,6 +305,17 @@ def test_ids_match_exactly(people: SqlRepository) -> None:
     assert found == Provider(id="DRJ", name="Dr Jones")
 
 
+@pytest.mark.parametrize("text", ["x\0y", "\udcff"])
+def test_what_no_database_keeps_is_refused_before_it_is_asked(people: SqlRepository, text: str) -> None:
+    """A patient or a provider whose id or name can't be stored is a mistake of the caller; nothing is stored."""
+    with pytest.raises(ConfigError, match="can't be stored"):
+        people.add_patients([Patient(id="1", name="x"), Patient(id=text)])
+    with pytest.raises(ConfigError, match="can't be stored"):
+        people.add_providers([Provider(id="DRX"), Provider(id="DRY", name=text)])
+    assert people.find_patient("1") is None
+    assert people.find_provider("DRX") is None
+
+
 def test_adding_a_patient_again_replaces_what_is_known(people: SqlRepository) -> None:
     """The last word counts, and attachments stay."""
     changed = Patient(id="10042", name="Ada Stone", active=False, birth_date="1970-01-01")

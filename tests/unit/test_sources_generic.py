@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 
-from failing_fsspec import FailingFileSystem, faulty
+from failing_fsspec import FailingFileSystem, faulty, raising
 from intouch_import.errors import (
     ConfigError,
     FileChanged,
@@ -36,13 +36,6 @@ if TYPE_CHECKING:
 
 PHOTO = b"a photo"
 DIGEST = hashlib.sha256(PHOTO).hexdigest()
-
-
-def raising(exc: BaseException):
-    def strike(_path: object) -> None:
-        raise exc
-
-    return strike
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ or the settings · 3 a location failed · 4 the patient records or the ledger fa
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,6 +44,7 @@ from intouch_import.errors import (
     MixedDestinations,
     RepositoryError,
     SelectionError,
+    SettingsError,
     SourceError,
 )
 from intouch_import.filenames import DEFAULT_PATTERN
@@ -64,6 +66,8 @@ _CODES: tuple[tuple[type[InTouchImportError], int], ...] = (
     (RepositoryError, RECORDS_FAILED),
 )
 
+_ARGUMENT = re.compile(r"\b([a-z_]+)=(?!\w)")
+
 app = typer.Typer(
     name="intouch-import",
     help="Move clinical photographs from folders into patient records.",
@@ -78,16 +82,19 @@ app.add_typer(providers_app, name="providers")
 app.add_typer(settings_app, name="settings")
 app.add_typer(migrate_app, name="migrate")
 
-Folders = Annotated[
-    list[str] | None, typer.Argument(help="Folders: paths or fsspec URLs.", metavar="[FOLDER]...")
-]
+Folders = Annotated[list[str] | None, typer.Argument(help="Folders: paths or fsspec URLs.", metavar="FOLDER")]
 AutoImport = Annotated[bool, typer.Option(help="Import files whose names say whose they are.")]
-Names = Annotated[list[str] | None, typer.Argument(help="Names of files in the folder.", metavar="[NAME]...")]
+Names = Annotated[list[str] | None, typer.Argument(help="Names of files in the folder.", metavar="NAME")]
 PatientId = Annotated[str, typer.Option("--patient", help="Id of the patient.")]
 Title = Annotated[str, typer.Option(help="Title for all of them.")]
 Comments = Annotated[str, typer.Option(help="Comments for all of them.")]
 Everything = Annotated[bool, typer.Option("--all", help="All files that wait in the folder.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before saving several files.")]
+Yes = Annotated[
+    bool,
+    typer.Option(
+        "--yes", "-y", help="Do not ask before saving several files, a copy, or to an inactive patient."
+    ),
+]
 
 
 def run() -> None:
@@ -97,7 +104,7 @@ def run() -> None:
             log_to_directory(directory)
         app()
     except InTouchImportError as exc:
-        show.complain(str(exc))
+        show.complain(_explained(exc))
         if isinstance(exc, MixedDestinations):
             show.complain("images: " + ", ".join(map(printable, exc.images)))
             show.complain("other documents: " + ", ".join(map(printable, exc.others)))
@@ -107,10 +114,23 @@ def run() -> None:
         sys.exit(INTERRUPTED)
 
 
+def _explained(exc: InTouchImportError) -> str:
+    """What happened, with what the system says of it, and arguments under the names of their options."""
+    text = str(exc)
+    if isinstance(exc, ConfigError) and not isinstance(exc, SettingsError):
+        text = _ARGUMENT.sub(lambda found: "--" + found[1].replace("_", "-"), text)
+    if exc.errno is not None and isinstance(exc, (ConfigError, RepositoryError)):
+        text += f" ({os.strerror(exc.errno)})"
+    return text
+
+
 @app.command()
 def demo(
     folder: Annotated[
-        Path | None, typer.Argument(help="Where to lay out the practice; a new temporary folder by default.")
+        Path | None,
+        typer.Argument(
+            help="Where to lay out the practice; a new temporary folder by default.", metavar="FOLDER"
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -145,7 +165,7 @@ def scan(
     else:
         show.rows_table(inbox.rows)
         for problem in problems:
-            show.complain(problem.text)
+            show.complain_of(problem)
     if problems:
         raise typer.Exit(LOCATION_FAILED)
 
@@ -206,7 +226,7 @@ def watch(
         auto_import=auto_import,
     )
     for problem in problems:
-        show.complain(f"{problem.location}: {problem.text}")
+        show.complain_of(problem)
     run_watch(inbox, json=json)
 
 
@@ -271,7 +291,9 @@ def browse(
 
 @app.command()
 def undo(
-    import_id: Annotated[str, typer.Argument(help="Import id, as reports and the ledger show it.")],
+    import_id: Annotated[
+        str, typer.Argument(help="Import id, as reports and the ledger show it.", metavar="IMPORT_ID")
+    ],
     folder: Annotated[str, typer.Option("--source", help="The folder that the file came from.")],
     records: Records = DEFAULT_RECORDS,
     files: Files = DEFAULT_FILES,
@@ -292,7 +314,10 @@ def undo(
 @app.command()
 def reassign(
     attachment: Annotated[
-        str, typer.Argument(help="Import id or attachment id, as reports and the ledger show it.")
+        str,
+        typer.Argument(
+            help="Import id or attachment id, as reports and the ledger show it.", metavar="ATTACHMENT"
+        ),
     ],
     patient: PatientId,
     records: Records = DEFAULT_RECORDS,
@@ -313,12 +338,19 @@ def reassign(
 
 def _choose(rows: list[Row], names: list[str] | None, *, everything: bool) -> list[Row]:
     if everything:
-        return [row for row in rows if row.state is State.WAITING]
+        waiting = [row for row in rows if row.state is State.WAITING]
+        if not waiting:
+            raise SelectionError("no file waits in the folder")
+        return waiting
     by_name = {row.name: row for row in rows}
     missing = [name for name in names or [] if name not in by_name]
     if missing:
-        raise SelectionError(f"{len(missing)} of the named files are not in the folder")
-    return [by_name[name] for name in names or []]
+        for name in missing:
+            show.complain(f"not in the folder: {printable(name)}")
+        raise SelectionError("not all of the named files are in the folder: nothing was moved")
+    if not names:
+        raise SelectionError("name the files to move, or give --all")
+    return [by_name[name] for name in names]
 
 
 def _save(

@@ -142,9 +142,8 @@ def migrate_review(
         show.as_json({"rows": [row.to_dict() for row in rows]})
         return
     table = Table(header_style="bold", box=None, pad_edge=False)
-    table.add_column("File", overflow="fold")
-    for heading in ("Patient", "Verdict", "Why"):
-        table.add_column(heading)
+    for heading in ("File", "Patient", "Verdict", "Why"):
+        table.add_column(heading, overflow="fold")  # an id that is cut short is nobody's
     for row in rows:
         table.add_row(
             escape(printable(row.path)), escape(row.patient or ""), row.verdict.value, row.reason.text
@@ -259,7 +258,12 @@ def _show(certificate: migration.Certificate, *, json: bool) -> None:
 
 
 def _columns(columns: Sequence[str]) -> dict[str, str]:
-    return _pairs(columns, "--column")
+    named = _pairs(columns, "--column")
+    if not {"path", "patient"} <= set(named):
+        raise ConfigError(
+            "say what the list's columns are called: --column path=File --column 'patient=Patient no'"
+        )
+    return named
 
 
 def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:

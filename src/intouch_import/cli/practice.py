@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 import typer
-from sqlalchemy import make_url
 
+from intouch_import.cli import show
 from intouch_import.cli.signing_in import open_folder
+from intouch_import.database import connect
 from intouch_import.errors import ConfigError, SourceError
 from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Ledger
 from intouch_import.reports import Problem
+from intouch_import.repositories.files import open_files
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.settings import Settings
 from intouch_import.settings.loading import FILES_VARIABLE
@@ -23,6 +25,8 @@ from intouch_import.sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sqlalchemy import Engine
 
 __all__ = [
     "DEFAULT_FILES",
@@ -97,10 +101,10 @@ class Practice:
         """The patient records that there are: what was stored in others must not be looked for in new ones.
 
         Raises:
-            ConfigError: There is no such database file.
+            ConfigError: There is no such database file, or the URL is not understood.
+            RepositoryError: They can't be used.
         """
-        _must_exist(self.records)
-        return self.repository()
+        return SqlRepository(_existing(self.records), open_files(self.files))
 
     def inbox(self, sources: Sequence[Source], *, auto_import: bool = True) -> Inbox:
         """An inbox of these folders."""
@@ -123,15 +127,15 @@ def open_all(urls: Sequence[str], *, provider: str | None) -> tuple[list[Source]
     sources: list[Source] = []
     problems: list[Problem] = []
     failure: SourceError | None = None
-    for url in urls:
+    for number, url in enumerate(urls, 1):
         try:
             sources.append(open_folder(url, provider=provider))
         except SourceError as exc:
             failure = exc
+            # By its number: paths are not printed.
+            text = f"folder {number} of {len(urls)}: {exc}" if len(urls) > 1 else str(exc)
             problems.append(
-                Problem(
-                    source_id=exc.source_id or "", location="", text=str(exc), retry_helps=exc.retry_helps
-                )
+                Problem(source_id=exc.source_id or "", location="", text=text, retry_helps=exc.retry_helps)
             )
     if failure is not None and not sources:
         raise failure
@@ -158,48 +162,60 @@ def inbox_of(
         ConfigError: Neither folders nor settings are given, or both.
         SourceError: None of the folders could be opened.
     """
-
-    def stands(option: str) -> bool:
-        source = context.get_parameter_source(option)
-        return source is not None and source.name == "COMMANDLINE"
-
     if folders:
-        if settings and stands("settings"):
+        if settings and _stands(context, "settings"):
             raise ConfigError("give folders or --settings, not both")
         sources, problems = open_all(folders, provider=provider)
         return practice.inbox(sources, auto_import=auto_import), problems
     if not settings:
         raise ConfigError("give a folder, or --settings")
-    known = Settings.load(*settings)
+    inbox = _of_settings(
+        context, practice, Settings.load(*settings), provider=provider, auto_import=auto_import
+    )
+    if not inbox.sources and not inbox.unopened:
+        show.complain("the settings switch on no location for this provider and operator: nothing is listed")
+    return inbox, []
+
+
+def _of_settings(
+    context: typer.Context, practice: Practice, known: Settings, *, provider: str | None, auto_import: bool
+) -> Inbox:
     options: dict[str, Any] = {}
-    if stands("zone"):
+    if _stands(context, "zone"):
         options["zone"] = practice.zone
-    if stands("pattern"):
+    if _stands(context, "pattern"):
         options["naming"] = practice.pattern
     if not auto_import:
         options["auto_import"] = False
     own = known.practice
-    if own.records is not None and not stands("records"):
+    if own.records is not None and not _stands(context, "records"):
         practice = attrs.evolve(practice, records=resolve(own.records, key="practice.records").reveal())
-    if own.files is not None and not stands("files"):
+    if own.files is not None and not _stands(context, "files"):
         practice = attrs.evolve(practice, files=own.files)
-    inbox = Inbox.from_settings(
+    return Inbox.from_settings(
         known, provider=provider, operator=practice.operator, repository=practice.repository(), **options
     )
-    return inbox, []
+
+
+def _stands(context: typer.Context, option: str) -> bool:
+    """Whether an option stands on the command line itself."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def existing_ledger(records: str) -> Ledger:
     """The ledger of records that exist: a mistyped path must not look like an empty ledger in order.
 
     Raises:
-        ConfigError: There is no such database file.
+        ConfigError: There is no such database file, or the URL is not understood.
     """
-    _must_exist(records)
-    return Ledger.open(records)
+    return Ledger(_existing(records))
 
 
-def _must_exist(records: str) -> None:
-    path = make_url(records).database if records.startswith("sqlite") else None
-    if path and not Path(path).exists():
+def _existing(records: str) -> Engine:
+    """The database that there is."""
+    engine = connect(records)
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and not (path and Path(path).exists()):
         raise ConfigError("there is no database of that name")
+    return engine

@@ -56,9 +56,9 @@ def ledger_show(
     if json:
         _stream(entry.to_json() for entry in entries)
         return
-    table = Table("When (UTC)", "Event", "Patient", header_style="bold", box=None)
-    table.add_column("File", overflow="fold")
-    table.add_column("Reason", overflow="fold")
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for heading in ("When (UTC)", "Event", "Patient", "File", "Reason"):
+        table.add_column(heading, overflow="fold")  # an id that is cut short is nobody's
     table.add_column("Import id", no_wrap=True, min_width=40)  # to be copied whole, for `undo`
     for entry in entries:
         cells = (f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.event, entry.patient_id or "", entry.name)
@@ -103,7 +103,8 @@ def ledger_verify(records: Records = DEFAULT_RECORDS, json: Json = False) -> Non
 @patients_app.command("load")
 def patients_load(
     csv: Annotated[
-        Path, typer.Argument(help="CSV file with columns id, name; optional: active, birth_date.")
+        Path,
+        typer.Argument(help="CSV file with columns id, name; optional: active, birth_date.", metavar="CSV"),
     ],
     records: Records = DEFAULT_RECORDS,
     files: Files = DEFAULT_FILES,
@@ -116,7 +117,7 @@ def patients_load(
 
 @patients_app.command("search")
 def patients_search(
-    text: Annotated[str, typer.Argument(help="Part of the name or id.")],
+    text: Annotated[str, typer.Argument(help="Part of the name or id.", metavar="TEXT")],
     records: Records = DEFAULT_RECORDS,
     files: Files = DEFAULT_FILES,
     json: Json = False,
@@ -126,6 +127,8 @@ def patients_search(
     if json:
         show.as_json([_patient_dict(patient) for patient in found])
         return
+    if not found:
+        show.complain("no patient has that in the name or the id")
     for patient in found:
         show.console.print(
             f"{patient.id}  {patient.name}{'' if patient.active else '  (inactive)'}", markup=False
@@ -134,7 +137,9 @@ def patients_search(
 
 @providers_app.command("load")
 def providers_load(
-    csv: Annotated[Path, typer.Argument(help="CSV file with columns id, name; optional: active.")],
+    csv: Annotated[
+        Path, typer.Argument(help="CSV file with columns id, name; optional: active.", metavar="CSV")
+    ],
     records: Records = DEFAULT_RECORDS,
     files: Files = DEFAULT_FILES,
     json: Json = False,

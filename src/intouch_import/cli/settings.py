@@ -26,7 +26,7 @@ Files = Annotated[
     list[Path] | None,
     typer.Argument(
         help=f"Settings files; a later one counts more. Those in {FILES_VARIABLE} by default.",
-        metavar="[FILE]...",
+        metavar="FILE",
     ),
 ]
 
@@ -76,7 +76,9 @@ def settings_show(files: Files = None, json: Json = False) -> None:
 
 @settings_app.command("init")
 def settings_init(
-    file: Annotated[Path, typer.Argument(help="The file to write. One that exists is left as it is.")],
+    file: Annotated[
+        Path, typer.Argument(help="The file to write. One that exists is left as it is.", metavar="FILE")
+    ],
     json: Json = False,
 ) -> None:
     """Write a settings file to be filled in, with a comment on each key."""

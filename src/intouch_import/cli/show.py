@@ -20,9 +20,18 @@ if TYPE_CHECKING:
 
     from intouch_import.inbox import Row
     from intouch_import.model import Progress
-    from intouch_import.reports import Outcome, Report
+    from intouch_import.reports import Outcome, Problem, Report
 
-__all__ = ["as_json", "complain", "console", "progress", "report_table", "row_dict", "rows_table"]
+__all__ = [
+    "as_json",
+    "complain",
+    "complain_of",
+    "console",
+    "progress",
+    "report_table",
+    "row_dict",
+    "rows_table",
+]
 
 console = Console()
 _errors = Console(stderr=True)
@@ -43,7 +52,13 @@ def as_json(value: Any) -> None:
 
 def complain(text: str) -> None:
     """Print a mistake or a failure to standard error."""
-    _errors.print(f"[bold red]intouch-import:[/] {escape(text)}", highlight=False)
+    # In one line, however narrow the window: what is searched for in a script's output is not cut in two.
+    _errors.print(f"[bold red]intouch-import:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def complain_of(problem: Problem) -> None:
+    """Print what is wrong with one location to standard error."""
+    complain(f"{problem.location}: {problem.text}" if problem.location else problem.text)
 
 
 def row_dict(row: Row) -> dict[str, Any]:
@@ -101,7 +116,7 @@ def report_table(report: Report, *, only: set[State] | None = None) -> None:
     if table.row_count:
         console.print(table)
     for problem in report.problems:
-        complain(f"{problem.location}: {problem.text}")
+        complain_of(problem)
     console.print(
         f"\n[bold]{report.listed}[/] listed = [green]{report.imported} imported[/] + "
         f"[cyan]{report.waiting} waiting[/] + [dim]{report.ignored} ignored[/] + "

@@ -27,7 +27,9 @@ class Service(enum.StrEnum):
     ONEDRIVE = "onedrive"
 
 
-ServiceName = Annotated[Service, typer.Argument(help="Where to sign in.", show_choices=True)]
+ServiceName = Annotated[
+    Service, typer.Argument(help="Where to sign in: dropbox or onedrive.", metavar="SERVICE")
+]
 App = Annotated[
     str | None,
     typer.Option(

@@ -72,4 +72,4 @@ def _print(changes: Changes) -> None:
         if (row.source_id, row.name) not in moved:
             say("-", row.name, "no longer there")
     for problem in changes.problems:
-        show.complain(f"{problem.location}: {problem.text}")
+        show.complain_of(problem)

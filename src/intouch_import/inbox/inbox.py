@@ -75,10 +75,15 @@ class Inbox:
         unopened: Locations that could not be opened; each refresh tries again, and lists those that open.
         patient: If given, the only patient that files of this inbox can be saved to; see `browse`.
         clock: Gives the time, aware.
-        monotonic_s, sleep: The clock that settling is measured by, and how to wait.
+        monotonic_s, sleep: The clock that settling is measured by, and how to wait; seconds.
+
+    Attributes:
+        repository, operator, ledger: As they were given, or the default.
+        zone: The practice's time zone, as a `datetime.tzinfo`.
 
     Raises:
-        ConfigError: A time zone that does not exist, or two sources with one id.
+        ConfigError: A time zone that does not exist, a pattern that can't be used, two sources with one id.
+        RepositoryError: The ledger can't be opened.
     """
 
     def __init__(
@@ -259,6 +264,9 @@ class Inbox:
 
         The rows then show what a refresh would do: ``row.verdict.action`` and ``row.reason``.
 
+        Args:
+            on_progress: As for `refresh`.
+
         Returns:
             A problem per location that failed.
 
@@ -298,13 +306,13 @@ class Inbox:
     ) -> Job:
         """Check a choice of rows for one patient, and say what a person should be asked before saving.
 
+        Files that may well be in a record already are read to make sure: their size tells which.
+
         Args:
             rows: Rows of this inbox.
             patient: The patient, or the id.
             title: The same for all; may be empty.
             comments: Likewise.
-
-        Files that may well be in a record already are read to make sure: their size tells which.
 
         Returns:
             A job; ``job.warning`` is the text to show, or None. ``job.duplicates`` are the rows whose bytes
@@ -316,6 +324,7 @@ class Inbox:
             UnsuitableText: The title or the comments can't be stored.
             SelectionError: Nothing was chosen, or rows that can't be saved; it has their names.
             ConfigError: What was chosen is something else than rows.
+            RepositoryError: The records can't be asked.
         """
         wanted = patient.id if isinstance(patient, Patient) else patient
         if self._patient is not None and wanted != self._patient.id:
@@ -341,6 +350,11 @@ class Inbox:
         The rows then show what became of them, patient and title included; those that were saved
         leave the list at the next refresh.
 
+        Args:
+            job: What `prepare` made.
+            on_progress: As for `refresh`.
+            cancel: Once set, files not yet begun stay where they are.
+
         Returns:
             One outcome per file. What fails for one file is in its outcome and stops no other.
         """
@@ -364,7 +378,9 @@ class Inbox:
 
         Raises:
             UnknownPatient: There is no such patient.
-            SourceUnavailable: There is no such folder.
+            SourceUnavailable: There is no such folder, or it can't be listed.
+            ConfigError: `open_source` does not understand the folder or an option.
+            RepositoryError: The records or the ledger can't be asked.
         """
         wanted = patient.id if isinstance(patient, Patient) else patient
         found = self._find_patient(wanted)

@@ -11,14 +11,10 @@ What a widget shows travels in messages of its own, never in its saved state and
 cell: a notebook that was saved holds no patient, no file name and no picture.
 """
 
-from intouch_import.errors import MissingExtraError
+from intouch_import.extras import needing as _needing
 
-try:
+with _needing("widgets need anywidget", "anywidget", install="intouch-import[jupyter]"):
     import anywidget as _anywidget  # noqa: F401  # asked for here, so that what is missing is said once
-except ModuleNotFoundError as exc:
-    if exc.name != "anywidget":
-        raise  # installed but broken: show the real cause
-    raise MissingExtraError("widgets need anywidget: pip install 'intouch-import[jupyter]'") from exc
 
 from intouch_import.jupyter.inbox import InboxWidget
 from intouch_import.jupyter.plan import PlanWidget

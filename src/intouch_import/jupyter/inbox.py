@@ -79,7 +79,7 @@ class InboxWidget(Face):
         report: What the last refresh or save did; None before.
     """
 
-    _esm = script("common", "grid", "patients", "inbox")
+    _esm = script("common", "grid", "patients", "lines", "row", "panel", "filed", "inbox")
     _css = style("common", "inbox")
     height_px = traitlets.Int(620).tag(sync=True)
 

@@ -93,7 +93,12 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open a ledger by SQLAlchemy URL, creating its table if it is missing."""
+        """Open a ledger by SQLAlchemy URL, creating its table if it is missing.
+
+        Raises:
+            ConfigError: The URL is not understood, or its driver is missing.
+            RepositoryError: The database can't be used.
+        """
         return cls(connect(url))
 
     def __repr__(self) -> str:
@@ -114,12 +119,7 @@ class Ledger:
         try:
             with writing(self._engine, lock=_LOCK) as connection:
                 states = self._states(connection, {entry.import_id for entry in new})
-                last = connection.execute(
-                    sa.select(ledger_table.c.seq, ledger_table.c.digest)
-                    .order_by(ledger_table.c.seq.desc())
-                    .limit(1)
-                ).first()
-                seq, digest = (last.seq, last.digest) if last is not None else (0, CHAIN_START)
+                seq, digest = _last(connection)
                 rows: list[dict[str, Any]] = []
                 for entry in new:
                     state = states[entry.import_id]
@@ -246,14 +246,8 @@ class Ledger:
 
     def tail(self) -> tuple[int, str]:
         """Number of entries and the digest of the last one: enough to prove later that none was cut off."""
-        last = None
         with reading(self._engine) as connection:
-            last = connection.execute(
-                sa.select(ledger_table.c.seq, ledger_table.c.digest)
-                .order_by(ledger_table.c.seq.desc())
-                .limit(1)
-            ).first()
-        return (last.seq, last.digest) if last is not None else (0, CHAIN_START)
+            return _last(connection)
 
     def verify(self) -> list[int]:
         """Walk the chain.
@@ -318,6 +312,13 @@ def _advance(state: set[str], event: str) -> None:
         state.clear()
     elif event == _REASSIGNING:
         state.discard(_REASSIGNED)  # of an earlier time
+
+
+def _last(connection: sa.Connection) -> tuple[int, str]:
+    """Number and digest of the last entry."""
+    query = sa.select(ledger_table.c.seq, ledger_table.c.digest).order_by(ledger_table.c.seq.desc()).limit(1)
+    last = connection.execute(query).first()
+    return (last.seq, last.digest) if last is not None else (0, CHAIN_START)
 
 
 def _of(source_id: str, event: Event) -> sa.ColumnElement[bool]:

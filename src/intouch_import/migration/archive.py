@@ -44,7 +44,7 @@ class Archive:
 
     @classmethod
     def from_kept(cls, kept: Mapping[str, Any]) -> Archive:
-        """The archive of a plan that kept it."""
+        """The archive of a plan that kept it: the inverse of `kept`."""
         return cls(kept["url"], {name: value for name, value in kept.items() if name != "url"})
 
 

@@ -107,7 +107,17 @@ def certify(
         repository: If given, every file that is called imported is looked up there once more.
         to: A folder for it.
         now: The time, aware.
+
+    Raises:
+        ConfigError: The folder can't be written.
     """
+    try:
+        return _certify(plan, repository=repository, to=to, now=now or datetime.now(UTC))
+    except OSError as exc:
+        raise ConfigError("the certificate can't be written", errno=exc.errno) from without_path(exc)
+
+
+def _certify(plan: Plan, *, repository: PatientRepository | None, to: Path, now: datetime) -> Certificate:
     from intouch_import.migration.report import write_report
 
     to.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -126,7 +136,7 @@ def certify(
         "form": 1,
         "plan": header.id,
         "planned_at": header.created_at.isoformat(),
-        "certified_at": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "certified_at": now.isoformat(timespec="seconds"),
         "mode": header.mode,
         "location": header.location,
         "archive": printable(header.label),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, tzinfo
 
-    from intouch_import.migration.rules import Told
+    from intouch_import.migration.statements import Told
 
 __all__ = ["DEFAULT_ORDER", "Chosen", "DateFrom", "choose", "dates_of", "exif_before"]
 

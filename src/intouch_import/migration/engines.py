@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 from typing import TYPE_CHECKING, Any, Protocol
 
-from intouch_import.errors import MissingExtraError
+from intouch_import.extras import needing
 from intouch_import.migration.carrying import carry_out
 
 if TYPE_CHECKING:
@@ -91,12 +91,8 @@ class Cluster:
     """
 
     def __init__(self, client: Any, recipe: Recipe, *, plan: str, window: int | None) -> None:
-        try:
+        with needing("clusters need Dask", "distributed", "dask", install="intouch-import[dask]"):
             from distributed import as_completed
-        except ModuleNotFoundError as exc:
-            if exc.name not in {"distributed", "dask"}:
-                raise
-            raise MissingExtraError("clusters need Dask: pip install 'intouch-import[dask]'") from None
         self._client = client
         self._plan = plan
         self.window = window or max(2, 2 * sum(client.nthreads().values()))

@@ -8,7 +8,7 @@ import attrs
 
 from intouch_import.extensions import classify
 from intouch_import.migration.dates import Chosen, choose
-from intouch_import.migration.rules import Entry
+from intouch_import.migration.statements import Entry
 from intouch_import.migration.walking import folder_id
 from intouch_import.model import Action, EntryKind, Reason, import_id, printable
 from intouch_import.verdicts import screen
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from intouch_import.migration.dates import DateFrom
     from intouch_import.migration.manifest import ManifestIndex
     from intouch_import.migration.rows import Columns
-    from intouch_import.migration.rules import Rule, Said
+    from intouch_import.migration.rules import Rule
+    from intouch_import.migration.statements import Said
     from intouch_import.migration.walking import Found
     from intouch_import.model import SourceFile, StoredAttachment
     from intouch_import.repositories.base import PatientRepository

@@ -15,8 +15,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from intouch_import.errors import ConfigError, MissingExtraError
-from intouch_import.migration.rules import NOON, Listed
+from intouch_import.errors import ConfigError
+from intouch_import.extras import needing
+from intouch_import.migration.statements import NOON, Listed
 from intouch_import.model import Reason
 
 if TYPE_CHECKING:
@@ -240,14 +241,8 @@ class _picker:  # noqa: N801  # called like a function
 
 
 def _excel_rows(path: Path, rule: ManifestRule) -> Iterator[dict[str, Any]]:
-    try:
+    with needing("Excel lists need openpyxl", "openpyxl", install="intouch-import[migration]"):
         import openpyxl
-    except ModuleNotFoundError as exc:
-        if exc.name != "openpyxl":
-            raise
-        raise MissingExtraError(
-            "Excel lists need openpyxl: pip install 'intouch-import[migration]'"
-        ) from None
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except OSError as exc:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
-from intouch_import.errors import ConfigError, InTouchImportError, MissingExtraError, UnknownPatient
+from intouch_import.errors import ConfigError, UnknownPatient
 from intouch_import.migration.archive import Archive, archive_of
 from intouch_import.migration.filters import Where
+from intouch_import.migration.frames import frame, lazy_frame, lazy_frame_of_files
 from intouch_import.migration.header import read_header
 from intouch_import.migration.overrides import Overrides, override_of
-from intouch_import.migration.rows import PlanRow, arrow, read_rows, rows_of
+from intouch_import.migration.rows import PlanRow, read_rows, rows_of
+from intouch_import.migration.samples import Sample, draw, thumbnail_of
 from intouch_import.migration.standing import Standing, Survey, places, standing, survey
 from intouch_import.migration.summary import summary_html
 from intouch_import.migration.walking import Folders
@@ -38,19 +35,6 @@ __all__ = ["Plan", "Sample", "open_plan"]
 
 _OVERRIDES: Final = "overrides.jsonl"
 _COUNTED: Final = ("verdict", "reason", "patient", "year", "size")
-
-
-@attrs.frozen(kw_only=True)
-class Sample:
-    """A row to look at.
-
-    Args:
-        row: Which.
-        thumbnail: A small JPEG, or None: it is no picture, or can't be read now.
-    """
-
-    row: PlanRow
-    thumbnail: bytes | None = attrs.field(default=None, repr=False)
 
 
 def open_plan(
@@ -119,6 +103,10 @@ class Plan:
             where: Conditions, such as ``{"verdict": "wait", "folder": "10042*"}``; see `Where`.
             limit: How many at most.
             offset: How many that meet the conditions to leave out first.
+
+        Raises:
+            ConfigError: A condition is about nothing that rows have, or a file of the plan is missing or
+                damaged.
         """
         if limit is not None and limit <= 0:
             return
@@ -146,6 +134,9 @@ class Plan:
             by: ``"verdict"``, ``"reason"``, ``"patient"``, ``"year"`` (of the time that the plan knows) or
                 ``"size"``.
             where: Only rows that meet these conditions.
+
+        Raises:
+            ConfigError: As for `rows`, or ``by`` is another word.
         """
         return self.survey(where, by=(by,)).counts[by]
 
@@ -164,6 +155,9 @@ class Plan:
             by: What is counted, as for `counts`.
             numbers: The numbers of the rows are appended to it; of all of them only with conditions.
             cancelled: Asked now and then; once True, the rest is left out.
+
+        Raises:
+            ConfigError: As for `counts`.
         """
         if not set(by) <= set(_COUNTED):
             raise ConfigError(f"by= is one of {', '.join(_COUNTED)}")
@@ -186,55 +180,51 @@ class Plan:
             verdict: Only rows with this verdict.
             where: Only rows that meet these conditions.
             px: Longer side of the thumbnails, pixels. 0: none are made, and no file is read.
+
+        Raises:
+            ConfigError: As for `rows`, or the plan does not keep how its archive is opened.
+            SourceError: The archive can't be opened.
         """
         conditions = {**(where or {}), **({"verdict": verdict} if verdict is not None else {})}
-        draw = random.Random(self.header.id)  # noqa: S311  # a sample, not a secret
-        numbers: list[int] = []
-        for seen, number in enumerate(self._numbers(Where(conditions))):
-            if seen < n:
-                numbers.append(number)
-            elif (at := draw.randint(0, seen)) < n:
-                numbers[at] = number
-        drawn = [row for number in sorted(numbers) for row in self.rows(offset=number, limit=1)]
+        numbers = draw(self._numbers(Where(conditions)), n, seed=self.header.id)
+        drawn = [row for number in numbers for row in self.rows(offset=number, limit=1)]
         if not px:
             return [Sample(row=row) for row in drawn]
         with self._open_archive() as root:
             folders = Folders(root)
-            return [Sample(row=row, thumbnail=_thumbnail(folders, row, px)) for row in drawn]
+            return [Sample(row=row, thumbnail=thumbnail_of(folders, row, px=px)) for row in drawn]
 
     def thumbnail(self, row: PlanRow, *, px: int = 256) -> bytes | None:
-        """A small JPEG of a row's file; None if it is no picture, or can't be read now."""
+        """A small JPEG of a row's file; None if it is no picture, or can't be read now.
+
+        Args:
+            row: A row of this plan.
+            px: Longer side, pixels.
+
+        Raises:
+            ConfigError: The plan does not keep how its archive is opened.
+            SourceError: The archive can't be opened.
+        """
         with self._open_archive() as root:
-            return _thumbnail(Folders(root), row, px)
+            return thumbnail_of(Folders(root), row, px=px)
 
     def to_pandas(self) -> Any:
-        """All rows as a pandas DataFrame, overrides applied. Needs pandas, and room for them all."""
-        with _needing("pandas", "to_pandas"):
-            importlib.import_module("pandas")  # pyarrow takes it
-        return self._table().to_pandas()
+        """All rows as a pandas DataFrame, overrides applied. Needs pandas, and room for them all.
+
+        Raises:
+            MissingExtraError: It is not installed.
+        """
+        return frame(self.rows())
 
     def to_polars(self) -> Any:
-        """All rows as a lazy frame of polars, overrides applied. Needs polars."""
-        with _needing("polars", "to_polars"):
-            import polars as pl
-        if not len(self._overrides):
-            paths = [self.directory / part.name for part in self.header.parts]
-            if paths:
-                return pl.scan_parquet(paths).with_row_index("number").drop("raw")
-        return pl.from_arrow(self._table()).lazy()
+        """All rows as a lazy frame of polars, overrides applied. Needs polars.
 
-    def _table(self) -> Any:
-        pa = arrow()
-        rows = [
-            {**{name: getattr(row, name) for name in _FRAME}, "number": row.number} for row in self.rows()
-        ]
-        from intouch_import.migration.rows import schema
-
-        kept = [field for field in schema() if field.name != "raw"]
-        shown = pa.schema([pa.field("number", pa.int64()), *kept])
-        for row in rows:
-            row["folder"], row["name"] = _shown(row["folder"]), _shown(row["name"])
-        return pa.Table.from_pylist(rows, schema=shown)
+        Raises:
+            MissingExtraError: It is not installed.
+        """
+        if self.header.parts and not len(self._overrides):
+            return lazy_frame_of_files([self.directory / part.name for part in self.header.parts])
+        return lazy_frame(self.rows())
 
     # --- decide
 
@@ -330,8 +320,7 @@ class Plan:
 
         Args:
             repository: The patient records, or a callable that opens them. With ``client``, a callable that
-                can
-                be pickled: ``functools.partial(SqlRepository.open, url, files=...)``.
+                can be pickled: ``functools.partial(SqlRepository.open, url, files=...)``.
             client: A Dask ``Client``: partitions are carried out by its workers, which must reach the plan's
                 folder, the archive and the records under the same names. None: threads of this process.
             on_progress: Called with `Progress` after every partition; ``"tqdm"`` shows a bar.
@@ -398,6 +387,11 @@ class Plan:
             repository: The records, to look every imported file up once more; by default those it was planned
                 against, if they are at hand.
             to: A folder for it; by default ``certificate`` in the plan's.
+
+        Raises:
+            ConfigError: The plan's files, or what its runs have written, can't be read, or ``to`` can't be
+                written.
+            RepositoryError: The records can't be asked.
         """
         from intouch_import.migration.certificate import certify
 
@@ -445,42 +439,3 @@ class Plan:
             root.close()
             raise ConfigError("that is another archive than the plan's: its source id differs")
         return root
-
-
-_FRAME: Final = (
-    "folder", "name", "size_bytes", "modified_ns", "version", "vendor_hash", "handle", "patient", "provider",
-    "taken_at", "taken_from", "destination", "verdict", "reason", "import_id",
-)  # fmt: skip
-
-
-def _shown(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def _thumbnail(folders: Folders, row: PlanRow, px: int) -> bytes | None:
-    from intouch_import.media.decoding import shared_pool
-    from intouch_import.media.formats import MOVIES, PILLOW
-    from intouch_import.media.kinds import sniff
-    from intouch_import.media.sniffing import HEAD_BYTES
-
-    if row.verdict is Action.IGNORE or not row.import_id:
-        return None
-    try:
-        with folders.open(row.folder).fetch(row.file) as content, content.open() as stream:
-            kind = sniff(stream.read(HEAD_BYTES))
-            if kind not in PILLOW and kind not in MOVIES:
-                return None
-            pool = shared_pool()
-            return pool.look(stream, kind=kind, size_bytes=content.size_bytes, thumbnail_px=px).thumbnail
-    except (InTouchImportError, OSError):
-        return None
-
-
-@contextlib.contextmanager
-def _needing(package: str, method: str) -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as exc:
-        if exc.name != package:
-            raise  # installed but broken: show the real cause
-        raise MissingExtraError(f"{method} needs {package}: pip install {package}") from None

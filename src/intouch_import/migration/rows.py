@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from intouch_import.errors import ConfigError, MissingExtraError
+from intouch_import.errors import ConfigError
+from intouch_import.extras import needing
 from intouch_import.model import Action, Destination, EntryKind, Reason, SourceFile, TakenFrom, printable
 
 if TYPE_CHECKING:
@@ -31,13 +32,10 @@ def arrow() -> Any:
     Raises:
         MissingExtraError: It is not installed.
     """
-    try:
+    modules = ("pyarrow", "pyarrow.lib", "pyarrow.parquet")
+    with needing("migrations need pyarrow", *modules, install="intouch-import[migration]"):
         import pyarrow as pa
         import pyarrow.parquet
-    except ModuleNotFoundError as exc:
-        if exc.name is None or exc.name.partition(".")[0] != "pyarrow":
-            raise
-        raise MissingExtraError("migrations need pyarrow: pip install 'intouch-import[migration]'") from None
     return pa
 
 

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import abc
 import functools
-from datetime import datetime, time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from intouch_import.errors import CaptureNameError, ConfigError
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.migration.patterns import PathPattern
+from intouch_import.migration.statements import Entry, Listed, Said, Told, agreed, together
 from intouch_import.model import Reason, TakenFrom
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from intouch_import.migration.patterns import Reading
+    from collections.abc import Mapping
 
 __all__ = [
     "AllOf",
@@ -38,64 +36,6 @@ __all__ = [
     "Said",
     "Told",
 ]
-
-NOON = time(12)
-
-
-class Told(NamedTuple):
-    """A time that something says.
-
-    Args:
-        taken_from: Who says it.
-        local: Naive wall time of the practice. A date without a time is its noon: the same day in every zone
-            that the practice may be looked at from.
-    """
-
-    taken_from: TakenFrom
-    local: datetime
-
-
-class Listed(NamedTuple):
-    """What a list says of a file.
-
-    Args:
-        patient, provider, local: As in `Said`; empty cells are None.
-        doubt: Why the line can't be used.
-    """
-
-    patient: str | None = None
-    provider: str | None = None
-    local: datetime | None = None
-    doubt: Reason | None = None
-
-
-class Entry(NamedTuple):
-    """Where a file is: folders from the top of the archive, its name, and what the list says of it."""
-
-    folders: tuple[str, ...]
-    name: str
-    listed: Listed | None = None
-
-
-class Said(NamedTuple):
-    """What a rule says of a file.
-
-    Args:
-        patient, provider: Ids; None if it does not say.
-        times: Times that it says.
-        reason: Why this patient.
-        doubt: Why the file may not be imported without a person, whoever the patient is.
-        silence: Why it says no patient.
-        suspects: Ids that make a conflict if a patient other than ``patient`` has one of them.
-    """
-
-    patient: str | None = None
-    provider: str | None = None
-    times: tuple[Told, ...] = ()
-    reason: Reason | None = None
-    doubt: Reason | None = None
-    silence: Reason = Reason.NO_RULE
-    suspects: tuple[str, ...] = ()
 
 
 class Rule(abc.ABC):
@@ -154,6 +94,9 @@ class FolderRule(Rule):
 
     Args:
         pattern: Such as ``"{patient} - {*}/{date:%Y-%m-%d}"``.
+
+    Raises:
+        NamingPatternError: The pattern says nothing, or holds a part that can't be used.
     """
 
     pattern: str
@@ -183,6 +126,9 @@ class NameRule(Rule):
 
     Args:
         pattern: Such as ``"{patient}_{*}"``.
+
+    Raises:
+        NamingPatternError: As for `FolderRule`.
     """
 
     pattern: str
@@ -200,7 +146,7 @@ class NameRule(Rule):
         if not readings:
             return Said()
         suspects = tuple(self._path.other_ids(stem, readings[0]))
-        return _said(readings, Reason.CAPTURE_NAME, TakenFrom.NAME)._replace(suspects=suspects)
+        return agreed(readings, Reason.CAPTURE_NAME, TakenFrom.NAME)._replace(suspects=suspects)
 
     def to_dict(self) -> dict[str, Any]:
         return {"rule": "name", "pattern": self.pattern}
@@ -212,6 +158,9 @@ class CaptureRule(Rule):
 
     Args:
         pattern: As `CaptureNaming` takes it. The default is ours: check it against a real file.
+
+    Raises:
+        NamingPatternError: As for `CaptureNaming`.
     """
 
     pattern: str = DEFAULT_PATTERN
@@ -260,7 +209,11 @@ class ManifestRule(Rule):
         encoding: Of a CSV file. By default UTF-8, or UTF-16 if it begins with its mark. Others must be told:
             an id that is read in the wrong encoding is another id.
         taken_format: How ``taken`` is written, as `datetime.strptime` takes it; by default ISO 8601. Excel's
-            own dates need none.
+            own dates need none. Times are naive: the practice's wall time.
+
+    Raises:
+        ConfigError: ``columns`` lacks one that is needed, or has one that is not known. The list itself is
+            read by `plan`.
     """
 
     path: str = attrs.field(converter=str)
@@ -348,18 +301,36 @@ class _Several(Rule):
 
 
 class AnyOf(_Several):
-    """Each rule says what it knows. The patient is the one that all who name one agree on."""
+    """Each rule says what it knows. The patient is the one that all who name one agree on.
+
+    ``a | b`` is the same.
+
+    Args:
+        rules: Two at least, and one `ManifestRule` among them at most.
+
+    Raises:
+        ConfigError: They are fewer, or several lists are among them.
+    """
 
     def read(self, entry: Entry) -> Said:
-        return _together([rule.read(entry) for rule in self.rules])
+        return together([rule.read(entry) for rule in self.rules])
 
 
 class AllOf(_Several):
-    """Every rule must name a patient, and all the same one."""
+    """Every rule must name a patient, and all the same one.
+
+    ``a & b`` is the same.
+
+    Args:
+        rules: As for `AnyOf`.
+
+    Raises:
+        ConfigError: Likewise.
+    """
 
     def read(self, entry: Entry) -> Said:
         said = [rule.read(entry) for rule in self.rules]
-        both = _together(said)
+        both = together(said)
         silent = next((one for one in said if one.patient is None), None)
         if silent is None:
             return both
@@ -386,61 +357,4 @@ def _read_folders(path: PathPattern, folders: tuple[str, ...]) -> Said:
     reading = readings[0]
     looked_at = folders[: reading.used] if path.open_ended else folders
     suspects = tuple(word for folder in looked_at for word in path.other_ids(folder, reading))
-    return _said(readings, Reason.FOLDER_NAME, TakenFrom.FOLDER)._replace(suspects=suspects)
-
-
-def _together(said: Sequence[Said]) -> Said:
-    naming = [one for one in said if one.patient is not None]
-    patients = {one.patient for one in naming}
-    providers = {one.provider for one in said if one.provider is not None}
-    doubt = next((one.doubt for one in said if one.doubt is not None), None)
-    if len(patients) > 1:
-        doubt = Reason.PATIENT_CONFLICT
-    elif len(providers) > 1:
-        doubt = doubt or Reason.OTHER_PROVIDER
-    silences = {one.silence for one in said}
-    return Said(
-        patient=naming[0].patient if len(patients) == 1 else None,
-        provider=next(iter(providers)) if len(providers) == 1 else None,
-        times=tuple(told for one in said for told in one.times),
-        reason=naming[0].reason if naming else None,
-        doubt=doubt,
-        silence=silences.pop() if len(silences) == 1 else Reason.NO_RULE,
-        suspects=tuple(suspect for one in said for suspect in one.suspects),
-    )
-
-
-def _said(readings: list[Reading], reason: Reason, taken_from: TakenFrom) -> Said:
-    """What several ways to read one text come to: what they agree on, and a doubt where they do not."""
-    patients = _all(readings, "patient")
-    providers = _all(readings, "provider")
-    patient = patients.pop() if len(patients) == 1 else None
-    if patients:
-        return Said(doubt=Reason.PATIENT_CONFLICT, silence=Reason.PATIENT_CONFLICT)
-    said = Said(
-        patient=patient,
-        provider=next(iter(providers)) if len(providers) == 1 else None,
-        reason=reason if patient is not None else None,
-        doubt=Reason.OTHER_PROVIDER if len(providers) > 1 else None,
-    )
-    moments = {tuple(reading.get(name) for name in "YmdHMS") for reading in readings}
-    if len(moments) != 1:
-        return said  # it can be read as two dates: it says none
-    year, month, day, *clock = moments.pop()
-    if year is None or month is None or day is None:
-        return said
-    try:
-        hour, minute, second = (None if part is None else int(part) for part in clock)
-        local = datetime(int(year), int(month), int(day))  # noqa: DTZ001  # wall time of the practice
-        local = (
-            datetime.combine(local, NOON)
-            if hour is None or minute is None
-            else local.replace(hour=hour, minute=minute, second=second or 0)
-        )
-    except ValueError:
-        return said._replace(doubt=said.doubt or Reason.DATE_IMPOSSIBLE)
-    return said._replace(times=(Told(taken_from, local),))
-
-
-def _all(readings: Iterable[Reading], name: str) -> set[str]:
-    return {text for reading in readings if (text := reading.get(name)) is not None}
+    return agreed(readings, Reason.FOLDER_NAME, TakenFrom.FOLDER)._replace(suspects=suspects)

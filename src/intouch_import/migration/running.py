@@ -69,6 +69,8 @@ class Run:
         state: ``"running"``, ``"paused"``, ``"done"``, ``"cancelled"`` or ``"failed"``.
         problem: What stopped it, in a sentence without names, if it failed.
         records: What imported files are looked up in for the certificate, if it stays open after the run.
+        plan: The plan.
+        dry: Whether nothing is moved.
     """
 
     def __init__(self, plan: Plan, *, signal: Signal, tell: Callable[[Progress], None], dry: bool) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from intouch_import.errors import ConfigError, MissingExtraError, kind_and_place
+from intouch_import.errors import ConfigError, kind_and_place
+from intouch_import.extras import needing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,10 +52,8 @@ class _Bar:
     """A bar of tqdm's, which closes when all is done."""
 
     def __init__(self) -> None:
-        try:
+        with needing("a bar needs tqdm", "tqdm", "tqdm.auto", install="intouch-import[migration]"):
             from tqdm.auto import tqdm
-        except ModuleNotFoundError:
-            raise MissingExtraError("a bar needs tqdm: pip install 'intouch-import[migration]'") from None
         self._make: Any = tqdm
         self._bar: Any = None
 

@@ -44,13 +44,14 @@ class PatientRepository(abc.ABC):
     def find_patient(self, patient_id: str) -> Patient | None:
         """The patient with exactly this id, or None.
 
-        Never a near match: ids that differ in case, zeros or blanks are different ids. If the
-        practice merged two patients, return None for the id that was given up.
+        Never a near match: ids that differ in case, zeros or blanks are different ids. A patient who is not
+        active is found like any other, with ``active=False``. If the practice merged two patients, return
+        None for the id that was given up.
         """
 
     @abc.abstractmethod
     def find_provider(self, provider_id: str) -> Provider | None:
-        """The provider with exactly this id, or None."""
+        """The provider with exactly this id, or None. Never a near match."""
 
     @abc.abstractmethod
     def add(self, attachment: Attachment, content: Content) -> StoredAttachment:
@@ -108,6 +109,10 @@ class PatientRepository(abc.ABC):
         """Patients whose name or id contains ``text``, for a person to choose from.
 
         The default knows exact ids only.
+
+        Args:
+            text: What the person typed.
+            limit: How many at most.
         """
         patient = self.find_patient(text.strip())
         return [patient][:limit] if patient is not None else []

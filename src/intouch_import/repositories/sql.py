@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import operator
 import threading
-import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,9 +21,11 @@ from intouch_import.errors import (
     RepositoryError,
     UnknownPatient,
 )
-from intouch_import.model import Attachment, Destination, Patient, Provider, StoredAttachment, printable
+from intouch_import.model import Attachment, Patient, Provider, StoredAttachment
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.files import check_id, open_files
+from intouch_import.repositories.people import patients_in, providers_in
+from intouch_import.repositories.rows import as_stored, attachment_of, folded, is_text, patient_of, row_of
 from intouch_import.repositories.tables import VERSION_TABLE, attachments, patients, providers
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["SqlRepository"]
 
 _UPGRADE_LOCK = 0x696E_746F_0001
+_INSERT = {dialect: dialect.insert(attachments).on_conflict_do_nothing() for dialect in (sqlite, postgresql)}
 _MANY_IDS = 250  # fewer are looked up sooner than a table is read
 
 
@@ -105,12 +105,16 @@ class SqlRepository(PatientRepository):
         self.add_patients([patient])
 
     def add_patients(self, many: Iterable[Patient], /) -> int:
-        """`add_patient` for many, in one transaction. Returns how many."""
+        """`add_patient` for many, in one transaction. Returns how many.
+
+        Raises:
+            ConfigError: An id or a name holds a character that can't be stored.
+        """
         many = list(many)
-        if not all(_is_text(f"{one.id}{one.name}{one.birth_date}") for one in many):
+        if not all(is_text(f"{one.id}{one.name}{one.birth_date}") for one in many):
             raise ConfigError("a patient's id or name holds a character that can't be stored")
         return self._replace(
-            patients, [{**attrs.asdict(one), "folded": _folded(f"{one.id} {one.name}")} for one in many]
+            patients, [{**attrs.asdict(one), "folded": folded(f"{one.id} {one.name}")} for one in many]
         )
 
     def add_provider(self, provider: Provider, /) -> None:
@@ -118,7 +122,14 @@ class SqlRepository(PatientRepository):
         self.add_providers([provider])
 
     def add_providers(self, many: Iterable[Provider], /) -> int:
-        """`add_provider` for many, in one transaction. Returns how many."""
+        """`add_provider` for many, in one transaction. Returns how many.
+
+        Raises:
+            ConfigError: An id or a name holds a character that can't be stored.
+        """
+        many = list(many)
+        if not all(is_text(f"{one.id}{one.name}") for one in many):
+            raise ConfigError("a provider's id or name holds a character that can't be stored")
         return self._replace(providers, [attrs.asdict(one) for one in many])
 
     def load_patients_csv(self, path: str | os.PathLike[str]) -> int:
@@ -133,25 +144,21 @@ class SqlRepository(PatientRepository):
         Raises:
             ConfigError: A column is missing, or a row can't be read; it names the line.
         """
-        return self.add_patients(
-            Patient(
-                id=row["id"], name=row["name"], active=row["active"], birth_date=row.get("birth_date") or None
-            )
-            for row in _csv_rows(path)
-        )
+        return self.add_patients(patients_in(path))
 
     def load_providers_csv(self, path: str | os.PathLike[str]) -> int:
-        """Fill the providers from a CSV file with columns ``id``, ``name`` and, optionally, ``active``."""
-        return self.add_providers(
-            Provider(id=row["id"], name=row["name"], active=row["active"]) for row in _csv_rows(path)
-        )
+        """Fill the providers from a CSV file with columns ``id`` and ``name`` and, optionally, ``active``.
+
+        The rest is as for `load_patients_csv`.
+        """
+        return self.add_providers(providers_in(path))
 
     def find_patient(self, patient_id: str) -> Patient | None:
         return self.find_patients([patient_id]).get(patient_id)
 
     def find_patients(self, patient_ids: Collection[str]) -> Mapping[str, Patient]:
         rows = self._select_in(patients, patients.c.id, patient_ids)
-        return {row.id: _patient(row) for row in rows}
+        return {row.id: patient_of(row) for row in rows}
 
     def find_provider(self, provider_id: str) -> Provider | None:
         for row in self._select_in(providers, providers.c.id, [provider_id]):
@@ -162,14 +169,14 @@ class SqlRepository(PatientRepository):
         """Patients whose id or name contains ``text``, letter case aside, by name."""
         query = (
             sa.select(patients)
-            .where(patients.c.folded.contains(_folded(text.strip()), autoescape=True))
+            .where(patients.c.folded.contains(folded(text.strip()), autoescape=True))
             .order_by(patients.c.name, patients.c.id)
             .limit(max(0, limit))
         )
-        if not _is_text(text):
+        if not is_text(text):
             return []
         with reading(self.engine) as connection:
-            return [_patient(row) for row in connection.execute(query)]
+            return [patient_of(row) for row in connection.execute(query)]
 
     # --- attachments
 
@@ -206,8 +213,8 @@ class SqlRepository(PatientRepository):
                     continue
                 self._files.place(attachment.import_id, content)
                 batch.placed.append(attachment.import_id)
-                new.append(_row(attachment, stored_at))
-                known[attachment.import_id] = _as_stored(attachment, stored_at)
+                new.append(row_of(attachment, stored_at))
+                known[attachment.import_id] = as_stored(attachment, stored_at)
             if new:
                 self._insert(batch.connection, new, known)
             return [_agree(known[attachment.import_id], attachment) for attachment, _ in items]
@@ -249,7 +256,7 @@ class SqlRepository(PatientRepository):
 
     def reassign(self, attachment_id: str, *, from_patient_id: str, to_patient_id: str) -> StoredAttachment:
         check_id(attachment_id)
-        if not _is_text(to_patient_id):
+        if not is_text(to_patient_id):
             raise UnknownPatient("no patient has this id")
         change = (
             sa.update(attachments)
@@ -259,7 +266,7 @@ class SqlRepository(PatientRepository):
         with writing(self.engine) as connection:
             if connection.scalar(sa.select(patients.c.id).where(patients.c.id == to_patient_id)) is None:
                 raise UnknownPatient("no patient has this id")
-            if _is_text(from_patient_id):
+            if is_text(from_patient_id):
                 connection.execute(change)
             # Files stand under their import ids, not by patient: the row is all there is to move.
             stored = self._stored(connection, [attachment_id]).get(attachment_id)
@@ -277,10 +284,10 @@ class SqlRepository(PatientRepository):
             .where(attachments.c.patient_id == patient_id)
             .order_by(when, attachments.c.name, attachments.c.import_id)
         )
-        if not _is_text(patient_id):
+        if not is_text(patient_id):
             return []
         with reading(self.engine) as connection:
-            return [_attachment(row) for row in connection.execute(query)]
+            return [attachment_of(row) for row in connection.execute(query)]
 
     # --- inside
 
@@ -321,17 +328,17 @@ class SqlRepository(PatientRepository):
         )
         found: dict[str, list[StoredAttachment]] = {}
         for row in connection.execute(query):
-            found.setdefault(row.sha256, []).append(_attachment(row))
+            found.setdefault(row.sha256, []).append(attachment_of(row))
         return found
 
     def _stored(self, connection: sa.Connection, import_ids: Collection[str]) -> dict[str, StoredAttachment]:
         query = sa.select(attachments).where(one_of(self.engine.dialect, attachments.c.import_id, import_ids))
-        return {row.import_id: _attachment(row) for row in connection.execute(query)}
+        return {row.import_id: attachment_of(row) for row in connection.execute(query)}
 
     def _select_in(
         self, table: sa.Table, column: sa.Column[str], values: Collection[str]
     ) -> Iterator[sa.Row[Any]]:
-        text = [value for value in values if _is_text(value)]
+        text = [value for value in values if is_text(value)]
         with reading(self.engine) as connection:
             yield from connection.execute(sa.select(table).where(one_of(self.engine.dialect, column, text)))
 
@@ -371,85 +378,3 @@ def _agree(stored: StoredAttachment, wanted: Attachment) -> StoredAttachment | F
     if stored.sha256 != wanted.sha256:
         return ContentMismatch("other bytes are stored under this import id", import_id=wanted.import_id)
     return stored
-
-
-_FIELDS = [field.name for field in attrs.fields(Attachment)]
-_values_of = operator.attrgetter(*_FIELDS)
-_INSERT = {dialect: dialect.insert(attachments).on_conflict_do_nothing() for dialect in (sqlite, postgresql)}
-
-
-def _row(attachment: Attachment, stored_at: datetime) -> dict[str, Any]:
-    row: dict[str, Any] = dict(zip(_FIELDS, _values_of(attachment), strict=True))
-    row["destination"] = str(attachment.destination)
-    if attachment.taken_from is not None:
-        row["taken_from"] = str(attachment.taken_from)
-    if attachment.soundness is not None:
-        row["soundness"] = str(attachment.soundness)
-    row["stored_at"] = stored_at
-    row["name_bytes"] = None
-    if not _is_text(attachment.name):
-        row["name"] = printable(attachment.name)
-        row["name_bytes"] = attachment.name.encode("utf-8", "surrogatepass")
-    if attachment.operator is not None:
-        row["operator"] = printable(attachment.operator)
-    return row
-
-
-def _as_stored(attachment: Attachment, stored_at: datetime) -> StoredAttachment:
-    values: dict[str, Any] = dict(zip(_FIELDS, _values_of(attachment), strict=True))
-    return StoredAttachment(id=attachment.import_id, stored_at=stored_at, **values)
-
-
-def _attachment(row: sa.Row[Any]) -> StoredAttachment:
-    values = dict(row._mapping)  # noqa: SLF001  # the public way to a row as a mapping
-    raw = values.pop("name_bytes")
-    if raw is not None:
-        values["name"] = raw.decode("utf-8", "surrogatepass")
-    values["destination"] = Destination(values["destination"])
-    return StoredAttachment(id=row.import_id, **values)
-
-
-def _patient(row: sa.Row[Any]) -> Patient:
-    return Patient(id=row.id, name=row.name, active=row.active, birth_date=row.birth_date)
-
-
-def _is_text(value: str) -> bool:
-    """Whether databases take it: no lone surrogates, no NUL."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in value
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
-
-
-_ACTIVE = {
-    "": True, "yes": True, "true": True, "1": True, "y": True,
-    "no": False, "false": False, "0": False, "n": False,
-}  # fmt: skip
-
-
-def _csv_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            missing = {"id", "name"} - set(reader.fieldnames or [])
-            if missing:
-                raise ConfigError(f"the CSV file lacks the column {' and '.join(sorted(missing))}")
-            for row in reader:
-                if None in row:
-                    raise ConfigError(f"line {reader.line_num} of the CSV file has too many fields")
-                active = _ACTIVE.get((row.get("active") or "").strip().lower())
-                identity = (row["id"] or "").strip()
-                if not identity or active is None or not all(map(_is_text, filter(None, row.values()))):
-                    raise ConfigError(
-                        f"line {reader.line_num} of the CSV file has no id or no clear 'active'"
-                    )
-                yield {**row, "id": identity, "name": (row["name"] or "").strip(), "active": active}
-    except OSError as exc:
-        raise ConfigError("the CSV file can't be opened", errno=exc.errno) from None
-    except (csv.Error, UnicodeDecodeError):
-        raise ConfigError("the file is not CSV text in UTF-8") from None

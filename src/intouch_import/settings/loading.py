@@ -97,7 +97,11 @@ def read(files: Sequence[str | Path] = (), *, ask_disk: bool = False) -> Found:
     reading = _Reading(ask_disk=ask_disk)
     if not paths:
         reading.mistakes.append(
-            Mistake(file=ENVIRONMENT, key=FILES_VARIABLE, text="expected the name of a settings file")
+            Mistake(
+                file=ENVIRONMENT,
+                key=FILES_VARIABLE,
+                text="names no settings file, and none is given",
+            )
         )
     tables = [(path, table) for path in paths if (table := reading.tables_of(path)) is not None]
     return reading.finish(tables)
@@ -154,7 +158,7 @@ class _Reading:
             # Editors on Windows put a mark before the text.
             return tomllib.loads(raw.decode("utf-8-sig"))
         except FileNotFoundError:
-            self._mistake(str(path), "", "expected a settings file: there is none")
+            self._mistake(str(path), "", "expected a settings file: there is none of this name")
         except (OSError, ValueError) as exc:
             self._mistake(str(path), "", _why_unreadable(exc))
         return None

@@ -59,7 +59,14 @@ def rule_of(field: attrs.Attribute[Any]) -> Rule:
 
 @attrs.frozen(kw_only=True, repr=False)
 class PracticeSettings:
-    """What holds for the practice as a whole: one database of patient records."""
+    """What holds for the practice as a whole: one database of patient records.
+
+    The fields are the keys of a settings file, and mean what they mean there. Each takes a value of the same
+    form.
+
+    Raises:
+        ConfigError: A value is not of that form. It is not repeated in the message.
+    """
 
     zone: str | None = _setting(
         rules.ZONE,
@@ -135,7 +142,13 @@ class PracticeSettings:
 
 @attrs.frozen(kw_only=True, repr=False)
 class ProviderSettings:
-    """What belongs to one provider, the doctor: places that only this provider's files come from."""
+    """What belongs to one provider, the doctor: places that only this provider's files come from.
+
+    The fields are as in `PracticeSettings`.
+
+    Raises:
+        ConfigError: Likewise.
+    """
 
     azure_container: str | None = _setting(
         rules.CONTAINER, "The provider's own container in the practice's storage account.", '"drjones"'
@@ -187,7 +200,13 @@ class ProviderSettings:
 
 @attrs.frozen(kw_only=True, repr=False)
 class OperatorSettings:
-    """What belongs to one operator, a member of staff: where this person's list comes from."""
+    """What belongs to one operator, a member of staff: where this person's list comes from.
+
+    The fields are as in `PracticeSettings`.
+
+    Raises:
+        ConfigError: Likewise.
+    """
 
     locations: tuple[str, ...] = _setting(
         rules.LOCATIONS,

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import attrs
 
-from intouch_import.errors import ConfigError, MissingExtraError
+from intouch_import.errors import ConfigError
+from intouch_import.extras import needing
 from intouch_import.settings.checking import HOSTED_DROPBOX, needs
 from intouch_import.settings.model import OperatorSettings, ProviderSettings
 from intouch_import.settings.references import resolve
@@ -235,12 +236,7 @@ def _url(protocol: str, host: str, folder: str) -> str:
 
 
 def _azure_identity() -> Any:
-    try:
+    modules = ("azure", "azure.core", "azure.identity")
+    with needing("azure_identity needs azure-identity", *modules, install="intouch-import[azure]"):
         from azure.identity import DefaultAzureCredential
-    except ModuleNotFoundError as exc:
-        if (exc.name or "").partition(".")[0] != "azure":
-            raise  # installed but broken: show the real cause
-        raise MissingExtraError(
-            "azure_identity needs azure-identity: pip install 'intouch-import[azure]'"
-        ) from exc
     return DefaultAzureCredential()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 from intouch_import.secret import MASK, Secret
 from intouch_import.settings.references import SecretReference
 from intouch_import.settings.values import Refused, kind_of, secret, show_secret, text
+from intouch_import.sources.endpoints import is_loopback
 
 __all__ = [
     "endpoint",
@@ -102,18 +102,9 @@ def endpoint(value: Any) -> str:
         raise Refused("it is not an address that begins with https://")
     if parts.username is not None or parts.query or parts.fragment:
         raise Refused("it holds more than a host and a path: no key and no token may stand in it")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise Refused("plain http is for this machine itself alone")
     return address.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def records(value: Any) -> Secret | SecretReference:

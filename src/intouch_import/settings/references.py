@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from intouch_import.errors import ConfigError, MissingExtraError
+from intouch_import.extras import needing
 from intouch_import.secret import Secret
 
 if TYPE_CHECKING:
@@ -144,15 +145,9 @@ def _read_file(path: Path) -> str:
 
 
 def _read_keyring(service: str, user: str) -> str:
-    try:
+    with needing("secrets in a key ring need keyring", "keyring", install="intouch-import[keyring]"):
         import keyring
         from keyring.errors import KeyringError
-    except ModuleNotFoundError as exc:
-        if exc.name != "keyring":
-            raise  # installed but broken: show the real cause
-        raise MissingExtraError(
-            "secrets in a key ring need keyring: pip install 'intouch-import[keyring]'"
-        ) from exc
     try:
         return keyring.get_password(service, user) or ""
     except KeyringError:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import workstations
 from intouch_import.model import State
 from intouch_import.testing.onedrive import OneDriveServer
 from miniature import jpeg
@@ -87,43 +84,18 @@ def test_a_fault_at_any_call(
         assert server.drive.permanently_deleted == []
 
 
-# Waits for a line on its input, so that all begin in the same moment.
-WORKSTATION = """\
-import json, sys
-from datetime import UTC, datetime
-from intouch_import import Inbox, open_source
-from intouch_import.repositories.sql import SqlRepository
-database, files, patient, token, endpoint = json.loads(sys.argv[1])
-provide = lambda force=False: token
-with SqlRepository.open(database, files=files) as records, open_source(
-    "onedrive:///images/intouch", source_id="shared", signin=provide, endpoint=endpoint
-) as source:
-    inbox = Inbox(records, [source], zone="UTC", settle_s=0, clock=lambda: datetime(2026, 3, 1, tzinfo=UTC))
-    if patient:
-        inbox.refresh()
-    print("ready", flush=True)
-    sys.stdin.readline()
-    report = inbox.save(inbox.prepare(inbox.rows, patient=patient)) if patient else inbox.refresh()
-    print(json.dumps(report.to_dict()), flush=True)
-"""
-
-
 def race(
     practice: Practice, server: OneDriveServer, patients: tuple[str | None, ...]
 ) -> list[dict[str, Any]]:
-    """Let workstations, each a process, do their work at once; what each reports."""
-    started = []
-    for patient in patients:
-        order = json.dumps([practice.url, str(practice.files), patient, server.token(), server.endpoint])
-        command = [sys.executable, "-c", WORKSTATION, order]
-        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-    for process in started:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    with ThreadPoolExecutor(len(started)) as pool:
-        said = list(pool.map(lambda process: process.communicate("go\n", timeout=120)[0], started))
-    assert [process.returncode for process in started] == [0] * len(started)
-    return [json.loads(text) for text in said]
+    """Let workstations do their work at once on the folder of photos; what each reports."""
+    return workstations.race(
+        practice,
+        "onedrive:///images/intouch",
+        patients,
+        source_id="shared",
+        endpoint=server.endpoint,
+        token=server.token(),
+    )
 
 
 def test_two_machines_refresh(

@@ -210,3 +210,34 @@ function ask(root, { title, body, proceed, tone = "plain" }) {
 
 let made = 0;
 const unique = (name) => `itx-${name}-${(made += 1)}`;
+
+/** Questions to Python that are answered once. `settle` takes an answer, and says whether anybody waited for it. */
+function questions(send) {
+  const waiters = new Map();
+  let asked = 0;
+  return {
+    query: (kind, content) =>
+      new Promise((resolve) => {
+        waiters.set((asked += 1), resolve);
+        send(kind, { ...content, ask: asked });
+      }),
+    settle(said) {
+      const waiter = waiters.get(said.ask);
+      waiters.delete(said.ask);
+      waiter?.(said);
+      return Boolean(waiter);
+    },
+  };
+}
+
+/** A place for the last thing that was said to the person. `notice(tone, text, action)`: good, warn or bad. */
+function noticeBoard() {
+  const element = h("div", { class: "itx-notices", "aria-live": "polite" });
+  const signs = { good: "imported", bad: "failed", warn: "warning" };
+  const notice = (tone, text, action) => {
+    const close = button("", { icon: "close", kind: "quiet", title: "Dismiss", on: () => shown.remove() });
+    const shown = h("div", { class: `itx-notice itx-tone-${tone}`, role: tone === "bad" ? "alert" : undefined }, icon(signs[tone], 18), h("span", { class: "itx-notice-text", text }), action, close);
+    element.replaceChildren(shown);
+  };
+  return { element, notice };
+}

@@ -3,17 +3,6 @@
 const ROW_PX = 60;
 const THUMB_PX = 112;
 const PREVIEW_PX = 640;
-const [NAME, SOURCE, SIZE, TIME, DESTINATION, STATUS, REASON, DOUBT, PATIENT, TITLE, CHOOSABLE] = Array(11).keys();
-const STATUS_WORDS = { waiting: "Waiting", arriving: "Arriving", imported: "Filed", stored: "Filed, still in its folder", failed: "Failed", ignored: "Ignored" };
-const SHOWN = {
-  open: ["All", (line) => line[STATUS] !== "ignored"],
-  waiting: ["To file", (line) => line[STATUS] === "waiting"],
-  arriving: ["Arriving", (line) => line[STATUS] === "arriving"],
-  filed: ["Filed", (line) => line[STATUS] === "imported" || line[STATUS] === "stored"],
-  failed: ["Failed", (line) => line[STATUS] === "failed"],
-  ignored: ["Ignored", (line) => line[STATUS] === "ignored"],
-};
-const SORTS = { name: (line) => line[NAME].toLowerCase(), size: (line) => line[SIZE], time: (line) => line[TIME] ?? 0, from: (line) => line[SOURCE], to: (line) => line[DESTINATION], status: (line) => line[STATUS] };
 
 function renderInbox({ model, el }) {
   const me = unique("view") + Math.random().toString(36).slice(2);
@@ -26,25 +15,16 @@ function renderInbox({ model, el }) {
   let lines = [];
   let sources = [];
   let reasons = {};
-  let filed = [];
   let dates = dateFormat();
   let withPictures = true;
   let heard = false;
   let order = [];
   let busy = { refreshing: false, saving: false };
   let show = "open";
-  let sort = ["", 1];
+  let sort = ["", 1]; // by which of SORTS, and which way round
   let anchor = -1;
   const selected = new Set();
-  const waiters = new Map();
-  let asked = 0;
-
-  /** Say something that is answered, once. */
-  const query = (kind, content) =>
-    new Promise((resolve) => {
-      waiters.set((asked += 1), resolve);
-      send(kind, { ...content, ask: asked });
-    });
+  const { query, settle } = questions(send);
 
   // --- the head
   const tally = h("span", { class: "itx-muted itx-tally" });
@@ -73,15 +53,9 @@ function renderInbox({ model, el }) {
   const bannerText = h("span", { class: "itx-banner-text" });
   const stop = button("Stop", { icon: "stop", kind: "quiet", title: "Leave what has not begun where it is", on: () => send("cancel") });
   const banner = h("div", { class: "itx-banner", role: "status", hidden: true }, h("span", { class: "itx-spinner" }), bannerText, meter, stop);
-  const notices = h("div", { class: "itx-notices", "aria-live": "polite" });
+  const { element: notices, notice } = noticeBoard();
   const problems = h("div", { class: "itx-notices" });
 
-  function notice(tone, text, action) {
-    const close = button("", { icon: "close", kind: "quiet", title: "Dismiss", on: () => element.remove() });
-    const sign = { good: "imported", bad: "failed", warn: "warning" }[tone] ?? "waiting";
-    const element = h("div", { class: `itx-notice itx-tone-${tone}`, role: tone === "bad" ? "alert" : undefined }, icon(sign, 18), h("span", { class: "itx-notice-text", text }), action ?? null, close);
-    notices.replaceChildren(element);
-  }
   function showProblems(list) {
     problems.replaceChildren(
       ...list.map((problem) =>
@@ -108,102 +82,30 @@ function renderInbox({ model, el }) {
   const empty = h("div", { class: "itx-empty" });
 
   function buildRow() {
-    const box = h("input", { type: "checkbox", class: "itx-check", tabindex: "-1" });
-    const thumb = frame("itx-thumb");
-    const name = h("span", { class: "itx-name" });
-    const facts = h("span", { class: "itx-muted" });
-    const place = icon("local", 18);
-    const placeName = h("span", { class: "itx-place" });
-    const placeLabel = h("span", { class: "itx-muted itx-place" });
-    const kind = icon("images", 18);
-    const kindName = h("span", {});
-    const pill = h("span", { class: "itx-pill" });
-    const pillIcon = icon("waiting", 14);
-    const pillText = h("span", {});
-    pill.append(pillIcon, pillText);
-    const patient = h("span", { class: "itx-row-patient" });
-    const why = h("span", { class: "itx-why" });
-    const undo = button("Undo", { icon: "undo", kind: "quiet", title: "Put it back into its folder", tabindex: "-1", on: (event) => (event.stopPropagation(), undoRow(order[row.position])) });
-    const element = h(
-      "div",
-      { class: "itx-row", role: "row" },
-      h("span", { role: "gridcell", class: "itx-cell-check" }, box),
-      h("span", { role: "gridcell" }, thumb.element),
-      h("span", { role: "gridcell", class: "itx-two" }, name, facts),
-      h("span", { role: "gridcell", class: "itx-from" }, place, h("span", { class: "itx-two" }, placeName, placeLabel)),
-      h("span", { role: "gridcell", class: "itx-col-to itx-to" }, kind, kindName),
-      h("span", { role: "gridcell", class: "itx-status" }, h("span", { class: "itx-two" }, h("span", { class: "itx-line" }, pill, patient), why), undo),
-    );
-    element.addEventListener("mousedown", (event) => {
-      if (event.shiftKey) event.preventDefault(); // no text is to be selected
-    });
-    element.addEventListener("click", (event) => {
-      const { position } = row;
-      if (event.target === box) event.shiftKey ? range(position, box.checked) : toggle(position, box.checked);
-      else if (event.shiftKey) range(position, true);
-      else if (event.ctrlKey || event.metaKey) toggle(position);
-      grid.move(position);
-      if (event.target !== box) grid.element.focus({ preventScroll: true });
-    });
-    element.addEventListener("dblclick", () => toggle(row.position));
-    const row = {
-      element,
-      fill(position) {
+    return inboxRow({
+      look(position) {
         const index = order[position];
         const line = lines[index];
-        element.classList.toggle("itx-coming", !line);
-        if (!line) return;
-        const status = line[STATUS];
-        const isSelected = selected.has(index);
-        element.dataset.status = status;
-        element.setAttribute("aria-selected", String(isSelected));
-        box.checked = isSelected;
-        box.disabled = !line[CHOOSABLE];
-        box.setAttribute("aria-label", `Select ${line[NAME]}`);
-        thumb.show(withPictures ? pictures.get(`${index}/${THUMB_PX}`) : null, line[DESTINATION]);
-        say(name, line[NAME]);
-        name.title = line[NAME];
-        say(facts, factsOf(line));
-        const source = sources[line[SOURCE]];
-        redraw(place, source.location);
-        say(placeName, locationName(source.location));
-        say(placeLabel, source.label);
-        redraw(kind, line[DESTINATION]);
-        say(kindName, line[DESTINATION] === "images" ? "Images" : "Notes");
-        redraw(pillIcon, status);
-        say(pillText, STATUS_WORDS[status]);
-        pill.className = `itx-pill itx-pill-${status}`;
-        say(patient, line[PATIENT] ? whose(line[PATIENT]) : "");
-        const said = line[PATIENT] && status === "imported" ? line[TITLE] : reasons[line[REASON]] ?? "";
-        say(why, [said, line[DOUBT]].filter(Boolean).join(" "));
-        why.title = why.textContent;
-        why.classList.toggle("itx-title", Boolean(line[PATIENT] && status === "imported"));
-        undo.hidden = status !== "imported" && status !== "stored";
-        undo.disabled = busy.saving;
+        if (!line) return null;
+        const picture = withPictures ? pictures.get(`${index}/${THUMB_PX}`) : null;
+        return { line, source: sources[line[SOURCE]], reason: reasons[line[REASON]], picture, dates, isSelected: selected.has(index), isSaving: busy.saving };
       },
-    };
-    return row;
+      toggle,
+      range,
+      goTo(position, focus) {
+        grid.move(position);
+        if (focus) grid.element.focus({ preventScroll: true });
+      },
+      undo(position) {
+        const line = lines[order[position]];
+        if (line?.[PATIENT]) undo(line[NAME], line[PATIENT], { generation, row: order[position] });
+      },
+    });
   }
 
-  const factsOf = (line) => [line[TIME] === null ? null : dates.format(line[TIME]), sizeText(line[SIZE])].filter(Boolean).join(" · ");
-  const whose = (patient) => (patient.name ? `${patient.name} (${patient.id})` : patient.id);
-
   function arrange() {
-    const text = filter.value.trim().toLowerCase();
     const focused = order[grid.at];
-    const counts = Object.fromEntries(Object.keys(SHOWN).map((key) => [key, 0]));
-    const next = [];
-    const isShown = SHOWN[show][1];
-    lines.forEach((line, index) => {
-      if (text && !line[NAME].toLowerCase().includes(text)) return;
-      for (const key in SHOWN) if (SHOWN[key][1](line)) counts[key]++;
-      if (isShown(line)) next.push(index);
-    });
-    const by = SORTS[sort[0]];
-    if (by) {
-      const keys = new Map(next.map((index) => [index, by(lines[index])]));
-      next.sort((a, b) => (keys.get(a) < keys.get(b) ? -1 : keys.get(a) > keys.get(b) ? 1 : a - b) * sort[1]);
-    }
+    const { order: next, counts } = arranged(lines, { show, text: filter.value.trim().toLowerCase(), sort });
     order = next;
     for (const [key, { element, number }] of Object.entries(chipOf)) {
       say(number, counts[key].toLocaleString("en"));
@@ -270,7 +172,7 @@ function renderInbox({ model, el }) {
     } else if (event.key === " ") toggle(grid.at);
     else if (event.key === "Enter") {
       if (!selected.size) toggle(grid.at);
-      if (selected.size) patient.focus();
+      if (selected.size) panel.patient.focus();
     } else if (event.key === "Escape") selectAll(false);
     else if (event.key === "a" && (event.ctrlKey || event.metaKey)) selectAll(true);
     else return false;
@@ -278,15 +180,7 @@ function renderInbox({ model, el }) {
   }
   function choiceChanged() {
     const chosen = [...selected].map((index) => lines[index]).filter(Boolean);
-    const images = chosen.filter((line) => line[DESTINATION] === "images").length;
-    const mixed = images > 0 && images < chosen.length;
-    const what = images ? count(images, "image") : count(chosen.length, "document");
-    say(choice, !chosen.length ? "No file selected" : mixed ? `${count(images, "image")} and ${count(chosen.length - images, "document")}` : what);
-    say(hint, mixed ? "Images and other documents can’t be saved together." : chosen.length ? "" : "Tick files in the list, or press the space bar.");
-    hint.classList.toggle("itx-bad", mixed);
-    clear.hidden = !chosen.length;
-    say(save.lastChild, chosen.length && !mixed ? `Save ${what}` : "Save");
-    save.disabled = !chosen.length || mixed || !patient.chosen || busy.saving;
+    panel.show(chosen, { isSaving: busy.saving });
     all.checked = chosen.length > 0;
     all.indeterminate = chosen.length > 0 && order.some((index) => lines[index]?.[CHOOSABLE] && !selected.has(index));
     grid.update();
@@ -308,43 +202,22 @@ function renderInbox({ model, el }) {
   }
 
   // --- the panel
-  const preview = frame("itx-preview");
-  const previewName = h("strong", { class: "itx-name" });
-  const previewFacts = h("span", { class: "itx-muted" });
-  const choice = h("h2", { class: "itx-choice" });
-  const hint = h("span", { class: "itx-muted itx-hint" });
-  const clear = button("Clear", { kind: "quiet", title: "Select nothing", on: () => selectAll(false) });
-  const patient = patientField({
+  const panel = savePanel({
     search: async (text) => (await query("patients", { text })).patients,
-    onChoose: () => choiceChanged(),
-    onLeave: () => title.focus(),
-  });
-  const title = h("input", { type: "text", class: "itx-input itx-title-field", maxlength: "500", placeholder: "e.g. Left forearm", "aria-label": "Title", on: { keydown: (event) => event.key === "Enter" && (event.preventDefault(), begin()) } });
-  const comments = h("textarea", { class: "itx-input itx-comments", rows: "2", "aria-label": "Comments", on: { keydown: (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && begin() } });
-  const save = button("Save", { icon: "imported", kind: "primary", on: () => begin(), class: "itx-button itx-primary itx-save" });
-  const field = (label, optional, ...content) => h("div", { class: "itx-field" }, h("span", { class: "itx-label" }, label, optional ? h("span", { class: "itx-muted", text: " optional" }) : null), ...content);
-  const panel = h(
-    "aside",
-    { class: "itx-panel", "aria-label": "Save to a patient" },
-    h("div", { class: "itx-previewed" }, preview.element, h("div", { class: "itx-two" }, previewName, previewFacts)),
-    h("div", { class: "itx-form" }, h("div", { class: "itx-choice-line" }, choice, clear), hint, field("Patient", false, patient.element), field("Title", true, title), field("Comments", true, comments), save),
-  );
-  panel.addEventListener("keydown", (event) => {
-    event.stopPropagation();
-    if (event.key === "Escape") grid.element.focus({ preventScroll: true });
+    onChange: () => choiceChanged(),
+    onSave: () => begin(),
+    onClear: () => selectAll(false),
+    onLeave: () => grid.element.focus({ preventScroll: true }),
   });
 
   let previewTimer = 0;
   function showPreview(position = grid.at) {
     const index = order[position];
     const line = lines[index];
-    panel.classList.toggle("itx-nothing", !line);
-    if (!line) return;
+    if (!line) return panel.preview(null);
     const large = pictures.get(`${index}/${PREVIEW_PX}`);
     const small = pictures.get(`${index}/${THUMB_PX}`);
-    preview.show(withPictures ? large ?? small : null, line[DESTINATION]);
-    say(previewName, line[NAME]);
-    say(previewFacts, factsOf(line));
+    panel.preview(line, withPictures ? large ?? small : null, factsOf(line, dates));
     clearTimeout(previewTimer);
     if (withPictures && large === undefined && small !== null) {
       previewTimer = setTimeout(() => send("pictures", { view: me, generation, places: [index], px: PREVIEW_PX }), 120);
@@ -353,9 +226,7 @@ function renderInbox({ model, el }) {
 
   // --- saving
   async function begin() {
-    if (save.disabled) return;
-    save.disabled = true;
-    const answer = await query("prepare", { generation, rows: [...selected], patient: patient.chosen.id, title: title.value, comments: comments.value });
+    const answer = await query("prepare", { generation, rows: [...selected], ...panel.said() });
     choiceChanged();
     if (answer.kind !== "prepared") return notice("bad", answer.text);
     if (answer.warning) {
@@ -377,39 +248,22 @@ function renderInbox({ model, el }) {
     send("save", { job: answer.job });
   }
 
-  async function undoRow(index) {
-    const line = lines[index];
-    if (line?.[PATIENT]) await undo(line[NAME], line[PATIENT], { generation, row: index });
-  }
   async function undo(name, owner, which) {
     const body = [h("p", {}, h("strong", { text: name }), ` leaves the record of ${whose(owner)}, and returns to the folder that it came from. It is not imported again by itself.`)];
     if (await ask(root, { title: "Take it back?", body, proceed: "Take it back", tone: "warn" })) send("undo", which);
   }
 
   // --- filed lately
-  const filedList = h("div", { class: "itx-filed", role: "list", "aria-label": "Filed lately", hidden: true });
+  const filed = filedList({ undo: (entry) => undo(entry.name, entry.patient, { id: entry.id }) });
   function showFiled(entries) {
-    filed = entries;
-    filedTab.number.hidden = !filed.length;
-    say(filedTab.number, filed.length.toLocaleString("en"));
-    filedList.replaceChildren(
-      ...filed.map((entry) =>
-        h(
-          "div",
-          { class: "itx-filed-row", role: "listitem" },
-          icon("imported", 20),
-          h("span", { class: "itx-two" }, h("span", { class: "itx-name", text: entry.name }), h("span", { class: "itx-muted", text: `${dates.format(entry.at)} · ${entry.automatic ? "by its name" : "by hand"}` })),
-          h("span", { class: "itx-two" }, h("span", { class: "itx-row-patient", text: whose(entry.patient) }), h("span", { class: "itx-muted", text: entry.title })),
-          button("Undo", { icon: "undo", kind: "quiet", title: "Put it back into its folder", disabled: busy.saving, on: () => undo(entry.name, entry.patient, { id: entry.id }) }),
-        ),
-      ),
-      ...(filed.length ? [] : [h("div", { class: "itx-empty" }, icon("waiting", 34), h("strong", { text: "Nothing filed yet" }), h("span", { class: "itx-muted", text: "What is filed while this list is open stands here, and can be taken back." }))]),
-    );
+    filedTab.number.hidden = !entries.length;
+    say(filedTab.number, entries.length.toLocaleString("en"));
+    filed.show(entries, { dates, isSaving: busy.saving });
   }
   function showTab(name) {
     inboxTab.element.setAttribute("aria-selected", String(name === "inbox"));
     filedTab.element.setAttribute("aria-selected", String(name === "filed"));
-    filedList.hidden = name !== "filed";
+    filed.element.hidden = name !== "filed";
     main.hidden = name !== "inbox";
     chips.hidden = filter.hidden = name !== "inbox";
     if (name === "inbox") grid.update();
@@ -422,7 +276,7 @@ function renderInbox({ model, el }) {
       ({ reasons } = said);
       dates = dateFormat(said.zone);
       withPictures = said.pictures;
-      if (said.patient) patient.fix(said.patient);
+      if (said.patient) panel.patient.fix(said.patient);
       showEmpty();
     },
     busy(said) {
@@ -430,9 +284,9 @@ function renderInbox({ model, el }) {
       banner.hidden = !busy.refreshing && !busy.saving;
       refresh.disabled = busy.refreshing;
       root.setAttribute("aria-busy", String(!banner.hidden));
-      if (!banner.hidden && !busy.shown) say(bannerText, busy.saving ? "Saving…" : "Looking for new files…");
+      if (!banner.hidden) say(bannerText, busy.saving ? "Saving…" : "Looking for new files…");
       delete meter.dataset.known;
-      for (const each of filedList.querySelectorAll("button")) each.disabled = busy.saving;
+      filed.setSaving(busy.saving);
       choiceChanged();
       showEmpty();
     },
@@ -486,8 +340,7 @@ function renderInbox({ model, el }) {
       showProblems(said.problems);
       showFiled(said.filed);
       if (said.imported === said.listed) {
-        title.value = comments.value = "";
-        patient.clear();
+        panel.empty();
         notice("good", `${count(said.imported, "file")} filed to ${whose(said.patient)}.`, showAction());
       } else notice("bad", `${said.imported} of ${said.listed} filed to ${whose(said.patient)}. The list says why the others were not.`);
       grid.element.focus({ preventScroll: true });
@@ -503,17 +356,11 @@ function renderInbox({ model, el }) {
   };
   const showAction = () => button("Show", { kind: "quiet", on: () => showTab("filed") });
   const showPreviewIfHere = (places) => places.some(([, place]) => place === order[grid.at]) && showPreview();
-  function settle(said) {
-    const waiter = waiters.get(said.ask);
-    waiters.delete(said.ask);
-    waiter?.(said);
-    return Boolean(waiter);
-  }
   const onMessage = (said, buffers) => answers[said.kind]?.(said, buffers ?? []);
 
   // --- all together
-  const main = h("div", { class: "itx-main" }, h("div", { class: "itx-list" }, grid.element, empty), panel);
-  root.append(h("header", { class: "itx-top" }, tabs, tally, h("span", { class: "itx-grow" }), chips, filter, refresh), banner, problems, notices, main, filedList);
+  const main = h("div", { class: "itx-main" }, h("div", { class: "itx-list" }, grid.element, empty), panel.element);
+  root.append(h("header", { class: "itx-top" }, tabs, tally, h("span", { class: "itx-grow" }), chips, filter, refresh), banner, problems, notices, main, filed.element);
   el.append(root);
   const endTheme = followTheme(root);
   model.on("msg:custom", onMessage);

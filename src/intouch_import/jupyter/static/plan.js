@@ -26,13 +26,7 @@ function renderPlan({ model, el }) {
   let where = {};
   let run = null;
   let canRun = false;
-  const waiters = new Map();
-  let question = 0;
-  const query = (kind, content) =>
-    new Promise((resolve) => {
-      waiters.set((question += 1), resolve);
-      send(kind, { ...content, ask: question });
-    });
+  const { query, settle } = questions(send);
 
   // --- the head
   const tally = h("span", { class: "itx-muted" });
@@ -52,11 +46,7 @@ function renderPlan({ model, el }) {
   const pause = button("Pause", { icon: "pause", kind: "quiet", on: () => send(run?.state === "paused" ? "resume" : "pause"), class: "itx-button itx-quiet itx-pause" });
   const cancel = button("Cancel", { icon: "stop", kind: "quiet", title: "Begin no more files; a later run goes on from here", on: () => send("cancel"), class: "itx-button itx-quiet itx-cancel-run" });
   const runBar = h("div", { class: "itx-banner itx-run-bar", role: "status", hidden: true }, runText, meter, runCounts, pause, cancel);
-  const notices = h("div", { class: "itx-notices", "aria-live": "polite" });
-  function notice(tone, text) {
-    const element = h("div", { class: `itx-notice itx-tone-${tone}`, role: tone === "bad" ? "alert" : undefined }, icon(tone === "good" ? "imported" : "warning", 18), h("span", { class: "itx-notice-text", text }), button("", { icon: "close", kind: "quiet", title: "Dismiss", on: () => element.remove() }));
-    notices.replaceChildren(element);
-  }
+  const { element: notices, notice } = noticeBoard();
   function showRun(said) {
     run = said;
     const under = said.state === "running" || said.state === "paused";
@@ -275,12 +265,6 @@ function renderPlan({ model, el }) {
     refused: (said) => settle(said) || notice("bad", said.text),
     trouble: (said) => settle(said) || notice("bad", said.text),
   };
-  function settle(said) {
-    const waiter = waiters.get(said.ask);
-    waiters.delete(said.ask);
-    waiter?.(said);
-    return Boolean(waiter);
-  }
   const onMessage = (said, buffers) => answers[said.kind]?.(said, buffers ?? []);
 
   // --- all together

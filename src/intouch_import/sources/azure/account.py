@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from intouch_import.errors import ConfigError
 from intouch_import.secret import Secret
+from intouch_import.sources.endpoints import origin_of
 
 __all__ = ["Account", "Folder"]
 
@@ -186,32 +186,13 @@ def _connection(text: str) -> dict[str, str]:
 
 
 def _checked_endpoint(text: str) -> str:
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-    except ValueError:
-        raise ConfigError("endpoint is no URL") from None
-    host = (parts.hostname or "").lower()
-    if parts.scheme not in {"https", "http"} or not host:
-        raise ConfigError("endpoint is a URL such as https://account.blob.core.windows.net")
+    origin, parts = origin_of(text, such_as="https://account.blob.core.windows.net")
     if parts.query or parts.fragment or parts.username is not None or parts.password is not None:
         raise ConfigError("endpoint has no user, query or fragment: a signature belongs into sas_token=")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigError("endpoint must be https: plain http is for this machine alone")
     path = parts.path.strip("/")
     if path and not all(_is_segment(segment) for segment in path.split("/")):
         raise ConfigError("endpoint's path is at most an account")
-    shown = f"[{host}]" if ":" in host else host
-    usual = {"https": 443, "http": 80}[parts.scheme]
-    authority = shown if port in {None, usual} else f"{shown}:{port}"
-    return f"{parts.scheme}://{authority}" + (f"/{path}" if path else "")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return f"{origin}/{path}" if path else origin
 
 
 def _check_credential(credential: Any, *, plain: bool) -> None:

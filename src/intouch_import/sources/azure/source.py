@@ -19,6 +19,7 @@ from intouch_import.errors import (
     SourceError,
     without_path,
 )
+from intouch_import.extras import needing
 from intouch_import.model import EntryKind, SourceFile
 from intouch_import.sources.azure.account import Account, Folder
 from intouch_import.sources.azure.asking import Asking, Doubtful, Failed
@@ -361,14 +362,13 @@ class AzureSource(Source):
         from intouch_import.sources.azure.fast import FastLane
 
         try:
-            return FastLane(self._account, self._folder.container, timeout_s=self._timeout_s)
-        except ModuleNotFoundError as exc:
-            if exc.name != "obstore":
-                raise  # installed but broken: show the real cause
+            with needing(
+                "fast Azure downloads need obstore", "obstore", install="intouch-import[azure-fast]"
+            ):
+                return FastLane(self._account, self._folder.container, timeout_s=self._timeout_s)
+        except MissingExtraError:
             if wanted:
-                raise MissingExtraError(
-                    "fast Azure downloads need obstore: pip install 'intouch-import[azure-fast]'"
-                ) from exc
+                raise
             return None
 
 
@@ -388,11 +388,6 @@ def _pin(file: SourceFile) -> str:
 
 
 def _import_sdk() -> None:
-    try:
+    modules = ("azure", "azure.core", "azure.storage", "azure.storage.blob")
+    with needing("Azure folders need azure-storage-blob", *modules, install="intouch-import[azure]"):
         import azure.storage.blob  # noqa: F401
-    except ModuleNotFoundError as exc:
-        if exc.name is None or exc.name.partition(".")[0] != "azure":
-            raise  # installed but broken: show the real cause
-        raise MissingExtraError(
-            "Azure folders need azure-storage-blob: pip install 'intouch-import[azure]'"
-        ) from exc

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 
 from intouch_import.errors import (
     ConfigError,
-    MissingExtraError,
     SignInFailed,
     SignInNeeded,
     SourceUnavailable,
     Throttled,
 )
+from intouch_import.extras import needing
 from intouch_import.secret import Secret
 from intouch_import.sources.signin import AuthorizationRequest, AuthorizationServer, Grant
 
@@ -73,14 +73,8 @@ class DropboxAuthorization(AuthorizationServer):
     ) -> None:
         if not app_key or not app_key.isprintable() or " " in app_key:
             raise ConfigError("a Dropbox app key is one word, as the App Console shows it")
-        try:
+        with needing("signing in to Dropbox needs its client", "requests", install="intouch-import[dropbox]"):
             from intouch_import.sources.dropbox.session import checked_endpoint, new_session
-        except ModuleNotFoundError as exc:
-            if exc.name != "requests":
-                raise
-            raise MissingExtraError(
-                "signing in to Dropbox needs its client: pip install 'intouch-import[dropbox]'"
-            ) from exc
         self.client_id = app_key
         self.redirect_ports = tuple(redirect_ports)
         self._secret = None if app_secret is None else Secret.of(app_secret)

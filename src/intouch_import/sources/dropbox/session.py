@@ -9,11 +9,11 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from intouch_import.errors import ConfigError
+from intouch_import.sources.endpoints import is_loopback
 
 __all__ = ["checked_endpoint", "new_session"]
 
 _HOSTS: Final = ("api", "content", "notify")
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def checked_endpoint(endpoint: str | None) -> str | None:
@@ -32,7 +32,7 @@ def checked_endpoint(endpoint: str | None) -> str | None:
         host = None
     if host is None or parts.scheme not in {"http", "https"} or parts.username or parts.query:
         raise ConfigError("a Dropbox endpoint is the URL of a host: https://dropbox.example")
-    if parts.scheme == "http" and host not in _LOOPBACK:
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError("a Dropbox endpoint on another machine needs https")
     return endpoint.rstrip("/")
 

@@ -7,7 +7,6 @@ that helps and is safe, and waits with all others when the service asks for it. 
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import threading
 import weakref
@@ -15,13 +14,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from intouch_import.errors import (
-    ConfigError,
-    InTouchImportError,
-    MissingExtraError,
-    SignInNeeded,
-    SourceUnavailable,
-)
+from intouch_import.errors import ConfigError, InTouchImportError, SignInNeeded, SourceUnavailable
+from intouch_import.extras import needing
+from intouch_import.sources.endpoints import is_loopback, origin_of
 from intouch_import.sources.onedrive.processes import PerProcess
 from intouch_import.sources.onedrive.quiet import unlogged
 from intouch_import.sources.onedrive.refusals import (
@@ -296,7 +291,7 @@ class Graph:
         return address
 
     def _check_origin_of_bytes(self, url: httpx.URL) -> None:
-        if url.scheme == "https" or (self._local and url.scheme == "http" and _is_loopback(url.host)):
+        if url.scheme == "https" or (self._local and url.scheme == "http" and is_loopback(url.host)):
             return
         raise TransferFailed
 
@@ -357,21 +352,10 @@ def checked_endpoint(text: str) -> str:
     Raises:
         ConfigError: It is none.
     """
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-    except ValueError:
-        raise ConfigError("endpoint is no URL") from None
-    host = (parts.hostname or "").lower()
-    if parts.scheme not in {"https", "http"} or not host:
-        raise ConfigError(f"endpoint is a URL such as {PUBLIC_CLOUD}")
+    origin, parts = origin_of(text, such_as=PUBLIC_CLOUD)
     if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
         raise ConfigError("endpoint is a host alone, without a path, a query or a user")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigError("endpoint must be https: plain http is for this machine alone")
-    shown = f"[{host}]" if ":" in host else host
-    usual = {"https": 443, "http": 80}[parts.scheme]
-    return f"{parts.scheme}://{shown}" + (f":{port}" if port not in {None, usual} else "")
+    return origin
 
 
 @cache
@@ -397,20 +381,7 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     return found
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _httpx() -> Any:
-    try:
+    with needing("OneDrive folders need httpx", "httpx", install="intouch-import[onedrive]"):
         import httpx
-    except ModuleNotFoundError as exc:
-        if exc.name != "httpx":
-            raise
-        raise MissingExtraError(
-            "OneDrive folders need httpx: pip install 'intouch-import[onedrive]'"
-        ) from exc
     return httpx

@@ -24,11 +24,11 @@ from urllib.parse import urlsplit
 from intouch_import.errors import (
     ConfigError,
     InTouchImportError,
-    MissingExtraError,
     SignInFailed,
     SignInNeeded,
     SourceUnavailable,
 )
+from intouch_import.extras import needing
 from intouch_import.sources.onedrive.graph import checked_endpoint, trusted_authorities
 from intouch_import.sources.onedrive.processes import PerProcess
 from intouch_import.sources.onedrive.quiet import unlogged
@@ -349,9 +349,5 @@ def _codes(found: Mapping[str, Any]) -> frozenset[int]:
 def _imported(name: str) -> Any:
     import importlib
 
-    try:
+    with needing(f"OneDrive needs {name}", name, install="intouch-import[onedrive]"):
         return importlib.import_module(name)
-    except ModuleNotFoundError as exc:
-        if exc.name != name:
-            raise
-        raise MissingExtraError(f"OneDrive needs {name}: pip install 'intouch-import[onedrive]'") from exc

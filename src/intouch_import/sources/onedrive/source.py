@@ -11,11 +11,11 @@ from intouch_import.errors import (
     ConfigError,
     FileUnreadable,
     FileVanished,
-    MissingExtraError,
     NameRefused,
     NameTaken,
     NotRemoved,
 )
+from intouch_import.extras import needing
 from intouch_import.model import EntryKind, Reason
 from intouch_import.sources.base import Source, check_name
 from intouch_import.sources.onedrive.fetching import fetch_into, refuse_altered
@@ -136,14 +136,9 @@ class OneDriveSource(Source):
 
     @property
     def filesystem(self) -> AbstractFileSystem:
-        try:
+        what = "the file system of OneDrive folders needs msgraphfs"
+        with needing(what, "msgraphfs", install="intouch-import[onedrive]"):
             from intouch_import.sources.onedrive.face import OneDriveFileSystem
-        except ModuleNotFoundError as exc:
-            if exc.name != "msgraphfs":
-                raise
-            raise MissingExtraError(
-                "the file system of OneDrive folders needs msgraphfs: pip install 'intouch-import[onedrive]'"
-            ) from exc
         return OneDriveFileSystem.on(self._graph, self._folder)
 
     def scan(self) -> Iterator[SourceFile]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from intouch_import.errors import MissingExtraError
+from intouch_import.extras import needing
 from intouch_import.sources.signin.authorization import refuse_to_pickle
 
 if TYPE_CHECKING:
@@ -224,14 +225,9 @@ def default_store() -> TokenStore:
 def _imported(module: str) -> Any:
     import importlib
 
-    try:
+    what = f"keeping a sign-in needs {module.replace('_', '-')}"
+    with needing(what, module, install="intouch-import[dropbox]"):
         return importlib.import_module(module)
-    except ModuleNotFoundError as exc:
-        if exc.name != module:
-            raise
-        raise MissingExtraError(
-            f"keeping a sign-in needs {module.replace('_', '-')}: pip install 'intouch-import[dropbox]'"
-        ) from exc
 
 
 def _report(text: str, exc: Exception, *, level: int = logging.WARNING) -> None:

@@ -1,0 +1,49 @@
+"""Addresses of servers: the one rule about plain http, and one spelling."""
+
+from __future__ import annotations
+
+import pytest
+
+from intouch_import.errors import ConfigError
+from intouch_import.sources.endpoints import is_loopback, origin_of
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://Blob.Example:443/account", "https://blob.example"),
+        (" https://blob.example:8443 ", "https://blob.example:8443"),
+        ("http://127.0.0.1:10000/devstoreaccount1", "http://127.0.0.1:10000"),
+        ("http://127.0.0.2", "http://127.0.0.2"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_one_server_has_one_spelling(text: str, origin: str) -> None:
+    """Letter case, blanks around it and the usual port make no other server."""
+    assert origin_of(text, such_as="https://example")[0] == origin
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("http://blob.example", "plain http is for this machine alone"),
+        ("http://127.0.0.1.example", "plain http is for this machine alone"),
+        ("http://localhost.example", "plain http is for this machine alone"),
+        ("http://10.0.0.1", "plain http is for this machine alone"),
+        ("ftp://blob.example", "a URL such as https://example"),
+        ("blob.example", "a URL such as https://example"),
+        ("https://", "a URL such as https://example"),
+        ("https://blob.example:port", "endpoint is no URL"),
+    ],
+)
+def test_what_is_no_address_or_leaves_this_machine_unencrypted_is_refused(text: str, said: str) -> None:
+    """A key or a token never goes over a wire in plain text, whatever the host is called."""
+    with pytest.raises(ConfigError, match=said):
+        origin_of(text, such_as="https://example")
+
+
+@pytest.mark.parametrize("host", ["", "example", "0.0.0.0", "::", "127.1", "LOCALHOST."])
+def test_what_may_be_another_machine_is_not_this_one(host: str) -> None:
+    """Only what is known to be loopback counts as it."""
+    assert not is_loopback(host)
