@@ -119,8 +119,10 @@ class Recovery:
         Left as it is, the file would be in its source and in the record, to be stored a second time.
         """
         if stored is None:
-            # The crash may have come between the row and the bytes; withdrawing again is no error.
-            self._repository.withdraw(entry.attachment_id or entry.import_id)
+            # The crash may have come between the row and the bytes: withdrawing again is no error where ids are
+            # import ids. A number of a host's own may have been given to another attachment since.
+            if entry.attachment_id in {None, entry.import_id}:
+                self._repository.withdraw(entry.import_id)
             return Event.WITHDRAWN
         try:
             if self._is_back(stored, source):
