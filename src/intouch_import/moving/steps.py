@@ -61,6 +61,9 @@ class Run:
     Args:
         repository, ledger, clock, examiner: As those of the `Mover`.
         cancelled, pace: As for `Mover.move`.
+
+    Attributes:
+        told: Whether the ledger knows how each file ended.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Run:
         self._clock = clock
         self._cancelled = cancelled
         self._pace = pace
+        self.told = True
         self._examiner = examiner
         self._lock = threading.Lock()
         self._problems: dict[str, Problem] = {}
@@ -365,6 +369,7 @@ class Run:
             self._ledger.append(entries)
         except Exception as exc:  # noqa: BLE001  # likewise
             # The files are stored and the ledger says so; `Inbox.refresh` writes the missing "moved".
+            self.told = False
             log.error("the ledger could not be written after a removal", extra={"kind": type(exc).__name__})
 
     # --- inside
