@@ -78,6 +78,27 @@ def test_the_marker_of_the_folder_itself_is_no_file(source: Source, failing) -> 
     assert [file.name for file in source.scan()] == ["a.jpg"]
 
 
+def test_a_folder_that_is_gone_is_not_an_empty_folder(source: Source, failing) -> None:
+    """Some FTP servers list a folder that is not there as one in which nothing is."""
+    failing().rm_file("/photos/a.jpg")
+    assert list(source.scan()) == []
+    failing.pseudo_dirs.remove("/photos")
+    with pytest.raises(SourceUnavailable):
+        list(source.scan())
+    failing.faults["ls instead"] = lambda _path: []
+    with pytest.raises(SourceUnavailable, match="does not exist"):
+        list(source.scan())
+
+
+def test_a_folder_that_became_a_file_is_not_an_empty_folder(source: Source, failing) -> None:
+    """Most file systems list a file as itself, which looks like the marker of an object store."""
+    failing().rm_file("/photos/a.jpg")
+    failing.pseudo_dirs.remove("/photos")
+    failing().pipe_file("/photos", PHOTO)
+    with pytest.raises(SourceUnavailable, match="not a folder"):
+        list(source.scan())
+
+
 @pytest.mark.parametrize("exc", [OSError(errno.EIO, "x"), RuntimeError("x"), EOFError(), ValueError("x")])
 def test_a_location_that_can_not_be_asked_is_told(source: Source, failing, exc: Exception) -> None:
     """Whatever it raises, a location that does not answer is no folder without files."""

@@ -137,6 +137,8 @@ class FsspecSource(Source):
     def scan(self) -> Iterator[SourceFile]:
         with self._asking("the folder can't be listed") as filesystem:
             files = [self._source_file(name, info) for name, info in self._entries(filesystem)]
+            if not files:
+                self._check_folder(filesystem)  # some list nothing where there is no folder
         yield from files
 
     def look(self, name: str) -> SourceFile | None:
