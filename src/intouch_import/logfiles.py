@@ -10,13 +10,14 @@ import logging
 import logging.handlers
 import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from intouch_import import disk
 from intouch_import.errors import ConfigError, without_path
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
     from types import TracebackType
 
 __all__ = ["FILES", "LogFiles", "log_to_directory"]
@@ -52,9 +53,9 @@ def log_to_directory(
     Raises:
         ConfigError: The directory can't be made or written.
     """
-    folder = Path(directory).expanduser().absolute()
     attached: list[tuple[logging.Logger, logging.Handler]] = []
     try:
+        folder = disk.at_home(directory).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         for service, name in FILES.items():
             attached += _attach(service, folder / name, max_bytes=max_bytes, keep=keep)

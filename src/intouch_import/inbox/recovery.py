@@ -124,8 +124,8 @@ class Recovery:
         Left as it is, the file would be in its source and in the record, to be stored a second time.
         """
         if stored is None:
-            # The crash may have come between the row and the bytes: withdrawing again is no error where ids are
-            # import ids. A number of a host's own may have been given to another attachment since.
+            # The crash may have come between the row and the bytes. Withdrawing again is no error, but an id
+            # of a host's own may have been given to another attachment since.
             if entry.attachment_id in {None, entry.import_id}:
                 self._repository.withdraw(entry.import_id)
             return Event.WITHDRAWN
