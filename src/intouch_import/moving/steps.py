@@ -179,11 +179,11 @@ class Run:
             return
         try:
             stored = self._repository.find_attachment([job.import_id for job in gone])
+            by_job = [(job, stored.get(job.import_id)) for job in gone]
         except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises: the file is gone anyway
             log.warning("the repository can't be asked", extra={"kind": type(exc).__name__})
             return
-        for job in gone:
-            found = stored.get(job.import_id)
+        for job, found in by_job:
             if found is None:
                 continue
             job.stored = found
