@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+import pytest
+
+from intouch_import.errors import ConfigError
 from intouch_import.verdicts import place_in_zone
 from intouch_import.zones import zone_of
 
@@ -28,6 +32,15 @@ def test_a_zone_that_would_give_solar_time_is_taken_by_its_name() -> None:
     zone = zone_of(_Localizing())
     assert zone == ZoneInfo("Europe/Berlin")
     assert place_in_zone(datetime(2026, 7, 1, 12), zone)[0] == datetime(2026, 7, 1, 10, tzinfo=UTC)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the variable says nothing there")
+@pytest.mark.parametrize("said", ["Mars/Phobos", "EST5EDT4,M3.2.0,M11.1.0", "../x"])
+def test_a_machine_whose_zone_has_no_name_is_told(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Capture names can't be read in it; whoever opens an inbox there has to say which zone is meant."""
+    monkeypatch.setenv("TZ", said)
+    with pytest.raises(ConfigError, match="this machine's time zone"):
+        zone_of(None)
 
 
 def test_any_other_zone_is_taken_as_it_is() -> None:
