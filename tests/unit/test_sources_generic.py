@@ -356,6 +356,16 @@ def test_times_are_read_in_every_form(info: dict[str, object], expected: int | N
     assert modified_ns(info) == expected
 
 
+def test_a_password_in_the_url_is_in_no_label_and_no_id(failing) -> None:
+    """Lists show the label, a certificate prints it, and logs name the id; a slash at the end changes neither."""
+    failing.pseudo_dirs += ["/me:CANARY@tower", "/me:other@tower", "/me:other@tower/a@b:c"]
+    first, second = open_source("failing://me:CANARY@tower"), open_source("failing://me:other@tower/")
+    assert first.label == second.label == "me@tower"
+    assert open_source("failing://me:other@tower/a@b:c").label == "a@b:c"
+    assert first.source_id == second.source_id
+    assert "CANARY" not in repr(first)
+
+
 def test_a_folder_that_is_a_file_is_refused(failing) -> None:
     """A source is a folder."""
     failing().pipe_file("/a.jpg", PHOTO)
