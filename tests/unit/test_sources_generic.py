@@ -348,11 +348,17 @@ def test_an_etag_is_the_version_where_there_is_one(source: Source, failing) -> N
         ({"created": datetime(1970, 1, 1, 0, 0, 1)}, 1_000_000_000),  # without a zone it is UTC
         ({"updated": "1970-01-01T00:00:01+00:00"}, 1_000_000_000),
         ({"updated": "yesterday"}, None),
+        ({"modify": "19700101000001"}, 1_000_000_000),
+        ({"modify": "19700101000001.25"}, 1_000_000_000),
+        ({"modify": "Jan 31 14:25"}, None),
         ({"updated": object()}, None),
     ],
 )
 def test_times_are_read_in_every_form(info: dict[str, object], expected: int | None) -> None:
-    """File systems tell times as numbers, as dates or as text; what is none of them is not known."""
+    """As numbers, dates or text, or as FTP servers tell them; what is none of these is not known.
+
+    Without a time, two photos of one name and size would be one version: scanners write files of one size.
+    """
     assert modified_ns(info) == expected
 
 
