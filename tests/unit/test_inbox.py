@@ -726,6 +726,30 @@ def test_a_last_line_that_is_missing_is_written_by_an_inbox_that_is_at_work(
         assert events[1:] == [(Event.MOVED, "interrupted")]
 
 
+def test_a_removal_that_had_an_effect_though_it_failed_is_written_down_later(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer was lost, or staff took the file away by hand: the next refresh finds it gone, and says so."""
+    inbox = practice.inbox()
+    inbox.refresh()
+    practice.photo(AUTO)
+    remove = LocalSource.remove
+
+    def lose(*args: Any, **options: Any) -> None:
+        remove(*args, **options)
+        raise SourceUnavailable("the connection was cut", source_id="")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalSource, "remove", lose)
+        assert inbox.refresh().stored == 1
+    inbox.refresh()
+    assert [entry.event for entry in inbox.ledger.entries()] == [
+        Event.STORED,
+        Event.NOT_REMOVED,
+        Event.MOVED,
+    ]
+
+
 @pytest.mark.parametrize("name", ["a.jpg", "a\nb.jpg"])
 def test_the_ledger_never_says_moved_while_the_file_is_here(
     practice: Practice, name: str, monkeypatch: pytest.MonkeyPatch, reasons: Reasons

@@ -356,6 +356,8 @@ class Run:
             except Exception as exc:  # noqa: BLE001  # the files are gone already; say so all the same
                 self._note(source, exc)
                 log.warning("a source could not be synced", extra={"kind": type(exc).__name__})
+        if any(job.outcome is not None and job.outcome.state is State.STORED for job in removed):
+            self.told = False  # it may be gone all the same, or be taken away by hand
         now = self._clock()
         entries = []
         for job in jobs:
