@@ -26,7 +26,6 @@ __all__ = [
     "NO_ROOM",
     "Digested",
     "Lease",
-    "at_home",
     "copy_and_digest",
     "digest_file",
     "digest_stream",
@@ -52,18 +51,6 @@ class Digested(NamedTuple):
 
     size_bytes: int
     sha256: str
-
-
-def at_home(path: str | os.PathLike[str]) -> Path:
-    """A path with the user's home in the place of its ``~``.
-
-    Raises:
-        FileNotFoundError: The home is not known: a service may have none.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
 
 
 def digest_file(fd: int, size_bytes: int) -> Digested:

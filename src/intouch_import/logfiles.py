@@ -10,14 +10,13 @@ import logging
 import logging.handlers
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from intouch_import import disk
 from intouch_import.errors import ConfigError, without_path
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
     from types import TracebackType
 
 __all__ = ["FILES", "LogFiles", "log_to_directory"]
@@ -55,13 +54,15 @@ def log_to_directory(
     """
     attached: list[tuple[logging.Logger, logging.Handler]] = []
     try:
-        folder = disk.at_home(directory).absolute()
+        folder = Path(directory).expanduser().absolute()
         folder.mkdir(parents=True, exist_ok=True)
         for service, name in FILES.items():
             attached += _attach(service, folder / name, max_bytes=max_bytes, keep=keep)
     except OSError as exc:
         LogFiles(attached).close()
         raise ConfigError("the log directory can't be written") from without_path(exc)
+    except RuntimeError:
+        raise ConfigError("the log directory begins at a home that is not known") from None
     return LogFiles(attached)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import URL
 
-from intouch_import import disk
 from intouch_import.database import connect
 from intouch_import.errors import ConfigError
 from intouch_import.ledger.book import Ledger
@@ -40,8 +39,8 @@ def ledger_for(ledger: Ledger | str | os.PathLike[str] | None, *, engine: Engine
 
 def _at_home(path: str) -> Path:
     try:
-        return disk.at_home(path)
-    except FileNotFoundError:
+        return Path(path).expanduser()
+    except RuntimeError:
         raise ConfigError("the ledger's path begins at a home that is not known") from None
 
 

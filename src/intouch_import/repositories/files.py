@@ -84,7 +84,7 @@ class DirectoryFiles(Files):
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         try:
-            self.folder = disk.at_home(folder).absolute()
+            self.folder = Path(folder).expanduser().absolute()
             self._prefix = f"{self.folder}{os.sep}"
             staging = self.staging = self.folder / ".staging"
             staging.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -93,6 +93,8 @@ class DirectoryFiles(Files):
                 (self.folder / f"{shard:02x}").mkdir(exist_ok=True, mode=0o700)
             disk.sync_folder(self.folder)
             sweep(staging, private=True)
+        except RuntimeError:
+            raise RepositoryError("the folder for files begins at a home that is not known") from None
         except OSError as exc:
             raise RepositoryError("the folder for files can't be used", errno=exc.errno) from without_path(
                 exc
