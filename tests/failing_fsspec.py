@@ -42,6 +42,8 @@ class FailingFileSystem(MemoryFileSystem):
         return fault(path) if fault is not None else None
 
     def ls(self, path, detail=True, **kwargs):
+        if "ls instead" in self.faults:
+            return self._strike("ls instead", path)
         listed = super().ls(path, detail=detail, **kwargs)
         return self._strike("ls", listed) if "ls" in self.faults else listed
 

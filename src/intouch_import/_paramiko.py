@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
+import threading
 from typing import Any, cast
 
 import paramiko
@@ -33,12 +34,21 @@ class SftpFileSystem(SFTPFileSystem):  # type: ignore[misc]  # fsspec is not typ
         self.client.load_system_host_keys(self._known_hosts)
         try:
             self.client.connect(self.host, **self.ssh_kwargs)
-            transport = self.client.get_transport()
-            self.ftp = cast("Client", Client.from_transport(transport))
+            self.ftp = self._begin()
             self.ftp.get_channel().settimeout(self._timeout_s)
         except BaseException:
             self.client.close()
             raise
+
+    def _begin(self) -> Client:
+        """Begin the session. paramiko would wait for ever for a server whose SFTP program hangs."""
+        giving_up = threading.Timer(self._timeout_s, self.client.close)
+        giving_up.daemon = True
+        giving_up.start()
+        try:
+            return cast("Client", Client.from_transport(self.client.get_transport()))
+        finally:
+            giving_up.cancel()
 
     @property
     def alive(self) -> bool:

@@ -52,15 +52,17 @@ def log_to_directory(
     Raises:
         ConfigError: The directory can't be made or written.
     """
-    folder = Path(directory).expanduser().absolute()
     attached: list[tuple[logging.Logger, logging.Handler]] = []
     try:
+        folder = Path(directory).expanduser().absolute()
         folder.mkdir(parents=True, exist_ok=True)
         for service, name in FILES.items():
             attached += _attach(service, folder / name, max_bytes=max_bytes, keep=keep)
     except OSError as exc:
         LogFiles(attached).close()
         raise ConfigError("the log directory can't be written", errno=exc.errno) from without_path(exc)
+    except RuntimeError:
+        raise ConfigError("the log directory begins at a home that is not known") from None
     return LogFiles(attached)
 
 

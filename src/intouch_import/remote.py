@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 _TIMES: Final = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
+# RFC 3659, section 2.3: UTC. Fractions are left out, since not every answer of a server has them.
+_FTP_TIME: Final = re.compile(r"(\d{8})(\d{6})(?:\.\d+)?")
 # After these answers a connection is as good as before.
 _ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, NotImplementedError)
 # fsspec's memory file system is one dict for all: to list it while another thread removes a file is an error.
@@ -240,6 +243,8 @@ def size_of(filesystem: AbstractFileSystem, path: str) -> int | None:
 def modified_ns(info: Mapping[str, Any]) -> int | None:
     """When something was modified, nanoseconds since 1970 UTC, as far as a listing tells it."""
     value = next((info[key] for key in _TIMES if info.get(key) is not None), None)
+    if value is None and (told := _FTP_TIME.fullmatch(str(info.get("modify")))):
+        value = f"{told[1]}T{told[2]}"
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

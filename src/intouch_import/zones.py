@@ -20,12 +20,15 @@ def zone_of(zone: str | tzinfo | None) -> tzinfo:
         zone: A name (``"Australia/Sydney"``) or a zone; None for this machine's.
 
     Raises:
-        ConfigError: No zone has that name.
+        ConfigError: No zone has that name, or this machine's has none.
     """
     if zone is None:
         import tzlocal
 
-        found: tzinfo = tzlocal.get_localzone()
+        try:
+            found: tzinfo = tzlocal.get_localzone()
+        except (OSError, ValueError, KeyError) as exc:
+            raise ConfigError("this machine's time zone is not known by a name: give the practice's") from exc
         return found
     if isinstance(zone, str):
         try:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +159,64 @@ def test_a_connection_that_is_cut_while_it_is_used_is_told(
         source.fetch(file)
     with source.fetch(file) as content:
         assert content.size_bytes == 4_000_000
+
+
+@pytest.mark.parametrize("silent_at", ["request", "greeting"])
+def test_a_server_that_falls_silent_at_the_start_is_not_waited_for_for_ever(
+    tmp_path: Path, silent_at: str
+) -> None:
+    """Its SFTP program hangs, as on a home whose disk is away: it lets people in, and never answers."""
+    import paramiko
+
+    key, end = paramiko.RSAKey.generate(2048), threading.Event()
+
+    class Silent(paramiko.ServerInterface):
+        def check_auth_password(self, *_: object) -> int:
+            return int(paramiko.AUTH_SUCCESSFUL)
+
+        def check_channel_request(self, *_: object) -> int:
+            return int(paramiko.OPEN_SUCCEEDED)
+
+        def check_channel_subsystem_request(self, *_: object) -> bool:
+            if silent_at == "request":
+                end.wait(60)
+            return True
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{port} {key.get_name()} {key.get_base64()}\n")
+
+    def serve() -> None:
+        with listening.accept()[0] as connection:
+            transport = paramiko.Transport(connection)
+            transport.add_server_key(key)
+            transport.start_server(server=Silent())
+            end.wait(60)
+            transport.close()
+
+    server = threading.Thread(target=serve)
+    server.start()
+    # Ends the test where nobody else does.
+    give_up = threading.Timer(20, end.set)
+    give_up.start()
+    begun = time.monotonic()
+    try:
+        with pytest.raises(SourceUnavailable):
+            open_source(
+                f"sftp://127.0.0.1:{port}/photos",
+                username="me",
+                password="x",
+                known_hosts=str(tmp_path / "known_hosts"),
+                look_for_keys=False,
+                allow_agent=False,
+                timeout_s=1.0,
+            )
+        assert time.monotonic() - begun < 15
+    finally:
+        end.set()
+        give_up.cancel()
+        server.join()
+        listening.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")

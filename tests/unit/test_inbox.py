@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from datetime import UTC, datetime, timedelta, timezone
@@ -34,7 +35,7 @@ from intouch_import.sources.local import LocalSource
 from miniature import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from intouch_import.model import SourceFile
     from intouch_import.reports import Outcome, Report
@@ -742,6 +743,61 @@ def test_a_move_whose_last_ledger_line_is_missing_is_written_down_later(
         inbox.refresh()
         events = [entry.event for entry in inbox.ledger.entries()]
         assert events.count(Event.MOVED) == 1
+
+
+@pytest.mark.parametrize("exc", [LedgerError("the disk is full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("work", ["refresh", "save"])
+def test_a_last_line_that_is_missing_is_written_by_an_inbox_that_is_at_work(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch, work: str, exc: BaseException
+) -> None:
+    """However long it has been open: nobody has to start it anew for the ledger to hear of what it moved."""
+    inbox = practice.inbox()
+    inbox.refresh()
+    practice.photo(AUTO)
+    inbox.scan()
+    append = Ledger.append
+
+    def fail(ledger: Ledger, entries: Iterable[LedgerEntry]) -> None:
+        written = list(entries)
+        if any(entry.event is Event.MOVED for entry in written):
+            raise exc
+        append(ledger, written)
+
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(Ledger, "append", fail)
+        if work == "refresh":
+            inbox.refresh()
+        else:
+            inbox.save(inbox.prepare(inbox.rows, patient="10043"))
+    assert practice.left() == []
+    for _ in range(2):
+        inbox.refresh()
+        events = [(entry.event, entry.reason) for entry in inbox.ledger.entries()]
+        assert events[1:] == [(Event.MOVED, "interrupted")]
+
+
+def test_a_removal_that_had_an_effect_though_it_failed_is_written_down_later(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer was lost, or staff took the file away by hand: the next refresh finds it gone, and says so."""
+    inbox = practice.inbox()
+    inbox.refresh()
+    practice.photo(AUTO)
+    remove = LocalSource.remove
+
+    def lose(*args: Any, **options: Any) -> None:
+        remove(*args, **options)
+        raise SourceUnavailable("the connection was cut", source_id="")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalSource, "remove", lose)
+        assert inbox.refresh().stored == 1
+    inbox.refresh()
+    assert [entry.event for entry in inbox.ledger.entries()] == [
+        Event.STORED,
+        Event.NOT_REMOVED,
+        Event.MOVED,
+    ]
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a\nb.jpg"])

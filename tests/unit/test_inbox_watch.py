@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intouch_import.errors import RepositoryError, SourceUnavailable
-from intouch_import.inbox import Pace
+from intouch_import.inbox import Inbox, Pace
 from intouch_import.model import Patient
 from intouch_import.sources import events, open_source
 from intouch_import.sources.base import Source
@@ -22,7 +22,7 @@ from intouch_import.sources.unopened import Unopened
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from intouch_import.inbox import Changes, Inbox, Watch
+    from intouch_import.inbox import Changes, Watch
     from miniature import Practice
 
 AUTO = "10042_DRJ_20260131_142501.jpg"
@@ -440,6 +440,66 @@ def test_a_location_that_opens_later_is_watched(practice: Practice, tmp_path: Pa
         assert isinstance(teller, Teller)
         teller.news.release()
         assert names(until(watch, lambda changes: changes.new).new) == ["IMG_2.jpg"]
+
+
+def test_a_location_is_opened_though_no_other_is_open(practice: Practice, tmp_path: Path) -> None:
+    """A workstation that starts before its only share is mounted finds it later."""
+    share = tmp_path / "share"
+    unopened = Unopened.attempt("local", lambda: Teller(str(share)))
+    assert isinstance(unopened, Unopened)
+    inbox = Inbox(practice.records(), [], unopened=[unopened], zone="UTC", settle_s=0.0)
+    with watching(inbox) as watch:
+        assert [problem.location for problem in next(watch).problems] == ["local"]
+        share.mkdir()
+        practice.photo("IMG_1.jpg", folder=share)
+        changes = until(watch, lambda changes: changes.new)
+        assert (names(changes.new), changes.problems) == (["IMG_1.jpg"], ())
+
+
+def test_a_location_is_opened_though_the_others_are_never_due_at_once(
+    practice: Practice, tmp_path: Path
+) -> None:
+    """Two folders that are looked at in turn, and never together, do not keep the share from being tried."""
+    share = tmp_path / "share"
+    unopened = Unopened.attempt("local", lambda: Teller(str(share)))
+    assert isinstance(unopened, Unopened)
+    second = practice.root / "second"
+    second.mkdir()
+    first = Teller(str(practice.photos))
+    inbox = practice.inbox(first, Teller(str(second)), unopened=[unopened])
+    with watching(inbox, pace=Pace(soonest_s=0.0, first_s=0.6, longest_s=0.6)) as watch:
+        next(watch)
+        time.sleep(0.3)
+        practice.photo("IMG_1.jpg")
+        first.news.release()
+        assert names(until(watch, lambda changes: changes.new).new) == ["IMG_1.jpg"]
+        share.mkdir()
+        practice.photo("IMG_2.jpg", folder=share)
+        scans = first.scans
+        assert names(until(watch, lambda changes: changes.new).new) == ["IMG_2.jpg"]
+        assert first.scans - scans <= 4
+
+
+def test_records_that_are_down_from_the_start_are_not_asked_all_the_time(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for the next changes at once, as it may, waits as for any location that fails."""
+    inbox = practice.inbox(Teller(str(practice.photos)))
+    asked: list[float] = []
+
+    def fail(*_: object) -> None:
+        asked.append(time.monotonic())
+        raise RepositoryError("down")
+
+    with watching(inbox, pace=Pace(soonest_s=0.01, first_s=0.2, longest_s=0.2)) as watch:
+        with monkeypatch.context() as patched:
+            patched.setattr(type(inbox.ledger), "undoing", fail)
+            for _ in range(4):
+                with pytest.raises(RepositoryError, match="down"):
+                    next(watch)
+        assert asked[-1] - asked[0] > 0.5
+        practice.photo("IMG_1.jpg")
+        assert names(next(watch).new) == ["IMG_1.jpg"]
 
 
 # --- how it ends

@@ -478,6 +478,14 @@ def test_text_of_any_kind_is_written(ledger: Ledger, field: str, text: str) -> N
     assert ledger.verify() == []
 
 
+@pytest.mark.parametrize("field", ["operator", "attachment_id", "patient_id"])
+def test_ids_that_are_numbers_are_written_as_text(ledger: Ledger, field: str) -> None:
+    """As a host may number its staff: read again they are text, and the chain holds."""
+    ledger.append([entry("1", **{field: 7}), entry("2")])
+    assert getattr(next(ledger.entries()), field) == "7"
+    assert ledger.verify() == []
+
+
 def test_the_public_face_cannot_change_a_row() -> None:
     """No public method updates or deletes, and the module holds no such statement."""
     public = {name for name in vars(Ledger) if not name.startswith("_")}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from intouch_import.database import connect
-from intouch_import.errors import RepositoryError
+from intouch_import.errors import ConfigError, RepositoryError
 from intouch_import.ledger import Event, Ledger, LedgerEntry, ledger_for
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert is_written_to(ledger_for("~/ledger.db", engine=None), tmp_path / "ledger.db")
+
+
+def test_a_home_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is where a service runs without one."""
+    monkeypatch.setattr(os.path, "expanduser", os.fspath)
+    with pytest.raises(ConfigError):
+        ledger_for("~/ledger.db", engine=None)
 
 
 def test_a_path_may_hold_what_a_url_gives_a_meaning(tmp_path: Path) -> None:

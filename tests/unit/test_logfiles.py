@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -126,13 +127,17 @@ def test_a_file_that_can_not_be_set_aside_is_gone_on_with(
     assert capsys.readouterr().err == ""
 
 
-def test_a_directory_that_can_not_be_written(tmp_path: Path) -> None:
+def test_a_directory_that_can_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told, without its path, and nothing is left attached."""
     (tmp_path / "file").write_text("x")
     before = list(logging.getLogger("intouch_import.sources.dropbox").handlers)
     with pytest.raises(ConfigError, match="log directory") as caught:
         log_to_directory(tmp_path / "file" / "logs")
     assert str(tmp_path) not in str(caught.value)
+    with monkeypatch.context() as patched:
+        patched.setattr(os.path, "expanduser", os.fspath)
+        with pytest.raises(ConfigError, match="log directory"):
+            log_to_directory("~/logs")
     (tmp_path / FILES["onedrive"]).mkdir()
     with pytest.raises(ConfigError):
         log_to_directory(tmp_path)

@@ -137,6 +137,17 @@ def test_every_vanished_file_is_looked_for(practice: Practice) -> None:
     ]
 
 
+def test_records_that_answer_nothing_at_all_stop_no_other_file(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for a vanished file, a host that gives None in the place of an empty mapping is a host that knows none."""
+    bench = Bench(practice, "a.jpg", "b.jpg")
+    orders = bench.orders()
+    (practice.photos / "a.jpg").unlink()
+    monkeypatch.setattr(type(bench.records), "find_attachment", lambda *_: None)
+    assert bench.told(orders) == [(State.FAILED, Reason.VANISHED), (State.IMPORTED, Reason.CHOSEN)]
+
+
 def test_copies_are_looked_for_in_the_transaction_that_stores(practice: Practice) -> None:
     """Between the search and the storing no other workstation can store the same bytes."""
     bench = Bench(practice, "a.jpg")

@@ -37,6 +37,9 @@ def test_csv_files_are_loaded(people: SqlRepository, tmp_path: Path) -> None:
     assert people.find_provider("DRX") == Provider(id="DRX", name="Dr X")
     path.write_text("id,name\n")
     assert people.load_patients_csv(path) == 0
+    path.write_text("id,name,seen\n4,x,monday\n4,x ,tuesday\n")  # the same person twice is one
+    people.load_patients_csv(path)
+    assert people.find_patient("4") == Patient(id="4", name="x")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,7 @@ def test_csv_files_are_loaded(people: SqlRepository, tmp_path: Path) -> None:
         (b"id,name\n1,M\xfcller\n", "UTF-8"),
         (b"id,name\n1,x\n2,y,z,more\n", "line 3"),
         (b"id,name\n1,x\n2,y\0\n", "CSV"),
+        (b"id,name\n1,x\n2,y\n 1 ,z\n", "line 4"),
     ],
 )
 def test_a_csv_file_with_a_mistake_is_not_taken_at_all(

@@ -29,10 +29,13 @@ def test_places_for_files_are_paths_or_urls(tmp_path: Path, monkeypatch: pytest.
     assert open_files("memory://x").staging is None
 
 
-def test_a_place_for_files_that_cannot_be_used(tmp_path: Path) -> None:
-    """A file in its place, or a protocol nobody knows, is an error of ours."""
+def test_a_place_for_files_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in its place, a home that is not known, or a protocol nobody knows, is an error of ours."""
     (tmp_path / "file").touch()
     with pytest.raises(RepositoryError):
         open_files(tmp_path / "file")
+    monkeypatch.setattr(os.path, "expanduser", os.fspath)
+    with pytest.raises(RepositoryError):
+        open_files("~/files")
     with pytest.raises(InTouchImportError):
         open_files("nonsense://x")

@@ -160,6 +160,7 @@ def test_marks_and_line_ends_of_windows_are_taken(write: Write) -> None:
         (b"[provider.DRJ]\n[provider.DRJ]\n", "twice (line 2"),
         (b"[practice]\nzone = 'a'\nzone = 'b'\n", "twice (line 3"),
         (b"#" * 2_000_000, "too large"),
+        (b"a = " + b"[" * 100_000, "can't be read"),
         (b"practice = 5", "expected a table: [practice]"),
         (b"provider = 5", "expected a table: [provider]"),
         (b"[provider]\nDRJ = 5", "expected a table for each id: [provider.DRJ]"),
@@ -406,6 +407,39 @@ def test_an_operators_folder_is_no_providers(write: Write) -> None:
         "[operator.y]\nlocal_folder = 'b'\n[operator.z]\nlocal_folder = 'b'\n"
     )
     assert [key for key, _ in told(path)] == ["operator.x.local_folder"]
+
+
+@pytest.mark.parametrize("other", ["provider.B", "operator.x"])
+def test_a_name_stands_for_one_folder(write: Write, other: str) -> None:
+    """Two folders under one name would be one to the ledger, and an undo could put a photo into the other."""
+    path = write(
+        f"[provider.A]\nlocal_folder = 'a'\nlocal_id = 'one'\n[{other}]\nlocal_folder = 'b'\nlocal_id = 'one'\n"
+    )
+    ((key, text),) = told(path)
+    assert key == f"{other}.local_id"
+    assert "belongs to provider.A" in text
+
+
+def test_operators_may_share_a_name(write: Write) -> None:
+    """One folder that they reach by different paths."""
+    path = write(
+        "[operator.x]\nlocal_folder = '/mnt/a'\nlocal_id = 'one'\n"
+        "[operator.y]\nlocal_folder = 'P:/a'\nlocal_id = 'one'\n"
+    )
+    assert told(path) == []
+
+
+def test_a_home_that_is_not_known_here_is_no_mistake_of_another_setting(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service without a home: what starts there is told with its key, and the rest is read."""
+    monkeypatch.setattr(os.path, "expanduser", os.fspath)
+    path = write(
+        "[practice]\nzone = 'CANARY'\nazure_account = 'abc'\nrecords = 'sqlite:///~/clinic.db'\n"
+        "azure_key = { file = '~/key' }\n"
+    )
+    assert [key for key, _ in told(path)] == ["practice.zone", "practice.records"]
+    assert ("practice.azure_key", "the file can't be read here") in warned(path)
 
 
 # --- what is doubtful

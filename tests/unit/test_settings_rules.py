@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from intouch_import.errors import ConfigError
 from intouch_import.extensions import EXTERNAL_FILE_EXTENSIONS, IMAGE_EXTENSIONS
@@ -123,6 +124,7 @@ REFUSED: list[tuple[rules.Rule, Any, str]] = [
     (rules.ENDPOINT, f"https://user:{C}@host", "token"),
     (rules.ENDPOINT, f"https://[{C}", "address"),
     (rules.ENDPOINT, f"https://host:{C}", "address"),
+    (rules.FILES, f"smb://[{C}", "address"),
     (rules.LOCAL_FOLDER, f"../{C}", ".."),
     (rules.LOCAL_FOLDER, f"C:\\{C}\\..\\x", ".."),
     (rules.LOCAL_FOLDER, f"sftp://{C}", "URL"),
@@ -185,6 +187,12 @@ def test_text_that_is_no_value_is_refused(rule: rules.Rule, text: str) -> None:
         rule.take(rule.parse(text))
 
 
+def test_a_number_may_have_any_number_of_digits() -> None:
+    """TOML's have no limit; what no float can hold is out of range like any other."""
+    with pytest.raises(Refused, match="range"):
+        rules.SECONDS.take(10**400)
+
+
 def test_relative_paths_start_at_the_file() -> None:
     """Folders, files, a SQLite database and the file of a secret are found beside the settings file."""
     folder = Path("/etc/clinic")
@@ -203,6 +211,17 @@ def test_relative_paths_start_at_the_file() -> None:
     assert rules.SECRET.place(SecretReference(kind="env", name="KEY"), folder).name == "KEY"
 
 
+@pytest.mark.parametrize("folder", ["what?x=1", "a%3Fb", "a#b", "a b"])
+def test_a_database_beside_the_file_is_that_one(folder: str) -> None:
+    """Whatever stands in the folder's name has no meaning in the URL; where it would have one, that is told."""
+    try:
+        placed = rules.RECORDS.place(Secret("sqlite:///clinic.db"), Path("/", folder))
+    except Refused:
+        assert "?" in folder
+    else:
+        assert make_url(placed.reveal()).database == str(Path("/", folder, "clinic.db"))
+
+
 def test_addresses_are_shown_without_what_is_secret_in_them() -> None:
     """Passwords, users' keys and query strings are masked; the rest helps to find a mistake."""
     shown = rules.RECORDS.show(Secret("postgresql://clinic:CANARY@host/db?password=CANARY"))
@@ -210,6 +229,7 @@ def test_addresses_are_shown_without_what_is_secret_in_them() -> None:
     assert "host/db" in shown
     assert rules.RECORDS.show(Secret("sqlite:///clinic.db")) == "sqlite:///clinic.db"
     assert rules.FILES.show("s3://CANARY:CANARY@bucket/x?token=CANARY") == "s3://***@bucket/x"
+    assert "CANARY" not in rules.FILES.show("s3://CANARY:CAN/ARYCANARY@bucket/x")
     assert rules.FILES.show("files") == "files"
     assert rules.SECRET.show(Secret("CANARY")) == "***"
     assert rules.SECRET.show(SecretReference(kind="env", name="NAME")) == "*** from { env = 'NAME' }"

@@ -71,6 +71,27 @@ def test_the_marker_of_the_folder_itself_is_no_file(source: Source, failing) -> 
     assert [file.name for file in source.scan()] == ["a.jpg"]
 
 
+def test_a_folder_that_is_gone_is_not_an_empty_folder(source: Source, failing) -> None:
+    """Some FTP servers list a folder that is not there as one in which nothing is."""
+    failing().rm_file("/photos/a.jpg")
+    assert list(source.scan()) == []
+    failing.pseudo_dirs.remove("/photos")
+    with pytest.raises(SourceUnavailable):
+        list(source.scan())
+    failing.faults["ls instead"] = lambda _path: []
+    with pytest.raises(SourceUnavailable, match="does not exist"):
+        list(source.scan())
+
+
+def test_a_folder_that_became_a_file_is_not_an_empty_folder(source: Source, failing) -> None:
+    """Most file systems list a file as itself, which looks like the marker of an object store."""
+    failing().rm_file("/photos/a.jpg")
+    failing.pseudo_dirs.remove("/photos")
+    failing().pipe_file("/photos", PHOTO)
+    with pytest.raises(SourceUnavailable, match="not a folder"):
+        list(source.scan())
+
+
 @pytest.mark.parametrize("exc", [OSError(errno.EIO, "x"), RuntimeError("x"), EOFError(), ValueError("x")])
 def test_a_location_that_can_not_be_asked_is_told(source: Source, failing, exc: Exception) -> None:
     """Whatever it raises, a location that does not answer is no folder without files."""
@@ -320,12 +341,28 @@ def test_an_etag_is_the_version_where_there_is_one(source: Source, failing) -> N
         ({"created": datetime(1970, 1, 1, 0, 0, 1)}, 1_000_000_000),  # without a zone it is UTC
         ({"updated": "1970-01-01T00:00:01+00:00"}, 1_000_000_000),
         ({"updated": "yesterday"}, None),
+        ({"modify": "19700101000001"}, 1_000_000_000),
+        ({"modify": "19700101000001.25"}, 1_000_000_000),
+        ({"modify": "Jan 31 14:25"}, None),
         ({"updated": object()}, None),
     ],
 )
 def test_times_are_read_in_every_form(info: dict[str, object], expected: int | None) -> None:
-    """File systems tell times as numbers, as dates or as text; what is none of them is not known."""
+    """As numbers, dates or text, or as FTP servers tell them; what is none of these is not known.
+
+    Without a time, two photos of one name and size would be one version: scanners write files of one size.
+    """
     assert modified_ns(info) == expected
+
+
+def test_a_password_in_the_url_is_in_no_label_and_no_id(failing) -> None:
+    """Lists show the label, a certificate prints it, and logs name the id; a slash at the end changes neither."""
+    failing.pseudo_dirs += ["/me:CANARY@tower", "/me:other@tower", "/me:other@tower/a@b:c"]
+    first, second = open_source("failing://me:CANARY@tower"), open_source("failing://me:other@tower/")
+    assert first.label == second.label == "me@tower"
+    assert open_source("failing://me:other@tower/a@b:c").label == "a@b:c"
+    assert first.source_id == second.source_id
+    assert "CANARY" not in repr(first)
 
 
 def test_a_folder_that_is_a_file_is_refused(failing) -> None:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from intouch_import.errors import FileChanged, NotRemoved, SourceUnavailable
+from intouch_import.errors import FileChanged, NotRemoved, RepositoryError, SourceUnavailable
 from intouch_import.inbox import undo as undo_module
 from intouch_import.model import Reason, State
 from intouch_import.sources.local import LocalSource
-from miniature import jpeg
+from intouch_import.testing import MemoryRepository, raising
+from miniature import PATIENTS, PROVIDERS, jpeg, reasons
 
 if TYPE_CHECKING:
     from intouch_import.inbox import Inbox
@@ -113,3 +114,34 @@ def test_an_undo_that_can_not_be_finished_now_is_left_for_later(practice: Practi
     assert inbox.undo(records.attachments("10042")[0]).state is State.WAITING
     assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
     assert records.attachments("10042") == []
+
+
+class _ReusesNumbers(MemoryRepository):
+    """As SQLite numbers rows by itself: the number of the last row, once deleted, is given to the next."""
+
+    def _add(self, attachment: Any, content: Any) -> Any:
+        self._kept.next_id = 1 + max(
+            (int(stored.id.rpartition("-")[2]) for stored, _ in self._kept.stored.values()), default=0
+        )
+        return super()._add(attachment, content)
+
+
+def test_an_id_that_was_given_away_again_is_not_withdrawn(practice: Practice) -> None:
+    """An undo was cut off after the withdrawal, and the number went to another photo: that one stays stored."""
+    practice.photo(PHOTO)
+    practice.photo("other.jpg")
+    records = _ReusesNumbers(PATIENTS, PROVIDERS)
+    ledger = practice.root / "ledger.db"
+    inbox = practice.inbox(records=records, ledger=ledger)
+    withdrawn = next(one for one in inbox.refresh().outcomes if one.name == PHOTO)
+    elsewhere = practice.inbox(records=records.reopen(), ledger=ledger)
+    elsewhere.refresh()
+    records.faults.after("withdraw", raising(RepositoryError("the power failed")))
+    with pytest.raises(RepositoryError):
+        inbox.undo(withdrawn)
+    assert elsewhere.save(elsewhere.prepare(elsewhere.rows, patient="10043")).imported == 1
+    (saved,) = records.attachments("10043")
+    assert saved.id == withdrawn.attachment_id
+    report = practice.inbox(records=records.reopen(), ledger=ledger).refresh()
+    assert records.attachments("10043") == [saved]
+    assert reasons(report) == {PHOTO: ("waiting", "undone")}

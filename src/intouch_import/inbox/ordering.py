@@ -50,6 +50,10 @@ class RowMover:
         self._repository = repository
         self._operator = operator
 
+    def take_untold(self) -> set[str]:
+        """See `Mover.take_untold`."""
+        return self._mover.take_untold()
+
     def import_ready(
         self, rows: Sequence[Row], tell: Callable[[Progress], None], cancel: threading.Event | None
     ) -> Moved:

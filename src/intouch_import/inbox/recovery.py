@@ -36,7 +36,8 @@ class Recovery:
     """What a refresh does about interruptions.
 
     Undos are looked for by every refresh: until one is finished, its file waits in the list, for staff to
-    store it a second time. Moves are, once for each source: what happens to them after that is seen here.
+    store it a second time. Moves are, once for each source: what happens to them after that is seen here, and
+    `look_again` tells what was not.
     """
 
     def __init__(
@@ -57,6 +58,10 @@ class Recovery:
         """Take one more source."""
         self._sources[source.source_id] = source
         self._left.add(source.source_id)
+
+    def look_again(self, sources: Collection[str]) -> None:
+        """Look once more for moves that were done: of these, the ledger may not have been told all."""
+        self._left |= self._sources.keys() & sources
 
     def before_listing(self, sources: Collection[str]) -> dict[str, list[LedgerEntry]]:
         """Finish undos and reassignments, and read which moves the ledger knows to be under way.
@@ -119,8 +124,10 @@ class Recovery:
         Left as it is, the file would be in its source and in the record, to be stored a second time.
         """
         if stored is None:
-            # The crash may have come between the row and the bytes; withdrawing again is no error.
-            self._repository.withdraw(entry.attachment_id or entry.import_id)
+            # The crash may have come between the row and the bytes. Withdrawing again is no error, but an id
+            # of a host's own may have been given to another attachment since.
+            if entry.attachment_id in {None, entry.import_id}:
+                self._repository.withdraw(entry.import_id)
             return Event.WITHDRAWN
         try:
             if self._is_back(stored, source):

@@ -72,6 +72,7 @@ class Refresh:
 
         def before(sources: Collection[str]) -> None:
             with asking():
+                self._recovery.look_again(self._mover.take_untold())
                 unfinished.update(self._recovery.before_listing(sources))
 
         def take(listed: Collection[Listed]) -> list[Problem]:

@@ -20,7 +20,7 @@ import attrs
 from intouch_import.model import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from types import TracebackType
 
     from intouch_import.inbox.inbox import Inbox
@@ -36,6 +36,7 @@ _END_S: Final = 1.5  # how long the end waits for them; a service that holds its
 _BEGIN_S: Final = 2.0  # how long the first list waits for listeners to begin
 _LOOK_AT_STOP_S: Final = 0.25
 _LONGEST_FAILURE_S: Final = 60.0
+_EVERYTHING: Final = ""  # no source has this id
 _NOTHING_S: Final = 60.0  # a watch over no location still looks whether it is to end
 
 
@@ -108,6 +109,7 @@ class Watch:
         self._pace = pace
         self._signals = _Signals(stop)
         self._looks: dict[str, _Look] = {}
+        self._everything = _Look(pace)
         self._shown: dict[tuple[str, str], tuple[Row, str, State, Reason]] | None = None
         self._problems: dict[tuple[str, str], Problem] = {}
         self._next_s = 0.0
@@ -164,16 +166,19 @@ class Watch:
 
     def _wait(self) -> list[str]:
         """Wait until a location wants to be looked at; which do. Empty at the end of the watch."""
-        if self._shown is None:
-            return list(self._looks)
-        return self._signals.wait_for(self._looks, not_before_s=self._next_s)
+        looks = dict(self._looks)
+        # What is not open can't be named: it is tried when all are looked at, which is due by itself. Were it
+        # tried when all the others happen to be due at once, it might never be.
+        if self._shown is None or any(one.may_open for one in self._inbox.unopened):
+            looks[_EVERYTHING] = self._everything
+        return self._signals.wait_for(looks, not_before_s=self._next_s)
 
     # --- looking
 
-    def _refresh(self, due: Iterable[str]) -> Changes | None:
-        looks = {source_id: self._looks[source_id] for source_id in due}
-        # What is not open can't be named: it is tried when all the others are looked at.
-        everything = self._shown is None or (bool(self._inbox.unopened) and len(looks) == len(self._looks))
+    def _refresh(self, due: Collection[str]) -> Changes | None:
+        all_looks = {**self._looks, _EVERYTHING: self._everything}
+        everything = _EVERYTHING in due
+        looks = all_looks if everything else {source_id: all_looks[source_id] for source_id in due}
         for look in looks.values():
             look.begin()
         try:
@@ -226,7 +231,7 @@ class Watch:
         for source_id, look in looks.items():
             look.end(
                 changed=source_id in changed,
-                restless=source_id in arriving or bool(self._inbox.unopened),
+                restless=source_id in arriving,
                 failed=source_id in failing,
             )
 

@@ -68,6 +68,7 @@ sa.Index(
 )
 _FIELDS = [field.name for field in attrs.fields(LedgerEntry)]
 _values_of = operator.attrgetter(*_FIELDS)
+_TEXTS = [column.name for column in ledger_table.c if isinstance(column.type, sa.Text)]
 _INSERT = sa.insert(ledger_table)
 # Looking a member up on its enum takes longer than comparing it.
 _WITHDRAWN: Final = Event.WITHDRAWN
@@ -326,13 +327,15 @@ def _of(source_id: str, event: Event) -> sa.ColumnElement[bool]:
 
 
 def _row(entry: LedgerEntry, seq: int) -> dict[str, Any]:
-    values = _values_of(entry)
-    row: dict[str, Any] = dict(zip(_FIELDS, values, strict=True))
+    row: dict[str, Any] = dict(zip(_FIELDS, _values_of(entry), strict=True))
+    # A host may number its staff and its attachments: read again, a number is text, and has another digest.
+    for name in _TEXTS:
+        if (value := row[name]) is not None and type(value) is not str:
+            row[name] = str(value)
     # An id or a name with a character that databases refuse must not keep the ledger from being written.
-    if not "".join([value for value in values if type(value) is str]).isprintable():
+    if not "".join([value for value in row.values() if type(value) is str]).isprintable():
         row |= {name: printable(value) for name, value in row.items() if type(value) is str}
     row["seq"] = seq
-    row["event"] = str(entry.event)
     return row
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import URL
 
 from intouch_import.database import connect
+from intouch_import.errors import ConfigError
 from intouch_import.ledger.book import Ledger
 
 if TYPE_CHECKING:
@@ -28,12 +29,19 @@ def ledger_for(ledger: Ledger | str | os.PathLike[str] | None, *, engine: Engine
         return ledger
     if ledger is not None:
         text = os.fspath(ledger)
-        return Ledger.open(text) if "://" in text else _file(Path(text).expanduser())
+        return Ledger.open(text) if "://" in text else _file(_at_home(text))
     if engine is not None:
         return Ledger(engine)
     import platformdirs
 
     return _file(Path(platformdirs.user_data_dir("intouch-import", ensure_exists=True), "ledger.db"))
+
+
+def _at_home(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError("the ledger's path begins at a home that is not known") from None
 
 
 def _file(path: Path) -> Ledger:

@@ -55,6 +55,12 @@ class Mover:
         self._workers = workers
         self._threads = threads
         self._examiner = examiner
+        self._untold: set[str] = set()
+
+    def take_untold(self) -> set[str]:
+        """Ids of sources of which the ledger may not know every removal; asked again, those since then."""
+        untold, self._untold = self._untold, set()
+        return untold
 
     def move(
         self,
@@ -77,6 +83,7 @@ class Mover:
         """
         run = Run(self._repository, self._ledger, self._clock, cancelled, self._examiner, pace)
         sources = {order.source.source_id: order.source for order in orders}
+        told, self._untold = self._untold, self._untold | sources.keys()  # should it be interrupted
         # Those that read the next batch are busy to its end: what this one needs has threads of its own, as
         # far as the host allows them.
         threads = self._workers + sum(source.concurrency for source in sources.values())
@@ -84,6 +91,8 @@ class Mover:
             threads = min(threads, self._threads)
         with ThreadPoolExecutor(threads, thread_name_prefix="intouch-move") as pool:
             outcomes = _in_batches(run, orders, pool, self._workers, on_done)
+        if run.told:
+            self._untold = told
         return outcomes, run.problems
 
 

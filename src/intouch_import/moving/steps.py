@@ -62,6 +62,9 @@ class Run:
     Args:
         repository, ledger, clock, examiner: As those of the `Mover`.
         cancelled, pace: As for `Mover.move`.
+
+    Attributes:
+        told: Whether the ledger knows how each file ended.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Run:
         self._clock = clock
         self._cancelled = cancelled
         self._pace = pace
+        self.told = True
         self._examiner = examiner
         self._lock = threading.Lock()
         self._problems: dict[str, Problem] = {}
@@ -176,11 +180,11 @@ class Run:
             return
         try:
             stored = self._repository.find_attachment([job.import_id for job in gone])
+            by_job = [(job, stored.get(job.import_id)) for job in gone]
         except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises: the file is gone anyway
             log.warning("the repository can't be asked", extra=kind_and_place(exc))
             return
-        for job in gone:
-            found = stored.get(job.import_id)
+        for job, found in by_job:
             if found is None:
                 continue
             job.stored = found
@@ -350,6 +354,8 @@ class Run:
             except Exception as exc:  # noqa: BLE001  # the files are gone already; say so all the same
                 self._note(source, exc)
                 log.warning("a source could not be synced", extra={"kind": type(exc).__name__})
+        if any(job.outcome is not None and job.outcome.state is State.STORED for job in removed):
+            self.told = False  # it may be gone all the same, or be taken away by hand
         now = self._clock()
         entries = []
         for job in jobs:
@@ -363,6 +369,7 @@ class Run:
             self._ledger.append(entries)
         except Exception as exc:  # noqa: BLE001  # likewise
             # The files are stored and the ledger says so; `Inbox.refresh` writes the missing "moved".
+            self.told = False
             log.error("the ledger could not be written after a removal", extra={"kind": type(exc).__name__})
 
     # --- inside

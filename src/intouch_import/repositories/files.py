@@ -76,23 +76,25 @@ def open_files(where: str | os.PathLike[str]) -> Files:
     if "://" in text and not text.startswith("file://"):
         return FsspecFiles(text)
     path = url2pathname(urlsplit(text).path) if text.startswith("file://") else text
-    return DirectoryFiles(Path(path).expanduser())
+    return DirectoryFiles(path)
 
 
 class DirectoryFiles(Files):
     """Files in a folder of the local file system, readable by its owner alone."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
-        self._prefix = f"{self.folder}{os.sep}"
-        staging = self.staging = self.folder / ".staging"
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         try:
+            self.folder = Path(folder).expanduser().absolute()
+            self._prefix = f"{self.folder}{os.sep}"
+            staging = self.staging = self.folder / ".staging"
             staging.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.folder.chmod(0o700)
             for shard in range(256):
                 (self.folder / f"{shard:02x}").mkdir(exist_ok=True, mode=0o700)
             disk.sync_folder(self.folder)
             sweep(staging, private=True)
+        except RuntimeError:
+            raise RepositoryError("the folder for files begins at a home that is not known") from None
         except OSError as exc:
             raise RepositoryError("the folder for files can't be used", errno=exc.errno) from without_path(
                 exc

@@ -42,6 +42,7 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
             missing = {"id", "name"} - set(reader.fieldnames or [])
             if missing:
                 raise ConfigError(f"the CSV file lacks the column {' and '.join(sorted(missing))}")
+            seen: dict[str, tuple[Any, ...]] = {}
             for row in reader:
                 if None in row:
                     raise ConfigError(f"line {reader.line_num} of the CSV file has too many fields")
@@ -51,7 +52,14 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
                     raise ConfigError(
                         f"line {reader.line_num} of the CSV file has no id or no clear 'active'"
                     )
-                yield {**row, "id": identity, "name": (row["name"] or "").strip(), "active": active}
+                name = (row["name"] or "").strip()
+                person = (name, active, row.get("birth_date") or None)
+                # A spreadsheet that drops leading zeros makes one id of two, and of two people one.
+                if seen.setdefault(identity, person) != person:
+                    raise ConfigError(
+                        f"line {reader.line_num} of the CSV file has the id of another line for somebody else"
+                    )
+                yield {**row, "id": identity, "name": name, "active": active}
     except OSError as exc:
         raise ConfigError("the CSV file can't be opened", errno=exc.errno) from None
     except (csv.Error, UnicodeDecodeError):

@@ -142,7 +142,8 @@ class SqlRepository(PatientRepository):
             How many rows were taken.
 
         Raises:
-            ConfigError: A column is missing, or a row can't be read; it names the line.
+            ConfigError: A column is missing, a row can't be read, or an id stands there twice for different
+                people; it names the line.
         """
         return self.add_patients(patients_in(path))
 

@@ -111,7 +111,7 @@ class _Checking:
     # --- mistakes
 
     def shared_folders(self) -> None:
-        """Whoever opens a provider's folder sees its files: each has one alone."""
+        """Whoever opens a provider's folder sees its files: each has one alone, and so has its name."""
         owners: dict[tuple[str, ...], str] = {}
         for one, provider in self.providers.items():
             if provider.azure_container is None or f"provider.{one}.azure_folder" in self._wrong():
@@ -120,15 +120,20 @@ class _Checking:
             key = "azure_folder" if f"provider.{one}.azure_folder" in self.origins else "azure_container"
             self._own(owners, place, f"provider.{one}", key, "container and folder")
         sections = {
-            **{f"provider.{one}": section.local_folder for one, section in self.providers.items()},
-            **{f"operator.{one}": section.local_folder for one, section in self.operators.items()},
+            **{f"provider.{one}": (own.local_folder, own.local_id) for one, own in self.providers.items()},
+            **{f"operator.{one}": (own.local_folder, own.local_id) for one, own in self.operators.items()},
         }
-        for section, folder in sections.items():
-            if folder is None:
-                continue
-            place = ("local", _identity(folder, ask_disk=self.ask_disk))
-            if section.startswith("provider.") or place in owners:  # operators may share one
-                self._own(owners, place, section, "local_folder", "folder")
+        for section, (folder, name) in sections.items():
+            places = {}
+            if folder is not None:
+                places["local_folder"] = "folder", _identity(folder, ask_disk=self.ask_disk)
+            if name is not None:
+                # Else an undo might put a photo into the folder of another.
+                places["local_id"] = "name", name
+            for key, (what, identity) in places.items():
+                place = (key, identity)
+                if section.startswith("provider.") or place in owners:  # operators may share one
+                    self._own(owners, place, section, key, what)
 
     def _own(
         self, owners: dict[tuple[str, ...], str], place: tuple[str, ...], section: str, key: str, what: str

@@ -159,7 +159,7 @@ class _Reading:
             return tomllib.loads(raw.decode("utf-8-sig"))
         except FileNotFoundError:
             self._mistake(str(path), "", "expected a settings file: there is none of this name")
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, RecursionError) as exc:  # lists in lists in lists
             self._mistake(str(path), "", _why_unreadable(exc))
         return None
 

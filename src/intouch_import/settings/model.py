@@ -264,7 +264,7 @@ class Settings:
     `Settings.load` reads them from files; code may also make them.
 
     Raises:
-        SettingsError: Two providers, or an operator and a provider, are given one folder.
+        SettingsError: Two providers, or an operator and a provider, are given one folder or one ``local_id``.
     """
 
     practice: PracticeSettings = attrs.field(factory=PracticeSettings)

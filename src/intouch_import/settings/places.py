@@ -79,7 +79,13 @@ def files(value: Any) -> str:
     """Take a folder or an fsspec URL."""
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
-    return text(value)
+    place = text(value)
+    if "://" in place:
+        try:
+            urlsplit(place)
+        except ValueError:
+            raise Refused("it is not an address") from None
+    return place
 
 
 def place_files(value: str, start: Path) -> str:
@@ -135,8 +141,14 @@ def place_records(value: Secret | SecretReference, start: Path) -> Secret | Secr
         return value
     if url.database.startswith("file:"):
         return value
-    placed = url.set(database=str(start / Path(url.database).expanduser()))
-    return Secret(placed.render_as_string(hide_password=False))
+    try:
+        placed = url.set(database=str(start / Path(url.database).expanduser()))
+    except RuntimeError:
+        raise Refused("it begins at a home that is not known here") from None
+    written = placed.render_as_string(hide_password=False)
+    if _database_url(written) != placed:  # SQLAlchemy before 2.1 would open another file
+        raise Refused("the settings file lies in a folder whose name can't stand in a URL")
+    return Secret(written)
 
 
 def show_records(value: Secret | SecretReference) -> str:
@@ -152,9 +164,10 @@ def show_files(value: str) -> str:
     """A folder, or a URL without user, password and query."""
     if "://" not in value:
         return value
-    parts = urlsplit(value)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{MASK}@{host}" if "@" in parts.netloc else host, query="").geturl()
+    parts = urlsplit(value)._replace(query="")
+    # The last @ of all: a secret may hold a slash that nobody has escaped.
+    _, at, rest = parts.geturl().rpartition("@")
+    return f"{parts.scheme}://{MASK}@{rest}" if at else rest
 
 
 def place_secret(value: Secret | SecretReference, start: Path) -> Secret | SecretReference:

@@ -89,7 +89,7 @@ class FsspecSource(Source):
         self.location = protocol  # type: ignore[misc]  # what kind of place it is, is known only now
         self._shown: AbstractFileSystem | None = None
         url = f"{protocol}://{path}"
-        super().__init__(url, provider=provider, source_id=source_id, label=label)
+        super().__init__(_public(url), provider=provider, source_id=source_id, label=label)
         with self._failing("the location can't be reached"):
             self._connections = Connections(url, options, opened=self._connect)
         if not renames(self._connections.kind):
@@ -137,6 +137,8 @@ class FsspecSource(Source):
     def scan(self) -> Iterator[SourceFile]:
         with self._asking("the folder can't be listed") as filesystem:
             files = [self._source_file(name, info) for name, info in self._entries(filesystem)]
+            if not files:
+                self._check_folder(filesystem)  # some list nothing where there is no folder
         yield from files
 
     def look(self, name: str) -> SourceFile | None:
@@ -333,3 +335,11 @@ class FsspecSource(Source):
             raise NameRefused("the location can't hold a file of that name") from None
         except Exception as exc:  # noqa: BLE001  # fsspec file systems raise anything
             raise SourceUnavailable(text, source_id=self.source_id) from hidden(exc)
+
+
+def _public(url: str) -> str:
+    """What the id and the label are made of: no password, which may change, and no slash at the end."""
+    protocol, slashes, rest = url.partition("://")
+    server, slash, folder = rest.partition("/")
+    user, at, host = server.rpartition("@")
+    return f"{protocol}{slashes}{user.partition(':')[0]}{at}{host}{slash}{folder}".rstrip("/")
