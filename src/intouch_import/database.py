@@ -7,7 +7,6 @@ import functools
 import json
 import logging
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -17,6 +16,7 @@ from intouch_import.errors import ConfigError, RepositoryError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["UtcDateTime", "connect", "insert_many", "one_of", "reading", "upgrade", "utc_text", "writing"]
 
@@ -71,7 +71,6 @@ def connect(url: str | sa.URL) -> sa.Engine:
 
     Raises:
         ConfigError: The URL is not one, or its driver is not installed.
-        RepositoryError: A SQLite file is named whose folder does not exist.
     """
     try:
         parsed = sa.make_url(url)
@@ -93,19 +92,11 @@ def connect(url: str | sa.URL) -> sa.Engine:
             "that database's driver is missing: for PostgreSQL, pip install 'intouch-import[postgresql]'"
         ) from exc
     if engine.dialect.name == "sqlite":
-        _need_folder(parsed.database)
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     elif engine.dialect.name == "postgresql":
         event.listen(engine, "connect", _configure_postgresql)
     return engine
-
-
-def _need_folder(database: str | None) -> None:
-    """SQLite would say no more than that it can't open the file."""
-    in_a_file = bool(database) and not str(database).startswith((":memory:", "file:"))
-    if in_a_file and not Path(str(database)).absolute().parent.is_dir():
-        raise RepositoryError("the folder that the database file should be in does not exist")
 
 
 def one_of(
