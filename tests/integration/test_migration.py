@@ -149,7 +149,7 @@ def test_a_table_says_which_package_it_needs(
     """Neither comes with the extra; whoever asks is told what to install."""
     plan = archive.plan()
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingExtraError, match=f"pip install {package}"):
+    with pytest.raises(MissingExtraError, match=f"pip install '{package}'"):
         getattr(plan, method)()
 
 
