@@ -7,17 +7,16 @@ Run it on a folder of photos::
 It files what the names of the photos say, and shows what waits for a person.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json
 import sqlite3
 import sys
 import threading
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import attrs
 
@@ -32,13 +31,9 @@ from intouch_import import (
     StoredAttachment,
     open_source,
 )
+from intouch_import.content import Content
 from intouch_import.disk import sync_many
 from intouch_import.errors import AlreadyAssigned, ContentMismatch, StorageFull, UnknownPatient
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from intouch_import.content import Content
 
 # --- the practice system, as it was before
 

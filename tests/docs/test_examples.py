@@ -81,6 +81,7 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
     assert any(kind == "python" for kind, _ in blocks) or page.name in NO_EXAMPLES
     for kind, block in blocks:
         if kind == "python":
-            exec(compile(block, str(page), "exec"), namespace)
+            # As in the reader's file: without the future imports of this one.
+            exec(compile(block, str(page), "exec", dont_inherit=True), namespace)
         else:
             _run_commands(block, monkeypatch)
