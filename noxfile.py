@@ -46,7 +46,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Strict types, for each system that hosts run on."""
-    session.install(*_group("typing"), "nox", ".")
+    session.install(*_group("typing"), ".")
     for platform in PLATFORMS:
         session.run("mypy", "--platform", platform)
 
