@@ -263,13 +263,13 @@ def main() -> None:
     """Move all of a folder; print what it took as JSON."""
     import resource
 
-    from intouch_import.sources.azure import transport
+    from intouch_import.azure import client
     from services.azurite import Azurite
 
     url, name, target, fast = sys.argv[1:]
     asked: Counter[str] = Counter()
-    send = transport._Adapter.send
-    transport._Adapter.send = lambda *args, **options: (asked.update(["sdk"]), send(*args, **options))[1]
+    send = client._Adapter.send
+    client._Adapter.send = lambda *args, **options: (asked.update(["sdk"]), send(*args, **options))[1]
     with clinic(Path(target)) as records, Azurite(url).open(f"{name}/photos", fast=fast == "1") as source:
         if source._lane is not None:
             chunks = source._lane.chunks

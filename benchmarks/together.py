@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from measuring import Line, Sizes, at_most, clinic, in_turn, lay_photos, part_of, per_file
 
+from intouch_import.cloud.retry import Patience
 from intouch_import.errors import SignInNeeded
 from intouch_import.inbox import Inbox
 from intouch_import.model import Stage
 from intouch_import.reports import Problem
 from intouch_import.sources import open_source
-from intouch_import.sources.patience import Patience
-from intouch_import.sources.unopened import Unopened
+from intouch_import.sources.opening import Unopened
 from intouch_import.testing.dropbox import DropboxServer, Fault
 
 if TYPE_CHECKING:

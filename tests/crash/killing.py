@@ -40,7 +40,7 @@ from intouch_import.ledger import Ledger
 from intouch_import.repositories.files import DirectoryFiles
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources import open_source
-from intouch_import.sources.leased import LeasedContent
+from intouch_import.sources.hard_link import LeasedContent
 from intouch_import.sources.local import LocalSource
 
 if TYPE_CHECKING:

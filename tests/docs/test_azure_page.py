@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from intouch_import.azure.errors import TEXTS, Kind
 from intouch_import.model import Reason
-from intouch_import.sources.azure.faults import TEXTS, Kind
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "azure.md").read_text("utf-8")
 

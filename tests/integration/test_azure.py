@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from azure.storage.blob import AccessPolicy, BlobBlock, ContainerClient, ContentSettings
 
+from intouch_import.azure import transfer
 from intouch_import.errors import (
     ConfigError,
     ContentMismatch,
@@ -24,7 +25,6 @@ from intouch_import.errors import (
     StillArriving,
 )
 from intouch_import.model import EntryKind, Reason, SourceFile
-from intouch_import.sources.azure import download
 from services.azurite import ACCOUNT, KEY
 from services.faulty_proxy import FaultyProxy, answer, cut_after, run_faulty_proxy
 
@@ -333,7 +333,7 @@ def test_a_blob_that_is_appended_to_is_left_to_grow(
     assert source.look("a.mp4") == file
     with pytest.raises(StillArriving):
         source.fetch(file)
-    monkeypatch.setattr(download, "_QUIET_AFTER", download.timedelta(0))
+    monkeypatch.setattr(transfer, "_QUIET_AFTER", transfer.timedelta(0))
     assert read(source, file) == b"half"
     blob.append_block(b" and half")
     with pytest.raises(FileChanged):

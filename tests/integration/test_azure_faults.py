@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.cloud.retry import Patience, Pause
 from intouch_import.errors import FileUnreadable, SourceUnavailable, Throttled
 from intouch_import.ledger import Event
 from intouch_import.model import State
-from intouch_import.sources.patience import Patience, Pause
 from miniature import jpeg, reasons
 from services.azurite import ACCOUNT
 from services.faulty_proxy import (

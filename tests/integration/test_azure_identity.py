@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from azure.identity import ClientSecretCredential, ManagedIdentityCredential
 
+from intouch_import.azure import transfer
+from intouch_import.cloud.retry import Patience
 from intouch_import.errors import InTouchImportError, SourceUnavailable
 from intouch_import.model import State
-from intouch_import.sources.azure import fast as fast_lane
-from intouch_import.sources.patience import Patience
 from miniature import jpeg
 from services.azure_identity import make_certificates, run_managed_identity, run_secure_azurite, run_tenant
 from services.azurite import ACCOUNT, azurite_or_skip
@@ -123,11 +123,11 @@ def test_the_fast_lane_reads_by_the_token(
     data = jpeg("one")
     container.upload_blob("photos/one.jpg", data)
     stores: list[Any] = []
-    current = fast_lane.FastLane._current_store
+    current = transfer.FastLane._current_store
     monkeypatch.setattr(
-        fast_lane.FastLane, "_current_store", lambda lane: stores.append(current(lane)) or stores[-1]
+        transfer.FastLane, "_current_store", lambda lane: stores.append(current(lane)) or stores[-1]
     )
-    monkeypatch.setattr("intouch_import.sources.azure.download.Download.run", None)  # the SDK reads nothing
+    monkeypatch.setattr("intouch_import.azure.transfer.Download.run", None)  # the SDK reads nothing
     with opened(secure, container, fast=True) as source:
         (file,) = source.scan()
         for _ in range(2):
@@ -135,7 +135,7 @@ def test_the_fast_lane_reads_by_the_token(
                 assert content.sha256 == hashlib.sha256(data).hexdigest()
         assert len(stores) == 2
         assert stores[0] is stores[1]
-        monkeypatch.setattr(fast_lane, "_RENEWED_BEFORE", 10 * fast_lane._RENEWED_BEFORE * 24)
+        monkeypatch.setattr(transfer, "_RENEWED_BEFORE", 10 * transfer._RENEWED_BEFORE * 24)
         with source.fetch(file):
             assert stores[2] is not stores[0], "the token is good for a shorter time than is wanted"
     assert identity.given

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ALL = os.environ.get("INTOUCH_AZURE") == "all"
 # In a usual run one step in so many, others in every run.
 STRIDE = 1 if ALL else 7
-SOURCE = "intouch_import.sources.azure.source"
+SOURCE = "intouch_import.azure.source"
 
 
 class Container(Ward):

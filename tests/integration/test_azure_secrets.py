@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.cloud.retry import Patience
 from intouch_import.errors import InTouchImportError, SourceUnavailable
 from intouch_import.model import SourceFile
-from intouch_import.sources.patience import Patience
 from services.azurite import ACCOUNT, KEY
 from services.faulty_proxy import answer, cut_before, cut_body, run_faulty_proxy
 

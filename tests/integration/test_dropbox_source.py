@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.cloud.retry import Pause
 from intouch_import.errors import (
     ConfigError,
     ContentMismatch,
@@ -29,7 +30,6 @@ from intouch_import.model import EntryKind, SourceFile
 from intouch_import.sources import open_source
 from intouch_import.sources.dropbox import DropboxSource
 from intouch_import.sources.dropbox.hashing import ContentHash, content_hash_of
-from intouch_import.sources.patience import Pause
 from intouch_import.testing.dropbox import Account, App, DropboxServer, Fault
 from miniature import NOW
 from services.dropbox_server import FOLDER, hurried

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from intouch_import.cloud.retry import Patience
 from intouch_import.model import Reason, State
 from intouch_import.sources import open_source
 from intouch_import.sources.dropbox import DropboxSource
-from intouch_import.sources.patience import Patience
 from intouch_import.testing.onedrive import OneDriveServer
 from miniature import Practice, jpeg
 from services.azurite import ACCOUNT

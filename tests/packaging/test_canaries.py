@@ -35,7 +35,7 @@ from intouch_import.moving.jobs import Job, attachment_of
 from intouch_import.repositories.files import FsspecFiles, open_files
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources import open_source
-from intouch_import.sources.leased import LeasedContent
+from intouch_import.sources.hard_link import LeasedContent
 from intouch_import.sources.local import LocalSource
 from miniature import NOW, jpeg
 from moving_bench import raising

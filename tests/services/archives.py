@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from intouch_import import migration
-from intouch_import.sources.patience import Patience
+from intouch_import.cloud.retry import Patience
 from intouch_import.testing.dropbox import DropboxServer
 from intouch_import.testing.onedrive import OneDriveServer
 from services.dropbox_server import hurried

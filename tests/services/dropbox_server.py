@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.cloud.retry import Patience
 from intouch_import.sources.dropbox import DropboxSource
-from intouch_import.sources.patience import Patience
 from intouch_import.testing.dropbox import DropboxServer
 
 if TYPE_CHECKING:

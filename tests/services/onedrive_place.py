@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from intouch_import.cloud.retry import Patience
 from intouch_import.sources import open_source
-from intouch_import.sources.patience import Patience
 from intouch_import.testing import Place
 from intouch_import.testing.onedrive import OneDriveServer
 

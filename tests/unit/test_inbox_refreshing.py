@@ -12,7 +12,7 @@ from intouch_import.inbox.answers import Answers
 from intouch_import.inbox.locations import Locations, Opening
 from intouch_import.model import Reason, State
 from intouch_import.sources.local import LocalSource
-from intouch_import.sources.unopened import Unopened
+from intouch_import.sources.opening import Unopened
 from miniature import jpeg, reasons
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from intouch_import.inbox import Inbox
-from intouch_import.sources.unopened import Unopened
+from intouch_import.sources.opening import Unopened
 from miniature import NOW
 
 if TYPE_CHECKING:

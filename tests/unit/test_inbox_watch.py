@@ -14,10 +14,10 @@ import pytest
 from intouch_import.errors import RepositoryError, SourceUnavailable
 from intouch_import.inbox import Inbox, Pace
 from intouch_import.model import Patient
-from intouch_import.sources import events, open_source
+from intouch_import.sources import local, open_source
 from intouch_import.sources.base import Source
 from intouch_import.sources.local import LocalSource
-from intouch_import.sources.unopened import Unopened
+from intouch_import.sources.opening import Unopened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ AUTO = "10042_DRJ_20260131_142501.jpg"
 QUICK = Pace(soonest_s=0.05, first_s=0.1, longest_s=0.4)
 PATIENT_S = 20.0  # only ever spent when something is wrong
 
-needs_events = pytest.mark.skipif(not events.available(), reason="watchfiles is not installed")
+needs_events = pytest.mark.skipif(not local.available(), reason="watchfiles is not installed")
 
 
 class Teller(LocalSource):

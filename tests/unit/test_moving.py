@@ -32,7 +32,7 @@ from intouch_import.model import Destination, Reason, State
 from intouch_import.moving import Order, pacing
 from intouch_import.moving.jobs import Job, attachment_of
 from intouch_import.moving.steps import Run
-from intouch_import.sources.leased import LeasedContent
+from intouch_import.sources.hard_link import LeasedContent
 from intouch_import.sources.local import LocalSource
 from miniature import NOW, jpeg
 from moving_bench import Bench, raising, wrap

@@ -241,7 +241,7 @@ def _unremoved(bench: Bench, patched: pytest.MonkeyPatch) -> None:
 
 
 def _unsettled(bench: Bench, patched: pytest.MonkeyPatch) -> None:
-    for kind in ("content.Content", "sources.leased.LeasedContent"):
+    for kind in ("content.Content", "sources.hard_link.LeasedContent"):
         patched.setattr(f"intouch_import.{kind}.settle", raising(OSError(28, "10042")))
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from intouch_import.reports import Outcome, Problem
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.settings import Settings
-    from intouch_import.sources.unopened import Unopened
+    from intouch_import.sources.opening import Unopened
 
 __all__ = ["Inbox"]
 

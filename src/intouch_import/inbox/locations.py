@@ -9,7 +9,7 @@ import attrs
 
 from intouch_import.errors import ConfigError
 from intouch_import.sources.base import Source
-from intouch_import.sources.unopened import Unopened
+from intouch_import.sources.opening import Unopened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from intouch_import.model import Progress
     from intouch_import.reports import Problem
     from intouch_import.sources.base import Source
-    from intouch_import.sources.unopened import Unopened
+    from intouch_import.sources.opening import Unopened
 
 __all__ = ["Refresh"]
 

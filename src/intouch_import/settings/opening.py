@@ -17,8 +17,7 @@ from intouch_import.settings.checking import HOSTED_DROPBOX, needs
 from intouch_import.settings.model import OperatorSettings, ProviderSettings
 from intouch_import.settings.references import resolve
 from intouch_import.sources.base import Source
-from intouch_import.sources.opening import open_source
-from intouch_import.sources.unopened import Unopened
+from intouch_import.sources.opening import Unopened, open_source
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from intouch_import.cloud.endpoints import is_loopback
 from intouch_import.secret import MASK, Secret
 from intouch_import.settings.references import SecretReference
 from intouch_import.settings.values import Refused, kind_of, secret, show_secret, text
-from intouch_import.sources.endpoints import is_loopback
 
 __all__ = [
     "endpoint",

@@ -1,4 +1,4 @@
-"""`open_source`, which opens a folder in any location.
+"""`open_source`, which opens a folder in any location, and `Unopened`, one that could not be opened.
 
 A new location costs one module, or a small package, in this folder and one line in `LOCATIONS`.
 """
@@ -6,24 +6,30 @@ A new location costs one module, or a small package, in this folder and one line
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from intouch_import.errors import ConfigError
+import attrs
+
+from intouch_import.errors import ConfigError, InTouchImportError, SourceError
+from intouch_import.reports import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from intouch_import.sources.base import Source
 
-__all__ = ["LOCATIONS", "open_below", "open_source"]
+__all__ = ["LOCATIONS", "Unopened", "open_below", "open_source"]
+
+log = logging.getLogger(__name__)
 
 LOCATIONS: dict[str, str] = {
-    "abfs": "intouch_import.sources.azure.source:AzureSource",
-    "az": "intouch_import.sources.azure.source:AzureSource",
-    "azure": "intouch_import.sources.azure.source:AzureSource",
+    "abfs": "intouch_import.azure.source:AzureSource",
+    "az": "intouch_import.azure.source:AzureSource",
+    "azure": "intouch_import.azure.source:AzureSource",
     "dropbox": "intouch_import.sources.dropbox.source:DropboxSource",
     "file": "intouch_import.sources.local:LocalSource",
     "local": "intouch_import.sources.local:LocalSource",
@@ -103,3 +109,45 @@ def _split(text: str) -> tuple[str, str]:
             path = path[1:]
         return protocol, path
     return protocol, unquote(rest)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Unopened:
+    """A location that is not open: not yet, or, with other settings, not at all.
+
+    Args:
+        location: What kind of place.
+        opener: Opens it; called anew at each attempt, in one thread at a time.
+        problem: Why it is not open.
+        may_open: Whether another attempt may succeed with nothing changed in the settings.
+    """
+
+    location: str
+    opener: Callable[[], Source] = attrs.field(eq=False)
+    problem: Problem
+    may_open: bool
+
+    @classmethod
+    def attempt(cls, location: str, opener: Callable[[], Source]) -> Source | Unopened:
+        """Open a location; whatever goes wrong is told, not raised, and stops no other location."""
+        may_open = True
+        try:
+            return opener()
+        except ConfigError as exc:
+            text, may_open, retry_helps = str(exc), False, False
+        except SourceError as exc:
+            text, retry_helps = str(exc), exc.retry_helps
+        except InTouchImportError as exc:
+            text, retry_helps = str(exc), True
+        except Exception as exc:  # noqa: BLE001  # a dead location never stops the others
+            log.error("a location can't be opened", extra={"location": location, "kind": type(exc).__name__})
+            text, retry_helps = "an unexpected error", True
+        problem = Problem(source_id="", location=location, text=text, retry_helps=retry_helps)
+        return cls(location=location, opener=opener, problem=problem, may_open=may_open)
+
+    def again(self) -> Source | Unopened:
+        """Try again."""
+        return self.attempt(self.location, self.opener)
+
+    def __repr__(self) -> str:
+        return f"<Unopened {self.location}>"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.cloud.retry import Patience
 from intouch_import.sources import open_source
-from intouch_import.sources.patience import Patience
 from intouch_import.testing.onedrive import OneDriveServer
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from intouch_import.cloud.retry import Patience
 from intouch_import.errors import (
     ContentAltered,
     ContentMismatch,
@@ -28,7 +29,6 @@ from intouch_import.errors import (
 )
 from intouch_import.model import EntryKind, Reason, SourceFile
 from intouch_import.sources.onedrive.items import can_be_held
-from intouch_import.sources.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from intouch_import import disk
+    from intouch_import.cloud.retry import Patience
     from intouch_import.model import SourceFile
     from intouch_import.sources.dropbox.client import Client
-    from intouch_import.sources.patience import Patience
 
 __all__ = ["Account", "Doubt", "failed"]
 

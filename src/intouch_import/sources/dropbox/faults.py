@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from intouch_import.cloud.retry import Again
 from intouch_import.errors import SignInFailed, SignInNeeded, SourceError, SourceUnavailable
-from intouch_import.sources.patience import Again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from requests.adapters import HTTPAdapter
 
+from intouch_import.cloud.endpoints import is_loopback
 from intouch_import.errors import ConfigError
-from intouch_import.sources.endpoints import is_loopback
 
 __all__ = ["checked_endpoint", "new_session"]
 

@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
+from intouch_import.cloud.retry import Patience
 from intouch_import.errors import ConfigError, MissingExtraError, SourceUnavailable
 from intouch_import.sources.base import Source
 from intouch_import.sources.dropbox.account import Account, Doubt, failed
@@ -15,7 +16,6 @@ from intouch_import.sources.dropbox.entries import checked_name, folded, folder_
 from intouch_import.sources.dropbox.faults import Busy, Misunderstood, Refused, Unanswered
 from intouch_import.sources.dropbox.listing import Listing
 from intouch_import.sources.dropbox.uploading import upload
-from intouch_import.sources.patience import Patience
 from intouch_import.sources.signin import SignIn
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
+from intouch_import.cloud.endpoints import is_loopback, origin_of
 from intouch_import.errors import ConfigError, InTouchImportError, SignInNeeded, SourceUnavailable
 from intouch_import.extras import needing
-from intouch_import.sources.endpoints import is_loopback, origin_of
 from intouch_import.sources.onedrive.processes import PerProcess
 from intouch_import.sources.onedrive.quiet import unlogged
 from intouch_import.sources.onedrive.refusals import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from intouch_import.sources.patience import Patience
+    from intouch_import.cloud.retry import Patience
 
 __all__ = ["PUBLIC_CLOUD", "Graph", "checked_endpoint", "trusted_authorities"]
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from intouch_import.cloud.retry import Again
 from intouch_import.errors import SourceError, SourceUnavailable, Throttled
-from intouch_import.sources.patience import Again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
+from intouch_import.cloud.retry import Patience
 from intouch_import.content import StagedContent, staging_file
 from intouch_import.errors import (
     ConfigError,
@@ -36,7 +37,6 @@ from intouch_import.sources.onedrive.refusals import (
 )
 from intouch_import.sources.onedrive.removing import Deletion
 from intouch_import.sources.onedrive.uploading import look_for, upload
-from intouch_import.sources.patience import Patience
 from intouch_import.sources.signin import SignIn
 
 if TYPE_CHECKING:

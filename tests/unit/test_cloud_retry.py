@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.cloud.retry import Again, Patience, Pause
 from intouch_import.errors import Throttled
-from intouch_import.sources.patience import Again, Patience, Pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable

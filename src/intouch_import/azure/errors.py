@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import email.utils
 import enum
+import logging
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
 
-from intouch_import.errors import SourceUnavailable
-from intouch_import.sources.patience import Again
+from intouch_import.cloud.retry import Again
+from intouch_import.errors import (
+    FileChanged,
+    FileUnreadable,
+    FileVanished,
+    InTouchImportError,
+    NotRemoved,
+    SourceUnavailable,
+    StillArriving,
+)
+from intouch_import.model import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["Fault", "Kind", "Unreached", "fault_of"]
+    from intouch_import.azure.account import Account
+    from intouch_import.cloud.retry import Patience
+
+__all__ = ["Asking", "Doubtful", "Failed", "Fault", "Kind", "Unreached", "fault_of", "not_removed", "unread"]
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 # Requests signed with a key more than 15 minutes off are refused:
 # https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
@@ -274,3 +291,119 @@ def _date(text: str | None) -> datetime | None:
         return email.utils.parsedate_to_datetime(text or "").astimezone(UTC)
     except (TypeError, ValueError):
         return None
+
+
+_STAYS: Final[Mapping[Kind, tuple[str, Reason, bool]]] = {
+    Kind.LEASED: ("another program holds a lease on the blob", Reason.LEASED, True),
+    Kind.SNAPSHOTS: ("the blob has snapshots, which would go with it", Reason.HAS_SNAPSHOTS, False),
+    Kind.IMMUTABLE: ("a retention policy or a legal hold keeps the blob", Reason.RETAINED, False),
+    Kind.FORBIDDEN: ("the key, signature or role may not delete", Reason.REMOVAL_FORBIDDEN, False),
+}
+"""Why a blob is not removed: the sentence, the reason, whether waiting helps."""
+
+
+def unread(fault: Fault, source_id: str) -> InTouchImportError:
+    """What it means that a blob could not be read."""
+    match fault.kind:
+        case Kind.GONE:
+            return FileVanished("the file is no longer there")
+        case Kind.CHANGED:
+            return FileChanged("the file is no longer the version that was listed")
+        case Kind.ARCHIVED:
+            return FileUnreadable(
+                "the blob is in the archive tier", reason=Reason.ARCHIVED, retry_helps=False
+            )
+        case Kind.COPYING:
+            return StillArriving("the blob is still being copied")
+        case Kind.CUT:
+            return FileUnreadable("the transfer was cut, again and again")
+    return fault.error(source_id)
+
+
+def not_removed(fault: Fault, source_id: str) -> InTouchImportError:
+    """What it means that a blob could not be removed."""
+    if fault.kind is Kind.GONE:
+        return FileVanished("the file is no longer there")
+    if fault.kind is Kind.CHANGED:
+        return FileChanged("another version stands there; it was not touched")
+    if fault.kind in _STAYS:
+        text, reason, helps = _STAYS[fault.kind]
+        return NotRemoved(text, reason=reason, retry_helps=helps)
+    return fault.error(source_id)
+
+
+class Failed(Exception):
+    """A request that failed for good. It never leaves this package."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.kind.value)
+        self.fault = fault
+
+
+class Asking:
+    """Sends requests for one source.
+
+    Args:
+        source_id: Which.
+        patience: How long it may wait.
+        account: Whose right is used.
+    """
+
+    def __init__(self, source_id: str, patience: Patience, account: Account) -> None:
+        self.source_id = source_id
+        self._patience = patience
+        self._account = account
+
+    def __call__(self, request: Callable[[], _T]) -> _T:
+        """Send a request until it is answered, fails for good, or the budget is spent.
+
+        Raises:
+            Failed: It failed, and asking again did not help.
+            InTouchImportError: What the request raised of ours.
+            OSError: This machine's own disk failed, with its number.
+        """
+        try:
+            return self._patience.ask(request, again=self._again)
+        except InTouchImportError as exc:
+            exc.__dict__.setdefault("source_id", self.source_id)
+            raise
+        except Exception as exc:
+            if isinstance(exc, OSError) and exc.errno is not None:
+                raise
+            fault = self.fault(exc)
+            if fault.kind is Kind.NONSENSE:
+                log.error(
+                    "an answer of Azure makes no sense",
+                    extra={"source_id": self.source_id, "kind": type(exc).__name__},
+                )
+            raise Failed(fault) from None
+
+    def fault(self, exc: Exception) -> Fault:
+        """What an exception of a request means."""
+        account = self._account
+        return fault_of(exc, expires_at=account.expires_at, identity=account.credential is not None)
+
+    def _again(self, exc: Exception) -> Again | None:
+        return None if isinstance(exc, InTouchImportError) else self.fault(exc).again
+
+
+class Doubtful(Generic[_T]):
+    """A request that changes something, and may have done so though its answer was lost.
+
+    Args:
+        asking: Sends it.
+        request: It.
+        doubt: Whether it was sent before.
+    """
+
+    def __init__(self, asking: Asking, request: Callable[[], _T], *, doubt: bool = False) -> None:
+        self._asking = asking
+        self._request = request
+        self.doubt = doubt
+
+    def __call__(self) -> _T:
+        try:
+            return self._request()
+        except Exception as exc:
+            self.doubt = self.doubt or self._asking.fault(exc).in_doubt
+            raise

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from intouch_import.sources.azure.faults import TEXTS, Kind, Unreached, fault_of
+from intouch_import.azure.errors import TEXTS, Kind, Unreached, fault_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 IN_TIME = "Sun, 01 Mar 2026 12:00:00 GMT"

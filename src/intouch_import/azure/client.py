@@ -14,12 +14,12 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import ContainerClient
 from requests.adapters import HTTPAdapter
 
-from intouch_import.sources.azure.faults import Kind, Unreached
+from intouch_import.azure.errors import Kind, Unreached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from intouch_import.sources.azure.account import Account
+    from intouch_import.azure.account import Account
 
 __all__ = ["CHUNK_BYTES", "abandon", "connect", "credential_of", "settings_of"]
 

@@ -13,10 +13,10 @@ from adlfs import AzureBlobFileSystem
 from azure.storage.blob.aio import BlobServiceClient
 from fsspec.asyn import AsyncFileSystem, get_loop, sync
 
-from intouch_import.sources.azure.transport import credential_of, settings_of
+from intouch_import.azure.client import credential_of, settings_of
 
 if TYPE_CHECKING:
-    from intouch_import.sources.azure.account import Account, Folder
+    from intouch_import.azure.account import Account, Folder
 
 __all__ = ["AzureFolderFileSystem", "open_filesystem"]
 

@@ -17,7 +17,7 @@ from intouch_import import disk
 from intouch_import.errors import LedgerError, StillArriving
 from intouch_import.model import Reason
 from intouch_import.repositories.files import open_files
-from intouch_import.sources.leased import LeasedContent
+from intouch_import.sources.hard_link import LeasedContent
 from intouch_import.sources.local import LocalSource
 from miniature import jpeg
 
@@ -211,7 +211,7 @@ def test_where_no_link_can_be_made_the_bytes_are_copied(
             patched.setattr(os, "link", _no_links)
             content.save_to(tmp_path / "copied", durable=False)
             content.settle()
-        monkeypatch.setattr("intouch_import.sources.leased.sys.platform", "freebsd14")
+        monkeypatch.setattr("intouch_import.sources.hard_link.sys.platform", "freebsd14")
         assert not content._link(tmp_path / "x")
         monkeypatch.undo()
         (tmp_path / "there").write_bytes(b"old")

@@ -9,7 +9,7 @@ from intouch_import.model import EntryKind, SourceFile
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from intouch_import.sources.azure.account import Folder
+    from intouch_import.azure.account import Folder
 
 __all__ = ["Listing", "etag_of", "folder", "is_appended", "source_file"]
 

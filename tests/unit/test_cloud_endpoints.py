@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from intouch_import.cloud.endpoints import is_loopback, origin_of
 from intouch_import.errors import ConfigError
-from intouch_import.sources.endpoints import is_loopback, origin_of
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from intouch_import.azure.account import Account, Folder
 from intouch_import.errors import ConfigError
 from intouch_import.secret import Secret
-from intouch_import.sources.azure.account import Account, Folder
 
 KEY = "AAAA" * 21 + "BBBB"
 SAS = "sv=2024-11-04&sr=c&sp=rld&se=2030-01-31T12:00:00Z&sig=abc%2B%3D"

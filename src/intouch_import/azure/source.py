@@ -6,6 +6,10 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
+from intouch_import.azure.account import Account, Folder
+from intouch_import.azure.errors import Asking, Doubtful, Failed, Fault, Kind, not_removed, unread
+from intouch_import.azure.listing import Listing, etag_of, folder, is_appended, source_file
+from intouch_import.cloud.retry import Patience
 from intouch_import.content import StagedContent, staging_file
 from intouch_import.disk import NO_ROOM
 from intouch_import.errors import (
@@ -21,14 +25,7 @@ from intouch_import.errors import (
 )
 from intouch_import.extras import needing
 from intouch_import.model import EntryKind, SourceFile
-from intouch_import.sources.azure.account import Account, Folder
-from intouch_import.sources.azure.asking import Asking, Doubtful, Failed
-from intouch_import.sources.azure.faults import Fault, Kind
-from intouch_import.sources.azure.listing import Listing, etag_of, folder, is_appended, source_file
-from intouch_import.sources.azure.reasons import not_removed, unread
-from intouch_import.sources.azure.upload import upload
 from intouch_import.sources.base import Source, check_name
-from intouch_import.sources.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,10 +34,9 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, ContainerClient
     from fsspec import AbstractFileSystem
 
+    from intouch_import.azure.transfer import Download, FastLane
     from intouch_import.content import Content
     from intouch_import.secret import Secret
-    from intouch_import.sources.azure.download import Download
-    from intouch_import.sources.azure.fast import FastLane
 
 __all__ = ["AzureSource"]
 
@@ -131,7 +127,7 @@ class AzureSource(Source):
         """The adlfs file system on this folder, to look around: what writes or deletes is closed in it."""
         with self._lock:
             if self._filesystem is None:
-                from intouch_import.sources.azure.filesystem import open_filesystem
+                from intouch_import.azure.filesystem import open_filesystem
 
                 self._filesystem = open_filesystem(self._account, self._folder, timeout_s=self._timeout_s)
             found: AbstractFileSystem = self._filesystem
@@ -158,7 +154,7 @@ class AzureSource(Source):
             raise exc.fault.error(self.source_id) from None
 
     def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
-        from intouch_import.sources.azure.download import Download
+        from intouch_import.azure.transfer import Download
 
         blob = self._checked(file)
         with staging_file(staging) as (target, path):
@@ -196,6 +192,8 @@ class AzureSource(Source):
 
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
         check_name(name, windows=False)  # what could be stored nowhere else is refused here, too
+        from intouch_import.azure.transfer import upload
+
         blob = self._blob(name)
         try:
             found = upload(self._ask, blob, chunks) if self._look(name, blob) is None else None
@@ -326,7 +324,7 @@ class AzureSource(Source):
         with self._lock:
             client = self._clients.get(process)
             if client is None:
-                from intouch_import.sources.azure.transport import connect
+                from intouch_import.azure.client import connect
 
                 client = connect(
                     self._account,
@@ -359,7 +357,7 @@ class AzureSource(Source):
     def _fast_lane(self, *, wanted: bool | None) -> FastLane | None:
         if wanted is False:
             return None
-        from intouch_import.sources.azure.fast import FastLane
+        from intouch_import.azure.transfer import FastLane
 
         try:
             with needing(

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qs
 
+from intouch_import.cloud.endpoints import origin_of
 from intouch_import.errors import ConfigError
 from intouch_import.secret import Secret
-from intouch_import.sources.endpoints import origin_of
 
 __all__ = ["Account", "Folder"]
 
