@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +12,8 @@ from scenes import killer
 
 from commanding import command
 from intouch_import.repositories.sql import SqlRepository
-from miniature import NOBODY, PATIENTS, PROVIDERS, Practice, reasons
+from miniature import PATIENTS, PROVIDERS, Practice, reasons
+from rights import ordinary_rights
 from services.azurite import azurite
 from services.chromium import browser
 from services.dropbox_server import dropbox_server, open_dropbox
@@ -23,6 +22,7 @@ from services.openssh import openssh_server
 from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable, Iterator
 
     from intouch_import.reports import Report
@@ -100,41 +100,11 @@ def practice(
 
 
 @pytest.fixture
-def open_practice(_template: Path) -> Iterator[Practice]:
-    """A practice in a folder that an unprivileged user reaches (pytest's own are private to root)."""
-    root = Path(tempfile.mkdtemp(prefix="intouch-test-"))
-    practice = Practice(root)
-    practice.photos.mkdir()
-    shutil.copy(_template, root / "clinic.db")
-    practice.records().close()
-    if os.geteuid() == 0:
-        for folder, _, names in os.walk(root):
-            for path in (folder, *(os.path.join(folder, name) for name in names)):
-                os.chown(path, NOBODY, NOBODY)
-    yield practice
-    for folder, _, _ in os.walk(root):
-        os.chmod(folder, 0o700)
-    shutil.rmtree(root)
-
-
-@pytest.fixture
-def unprivileged() -> Callable[[], contextlib.AbstractContextManager[None]]:
-    """A context in which this process has no rights beyond those of an ordinary user."""
-    if os.name == "nt":
-        pytest.skip("rights on Windows are not told by mode bits")
-
-    @contextlib.contextmanager
-    def dropped() -> Iterator[None]:
-        if os.geteuid() != 0:
-            yield
-            return
-        os.seteuid(NOBODY)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-
-    return dropped
+def unprivileged(tmp_path: Path) -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
+    """A context in which mode bits apply to this process, even if it is root's."""
+    yield ordinary_rights
+    for folder, _, _ in os.walk(tmp_path):
+        os.chmod(folder, 0o700)  # else pytest could not remove it
 
 
 @pytest.fixture(name="reasons")

@@ -28,7 +28,6 @@ PATIENTS = (
     Patient(id="10044", name="Chiara Lindqvist", active=False),
 )
 PROVIDERS = (Provider(id="DRJ", name="Dr Jones"), Provider(id="DRK", name="Dr Kaur"))
-NOBODY = 65534
 
 
 def jpeg(seed: str = "") -> bytes:

@@ -105,79 +105,79 @@ def test_a_folder_that_goes_away_between_storing_and_removing_is_not_an_import_b
     assert practice.left() == []
 
 
-def test_no_rights_to_read_a_folder(open_practice: Practice, unprivileged: Dropped) -> None:
+def test_no_rights_to_read_a_folder(practice: Practice, unprivileged: Dropped) -> None:
     """A folder that may not be read is a problem that says so."""
-    open_practice.photo("a.jpg")
-    open_practice.inbox().refresh()
+    practice.photo("a.jpg")
+    practice.inbox().refresh()
     with unprivileged():
-        inbox = open_practice.inbox()
-        os.chmod(open_practice.photos, 0o300)
+        inbox = practice.inbox()
+        os.chmod(practice.photos, 0o300)
         report = inbox.refresh()
     assert [problem.text for problem in report.problems] == ["the folder may not be used: no rights"]
     assert report.closes
 
 
-def test_no_rights_to_read_a_file(open_practice: Practice, unprivileged: Dropped, reasons: Reasons) -> None:
+def test_no_rights_to_read_a_file(practice: Practice, unprivileged: Dropped, reasons: Reasons) -> None:
     """A file that may not be read fails with that reason; the other one is imported."""
     with unprivileged():
-        open_practice.photo("a.jpg").chmod(0)
-        open_practice.photo("b.jpg")
-        report = save_all(open_practice.inbox())
+        practice.photo("a.jpg").chmod(0)
+        practice.photo("b.jpg")
+        report = save_all(practice.inbox())
     assert reasons(report) == {"a.jpg": ("failed", "unreadable"), "b.jpg": ("imported", "chosen")}
     assert report.outcomes[0].retry_helps
-    assert open_practice.left() == ["a.jpg"]
+    assert practice.left() == ["a.jpg"]
 
 
-def test_a_read_only_source(open_practice: Practice, unprivileged: Dropped, reasons: Reasons) -> None:
+def test_a_read_only_source(practice: Practice, unprivileged: Dropped, reasons: Reasons) -> None:
     """What can't be removed is stored, reported as such, and finished once rights are given."""
     with unprivileged():
-        open_practice.photo("a.jpg")
-        inbox = open_practice.inbox()
-        os.chmod(open_practice.photos, 0o500)
+        practice.photo("a.jpg")
+        inbox = practice.inbox()
+        os.chmod(practice.photos, 0o500)
         report = save_all(inbox)
         assert reasons(report) == {"a.jpg": ("stored", "not_removed")}
         assert report.stored == 1
         assert reasons(inbox.refresh()) == {"a.jpg": ("stored", "not_removed")}
-        os.chmod(open_practice.photos, 0o700)
+        os.chmod(practice.photos, 0o700)
         assert reasons(inbox.refresh()) == {"a.jpg": ("imported", "interrupted")}
-    assert open_practice.left() == []
+    assert practice.left() == []
 
 
-def test_undo_into_a_read_only_source(open_practice: Practice, unprivileged: Dropped) -> None:
+def test_undo_into_a_read_only_source(practice: Practice, unprivileged: Dropped) -> None:
     """An undo that can't put the file back leaves the record as it was."""
     with unprivileged():
-        open_practice.photo("a.jpg")
-        records = open_practice.records()
-        inbox = open_practice.inbox(records=records)
+        practice.photo("a.jpg")
+        records = practice.records()
+        inbox = practice.inbox(records=records)
         report = save_all(inbox)
-        os.chmod(open_practice.photos, 0o500)
+        os.chmod(practice.photos, 0o500)
         undone = inbox.undo(report.outcomes[0])
     assert (undone.state, undone.reason) == (State.FAILED, Reason.SOURCE_FAILED)
     assert len(records.attachments("10042")) == 1
 
 
-def test_no_rights_where_the_files_are_kept(open_practice: Practice, unprivileged: Dropped) -> None:
+def test_no_rights_where_the_files_are_kept(practice: Practice, unprivileged: Dropped) -> None:
     """A place for files that may not be written is an error when it is opened, without its path."""
     with unprivileged():
-        os.chmod(open_practice.root, 0o500)
-        shutil_missing = open_practice.root / "elsewhere"
+        records = practice.records()
+        os.chmod(practice.root, 0o500)
         with pytest.raises(RepositoryError) as caught:
-            type(open_practice.records()).open("sqlite://", files=shutil_missing)
-    assert str(open_practice.root) not in str(caught.value)
+            type(records).open("sqlite://", files=practice.root / "elsewhere")
+    assert str(practice.root) not in str(caught.value)
 
 
-def test_a_database_that_may_not_be_written(open_practice: Practice, unprivileged: Dropped) -> None:
+def test_a_database_that_may_not_be_written(practice: Practice, unprivileged: Dropped) -> None:
     """A read-only database is an error of the records, and nothing leaves its source."""
     with unprivileged():
-        open_practice.photo(AUTO)
-        inbox = open_practice.inbox()
-        for path in open_practice.root.glob("clinic.db*"):
+        practice.photo(AUTO)
+        inbox = practice.inbox()
+        for path in practice.root.glob("clinic.db*"):
             path.chmod(0o400)
-        os.chmod(open_practice.root, 0o500)
+        os.chmod(practice.root, 0o500)
         inbox.repository.close()  # type: ignore[attr-defined]
         with contextlib.suppress(RepositoryError):
             assert inbox.refresh().imported == 0
-    assert open_practice.left() == [AUTO]
+    assert practice.left() == [AUTO]
 
 
 # --- full disks
