@@ -2,7 +2,7 @@
 
 ``python benchmarks/dropbox_moves.py [--files 2000] [--kb 300] [--latency-ms 20] [--folder 50000]``
 
-The server is this library's own, in a process of its own, on this machine, with a latency that every call has at
+The server is the double that the tests use, in a process of its own, on this machine, with a latency that every call has at
 least; so what is compared is how many calls each party makes, how many at a time, and what it costs around them.
 The vendor's client fetches a file into a temporary one and deletes it, pinned to its revision; it checks nothing,
 stores nothing in a record and writes no ledger.
@@ -36,7 +36,8 @@ THREADS = 8
 
 def serve() -> None:
     """Hold a Dropbox, and do what is said on standard input, a JSON array a line."""
-    from intouch_import.testing.dropbox import Bytes, DropboxServer
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from services.doubles.dropbox import Bytes, DropboxServer
 
     with DropboxServer() as server:
         tail = os.urandom(4_000_000)

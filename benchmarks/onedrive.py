@@ -1,6 +1,6 @@
 """Measure a OneDrive folder against plain httpx on the same server: ``python benchmarks/onedrive.py [--quick]``.
 
-The server is `intouch_import.testing.onedrive`, in a process of its own, with a latency per call. Both parties get the
+The server is the double that the tests use, in a process of its own, with a latency per call. Both parties get the
 same bytes and take turns; the peer lists, downloads, writes and deletes in 8 asyncio tasks, verifies nothing and
 makes nothing durable.
 """
@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -28,11 +29,14 @@ from run import HEAD, print_table
 
 from intouch_import.inbox import Inbox
 from intouch_import.sources import open_source
-from intouch_import.testing.onedrive import OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from services.doubles.onedrive import OneDriveServer  # of the clone, not of the package
 
 TASKS = 8
 MOST_REQUESTS = 4

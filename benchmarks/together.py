@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from measuring import Line, Sizes, at_most, clinic, in_turn, lay_photos, part_of, per_file
@@ -16,7 +18,6 @@ from intouch_import.model import Stage
 from intouch_import.reports import Problem
 from intouch_import.sources import open_source
 from intouch_import.sources.opening import Unopened
-from intouch_import.testing.dropbox import DropboxServer, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from intouch_import.sources import Source
 
     Ill = tuple[list[Source], list[Unopened]]
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from services.doubles.dropbox import DropboxServer, Fault  # of the clone, not of the package
 
 NAME = "10042_DRJ_20260131_142501_{:06}.jpg"
 THROTTLED_S = 3.0

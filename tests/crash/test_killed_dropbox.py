@@ -9,7 +9,7 @@ import pytest
 from wards import Ward, kill_at_steps_of_a_move, kill_at_steps_of_an_undo
 
 from intouch_import.sources.dropbox import DropboxSource
-from intouch_import.testing.dropbox import DropboxServer
+from services.doubles.dropbox import DropboxServer
 from services.dropbox_server import hurried
 
 if TYPE_CHECKING:

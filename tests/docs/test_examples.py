@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import builtins
+import contextlib
+import functools
 import re
 import shlex
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import intouch_import
 from intouch_import.cli import main
 from intouch_import.cli.samples import lay_out
 from intouch_import.inbox import Inbox
+from intouch_import.sources import dropbox
+from services.doubles.dropbox import App, DropboxServer
+from services.doubles.onedrive import OneDriveServer
+from services.signing_in import press
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -61,13 +70,52 @@ def _run_commands(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
             assert left.value.code in (0, None), line
 
 
+@contextlib.contextmanager
+def _dropbox(namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Dropbox with a photo, in place of the real one, and a person who allows the access."""
+
+    def allow(_prompt: str) -> str:
+        shown = press(namespace["attempt"].url).text
+        return shown.partition('<code id="code">')[2].partition("<")[0]
+
+    with DropboxServer(app=App(key="y0urappkey", secret="")) as server:
+        server.put("/apps/intouch/10042_DRJ_20260131_142501.jpg", b"a photo")
+        elsewhere = functools.partial(intouch_import.open_source, endpoint=server.url)
+        monkeypatch.setattr(intouch_import, "open_source", elsewhere)
+        authorization = functools.partial(dropbox.DropboxAuthorization, endpoint=server.url)
+        monkeypatch.setattr(dropbox, "DropboxAuthorization", authorization)
+        monkeypatch.setattr(builtins, "input", allow)
+        yield
+        assert server.calls["files/list_folder"]
+
+
+@contextlib.contextmanager
+def _onedrive(_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A OneDrive with a photo, in place of the real one, which gives out its own tokens."""
+    with OneDriveServer("business") as server:
+        folder = server.drive.folder("images/intouch")
+        server.drive.write(folder, "10042_DRJ_20260131_142501.jpg", b"a photo")
+        opened = intouch_import.open_source
+
+        def elsewhere(url: str, *, signin: Any, **options: Any) -> Any:
+            assert callable(signin)
+            return opened(url, signin=server.signin(), endpoint=server.endpoint, **options)
+
+        monkeypatch.setattr(intouch_import, "open_source", elsewhere)
+        yield
+        assert server.calls["download"]
+
+
+SERVICES = {"dropbox": _dropbox, "onedrive": _onedrive}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who copies a page from top to bottom meets no error, without any network."""
     connect = socket.socket.connect
 
     def refuse(self: socket.socket, address: Any) -> None:
-        if not address[0].startswith("127."):  # a server that the page itself has started
+        if not address[0].startswith("127."):  # a server of this test, or of the page itself
             raise AssertionError("an example opened a connection")
         connect(self, address)
 
@@ -79,9 +127,10 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
     namespace: dict[str, object] = {"__name__": "example"}
     blocks = _blocks(page)
     assert any(kind == "python" for kind, _ in blocks) or page.name in NO_EXAMPLES
-    for kind, block in blocks:
-        if kind == "python":
-            # As in the reader's file: without the future imports of this one.
-            exec(compile(block, str(page), "exec", dont_inherit=True), namespace)
-        else:
-            _run_commands(block, monkeypatch)
+    with SERVICES[page.stem](namespace, monkeypatch) if page.stem in SERVICES else contextlib.nullcontext():
+        for kind, block in blocks:
+            if kind == "python":
+                # As in the reader's file: without the future imports of this one.
+                exec(compile(block, str(page), "exec", dont_inherit=True), namespace)
+            else:
+                _run_commands(block, monkeypatch)

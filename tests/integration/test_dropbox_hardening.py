@@ -30,7 +30,7 @@ from intouch_import.errors import (
 )
 from intouch_import.sources.dropbox import DropboxAuthorization
 from intouch_import.sources.signin import MemoryStore, SignIn
-from intouch_import.testing.dropbox import DropboxServer, Fault
+from services.doubles.dropbox import DropboxServer, Fault
 from services.dropbox_sdk import open_sdk, plain_session
 from services.dropbox_server import FOLDER, hurried
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from intouch_import.testing.dropbox import DropboxServer, content_hash
+from services.doubles.dropbox import DropboxServer, content_hash
 from services.nodejs import NoNode, install_npm_package
 
 VERSION = "10.34.0"

@@ -22,7 +22,7 @@ from dropbox.exceptions import (
     RateLimitError,
 )
 
-from intouch_import.testing.dropbox import Account, App, DropboxServer, Fault, content_hash
+from services.doubles.dropbox import Account, App, DropboxServer, Fault, content_hash
 from services.dropbox_sdk import open_sdk, plain_session
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ from intouch_import.model import EntryKind, SourceFile
 from intouch_import.sources import open_source
 from intouch_import.sources.dropbox import DropboxSource
 from intouch_import.sources.dropbox.hashing import ContentHash, content_hash_of
-from intouch_import.testing.dropbox import Account, App, DropboxServer, Fault
 from miniature import NOW
+from services.doubles.dropbox import Account, App, DropboxServer, Fault
 from services.dropbox_server import FOLDER, hurried
 
 if TYPE_CHECKING:

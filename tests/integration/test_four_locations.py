@@ -12,9 +12,9 @@ from intouch_import.cloud.retry import Patience
 from intouch_import.model import Reason, State
 from intouch_import.sources import open_source
 from intouch_import.sources.dropbox import DropboxSource
-from intouch_import.testing.onedrive import OneDriveServer
 from miniature import Practice, jpeg
 from services.azurite import ACCOUNT
+from services.doubles.onedrive import OneDriveServer
 from services.dropbox_server import FOLDER
 from services.faulty_proxy import FaultyProxy, cut_before, run_faulty_proxy
 from services.signing_in import Person, open_sign_in, press
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from intouch_import.inbox import Inbox, Row
     from intouch_import.repositories.sql import SqlRepository
     from intouch_import.sources import Source
-    from intouch_import.testing.dropbox import DropboxServer
     from services.azurite import Azurite
+    from services.doubles.dropbox import DropboxServer
 
 PLACES = ("local", "onedrive", "dropbox", "azure")
 LAID: dict[str, tuple[str, str]] = {

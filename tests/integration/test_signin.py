@@ -23,7 +23,7 @@ from intouch_import.errors import (
 )
 from intouch_import.sources.dropbox import DropboxAuthorization
 from intouch_import.sources.signin import MemoryStore, SignIn
-from intouch_import.testing.dropbox import DropboxServer, Fault
+from services.doubles.dropbox import DropboxServer, Fault
 from services.signing_in import Person, free_port, open_sign_in, press, state_of
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from intouch_import.inbox import Inbox
     from intouch_import.reports import Report
     from intouch_import.sources.signin import SignIn
-    from intouch_import.testing.dropbox import DropboxServer
     from miniature import Practice
+    from services.doubles.dropbox import DropboxServer
 
 LOCAL = "10042_DRJ_20260131_142501.jpg"
 REMOTE = "10043_DRJ_20260131_142502.jpg"

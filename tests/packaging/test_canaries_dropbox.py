@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from intouch_import import testing
 from intouch_import.errors import InTouchImportError
 from intouch_import.logfiles import FILES, log_to_directory
 from intouch_import.model import Patient
 from intouch_import.sources.dropbox import DropboxAuthorization, DropboxSource
 from intouch_import.sources.signin import FileStore, MemoryStore, SignIn
-from intouch_import.testing.dropbox import App, DropboxServer, Fault
 from miniature import jpeg
+from services.doubles.dropbox import App, DropboxServer, Fault
 from services.dropbox_server import hurried
 from services.signing_in import Person, free_port, press
 
@@ -385,9 +384,8 @@ def test_people_sign_in_import_and_sign_out_on_the_command_line(
         logging.getLogger("intouch_import").info("a word, so that the watch has seen one")
 
 
-def test_the_kit_ships_no_secret() -> None:
+def test_the_double_shows_no_secret() -> None:
     """The protocol server's own credentials are of nobody."""
-    assert "testing" in testing.__name__
     shown = io.StringIO()
     with DropboxServer() as server:
         print(server, server.app, server.authorization, file=shown)

@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 from intouch_import import migration
 from intouch_import.cloud.retry import Patience
-from intouch_import.testing.dropbox import DropboxServer
-from intouch_import.testing.onedrive import OneDriveServer
+from services.doubles.dropbox import DropboxServer
+from services.doubles.onedrive import OneDriveServer
 from services.dropbox_server import hurried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from intouch_import.testing.onedrive import Drive, Item
+    from services.doubles.onedrive import Drive, Item
     from services.openssh import OpenSSHServer
 
 __all__ = ["RemoteArchive", "remote_archive"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from intouch_import.sources.dropbox import DropboxSource
 from intouch_import.testing import Place
-from intouch_import.testing.dropbox import DropboxServer
+from services.doubles.dropbox import DropboxServer
 from services.dropbox_server import hurried
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 if TYPE_CHECKING:
-    from intouch_import.testing.dropbox import DropboxServer
+    from services.doubles.dropbox import DropboxServer
 
 __all__ = ["open_sdk", "plain_session"]
 

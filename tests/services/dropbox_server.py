@@ -8,7 +8,7 @@ import pytest
 
 from intouch_import.cloud.retry import Patience
 from intouch_import.sources.dropbox import DropboxSource
-from intouch_import.testing.dropbox import DropboxServer
+from services.doubles.dropbox import DropboxServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from intouch_import.cloud.retry import Patience
 from intouch_import.sources import open_source
 from intouch_import.testing import Place
-from intouch_import.testing.onedrive import OneDriveServer
+from services.doubles.onedrive import OneDriveServer
 
 if TYPE_CHECKING:
     from intouch_import.sources.base import Source

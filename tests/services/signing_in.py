@@ -12,7 +12,7 @@ import requests
 
 from intouch_import.sources.dropbox import DropboxAuthorization
 from intouch_import.sources.signin import MemoryStore, SignIn, TokenStore
-from intouch_import.testing.dropbox import DropboxServer
+from services.doubles.dropbox import DropboxServer
 
 __all__ = ["Person", "free_port", "open_sign_in", "press"]
 

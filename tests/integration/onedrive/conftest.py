@@ -8,13 +8,13 @@ import pytest
 
 from intouch_import.cloud.retry import Patience
 from intouch_import.sources import open_source
-from intouch_import.testing.onedrive import OneDriveServer
+from services.doubles.onedrive import OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from intouch_import.sources.onedrive import OneDriveSource
-    from intouch_import.testing.onedrive import Item
+    from services.doubles.onedrive import Item
 
 PATH = "images/intouch"
 

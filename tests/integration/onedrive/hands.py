@@ -10,7 +10,7 @@ with warnings.catch_warnings(record=True):
 
 if TYPE_CHECKING:
     from intouch_import.sources.onedrive import OneDriveSource
-    from intouch_import.testing.onedrive import OneDriveServer
+    from services.doubles.onedrive import OneDriveServer
 
 
 class Plain:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
     from intouch_import.reports import Report
-    from intouch_import.testing.onedrive import OneDriveServer
     from miniature import Practice
+    from services.doubles.onedrive import OneDriveServer
 
 __all__ = ["browser"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from intouch_import.testing.onedrive import OneDriveServer
 from miniature import jpeg
+from services.doubles.onedrive import OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,7 +127,7 @@ def test_nothing_of_a_sign_in_is_shown(business: OneDriveServer, logged: list[st
 
     from intouch_import.sources.onedrive import MicrosoftServer
     from intouch_import.sources.signin import MemoryStore, SignIn
-    from intouch_import.testing.onedrive import App
+    from services.doubles.onedrive import App
 
     business.register(App(id="with-secret", secrets={"CanarySecret"}))
     store = MemoryStore()

@@ -11,15 +11,15 @@ import pytest
 
 import workstations
 from intouch_import.model import State
-from intouch_import.testing.onedrive import OneDriveServer
 from miniature import jpeg
+from services.doubles.onedrive import OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intouch_import.repositories.sql import SqlRepository
-    from intouch_import.testing.onedrive import Item
     from miniature import Practice
+    from services.doubles.onedrive import Item
 
 ALL = os.environ.get("INTOUCH_ONEDRIVE") == "all"
 ROUNDS = 20 if ALL else 1

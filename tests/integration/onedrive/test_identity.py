@@ -16,7 +16,7 @@ import pytest
 from intouch_import.errors import ConfigError, SignInFailed, SignInNeeded, SignInTimeout, SourceUnavailable
 from intouch_import.sources.onedrive import MicrosoftServer
 from intouch_import.sources.signin import MemoryStore, SignIn
-from intouch_import.testing.onedrive import App, OneDriveServer
+from services.doubles.onedrive import App, OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

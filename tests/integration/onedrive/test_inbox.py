@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intouch_import.model import Reason, State
-from intouch_import.testing.onedrive import OneDriveServer
 from miniature import jpeg, reasons
+from services.doubles.onedrive import OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from intouch_import.testing.onedrive import Item
     from miniature import Practice
+    from services.doubles.onedrive import Item
 
 NAME = "10042_DRJ_20260131_142501.jpg"
 

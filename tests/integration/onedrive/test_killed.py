@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scenes import Killer
 
     from intouch_import.sources import Source
-    from intouch_import.testing.onedrive import OneDriveServer
+    from services.doubles.onedrive import OneDriveServer
 
 ALL = os.environ.get("INTOUCH_ONEDRIVE") == "all"
 # In a usual run one step in so many, others in every run.

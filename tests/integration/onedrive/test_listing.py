@@ -9,13 +9,13 @@ import pytest
 from intouch_import.errors import ConfigError, SignInNeeded, SourceUnavailable
 from intouch_import.model import EntryKind
 from intouch_import.sources import open_source
-from intouch_import.testing.onedrive import OneDriveServer
+from services.doubles.onedrive import OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intouch_import.sources.onedrive import OneDriveSource
-    from intouch_import.testing.onedrive import Item
+    from services.doubles.onedrive import Item
 
 NAMES = [
     "IMG #1.jpg", "a%20b.jpg", "a b.jpg", "100%.jpg", "IMG[1].jpg", "~x.jpg", "dot.jpg.", "\U0001f600.jpg", "Caf\u00e9.jpg",

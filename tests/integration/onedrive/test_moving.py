@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intouch_import.sources.onedrive import OneDriveSource
-    from intouch_import.testing.onedrive import Item, OneDriveServer
+    from services.doubles.onedrive import Item, OneDriveServer
 
 # At random: of what repeats itself every few bytes, the hash of OneDrive is that of nothing.
 PHOTO = random.Random(1).randbytes(10_240)
@@ -312,7 +312,7 @@ def test_downloads_that_differ_are_no_photo(
 
 
 def _answer(body: bytes) -> Any:
-    from intouch_import.testing.onedrive.wire import Answer
+    from services.doubles.onedrive.wire import Answer
 
     return Answer(body=body)
 

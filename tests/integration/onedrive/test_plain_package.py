@@ -28,12 +28,12 @@ from intouch_import.errors import (
     SourceUnavailable,
 )
 from intouch_import.model import EntryKind
-from intouch_import.testing.onedrive import OneDriveServer
+from services.doubles.onedrive import OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from intouch_import.testing.onedrive import Item
+    from services.doubles.onedrive import Item
 
 PATH = "images/intouch"
 BOTH = pytest.mark.parametrize("who", ["plain", "ours"])

@@ -16,11 +16,12 @@ import httpx
 import pytest
 
 from intouch_import.sources.onedrive.quickxor import QuickXor
-from intouch_import.testing.onedrive import App, OneDriveServer
+from services.doubles.onedrive import App, OneDriveServer
+from services.doubles.onedrive.drive import quick_xor
 from services.nodejs import NoNode, install_npm_package
 
 if TYPE_CHECKING:
-    from intouch_import.testing.onedrive import Item
+    from services.doubles.onedrive import Item
 
 GRAPH_CLIENT = ("@microsoft/microsoft-graph-client", "3.0.7")
 SCRIPT = Path(__file__).parents[2] / "services" / "graph_js" / "drive.cjs"
@@ -163,7 +164,7 @@ def _slowly(data: bytes) -> bytes:
     "size", [0, 1, 7, 19, 20, 21, 159, 160, 161, 319, 320, 321, 1000, 10_239, 10_240, 10_241, 40_000]
 )
 def test_quickxor_is_what_is_published(size: int) -> None:
-    """In one piece or in many, the hash is that of the published description."""
+    """In one piece or in many, here and in the double, the hash is that of the published description."""
     rng = random.Random(size)
     data = rng.randbytes(size)
     assert QuickXor(data).digest() == _slowly(data)
@@ -175,6 +176,7 @@ def test_quickxor_is_what_is_published(size: int) -> None:
         start = end
     assert pieces.digest() == _slowly(data)
     assert base64.b64decode(pieces.base64()) == bytes.fromhex(pieces.hexdigest()) == pieces.digest()
+    assert quick_xor(data) == _slowly(data)
 
 
 def test_hashes_as_the_kinds_of_account_tell_them(server: OneDriveServer, photos: Item) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intouch_import.sources.onedrive import OneDriveSource
-    from intouch_import.testing.onedrive import Item, OneDriveServer
+    from services.doubles.onedrive import Item, OneDriveServer
 
 BODY = """
 def work(source):

@@ -13,16 +13,16 @@ from urllib.parse import unquote
 
 import attrs
 
-from intouch_import.testing.onedrive.drive import PERSONAL, Drive, Item, NameExists
-from intouch_import.testing.onedrive.shapes import GraphFault, Shapes, iso
-from intouch_import.testing.onedrive.uploads import Uploads
-from intouch_import.testing.onedrive.wire import Answer, Request
+from services.doubles.onedrive.drive import PERSONAL, Drive, Item, NameExists
+from services.doubles.onedrive.shapes import GraphFault, Shapes, iso
+from services.doubles.onedrive.uploads import Uploads
+from services.doubles.onedrive.wire import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from intouch_import.testing.onedrive.tokens import Grant
+    from services.doubles.onedrive.tokens import Grant
 
 __all__ = ["Graph"]
 
@@ -223,7 +223,7 @@ class Graph(Shapes):
 
     # --- actions
 
-    def _act(  # noqa: C901  # a table of routes
+    def _act(  # a table of routes
         self, request: Request, target: _Target
     ) -> Answer:
         match request.method, target.action:
@@ -282,7 +282,7 @@ class Graph(Shapes):
         token = target.token or query.pop("token", None)
         path = re.sub(r"\(token=[^)]*\)$", "", request.path)
         end = drive.log_starts_at + len(drive.log)
-        if token == "latest":  # noqa: S105  # a word of the protocol
+        if token == "latest":  # a word of the protocol
             return Answer.of_json({"value": [], "@odata.deltaLink": self._delta_link(path, query, end)})
         if token is None:
             changed: list[Item] = [item, *_all_below(item)]

@@ -11,11 +11,11 @@ from collections import Counter, deque
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
-from intouch_import.testing.dropbox.drive import Bytes, Drive
-from intouch_import.testing.dropbox.faults import Fault, FaultQueue
-from intouch_import.testing.dropbox.http import Handler, Seen
-from intouch_import.testing.dropbox.oauth import Account, App, Authorization
-from intouch_import.testing.dropbox.routes import Api
+from services.doubles.dropbox.drive import Bytes, Drive
+from services.doubles.dropbox.faults import Fault, FaultQueue
+from services.doubles.dropbox.http import Handler, Seen
+from services.doubles.dropbox.oauth import Account, App, Authorization
+from services.doubles.dropbox.routes import Api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ class DropboxServer:
         self.account = account or Account()
         self.app = app or App(
             key="u4vp8l1tkq3yzxo",
-            secret="q7w2e9r4t6y1u3i",  # noqa: S106  # a server of nobody
+            secret="q7w2e9r4t6y1u3i",  # a server of nobody
             redirect_uris=frozenset(f"http://localhost:{port}" for port in range(17845, 17850)),
         )
         self.latency_s = latency_s

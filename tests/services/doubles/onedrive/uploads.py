@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from intouch_import.testing.onedrive.wire import Answer, Request
+from services.doubles.onedrive.wire import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ class Uploads:
 
     def _finished(self, session: Session) -> Answer:
         answer = self._finish(session.place, bytes(session.received), session.behaviour)
-        if answer.status < 400:  # noqa: PLR2004  # an upload that met a conflict can be committed otherwise
+        if answer.status < 400:  # an upload that met a conflict can be committed otherwise
             self.open.pop(session.key, None)
         return answer
 

@@ -7,12 +7,12 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from intouch_import.testing.onedrive.drive import Drive, Item
-from intouch_import.testing.onedrive.graph import Graph
-from intouch_import.testing.onedrive.identity import Identity
-from intouch_import.testing.onedrive.shapes import GraphFault
-from intouch_import.testing.onedrive.tokens import Account, App
-from intouch_import.testing.onedrive.wire import Answer, Faults, Origin, Request
+from services.doubles.onedrive.drive import Drive, Item
+from services.doubles.onedrive.graph import Graph
+from services.doubles.onedrive.identity import Identity
+from services.doubles.onedrive.shapes import GraphFault
+from services.doubles.onedrive.tokens import Account, App
+from services.doubles.onedrive.wire import Answer, Faults, Origin, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +147,7 @@ class OneDriveServer:
         """A token provider for `intouch_import.open_source`, whose tokens are renewed as they expire."""
         held: list[str] = []
 
-        def provide(force: bool = False) -> str:  # noqa: FBT001, FBT002  # the shape of a token provider
+        def provide(force: bool = False) -> str:  # the shape of a token provider
             if force or not held or self.identity.grant(held[-1]) is None:
                 held.append(self.token(*scopes, account=account))
             return held[-1]
@@ -202,7 +202,7 @@ class OneDriveServer:
     def _latency(self) -> float:
         return self.latency_s
 
-    def _graph(self, request: Request, call: str) -> Answer:  # noqa: ARG002  # the name is for faults
+    def _graph(self, request: Request, call: str) -> Answer:  # the name is for faults
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         grant = self.identity.grant(token) if kind.lower() == "bearer" else None
         if grant is None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from intouch_import.testing.dropbox.core import BadInput, Refused, View, root_info, untagged
-from intouch_import.testing.dropbox.listing import Listing
-from intouch_import.testing.dropbox.writing import Writing
+from services.doubles.dropbox.core import BadInput, Refused, View, root_info, untagged
+from services.doubles.dropbox.listing import Listing
+from services.doubles.dropbox.writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from intouch_import.testing.dropbox.drive import Bytes
+    from services.doubles.dropbox.drive import Bytes
 
 __all__ = ["ROUTES", "Api", "Route"]
 

@@ -11,14 +11,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from intouch_import.sources.onedrive.quickxor import QuickXor
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Drive", "Item", "NameExists"]
+__all__ = ["Drive", "Item", "NameExists", "quick_xor"]
 
 PERSONAL: Final = "personal"
+
+
+def quick_xor(content: bytes) -> bytes:
+    """QuickXorHash: byte number i, turned left by 11 i bits within 160, all XORed, and the length on top.
+
+    Written after https://learn.microsoft.com/onedrive/developer/code-snippets/quickxorhash.
+    """
+    # After 160 bytes the turns repeat: such blocks are XORed first.
+    block = 0
+    for start in range(0, len(content), 160):
+        block ^= int.from_bytes(content[start : start + 160], "little")
+    state = 0
+    for byte in reversed(block.to_bytes(160, "little")):
+        state = (state << 11 | state >> 149) & (1 << 160) - 1
+        state ^= byte
+    return (state ^ len(content) << 96).to_bytes(20, "little")
 
 
 class NameExists(Exception):
@@ -213,7 +227,7 @@ class Drive:
         if item.content is None:
             return {}
         if not item.hashes:
-            item.hashes = {"quickXorHash": QuickXor(item.content).base64()}
+            item.hashes = {"quickXorHash": base64.b64encode(quick_xor(item.content)).decode("ascii")}
             if self.kind == PERSONAL:
                 item.hashes["sha1Hash"] = (
                     hashlib.sha1(item.content, usedforsecurity=False).hexdigest().upper()

@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from intouch_import.testing.dropbox.core import BadInput, Refused, Rooms, View
-from intouch_import.testing.dropbox.drive import Entry, folded, parent_of
+from services.doubles.dropbox.core import BadInput, Refused, Rooms, View
+from services.doubles.dropbox.drive import Entry, folded, parent_of
 
 __all__ = ["Listing"]
 

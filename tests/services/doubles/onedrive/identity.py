@@ -12,8 +12,8 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
-from intouch_import.testing.onedrive.tokens import OWN, App, Tokens, scopes_of
-from intouch_import.testing.onedrive.wire import Answer, Request
+from services.doubles.onedrive.tokens import OWN, App, Tokens, scopes_of
+from services.doubles.onedrive.wire import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 ::
 
-    from intouch_import.testing.dropbox import DropboxServer, Fault
+    from services.doubles.dropbox import DropboxServer, Fault
 
     with DropboxServer() as server:
         server.put("/apps/intouch/photo.jpg", content)
@@ -15,9 +15,9 @@ and the vendor's own clients work against it unchanged. What Dropbox does not do
 that leaves a client the least to rely on.
 """
 
-from intouch_import.testing.dropbox.drive import Bytes, content_hash
-from intouch_import.testing.dropbox.faults import Fault
-from intouch_import.testing.dropbox.oauth import Account, App
-from intouch_import.testing.dropbox.server import DropboxServer
+from services.doubles.dropbox.drive import Bytes, content_hash
+from services.doubles.dropbox.faults import Fault
+from services.doubles.dropbox.oauth import Account, App
+from services.doubles.dropbox.server import DropboxServer
 
 __all__ = ["Account", "App", "Bytes", "DropboxServer", "Fault", "content_hash"]

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from intouch_import.testing.onedrive.wire import Answer, Request
+from services.doubles.onedrive.wire import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from intouch_import.testing.onedrive.drive import Drive
+    from services.doubles.onedrive.drive import Drive
 
 __all__ = ["Account", "App", "Grant", "Tokens", "scopes_of"]
 
@@ -236,7 +236,7 @@ class Tokens:
         header = jwt.get_unverified_header(assertion)
         for pem in app.certificates:
             certificate = x509.load_pem_x509_certificate(pem.encode("ascii"))
-            marks = {"x5t#S256": hashes.SHA256(), "x5t": hashes.SHA1()}  # noqa: S303  # the protocol's own
+            marks = {"x5t#S256": hashes.SHA256(), "x5t": hashes.SHA1()}  # the protocol's own
             prints = {name: _b64(certificate.fingerprint(kind)) for name, kind in marks.items()}
             if not any(str(header.get(name)).rstrip("=") == text for name, text in prints.items()):
                 continue

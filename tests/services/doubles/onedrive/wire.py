@@ -256,7 +256,7 @@ class Origin:
             time.sleep(self._latency_s())
             try:
                 answer = self._carried_out(request, call, fault)
-            except Exception as exc:  # noqa: BLE001  # a bug of this server: whoever tests must hear of it
+            except Exception as exc:  # a bug of this server: whoever tests must hear of it
                 self.bugs.append(exc)
                 answer = Answer(status=500)
             if fault is not None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from intouch_import.testing.dropbox.drive import Drive, Entry, folded
+from services.doubles.dropbox.drive import Drive, Entry, folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from intouch_import.testing.dropbox.faults import FaultQueue
-    from intouch_import.testing.dropbox.oauth import Account, Authorization, Visitor
+    from services.doubles.dropbox.faults import FaultQueue
+    from services.doubles.dropbox.oauth import Account, Authorization, Visitor
 
 __all__ = ["BadInput", "Refused", "Rooms", "View", "root_info", "untagged"]
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from intouch_import.testing.onedrive.drive import PERSONAL, Drive, Item
-from intouch_import.testing.onedrive.wire import Answer, Request
+from services.doubles.onedrive.drive import PERSONAL, Drive, Item
+from services.doubles.onedrive.wire import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,16 +12,16 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import attrs
 
-from intouch_import.testing.dropbox.core import BadInput, Refused
-from intouch_import.testing.dropbox.drive import Bytes
-from intouch_import.testing.dropbox.oauth import Page, TokenError, Visitor
-from intouch_import.testing.dropbox.routes import ROUTES
+from services.doubles.dropbox.core import BadInput, Refused
+from services.doubles.dropbox.drive import Bytes
+from services.doubles.dropbox.oauth import Page, TokenError, Visitor
+from services.doubles.dropbox.routes import ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from intouch_import.testing.dropbox.faults import Fault
-    from intouch_import.testing.dropbox.server import DropboxServer
+    from services.doubles.dropbox.faults import Fault
+    from services.doubles.dropbox.server import DropboxServer
 
 __all__ = ["Handler", "Seen"]
 

@@ -3,7 +3,7 @@
 ::
 
     from intouch_import import open_source
-    from intouch_import.testing.onedrive import OneDriveServer
+    from services.doubles.onedrive import OneDriveServer
 
     with OneDriveServer() as server:
         photos = server.drive.folder("images/intouch")
@@ -15,9 +15,9 @@ Anything may be made to go wrong: ``server.faults.add("delete", drop=True, effec
 a deletion that took effect. It needs no package beyond this one.
 """
 
-from intouch_import.testing.onedrive.drive import Drive, Item
-from intouch_import.testing.onedrive.server import OneDriveServer
-from intouch_import.testing.onedrive.tokens import Account, App
-from intouch_import.testing.onedrive.wire import Fault, Request
+from services.doubles.onedrive.drive import Drive, Item
+from services.doubles.onedrive.server import OneDriveServer
+from services.doubles.onedrive.tokens import Account, App
+from services.doubles.onedrive.wire import Fault, Request
 
 __all__ = ["Account", "App", "Drive", "Fault", "Item", "OneDriveServer", "Request"]

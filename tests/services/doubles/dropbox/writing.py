@@ -7,8 +7,8 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from intouch_import.testing.dropbox.core import BadInput, Refused, Rooms, View, untagged
-from intouch_import.testing.dropbox.drive import Bytes, Entry, content_hash, parent_of
+from services.doubles.dropbox.core import BadInput, Refused, Rooms, View, untagged
+from services.doubles.dropbox.drive import Bytes, Entry, content_hash, parent_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
