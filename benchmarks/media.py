@@ -13,7 +13,9 @@ from measuring import PATIENT, Line, at_most, clinic, in_turn, part_of, per_file
 from PIL import Image, ImageChops
 
 from intouch_import.inbox import Inbox
-from intouch_import.media import DecodingPool, Examiner, Thumbnails
+from intouch_import.media import Examiner
+from intouch_import.media.decoders import DecodingPool
+from intouch_import.media.thumbnails import Thumbnails
 from intouch_import.model import Soundness
 from intouch_import.sources import open_source
 

@@ -21,7 +21,10 @@ import pytest
 from PIL import Image
 
 import pictures
-from intouch_import.media import DecodingPool, Examiner, Limits, MediaFacts, Obstacle, sniff
+from intouch_import.media import Examiner, MediaFacts
+from intouch_import.media.decoders import DecodingPool
+from intouch_import.media.kinds import sniff
+from intouch_import.media.messages import Limits, Obstacle
 from intouch_import.model import Soundness
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from intouch_import.jupyter.outlet import Outlet, Ticker
 from intouch_import.jupyter.pictures import Picture, Pictures, Wish
-from intouch_import.media import thumbnail_of
+from intouch_import.media.thumbnails import thumbnail_of
 from intouch_import.model import Progress, Stage
 from miniature import jpeg
 

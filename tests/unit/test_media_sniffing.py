@@ -10,8 +10,8 @@ import struct
 import pytest
 from PIL import Image
 
-from intouch_import.media import HEAD_BYTES, TAIL_BYTES, content_reason
 from intouch_import.media.kinds import Kind, sniff
+from intouch_import.media.sniffing import HEAD_BYTES, TAIL_BYTES, content_reason
 from intouch_import.model import Reason
 from pictures import EXE, HTML, big_endian_tiff, encoded, photo_cd, random_bytes
 

@@ -13,7 +13,8 @@ from PIL import Image, ImageCms
 
 import pictures
 from intouch_import.errors import RepositoryError
-from intouch_import.media import DecodingPool, Thumbnails
+from intouch_import.media.decoders import DecodingPool
+from intouch_import.media.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

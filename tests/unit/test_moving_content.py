@@ -17,7 +17,10 @@ import intouch_import.repositories
 import movies
 import pictures
 from intouch_import.database import connect
-from intouch_import.media import DecodingPool, Examiner, Limits, Thumbnails
+from intouch_import.media import Examiner
+from intouch_import.media.decoders import DecodingPool
+from intouch_import.media.messages import Limits
+from intouch_import.media.thumbnails import Thumbnails
 from intouch_import.model import ContentCheck, Reason, Soundness, State, TakenFrom
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.repositories.tables import VERSION_TABLE

@@ -10,7 +10,7 @@ import pytest
 from intouch_import.errors import RepositoryError
 from intouch_import.filenames import CaptureNaming
 from intouch_import.inbox import listing, rows
-from intouch_import.media.examining import Examiner
+from intouch_import.media import Examiner
 from intouch_import.model import Patient, Provider
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources.local import LocalSource

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from intouch_import.cli.samples import SamplePractice, lay_out
 from intouch_import.extensions import classify
-from intouch_import.media import HEAD_BYTES, TAIL_BYTES, content_reason
+from intouch_import.media.sniffing import HEAD_BYTES, TAIL_BYTES, content_reason
 from intouch_import.model import Destination, Reason
 
 if TYPE_CHECKING:

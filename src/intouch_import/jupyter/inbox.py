@@ -18,7 +18,7 @@ from intouch_import.jupyter.filed import FiledLately
 from intouch_import.jupyter.lines import line_of, patient_of, problem_of, reason_texts, source_of
 from intouch_import.jupyter.outlet import Ticker
 from intouch_import.jupyter.pictures import Wish
-from intouch_import.media import thumbnail_of
+from intouch_import.media.thumbnails import thumbnail_of
 from intouch_import.model import Stage, State
 
 if TYPE_CHECKING:

@@ -1,4 +1,7 @@
-"""Boxes: the nested parts of ISO media files (MP4, QuickTime, HEIC, AVIF) and of JPEG 2000.
+"""Reading here and there in a file, within a budget; and boxes, the nested parts of ISO media and JPEG 2000.
+
+ISO media files are MP4, QuickTime, HEIC and AVIF. The budget is there so that no header can make a reader
+wander for ever.
 
 Formats: ISO/IEC 14496-12 (boxes, ``mvhd``, ``iloc``), Apple's QuickTime File Format (``keys``), ISO/IEC
 23008-12 (the Exif item of a HEIC).
@@ -13,17 +16,65 @@ import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
-    from intouch_import.media.reading import Reader
+__all__ = ["Box", "Movie", "Reader", "boxes", "exif_item", "read_fully", "read_movie"]
 
-__all__ = ["Box", "Movie", "boxes", "exif_item", "read_movie"]
-
+_MOST_BYTES: Final = 2 * 1024 * 1024
+_MOST_READS: Final = 4000
 _MOST_BOXES: Final = 2000
 _MOST_ENTRIES: Final = 2000
 _HEADER: Final = struct.Struct(">L4s")
 _LONG_HEADER_BYTES: Final = 16
 _MOST_TEXT: Final = 256
 _CREATION_KEY: Final = b"com.apple.quicktime.creationdate"
+
+
+def read_fully(stream: BinaryIO, length: int) -> bytes:
+    """Read ``length`` bytes, fewer only at the end; an unbuffered stream may give less than it has."""
+    parts = []
+    while length > 0 and (part := stream.read(length)):
+        parts.append(part)
+        length -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class Reader:
+    """The bytes of one file by their offsets.
+
+    What is not there, and what is over the budget, is simply missing: `at` gives fewer bytes than asked for.
+
+    Args:
+        stream: Binary and seekable; belongs to the caller.
+        size_bytes: Size of the file in bytes.
+        head: The start of the file, if it was read before.
+    """
+
+    def __init__(self, stream: BinaryIO, size_bytes: int, *, head: bytes = b"") -> None:
+        self.size_bytes = size_bytes
+        self._stream = stream
+        self._head = head
+        self._bytes_left = _MOST_BYTES
+        self._reads_left = _MOST_READS
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Up to ``length`` bytes from ``offset`` on.
+
+        Raises:
+            OSError: The stream can't be read.
+        """
+        length = min(length, self.size_bytes - offset, self._bytes_left)
+        if length <= 0 or self._reads_left == 0:
+            return b""
+        self._bytes_left -= length
+        self._reads_left -= 1
+        if offset + length <= len(self._head):
+            return self._head[offset : offset + length]
+        self._stream.seek(offset)
+        return read_fully(self._stream, length)
+
+
+# --- boxes
 
 
 @attrs.frozen

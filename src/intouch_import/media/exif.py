@@ -13,12 +13,11 @@ import attrs
 
 from intouch_import.media.boxes import boxes, exif_item
 from intouch_import.media.kinds import Kind
-from intouch_import.media.reading import Slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from intouch_import.media.reading import Reader
+    from intouch_import.media.boxes import Reader
 
 __all__ = ["Exif", "find_exif"]
 
@@ -56,6 +55,20 @@ def find_exif(kind: Kind, reader: Reader) -> Exif | None:
     find = _PLACES.get(kind)
     place = find(reader) if find is not None else None
     return _read(Slice(reader, *place)) if place is not None else None
+
+
+class Slice:
+    """A part of a file that has offsets of its own, as an Exif block has."""
+
+    def __init__(self, reader: Reader, start: int, end: int) -> None:
+        self._reader = reader
+        self._start = start
+        self._end = min(end, reader.size_bytes)
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Up to ``length`` bytes from ``offset`` on, none of them beyond the part."""
+        start = self._start + offset
+        return self._reader.at(start, min(length, self._end - start))
 
 
 # --- the block ----------------------------------------------------------------------------------

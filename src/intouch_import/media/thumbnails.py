@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from intouch_import import disk
 from intouch_import.errors import RepositoryError, without_path
-from intouch_import.media.decoding import shared_pool
-from intouch_import.media.formats import MOVIES, PILLOW
-from intouch_import.media.kinds import sniff
+from intouch_import.media.decoders import shared_pool
+from intouch_import.media.kinds import MOVIES, PILLOW, sniff
 from intouch_import.media.sniffing import HEAD_BYTES
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from intouch_import.content import Content
-    from intouch_import.media.decoding import DecodingPool
+    from intouch_import.media.decoders import DecodingPool
 
 __all__ = ["Thumbnails", "thumbnail_of"]
 

@@ -1,6 +1,6 @@
 """The decoding process: Pillow meets hostile bytes here, and nowhere else.
 
-`process` starts it; it reads tasks from standard input until that is closed. It holds no handle of the
+`decoders` starts it; it reads tasks from standard input until that is closed. It holds no handle of the
 host's, none of its secrets, and no more memory and processor time than it was allowed. If it crashes or
 hangs, only it is lost.
 
@@ -18,10 +18,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from intouch_import.media.channel import READY, HostFile, Pipe, ProtocolError
-from intouch_import.media.facts import Obstacle
-from intouch_import.media.formats import MOVIES, PILLOW
-from intouch_import.media.kinds import Kind
+from intouch_import.media.kinds import MOVIES, PILLOW, Kind
+from intouch_import.media.messages import READY, HostFile, Obstacle, Pipe, ProtocolError
 from intouch_import.model import Soundness
 
 if TYPE_CHECKING:

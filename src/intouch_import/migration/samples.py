@@ -52,19 +52,12 @@ def thumbnail_of(folders: Folders, row: PlanRow, *, px: int) -> bytes | None:
         row: Which.
         px: Its longer side, pixels.
     """
-    from intouch_import.media.decoding import shared_pool
-    from intouch_import.media.formats import MOVIES, PILLOW
-    from intouch_import.media.kinds import sniff
-    from intouch_import.media.sniffing import HEAD_BYTES
+    from intouch_import.media import thumbnails
 
     if row.verdict is Action.IGNORE or not row.import_id:
         return None
     try:
         with folders.open(row.folder).fetch(row.file) as content, content.open() as stream:
-            kind = sniff(stream.read(HEAD_BYTES))
-            if kind not in PILLOW and kind not in MOVIES:
-                return None
-            pool = shared_pool()
-            return pool.look(stream, kind=kind, size_bytes=content.size_bytes, thumbnail_px=px).thumbnail
+            return thumbnails.thumbnail_of(stream, px=px, size_bytes=content.size_bytes)
     except (InTouchImportError, OSError):
         return None

@@ -20,7 +20,7 @@ from intouch_import.errors import (
     kind_and_place,
 )
 from intouch_import.ledger import Event
-from intouch_import.media import HEAD_BYTES, content_reason
+from intouch_import.media.sniffing import HEAD_BYTES, content_reason
 from intouch_import.model import Reason, State
 from intouch_import.moving.jobs import attachment_of, entry_of, open_ones, precisely
 from intouch_import.moving.pacing import together

@@ -12,11 +12,18 @@ import pytest
 from PIL import Image
 
 import pictures
-from intouch_import.media import Kind, ZoneFrom
-from intouch_import.media.boxes import Movie, boxes, exif_item, read_movie
+from intouch_import.media.boxes import Movie, Reader, boxes, exif_item, read_movie
 from intouch_import.media.exif import Exif, find_exif
-from intouch_import.media.reading import Reader
-from intouch_import.media.times import FoundTime, choose, from_exif, from_movie, from_name, from_source
+from intouch_import.media.facts import (
+    FoundTime,
+    ZoneFrom,
+    choose,
+    from_exif,
+    from_movie,
+    from_name,
+    from_source,
+)
+from intouch_import.media.kinds import Kind
 from intouch_import.model import TakenAtFlag, TakenFrom
 from miniature import NOW
 from movies import TAKEN, box, movie_header, movie_with, quicktime

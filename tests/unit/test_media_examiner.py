@@ -17,20 +17,13 @@ from PIL import Image, features
 import movies
 import pictures
 from intouch_import.extensions import classify
-from intouch_import.media import (
-    DecodingPool,
-    Examiner,
-    Kind,
-    Limits,
-    Obstacle,
-    Supported,
-    Thumbnails,
-    ZoneFrom,
-    examining,
-    formats,
-    support,
-    supported,
-)
+from intouch_import.media import Examiner, kinds
+from intouch_import.media import examiner as examining
+from intouch_import.media.decoders import DecodingPool
+from intouch_import.media.facts import ZoneFrom
+from intouch_import.media.kinds import Kind, Support, Supported, support, supported
+from intouch_import.media.messages import Limits, Obstacle
+from intouch_import.media.thumbnails import Thumbnails
 from intouch_import.model import ContentCheck, Destination, Reason, Soundness, TakenFrom
 from miniature import NOW
 from movies import TAKEN
@@ -171,7 +164,7 @@ def test_a_decoder_that_is_missing_leaves_no_doubt(
     examiner: Examiner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the extra a HEIC is unverified; it is not held against it."""
-    monkeypatch.setattr(formats, "find_spec", lambda _name: None)
+    monkeypatch.setattr(kinds, "find_spec", lambda _name: None)
     facts = examiner.examine(pictures.whole()["heic"][1], name="a.heic")
     assert (facts.soundness, facts.obstacle, facts.doubt) == (Soundness.UNVERIFIED, Obstacle.NO_DECODER, None)
     assert facts.width_px is None
@@ -230,7 +223,7 @@ def test_the_table_speaks_of_the_fourteen_extensions() -> None:
 
 
 @pytest.mark.parametrize("row", support(), ids=lambda row: row.extension)
-def test_the_table_is_true(examiner: Examiner, row: formats.Support) -> None:
+def test_the_table_is_true(examiner: Examiner, row: Support) -> None:
     """A whole file of each extension that is said to be checked whole is verified; the others are not."""
     made = {
         Kind.TIFF: "lzw tiff",
@@ -268,5 +261,5 @@ def test_a_pillow_without_a_codec_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_every_kind_that_is_decoded_is_a_kind_of_picture_or_movie() -> None:
     """No kind is handed to two decoders."""
-    assert not set(formats.PILLOW) & formats.MOVIES
-    assert examining._ISO_MOVIES <= formats.MOVIES
+    assert not set(kinds.PILLOW) & kinds.MOVIES
+    assert examining._ISO_MOVIES <= kinds.MOVIES

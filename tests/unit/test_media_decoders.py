@@ -20,8 +20,10 @@ import pytest
 from PIL import Image
 
 import pictures
-from intouch_import.media import DecodingPool, Kind, Limits, Look, Obstacle, decoding, process, sniff
-from intouch_import.media.channel import HostFile, Pipe, ProtocolError
+from intouch_import.media import decoders
+from intouch_import.media.decoders import DecodingPool
+from intouch_import.media.kinds import Kind, sniff
+from intouch_import.media.messages import HostFile, Limits, Look, Obstacle, Pipe, ProtocolError
 from intouch_import.model import Soundness
 
 if TYPE_CHECKING:
@@ -175,7 +177,7 @@ def test_a_worker_without_work_ends() -> None:
 
 def test_a_worker_is_replaced_after_many_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a decoder leaks goes with its process."""
-    monkeypatch.setattr(decoding, "_MOST_TASKS", 3)
+    monkeypatch.setattr(decoders, "_MOST_TASKS", 3)
     pool = DecodingPool(workers=1)
     seen = set()
     for _ in range(7):
@@ -317,11 +319,11 @@ def test_a_host_program_is_not_taken_for_an_interpreter(
     server = tmp_path / "uwsgi"
     server.write_text("")
     monkeypatch.setattr(sys, "executable", str(server))
-    assert process._python() != str(server)
+    assert decoders._python() != str(server)
     monkeypatch.setattr(sys, "exec_prefix", str(tmp_path))
-    assert process._python() is None
+    assert decoders._python() is None
     monkeypatch.setattr(sys, "executable", None)
-    assert process._python() is None
+    assert decoders._python() is None
 
 
 @pytest.mark.parametrize(
@@ -361,8 +363,8 @@ def run_host(code: str, tmp_path: Path, *, as_file: bool = True) -> list[str]:
 
 HOST = """
     import os, sys, threading
-    from intouch_import.media import Kind
-    from intouch_import.media.decoding import shared_pool
+    from intouch_import.media.decoders import shared_pool
+    from intouch_import.media.kinds import Kind
     print("started")
     def look():
         with open(sys.argv[1], "rb") as stream:

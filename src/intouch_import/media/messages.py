@@ -17,13 +17,18 @@ picture, and do nothing else to the host.
 
 from __future__ import annotations
 
+import enum
 import io
 import os
 import struct
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from intouch_import.model import Soundness
 
 __all__ = [
     "ANSWER",
@@ -32,6 +37,9 @@ __all__ = [
     "READY",
     "TASK",
     "HostFile",
+    "Limits",
+    "Look",
+    "Obstacle",
     "Pipe",
     "ProtocolError",
 ]
@@ -43,6 +51,82 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 _TWO: Final = struct.Struct(">QQ")
 _ONE: Final = struct.Struct(">Q")
 _FAILED: Final = 2**64 - 1
+
+
+class Obstacle(enum.StrEnum):
+    """What kept a content from being verified."""
+
+    NO_PICTURE = "no_picture"
+    """A document, or a kind of media that no decoder here opens: a movie, a FlashPix image."""
+    PARTLY = "partly"
+    """The decoder opens a part of it: of a Photo CD, the base resolution."""
+    NO_DECODER = "no_decoder"
+    """The decoder for it is not installed: an extra, or a Pillow that was built without it."""
+    NO_WORKER = "no_worker"
+    """No decoding process could be started on this machine."""
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_FRAMES = "too_many_frames"
+    TOO_SLOW = "too_slow"
+    TOO_MUCH_MEMORY = "too_much_memory"
+    CRASHED = "crashed"
+    """The decoder took its process down."""
+    UNDECODABLE = "undecodable"
+    """The decoder says that the content is wrong."""
+
+    @property
+    def is_over_limit(self) -> bool:
+        """Whether the content itself is why it was not checked to the end."""
+        return self in _OVER_LIMIT
+
+
+_OVER_LIMIT: Final = frozenset(
+    {
+        Obstacle.TOO_MANY_PIXELS,
+        Obstacle.TOO_MANY_FRAMES,
+        Obstacle.TOO_SLOW,
+        Obstacle.TOO_MUCH_MEMORY,
+        Obstacle.CRASHED,
+    }
+)
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How far one file may go.
+
+    Args:
+        pixels: Width times height of one picture. The default is the size at which Pillow itself refuses.
+        frames: Pictures in one file.
+        time_s: Seconds from the first byte to the answer.
+        memory_bytes: What a worker may use beyond what it has when it is idle.
+    """
+
+    pixels: int = attrs.field(default=178_956_970, validator=attrs.validators.gt(0))
+    frames: int = attrs.field(default=1000, validator=attrs.validators.gt(0))
+    time_s: float = attrs.field(default=20.0, validator=attrs.validators.gt(0))
+    memory_bytes: int = attrs.field(default=1024**3, validator=attrs.validators.gt(0))
+
+
+@attrs.frozen(kw_only=True)
+class Look:
+    """What decoding a file came to.
+
+    Args:
+        soundness: Whether all of it was decoded.
+        obstacle: Why not.
+        width_px, height_px: Size of the first picture, before ``orientation``; None if not known.
+        frames: Pictures decoded; None if none was.
+        orientation: How the first picture is to be turned, 1 to 8; None if not said.
+        thumbnail: A JPEG, if one was asked for and could be made.
+    """
+
+    soundness: Soundness
+    obstacle: Obstacle | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    frames: int | None = None
+    orientation: int | None = None
+    thumbnail: bytes | None = attrs.field(default=None, repr=False)
 
 
 class ProtocolError(Exception):

@@ -3,7 +3,7 @@
 A pool starts a worker when one is needed, reuses it for many files, replaces it when it has died or was
 killed for being slow, and ends it when there has been nothing to do for a while. Workers are started as
 plain programs, not forked: so it works in threads, in Jupyter, under any server, and the host's own
-``__main__`` is never run again. What they are told and what they answer is described in ``channel``.
+``__main__`` is never run again. What they are told and what they answer is described in `messages`.
 
 Limits. On every system: pixels, frames, and time, after which the worker is killed. On Linux also memory
 (``RLIMIT_AS``) and processor time; macOS keeps to the latter only; Windows has neither, and there
@@ -14,17 +14,31 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import logging
 import os
+import subprocess
 import sys
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from intouch_import.media.channel import ProtocolError
-from intouch_import.media.facts import Obstacle
-from intouch_import.media.process import Limits, Look, NoWorkerError, Worker, own_command
+import attrs
+
+from intouch_import.media.boxes import read_fully
+from intouch_import.media.messages import (
+    ANSWER,
+    MOST_BYTES,
+    READ,
+    READY,
+    Limits,
+    Look,
+    Obstacle,
+    Pipe,
+    ProtocolError,
+)
 from intouch_import.model import Soundness
 
 if TYPE_CHECKING:
@@ -33,7 +47,7 @@ if TYPE_CHECKING:
 
     from intouch_import.media.kinds import Kind
 
-__all__ = ["DecodingPool", "Limits", "Look", "shared_pool"]
+__all__ = ["DecodingPool", "NoWorkerError", "Worker", "own_command", "shared_pool"]
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +55,14 @@ _TRY_AGAIN_AFTER_S: Final = 300.0
 _MOST_TASKS: Final = 2000
 """A worker is replaced after so many files: decoders leak."""
 _MOST_WORKERS: Final = 4
+_START_TIMEOUT_S: Final = 60.0
+# What a worker needs to run, and nothing that a practice would keep secret.
+_ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
+_ENVIRONMENT_PREFIX: Final = "COVERAGE_"
+_BOOT: Final = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from intouch_import.media.worker import main; main()"
+)
 
 
 class DecodingPool:
@@ -227,6 +249,149 @@ class DecodingPool:
         if worker.idle_since_s is not None:
             return worker.idle_since_s + self._linger_s
         return worker.deadline_s
+
+
+# --- one worker ---------------------------------------------------------------------------------
+
+
+class NoWorkerError(Exception):
+    """No worker could be started."""
+
+
+class Worker:
+    """One decoding process, used by one thread at a time."""
+
+    def __init__(self, command: Sequence[str], limits: Limits) -> None:
+        self.tasks = 0
+        self.began = False
+        self.deadline_s = time.monotonic() + _START_TIMEOUT_S
+        self.idle_since_s: float | None = None
+        self.is_late = False
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # our own program, no shell
+                [*command, json.dumps(attrs.asdict(limits))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                cwd=Path(sys.executable or os.sep).anchor or None,
+                env=_environment(),
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except (OSError, ValueError):
+            raise NoWorkerError from None
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("both are pipes")
+        self._pipe = Pipe(self._process.stdout.fileno(), self._process.stdin.fileno())
+
+    def wait_until_ready(self) -> None:
+        try:
+            ready = self._pipe.take(1) == READY
+        except ProtocolError:
+            ready = False
+        if not ready:
+            self.end()
+            raise NoWorkerError
+
+    def look(self, stream: BinaryIO, task: dict[str, Any]) -> Look:
+        """Have one file decoded.
+
+        Raises:
+            ProtocolError: The worker is gone, or went astray.
+            OSError: The stream could not be read.
+        """
+        self.began = False
+        self.tasks += 1
+        self._pipe.give_task(json.dumps(task).encode())
+        failure: OSError | None = None
+        while (mark := self._pipe.take(1)) == READ:
+            self.began = True
+            offset, length = self._pipe.take_place()
+            if length > MOST_BYTES or offset > task["size_bytes"]:
+                raise ProtocolError("a question that makes no sense")
+            try:
+                stream.seek(offset)
+                content: bytes | None = read_fully(stream, length)
+            except OSError as exc:
+                failure, content = exc, None
+            self._pipe.give_bytes(content)
+        if mark != ANSWER:
+            raise ProtocolError("neither a question nor an answer")
+        answer, thumbnail = self._pipe.take_answer()
+        if failure is not None:
+            raise failure
+        return _as_look(answer, thumbnail)
+
+    def kill(self) -> None:
+        """End the process from another thread. Whoever talks with it notices, and lets go of it by `end`."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """End the process and let go of it."""
+        self._process.kill()
+        self._close()
+        self._process.wait()
+
+    def abandon(self) -> None:
+        """After a fork, in the child: the process is the parent's."""
+        self._close()
+        self._process.returncode = 0
+
+    def _close(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _as_look(answer: bytes, thumbnail: bytes) -> Look:
+    """Read an answer as from a stranger."""
+    try:
+        said = json.loads(answer)
+        obstacle = said["obstacle"]
+        numbers = {name: said[name] for name in ("width_px", "height_px", "frames", "orientation")}
+        if not all(number is None or type(number) is int for number in numbers.values()):
+            raise ProtocolError("not a number")
+        return Look(
+            soundness=Soundness(said["soundness"]),
+            obstacle=Obstacle(obstacle) if obstacle is not None else None,
+            thumbnail=thumbnail or None,
+            **numbers,
+        )
+    except (ValueError, KeyError, TypeError):
+        raise ProtocolError("not an answer") from None
+
+
+def own_command() -> list[str]:
+    """This Python, isolated: no user's site, no current folder, in which a ``PIL.py`` might lie."""
+    python = _python()
+    if python is None:
+        raise NoWorkerError
+    return [python, "-I", "-c", _BOOT, json.dumps([path for path in sys.path if path])]
+
+
+def _python() -> str | None:
+    """The interpreter; None if there is none that is known to be one.
+
+    Under uWSGI, in a frozen program or inside a host written in C#, ``sys.executable`` is that program: to
+    start it would start a second host.
+    """
+    if getattr(sys, "frozen", False):
+        return None
+    beside = Path(sys.exec_prefix, *(("python.exe",) if sys.platform == "win32" else ("bin", "python3")))
+    for candidate in (Path(sys.executable or os.devnull), beside):
+        if candidate.name.lower().startswith(("python", "pypy")) and candidate.is_file():
+            return str(candidate)
+    return None
+
+
+def _environment() -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in _ENVIRONMENT or name.startswith(_ENVIRONMENT_PREFIX)
+    }
+    # One arena: each more is 64 MiB of address space, which counts as memory.
+    return {**kept, "MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 # --- one pool for everybody, and the end of all -------------------------------------------------

@@ -7,14 +7,12 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from intouch_import.media import times
-from intouch_import.media.boxes import read_movie
-from intouch_import.media.decoding import Look, shared_pool
+from intouch_import.media import facts
+from intouch_import.media.boxes import Reader, read_fully, read_movie
+from intouch_import.media.decoders import shared_pool
 from intouch_import.media.exif import find_exif
-from intouch_import.media.facts import MediaFacts, Obstacle
-from intouch_import.media.formats import MOVIES, PILLOW, Supported, supported
-from intouch_import.media.kinds import Kind, sniff
-from intouch_import.media.reading import Reader, read_fully
+from intouch_import.media.kinds import MOVIES, PILLOW, Kind, Supported, sniff, supported
+from intouch_import.media.messages import Look, Obstacle
 from intouch_import.media.sniffing import HEAD_BYTES, TAIL_BYTES, content_reason
 from intouch_import.model import Reason, Soundness
 
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from intouch_import.media.boxes import Movie
-    from intouch_import.media.decoding import DecodingPool
+    from intouch_import.media.decoders import DecodingPool
     from intouch_import.media.exif import Exif
     from intouch_import.media.thumbnails import Thumbnails
 
@@ -71,7 +69,7 @@ class Examiner:
         sha256: str | None = None,
         named_at: datetime | None = None,
         modified_at: datetime | None = None,
-    ) -> MediaFacts:
+    ) -> facts.MediaFacts:
         """Find out what a file is, whether it is whole, and when it was taken.
 
         Args:
@@ -101,7 +99,7 @@ class Examiner:
             look = Look(soundness=Soundness.DAMAGED)
         else:
             look = self._look(stream, kind, size_bytes, sha256)
-        return MediaFacts(
+        return facts.MediaFacts(
             kind=kind,
             soundness=look.soundness,
             doubt=doubt or _doubt(look),
@@ -133,14 +131,14 @@ class Examiner:
         exif: Exif | None,
         movie: Movie | None,
         modified_at: datetime | None,
-    ) -> times.CaptureTimes:
+    ) -> facts.CaptureTimes:
         found = [
-            times.from_name(named_at) if named_at is not None else None,
-            times.from_exif(exif, self._zone) if exif is not None else None,
-            *(times.from_movie(movie, self._zone) if movie is not None else ()),
-            times.from_source(modified_at) if modified_at is not None else None,
+            facts.from_name(named_at) if named_at is not None else None,
+            facts.from_exif(exif, self._zone) if exif is not None else None,
+            *(facts.from_movie(movie, self._zone) if movie is not None else ()),
+            facts.from_source(modified_at) if modified_at is not None else None,
         ]
-        return times.choose(
+        return facts.choose(
             [time for time in found if time is not None],
             zone=self._zone,
             now=self._now(),
