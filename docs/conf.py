@@ -56,6 +56,8 @@ nitpick_ignore = [
     ("py:obj", "moving"),
     ("py:obj", "disk.EDGE_BYTES"),
     ("py:obj", "disk.sync_many"),
+    ("py:class", "Closable"),
+    ("py:class", "intouch_import.closing.Closable"),
     ("py:class", "disk.Digested"),
     ("py:class", "intouch_import.disk.Digested"),
     ("py:class", "Files"),

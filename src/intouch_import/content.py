@@ -16,14 +16,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from intouch_import import disk
+from intouch_import.closing import Closable
 from intouch_import.errors import StorageFull, without_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
     from typing import BinaryIO
 
 __all__ = ["Content", "StagedContent", "copy_beside", "staging_file", "sweep"]
@@ -31,7 +31,7 @@ __all__ = ["Content", "StagedContent", "copy_beside", "staging_file", "sweep"]
 _STALE_AFTER_S: Final = 24 * 3600
 
 
-class Content(abc.ABC):
+class Content(Closable, abc.ABC):
     """One version of one file, whole, with its digest. Close it when the move is over.
 
     Attributes:
@@ -83,14 +83,6 @@ class Content(abc.ABC):
 
     def close(self) -> None:
         """Let go of what is held; temporary files are deleted."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class StagedContent(Content):

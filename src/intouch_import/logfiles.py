@@ -11,13 +11,13 @@ import logging.handlers
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
+from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError, without_path
 
 if TYPE_CHECKING:
     import os
-    from types import TracebackType
 
 __all__ = ["FILES", "LogFiles", "log_to_directory"]
 
@@ -66,7 +66,7 @@ def log_to_directory(
     return LogFiles(attached)
 
 
-class LogFiles:
+class LogFiles(Closable):
     """The files that `log_to_directory` opened."""
 
     def __init__(self, attached: list[tuple[logging.Logger, logging.Handler]]) -> None:
@@ -78,14 +78,6 @@ class LogFiles:
             logger.removeHandler(handler)
             handler.close()
         self._attached = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<LogFiles {len({id(handler) for _, handler in self._attached})}>"

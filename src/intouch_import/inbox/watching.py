@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 import attrs
 
+from intouch_import.closing import Closable
 from intouch_import.model import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
-    from types import TracebackType
 
     from intouch_import.inbox.inbox import Inbox
     from intouch_import.inbox.rows import Row
@@ -83,7 +83,7 @@ class Changes:
         )
 
 
-class Watch:
+class Watch(Closable):
     """An iterator of `Changes`, made by `Inbox.watch`. Use it in one thread, and as a context manager.
 
     What `Inbox.refresh` raises comes out of the iteration too (the records failed: the host must look). The
@@ -126,14 +126,6 @@ class Watch:
 
     def __iter__(self) -> Self:
         return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __next__(self) -> Changes:
         while True:

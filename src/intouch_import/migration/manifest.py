@@ -13,8 +13,9 @@ import sqlite3
 import unicodedata
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
+from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError
 from intouch_import.extras import needing
 from intouch_import.migration.statements import NOON, Listed
@@ -23,7 +24,6 @@ from intouch_import.model import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import tzinfo
-    from types import TracebackType
 
     from intouch_import.migration.rules import ManifestRule
 
@@ -43,7 +43,7 @@ def list_key(path: str) -> str:
     return key if key.isascii() else unicodedata.normalize("NFC", key)
 
 
-class ManifestIndex:
+class ManifestIndex(Closable):
     """A list, searchable.
 
     Args:
@@ -102,14 +102,6 @@ class ManifestIndex:
     def close(self) -> None:
         """Let go of the database; the file may be deleted then."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # --- inside
 

@@ -12,6 +12,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from intouch_import.closing import Closable
 from intouch_import.database import connect, insert_many, one_of, reading, upgrade, writing
 from intouch_import.errors import (
     AlreadyAssigned,
@@ -31,7 +32,6 @@ from intouch_import.repositories.tables import VERSION_TABLE, attachments, patie
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
     from typing import BinaryIO
 
     from intouch_import.content import Content
@@ -44,7 +44,7 @@ _INSERT = {dialect: dialect.insert(attachments).on_conflict_do_nothing() for dia
 _MANY_IDS = 250  # fewer are looked up sooner than a table is read
 
 
-class SqlRepository(PatientRepository):
+class SqlRepository(Closable, PatientRepository):
     """Patient records in a SQL database, with the files beside it.
 
     Use it as it is in a notebook, a demo or a small practice; read it as the example of what a host
@@ -86,14 +86,6 @@ class SqlRepository(PatientRepository):
     def close(self) -> None:
         """Close the database connections."""
         self.engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<SqlRepository {self.engine.dialect.name}>"

@@ -6,11 +6,12 @@ import importlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, Self, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 from urllib.parse import quote
 
 import attrs
 
+from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError
 from intouch_import.extras import needing
 from intouch_import.settings.checking import HOSTED_DROPBOX, needs
@@ -20,8 +21,6 @@ from intouch_import.sources.base import Source
 from intouch_import.sources.opening import Unopened, open_source
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from intouch_import.reports import Problem
     from intouch_import.settings.model import PracticeSettings, Settings
 
@@ -39,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 @attrs.frozen(kw_only=True, repr=False)
-class OpenedSources(Sequence[Source]):
+class OpenedSources(Closable, Sequence[Source]):
     """What was opened: a sequence of sources, and what was not. Closes them as a context manager.
 
     Args:
@@ -66,14 +65,6 @@ class OpenedSources(Sequence[Source]):
         """Close all of them."""
         for source in self.sources:
             source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<OpenedSources {len(self.sources)} opened, {len(self.problems)} problems>"

@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError, NameRefused
 from intouch_import.sources.opening import open_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
 
     from fsspec import AbstractFileSystem
 
@@ -69,7 +69,7 @@ class Weakness(enum.StrEnum):
         return member
 
 
-class Source(abc.ABC):
+class Source(Closable, abc.ABC):
     """One folder in one location: the only folder that files may be taken from.
 
     A source lists its folder, never what is below it, and touches no other. Its methods may be called from
@@ -297,14 +297,6 @@ class Source(abc.ABC):
 
     def close(self) -> None:
         """Let go of connections."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         # The folder's path is left out: imaging towers name folders after patients.
