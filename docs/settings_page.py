@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from intouch_import.settings.describing import reference
+from intouch_import.settings.describe import reference
 
 PAGE = Path(__file__).with_name("reference") / "settings.md"
 BEGIN = "<!-- settings: begin; made from the classes by docs/settings_page.py -->\n"

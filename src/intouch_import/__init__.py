@@ -90,7 +90,7 @@ _HOMES = {
     "reports": ("Outcome", "Report"),
     "repositories.base": ("PatientRepository",),
     "secret": ("Secret",),
-    "settings.model": ("Settings",),
+    "settings.settings": ("Settings",),
     "sources.base": ("Source",),
     "sources.opening": ("open_source",),
 }  # fmt: skip

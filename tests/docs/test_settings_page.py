@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from intouch_import.settings.model import SECTIONS
+from intouch_import.settings.sections import SECTIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

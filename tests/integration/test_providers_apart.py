@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from intouch_import.errors import ConfigError, InTouchImportError
 from intouch_import.secret import Secret
 from intouch_import.settings import OperatorSettings, PracticeSettings, ProviderSettings, Settings
-from intouch_import.settings.checking import check
+from intouch_import.settings.check import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

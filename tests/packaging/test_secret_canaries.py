@@ -23,9 +23,9 @@ from intouch_import.settings import (
     SecretReference,
     Settings,
 )
-from intouch_import.settings.describing import show
-from intouch_import.settings.loading import read
-from intouch_import.settings.model import SECTIONS, rule_of
+from intouch_import.settings.describe import show
+from intouch_import.settings.load import read
+from intouch_import.settings.sections import SECTIONS, rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from intouch_import.settings import Settings
-from intouch_import.settings.loading import read
+from intouch_import.settings.load import read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,8 +19,8 @@ from intouch_import.reports import Problem
 from intouch_import.repositories.files import open_files
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.settings import Settings
-from intouch_import.settings.loading import FILES_VARIABLE
-from intouch_import.settings.references import resolve
+from intouch_import.settings.load import FILES_VARIABLE
+from intouch_import.settings.secret_refs import resolve
 from intouch_import.sources import Source
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from intouch_import.cli.codes import MISTAKE
 from intouch_import.cli.practice import Json
 from intouch_import.errors import ConfigError
 from intouch_import.settings import Settings
-from intouch_import.settings.describing import DEFAULT, Shown, commented_file
-from intouch_import.settings.describing import show as effective
-from intouch_import.settings.loading import FILES_VARIABLE, read
+from intouch_import.settings.describe import DEFAULT, Shown, commented_file
+from intouch_import.settings.describe import show as effective
+from intouch_import.settings.load import FILES_VARIABLE, read
 
 __all__ = ["settings_app"]
 

@@ -1,6 +1,7 @@
 """What a practice sets: in files, in the environment, or in code."""
 
-from intouch_import.settings.model import OperatorSettings, PracticeSettings, ProviderSettings, Settings
-from intouch_import.settings.references import SecretReference
+from intouch_import.settings.secret_refs import SecretReference
+from intouch_import.settings.sections import OperatorSettings, PracticeSettings, ProviderSettings
+from intouch_import.settings.settings import Settings
 
 __all__ = ["OperatorSettings", "PracticeSettings", "ProviderSettings", "SecretReference", "Settings"]

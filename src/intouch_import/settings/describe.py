@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from intouch_import.settings.loading import variable
-from intouch_import.settings.model import SECTIONS, rule_of
+from intouch_import.settings.load import variable
+from intouch_import.settings.sections import SECTIONS, rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from intouch_import.settings.model import Settings
+    from intouch_import.settings.settings import Settings
 
 __all__ = ["DEFAULT", "Shown", "commented_file", "reference", "show"]
 

@@ -12,7 +12,7 @@ import pytest
 from intouch_import.errors import ConfigError, SettingsError
 from intouch_import.secret import Secret
 from intouch_import.settings import Settings
-from intouch_import.settings.loading import read
+from intouch_import.settings.load import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable

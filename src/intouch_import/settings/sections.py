@@ -10,27 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from intouch_import.errors import ConfigError
 from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.secret import Secret
-from intouch_import.settings import rules
-from intouch_import.settings.references import SecretReference, resolve
+from intouch_import.settings import fields
+from intouch_import.settings.secret_refs import SecretReference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
-    from typing import Self
 
-    from intouch_import.repositories.sql import SqlRepository
-    from intouch_import.settings.opening import OpenedSources
-    from intouch_import.settings.rules import Rule
+    from intouch_import.settings.fields import Rule
 
 __all__ = [
     "SECTIONS",
     "OperatorSettings",
     "PracticeSettings",
     "ProviderSettings",
-    "Settings",
     "rule_of",
 ]
 
@@ -69,69 +63,69 @@ class PracticeSettings:
     """
 
     zone: str | None = _setting(
-        rules.ZONE,
+        fields.ZONE,
         "The time zone of the practice, in which capture names are read. This machine's by default.",
         '"Australia/Sydney"',
     )
     hosted: bool = _setting(
-        rules.FLAG,
+        fields.FLAG,
         "Whether the practice is hosted in the vendor's cloud. Dropbox is then refused.",
         "false",
         default=False,
     )
     pattern: str = _setting(
-        rules.PATTERN,
+        fields.PATTERN,
         "How the capture app names its files. The default is ours, not the vendor's: check it against a real "
         "file.",
         f'"{DEFAULT_PATTERN}"',
         default=DEFAULT_PATTERN,
     )
     allowed_extensions: frozenset[str] | None = _setting(
-        rules.EXTENSIONS,
+        fields.EXTENSIONS,
         "The only extensions that may be imported, in any letter case; files with others wait in the list, "
         "with the reason. All are allowed by default. "
-        f'"{rules.EXTERNAL_FILES}" stands for the list of the reference product.',
-        f'["{rules.EXTERNAL_FILES}", ".heic"]',
+        f'"{fields.EXTERNAL_FILES}" stands for the list of the reference product.',
+        f'["{fields.EXTERNAL_FILES}", ".heic"]',
     )
     settle_s: float = _setting(
-        rules.SECONDS,
+        fields.SECONDS,
         "How long a file must keep its size and time to count as arrived, in seconds.",
         "2.0",
         default=2.0,
     )
     records: SecretSetting | None = _setting(
-        rules.RECORDS,
+        fields.RECORDS,
         "The database of the reference patient records, for the command line. A host has records of its own.",
         '"sqlite:///clinic.db"',
     )
     files: str | None = _setting(
-        rules.FILES,
+        fields.FILES,
         "Where the reference patient records keep their files: a folder, or an fsspec URL.",
         '"clinic-files"',
     )
     log_dir: str | None = _setting(
-        rules.LOCAL_FOLDER,
+        fields.LOCAL_FOLDER,
         "The folder for logs of failed connections: MailCenter_Dropbox.log, MailCenter_OneDrive.log.",
         '"logs"',
     )
     azure_account: str | None = _setting(
-        rules.ACCOUNT,
+        fields.ACCOUNT,
         "The storage account of the practice. Each provider has a container in it.",
         '"clinicphotos"',
     )
     azure_key: SecretSetting | None = _setting(
-        rules.SECRET,
+        fields.SECRET,
         "The key of that account. It opens every container: a provider's own azure_sas is the safer choice.",
         '{ env = "CLINIC_AZURE_KEY" }',
     )
     azure_identity: bool = _setting(
-        rules.FLAG,
+        fields.FLAG,
         "Use the identity that this machine or person has with Azure (azure-identity) instead of a key.",
         "false",
         default=False,
     )
     azure_endpoint: str | None = _setting(
-        rules.ENDPOINT,
+        fields.ENDPOINT,
         "The address of the blob service, if it is not the public cloud's.",
         '"https://clinicphotos.blob.core.chinacloudapi.cn"',
     )
@@ -151,44 +145,44 @@ class ProviderSettings:
     """
 
     azure_container: str | None = _setting(
-        rules.CONTAINER, "The provider's own container in the practice's storage account.", '"drjones"'
+        fields.CONTAINER, "The provider's own container in the practice's storage account.", '"drjones"'
     )
     azure_folder: str = _setting(
-        rules.FOLDER,
+        fields.FOLDER,
         "The folder in that container; the container itself by default.",
         '"/photos"',
         default="/",
     )
     azure_sas: SecretSetting | None = _setting(
-        rules.SECRET,
+        fields.SECRET,
         "A shared access signature that may list, read, write and delete in this container alone. It is used "
         "instead of the account's key.",
         '{ keyring = "intouch-azure/drjones" }',
     )
     onedrive_app_id: str | None = _setting(
-        rules.WORD,
+        fields.WORD,
         "The App ID (client id) that was registered for the provider's OneDrive.",
         '"11111111-2222-3333-4444-555555555555"',
     )
     onedrive_secret: SecretSetting | None = _setting(
-        rules.SECRET, "The secret of that app, if it has one.", '{ keyring = "intouch-onedrive/drjones" }'
+        fields.SECRET, "The secret of that app, if it has one.", '{ keyring = "intouch-onedrive/drjones" }'
     )
     onedrive_folder: str | None = _setting(
-        rules.FOLDER, "The folder in the provider's OneDrive; its root by default.", '"/images/intouch"'
+        fields.FOLDER, "The folder in the provider's OneDrive; its root by default.", '"/images/intouch"'
     )
     dropbox_app_key: str | None = _setting(
-        rules.WORD, "The key of the Dropbox app that the provider signs in to.", '"a1b2c3d4e5f6g7h"'
+        fields.WORD, "The key of the Dropbox app that the provider signs in to.", '"a1b2c3d4e5f6g7h"'
     )
     dropbox_folder: str | None = _setting(
-        rules.FOLDER, "The folder in the provider's Dropbox; its root by default.", '"/apps/intouch"'
+        fields.FOLDER, "The folder in the provider's Dropbox; its root by default.", '"/apps/intouch"'
     )
     local_folder: str | None = _setting(
-        rules.LOCAL_FOLDER,
+        fields.LOCAL_FOLDER,
         "The provider's own local or network folder. A relative path starts at this file's folder.",
         '"photos/drjones"',
     )
     local_id: str | None = _setting(
-        rules.WORD,
+        fields.WORD,
         "A name for that folder that all workstations agree on, if they reach it by different paths. "
         "Keep it for good: import ids are derived from it.",
         '"practice-photos-drjones"',
@@ -209,34 +203,34 @@ class OperatorSettings:
     """
 
     locations: tuple[str, ...] = _setting(
-        rules.LOCATIONS,
-        f"Which locations are on, several at once: {', '.join(rules.LOCATION_NAMES)}.",
+        fields.LOCATIONS,
+        f"Which locations are on, several at once: {', '.join(fields.LOCATION_NAMES)}.",
         '["local", "azure"]',
         default=(),
     )
     auto_import: bool = _setting(
-        rules.FLAG,
+        fields.FLAG,
         "Whether files whose names say whose they are are imported without a person.",
         "true",
         default=True,
     )
     local_folder: str | None = _setting(
-        rules.LOCAL_FOLDER,
+        fields.LOCAL_FOLDER,
         "The local or network folder of this operator, used instead of the provider's. "
         "It is nobody's in particular: files of every provider may lie in it.",
         '"photos"',
     )
     local_id: str | None = _setting(
-        rules.WORD,
+        fields.WORD,
         "A name for that folder that all workstations agree on, if they reach it by different paths. "
         "Keep it for good: import ids are derived from it.",
         '"practice-photos"',
     )
     onedrive_folder: str | None = _setting(
-        rules.FOLDER, "The folder in OneDrive, used instead of the provider's.", '"/images/intouch"'
+        fields.FOLDER, "The folder in OneDrive, used instead of the provider's.", '"/images/intouch"'
     )
     dropbox_folder: str | None = _setting(
-        rules.FOLDER, "The folder in Dropbox, used instead of the provider's.", '"/apps/intouch"'
+        fields.FOLDER, "The folder in Dropbox, used instead of the provider's.", '"/apps/intouch"'
     )
 
     def __repr__(self) -> str:
@@ -249,125 +243,3 @@ SECTIONS: Final[Mapping[str, type[attrs.AttrsInstance]]] = {
     "operator": OperatorSettings,
 }
 """The tables of a settings file. ``provider`` and ``operator`` hold a table for each id."""
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class Settings:
-    """The settings of one practice.
-
-    Args:
-        practice: What holds for all.
-        providers: By id, as it stands in capture names.
-        operators: By id, as the practice names its staff.
-        origins: By dotted key, where each value that is set comes from: a file or an environment variable.
-
-    `Settings.load` reads them from files; code may also make them.
-
-    Raises:
-        SettingsError: Two providers, or an operator and a provider, are given one folder or one ``local_id``.
-    """
-
-    practice: PracticeSettings = attrs.field(factory=PracticeSettings)
-    providers: Mapping[str, ProviderSettings] = attrs.field(factory=dict)
-    operators: Mapping[str, OperatorSettings] = attrs.field(factory=dict)
-    origins: Mapping[str, str] = attrs.field(factory=dict, eq=False)
-
-    def __attrs_post_init__(self) -> None:
-        from intouch_import.settings.checking import refuse_shared_folders
-
-        refuse_shared_folders(self)
-
-    @classmethod
-    def load(cls, *files: str | Path) -> Self:
-        """Read settings from TOML files and the environment.
-
-        Of a key that several files set, the last one counts; an environment variable counts more
-        (``INTOUCH_AZURE_KEY``, ``INTOUCH_PROVIDER_DRJ_AZURE_SAS``).
-
-        Args:
-            files: The files. Without any, those that ``INTOUCH_SETTINGS`` names, separated as in ``PATH``.
-
-        Raises:
-            SettingsError: Something is wrong; ``mistakes`` has everything that is.
-        """
-        from intouch_import.settings.loading import read
-
-        found = read(files).refuse_mistakes()
-        return cls(
-            practice=found.practice,
-            providers=found.providers,
-            operators=found.operators,
-            origins=found.origins,
-        )
-
-    def open_sources(
-        self,
-        *,
-        provider: str | None = None,
-        operator: str | None = None,
-        signin: Mapping[str, Any] | None = None,
-        options: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> OpenedSources:
-        """Open the folders of one provider that are on for one operator, each by itself.
-
-        A location that fails is a problem and stops no other; it can be tried again.
-
-        Args:
-            provider: The provider's id; may be left out if there is one provider, or none.
-            operator: The operator's id; may be left out if there is one.
-            signin: By location (``"dropbox"``, ``"onedrive"``): a sign-in or a token provider of the host.
-            options: By location: further options for `open_source`.
-
-        Raises:
-            ConfigError: There is no such provider or operator.
-        """
-        from intouch_import.settings.opening import open_sources
-
-        return open_sources(
-            self, provider=provider, operator=operator, signin=signin or {}, options=options or {}
-        )
-
-    def open_records(self) -> SqlRepository:
-        """Open the reference patient records that the practice names.
-
-        Raises:
-            ConfigError: The practice names none, or its URL can't be read or understood.
-            RepositoryError: They can't be used.
-        """
-        from intouch_import.repositories.sql import SqlRepository
-
-        if self.practice.records is None or self.practice.files is None:
-            raise ConfigError("the practice names no records, or no files for them")
-        url = resolve(self.practice.records, key="practice.records")
-        return SqlRepository.open(url.reveal(), files=self.practice.files)
-
-    def provider_id(self, provider: str | None) -> str | None:
-        """The provider that is meant; None if nobody is and there is none.
-
-        Raises:
-            ConfigError: There is none of that id, or several of whom none was named.
-        """
-        if provider is None and not self.providers:
-            return None
-        return _meant(provider, self.providers, "provider")
-
-    def operator_id(self, operator: str | None) -> str:
-        """The operator who is meant.
-
-        Raises:
-            ConfigError: There is none of that id, or not exactly one and none was named.
-        """
-        return _meant(operator, self.operators, "operator")
-
-    def __repr__(self) -> str:
-        return f"<Settings {len(self.providers)} providers, {len(self.operators)} operators>"
-
-
-def _meant(wanted: str | None, known: Mapping[str, Any], what: str) -> str:
-    if wanted is None:
-        if len(known) != 1:
-            raise ConfigError(f"say which {what}: the settings have {len(known) or 'none'}")
-        return next(iter(known))
-    if wanted not in known:
-        raise ConfigError(f"the settings have no {what} of that id")
-    return wanted

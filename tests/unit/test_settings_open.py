@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import intouch_import.settings.open as opening
 from intouch_import.errors import ConfigError, SignInTimeout, SourceUnavailable
 from intouch_import.inbox import Inbox
 from intouch_import.secret import Secret
@@ -15,9 +16,8 @@ from intouch_import.settings import (
     ProviderSettings,
     SecretReference,
     Settings,
-    opening,
 )
-from intouch_import.settings.opening import OpenedSources
+from intouch_import.settings.open import OpenedSources
 from intouch_import.sources.local import LocalSource
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from intouch_import.errors import ConfigError, MissingExtraError
 from intouch_import.secret import Secret
-from intouch_import.settings.references import SecretReference, resolve
+from intouch_import.settings.secret_refs import SecretReference, resolve
 
 if TYPE_CHECKING:
     from pathlib import Path

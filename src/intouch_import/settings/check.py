@@ -8,23 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from intouch_import.errors import SettingsError
-from intouch_import.settings.mistakes import Mistake
-from intouch_import.settings.model import rule_of
-from intouch_import.settings.references import SecretReference
-from intouch_import.settings.rules import REFERENCE
+from intouch_import.model import printable
+from intouch_import.settings.fields import REFERENCE
+from intouch_import.settings.secret_refs import SecretReference
+from intouch_import.settings.sections import rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from intouch_import.secret import Secret
-    from intouch_import.settings.model import (
-        OperatorSettings,
-        PracticeSettings,
-        ProviderSettings,
-        Settings,
-    )
+    from intouch_import.settings.sections import OperatorSettings, PracticeSettings, ProviderSettings
 
-__all__ = ["HOSTED_DROPBOX", "check", "needs", "refuse_shared_folders"]
+__all__ = ["HOSTED_DROPBOX", "Mistake", "check", "needs", "refuse_shared_folders"]
 
 HOSTED_DROPBOX: Final = "Dropbox can't be used by a practice that is hosted in the vendor's cloud"
 
@@ -33,6 +28,28 @@ _DEFAULT_PATTERN: Final = (
 )
 _ENVIRONMENT: Final = "environment"
 _DEFAULT: Final = "default"
+
+
+@attrs.frozen(kw_only=True)
+class Mistake:
+    """One thing that is wrong, or, as a warning, doubtful. No value is in it: it may be a secret.
+
+    Args:
+        file: The settings file as it was named, or ``"environment"``.
+        key: The setting, dotted: ``"provider.DRJ.azure_folder"``; or a variable; empty for the whole file.
+        text: What was expected, and what is wrong.
+    """
+
+    file: str
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        return ": ".join(printable(part) for part in (self.file, self.key, self.text) if part)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The mistake as JSON values."""
+        return {"file": printable(self.file), "key": printable(self.key), "text": printable(self.text)}
 
 
 def needs(location: str) -> str:
@@ -76,13 +93,18 @@ def check(
     return checking.mistakes, checking.warnings
 
 
-def refuse_shared_folders(settings: Settings) -> None:
+def refuse_shared_folders(
+    practice: PracticeSettings,
+    providers: Mapping[str, ProviderSettings],
+    operators: Mapping[str, OperatorSettings],
+    origins: Mapping[str, str],
+) -> None:
     """See to it that each provider's folder is its own, however the settings were made.
 
     Raises:
         SettingsError: One is not.
     """
-    checking = _Checking(settings.practice, settings.providers, settings.operators, settings.origins, {})
+    checking = _Checking(practice, providers, operators, origins, {})
     checking.shared_folders()
     if checking.mistakes:
         raise SettingsError("\n".join(map(str, checking.mistakes)), mistakes=tuple(checking.mistakes))

@@ -14,15 +14,14 @@ import attrs
 from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError
 from intouch_import.extras import needing
-from intouch_import.settings.checking import HOSTED_DROPBOX, needs
-from intouch_import.settings.model import OperatorSettings, ProviderSettings
-from intouch_import.settings.references import resolve
+from intouch_import.settings.check import HOSTED_DROPBOX, needs
+from intouch_import.settings.secret_refs import resolve
 from intouch_import.sources.base import Source
 from intouch_import.sources.opening import Unopened, open_source
 
 if TYPE_CHECKING:
     from intouch_import.reports import Problem
-    from intouch_import.settings.model import PracticeSettings, Settings
+    from intouch_import.settings.sections import OperatorSettings, PracticeSettings, ProviderSettings
 
 __all__ = ["OpenedSources", "open_sources"]
 
@@ -71,20 +70,20 @@ class OpenedSources(Closable, Sequence[Source]):
 
 
 def open_sources(
-    settings: Settings,
+    practice: PracticeSettings,
     *,
-    provider: str | None,
-    operator: str | None,
+    provider_id: str | None,
+    provider: ProviderSettings,
+    operator: OperatorSettings,
     signin: Mapping[str, Any],
     options: Mapping[str, Mapping[str, Any]],
 ) -> OpenedSources:
     """Open what is on. See `Settings.open_sources`."""
-    provider_id = settings.provider_id(provider)
     chosen = _Choice(
-        practice=settings.practice,
+        practice=practice,
         provider_id=provider_id,
-        provider=settings.providers[provider_id] if provider_id is not None else ProviderSettings(),
-        operator=settings.operators[settings.operator_id(operator)],
+        provider=provider,
+        operator=operator,
         signin=signin,
         options=options,
     )

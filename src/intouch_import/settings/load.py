@@ -18,16 +18,15 @@ import typed_settings as ts
 from typed_settings.types import LoadedSettings, LoaderMeta
 
 from intouch_import.errors import ConfigError, SettingsError
-from intouch_import.settings.checking import check
-from intouch_import.settings.mistakes import Mistake
-from intouch_import.settings.model import (
+from intouch_import.settings.check import Mistake, check
+from intouch_import.settings.fields import ID, Refused
+from intouch_import.settings.sections import (
     SECTIONS,
     OperatorSettings,
     PracticeSettings,
     ProviderSettings,
     rule_of,
 )
-from intouch_import.settings.rules import ID, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from typed_settings.loaders import Loader
     from typed_settings.types import OptionInfo, OptionList, SettingsClass
 
-    from intouch_import.settings.rules import Rule
+    from intouch_import.settings.fields import Rule
 
 __all__ = ["ENVIRONMENT", "FILES_VARIABLE", "Found", "read", "variable"]
 
