@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import doctest
 import functools
 import re
 import shlex
@@ -27,37 +28,24 @@ from services.signing_in import press
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "docs" / "index.md",
     ROOT / "docs" / "tutorial.md",
     ROOT / "docs" / "explanation" / "bytes.md",
     ROOT / "docs" / "reference" / "testing.md",
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 ]
-BLOCK = re.compile(
-    r"^```(?:(python|console)|\{literalinclude\} (\S+\.py))\n(.*?)^```$", re.MULTILINE | re.DOTALL
-)
-NO_EXAMPLES = {"index.md", "windows.md", "troubleshooting.md"}
+BLOCK = re.compile(r"^```(python|console|output)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NO_EXAMPLES = {"how-to/index.md", "how-to/windows.md", "how-to/troubleshooting.md"}
+# Pages for readers who have a folder of photos already; the other pages lay out sample files themselves.
+OWN_PHOTOS = {ROOT / "README.md", ROOT / "docs" / "index.md"}
 
 
 def _blocks(page: Path) -> list[tuple[str, str]]:
     text = page.read_text("utf-8")
-    # Line numbers in a traceback are then those of the page.
+    # Line numbers in a traceback are those of the page.
     return [
-        ("python", _included(page.parent / found[2], found[3]))
-        if found[2]
-        else (found[1], "\n" * text.count("\n", 0, found.start(3)) + found[3])
-        for found in BLOCK.finditer(text)
+        (found[1], "\n" * text.count("\n", 0, found.start(2)) + found[2]) for found in BLOCK.finditer(text)
     ]
-
-
-def _included(file: Path, options: str) -> str:
-    """The part of a file that Sphinx would show; its line numbers are those of the file."""
-    wanted = {
-        name: value.strip('"') for name, value in re.findall(r"^:([a-z-]+): (.*)$", options, re.MULTILINE)
-    }
-    lines = file.read_text("utf-8").splitlines(keepends=True)
-    start = next(number for number, line in enumerate(lines) if wanted["start-at"] in line)
-    ends = (number for number, line in enumerate(lines) if number > start and wanted["end-before"] in line)
-    return "\n" * start + "".join(lines[start : next(ends)])
 
 
 def _run_commands(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +97,33 @@ def _onedrive(_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> It
 SERVICES = {"dropbox": _dropbox, "onedrive": _onedrive}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader who copies a page from top to bottom meets no error, without any network."""
+def _run(
+    blocks: list[tuple[str, str]],
+    page: Path,
+    namespace: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    printed = ""
+    for kind, block in blocks:
+        if kind == "output":
+            flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            shown = block.lstrip("\n")
+            assert doctest.OutputChecker().check_output(shown, printed, flags), (shown, printed)
+            continue
+        if kind == "python":
+            # As in the reader's file: without the future imports of this one.
+            exec(compile(block, str(page), "exec", dont_inherit=True), namespace)
+        else:
+            _run_commands(block, monkeypatch)
+        printed = capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).with_suffix("").as_posix())
+def test_the_examples_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reader who copies a page from top to bottom sees no error, needs no network, and sees the output shown."""
     connect = socket.socket.connect
 
     def refuse(self: socket.socket, address: Any) -> None:
@@ -122,15 +134,11 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setitem(Inbox.__init__.__kwdefaults__, "settle_s", 0.0)
     monkeypatch.chdir(tmp_path)
-    if page.name == "README.md":
-        lay_out(tmp_path)  # the README takes the reader's own folder; the other pages lay out theirs
+    if page in OWN_PHOTOS:
+        lay_out(tmp_path)
     namespace: dict[str, object] = {"__name__": "example"}
     blocks = _blocks(page)
-    assert any(kind == "python" for kind, _ in blocks) or page.name in NO_EXAMPLES
+    name = page.relative_to(ROOT / "docs").as_posix() if page.parent != ROOT else page.name
+    assert any(kind == "python" for kind, _ in blocks) or name in NO_EXAMPLES
     with SERVICES[page.stem](namespace, monkeypatch) if page.stem in SERVICES else contextlib.nullcontext():
-        for kind, block in blocks:
-            if kind == "python":
-                # As in the reader's file: without the future imports of this one.
-                exec(compile(block, str(page), "exec", dont_inherit=True), namespace)
-            else:
-                _run_commands(block, monkeypatch)
+        _run(blocks, page, namespace, monkeypatch, capsys)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from intouch_import.cli.samples import lay_out
 
-PROGRAM = Path(__file__).parents[2] / "examples" / "host_app.py"
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "examples" / "host_app.py"
 
 
 def _run(folder: Path) -> list[str]:
@@ -34,13 +36,22 @@ def test_the_host_files_what_the_names_say(tmp_path: Path) -> None:
     lay_out(tmp_path)
     before = {path.name for path in (tmp_path / "photos").iterdir() if path.is_file()}
     first, *waiting = _run(tmp_path)
-    assert first == "21 files: 4 filed, 14 waiting, 0 failed"
+    assert first == "21 files: 4 imported, 14 waiting, 0 failed"
     assert any("wound left.png" in line and "choose the patient" in line for line in waiting)
     left = {path.name for path in (tmp_path / "photos").iterdir() if path.is_file()}
     assert len(before - left) == 4
     assert len(list((tmp_path / "clinic" / "documents").iterdir())) == 4
     again, *_ = _run(tmp_path)
-    assert again == "17 files: 0 filed, 14 waiting, 0 failed"
+    assert again == "17 files: 0 imported, 14 waiting, 0 failed"
+
+
+def test_the_page_shows_the_program() -> None:
+    """The page about hosts has the code of the program, unchanged: imports, database and class."""
+    page = (ROOT / "docs" / "how-to" / "host.md").read_text("utf-8")
+    before, *sections = re.split(r"^# --- .* ---$", PROGRAM.read_text("utf-8"), flags=re.MULTILINE)
+    imports = before[before.index("\nimport ") :]
+    for section in (imports, *sections[:2]):
+        assert f"\n```python\n{section.strip()}\n```\n" in page
 
 
 def test_the_class_is_as_short_as_it_is_said_to_be() -> None:

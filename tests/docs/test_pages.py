@@ -20,6 +20,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.relative_to(ROOT).as_posix()) for page in PAGES])
+def test_pages_show_everything_without_sphinx(page: Path) -> None:
+    """A page has its own code and text: a code host shows nothing that Sphinx would include from elsewhere."""
+    assert re.search(r"\{(?:literal)?include\}", page.read_text("utf-8")) is None
+
+
 @pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
 def test_the_demo_counts_are_those_of_the_demo(name: str) -> None:
     """What a newcomer reads is what the demonstration prints; its test has the same line."""
