@@ -25,7 +25,7 @@ class Talk:
         self.heard: list[dict[str, Any]] = []
         self.buffers: list[list[bytes]] = []
         self._changed = threading.Condition()
-        widget._outlet._send = self._hear
+        widget._sender._send = self._hear
 
     def _hear(self, content: dict[str, Any], buffers: list[bytes]) -> None:
         json.dumps(content)  # what can't be sent fails here, and not in the kernel

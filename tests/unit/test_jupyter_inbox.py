@@ -12,7 +12,7 @@ import pytest
 
 from intouch_import.errors import MissingExtraError, SignInNeeded
 from intouch_import.jupyter import InboxWidget
-from intouch_import.jupyter.filed import FiledLately
+from intouch_import.jupyter.lines import RecentlyFiled
 from intouch_import.model import Patient, State
 from intouch_import.sources.local import LocalSource
 from talking import Talk
@@ -357,7 +357,7 @@ def test_filed_lately_keeps_two_hundred(practice: Practice) -> None:
         practice.photo(f"10042_DRJ_20260131_14250{number}.jpg")
     records = practice.records()
     report = practice.inbox(records=records).refresh()
-    filed = FiledLately(records)
+    filed = RecentlyFiled(records)
     for _ in range(100):
         filed.take(report.outcomes, automatic=True)
     assert len(filed.to_list()) == 200

@@ -12,12 +12,16 @@ import attrs
 import traitlets
 
 from intouch_import.errors import FileUnreadable, SelectionError
-from intouch_import.jupyter.assets import script, style
-from intouch_import.jupyter.face import Face
-from intouch_import.jupyter.filed import FiledLately
-from intouch_import.jupyter.lines import line_of, patient_of, problem_of, reason_texts, source_of
-from intouch_import.jupyter.outlet import Ticker
+from intouch_import.jupyter.lines import (
+    RecentlyFiled,
+    line_of,
+    patient_of,
+    problem_of,
+    reason_texts,
+    source_of,
+)
 from intouch_import.jupyter.pictures import Wish
+from intouch_import.jupyter.widget import Ticker, Widget, script, style
 from intouch_import.media.thumbnails import thumbnail_of
 from intouch_import.model import Stage, State
 
@@ -60,7 +64,7 @@ class _Listed:
         return line_of(row, source=self.sources.index(row.source))
 
 
-class InboxWidget(Face):
+class InboxWidget(Widget):
     """An inbox in JupyterLab or Notebook 7.
 
     Whatever takes time is done in other threads: the cell that shows the widget returns at once, and so does
@@ -79,7 +83,7 @@ class InboxWidget(Face):
         report: What the last refresh or save did; None before.
     """
 
-    _esm = script("common", "grid", "patients", "lines", "row", "panel", "filed", "inbox")
+    _esm = script("common", "controls", "inbox_parts", "inbox")
     _css = style("common", "inbox")
     height_px = traitlets.Int(620).tag(sync=True)
 
@@ -98,7 +102,7 @@ class InboxWidget(Face):
         self._numbers = itertools.count(1)
         self._busy = {"refreshing": False, "saving": False}
         self._cancel = threading.Event()
-        self._filed = FiledLately(inbox.repository)
+        self._filed = RecentlyFiled(inbox.repository)
         self._acts = {
             "open": self._on_open,
             "refresh": lambda _: self.refresh(),
@@ -132,7 +136,7 @@ class InboxWidget(Face):
 
     def _on_open(self, _said: Mapping[str, Any]) -> None:
         fixed = self.inbox.patient
-        self._outlet.send(
+        self._sender.send(
             {
                 "kind": "hello",
                 "patient": patient_of(fixed) if fixed is not None else None,
@@ -154,7 +158,7 @@ class InboxWidget(Face):
         def search() -> None:
             found = self.inbox.repository.search_patients(str(said["text"]), limit=_PATIENTS)
             patients = [patient_of(patient) for patient in found]
-            self._outlet.send({"kind": "patients", "ask": said["ask"], "patients": patients})
+            self._sender.send({"kind": "patients", "ask": said["ask"], "patients": patients})
 
         self._do(search, failed="The patients could not be searched.", ask=said["ask"])
 
@@ -170,7 +174,7 @@ class InboxWidget(Face):
     def _on_undo(self, said: Mapping[str, Any]) -> None:
         listed = self._listed
         if "id" not in said and said["generation"] != listed.generation:
-            self._outlet.send({"kind": "refused", "text": _REFRESHED})
+            self._sender.send({"kind": "refused", "text": _REFRESHED})
             return
         import_id = said["id"] if "id" in said else listed.rows[said["row"]].import_id
         if self._begin("saving"):
@@ -209,7 +213,7 @@ class InboxWidget(Face):
         self._send_busy()
 
     def _send_busy(self) -> None:
-        self._outlet.send({"kind": "busy", **self._busy})
+        self._sender.send({"kind": "busy", **self._busy})
 
     def _refresh(self, *, sign_in: bool = True) -> None:
         tick = Ticker(self._send_progress)
@@ -245,7 +249,7 @@ class InboxWidget(Face):
         self._jobs[number] = (listed, indices, job)
         for oldest in list(self._jobs)[:-_JOBS_KEPT]:
             self._jobs.pop(oldest, None)
-        self._outlet.send(
+        self._sender.send(
             {
                 "kind": "prepared",
                 "ask": said["ask"],
@@ -276,7 +280,7 @@ class InboxWidget(Face):
                 outcome = self.inbox.undo(import_id)
             if outcome.state is State.WAITING:
                 self._filed.forget(import_id)
-            self._outlet.send(
+            self._sender.send(
                 {
                     "kind": "undone",
                     "done": outcome.state is State.WAITING,
@@ -315,15 +319,15 @@ class InboxWidget(Face):
             indices = range(start, min(start + _LINES_AT_ONCE, len(listed.rows)))
             lines = [listed.line(index) for index in indices]
             first = head if start == 0 else {"kind": "lines", "generation": listed.generation}
-            self._outlet.send_large({**first, "start": start, "lines": lines})
+            self._sender.send_large({**first, "start": start, "lines": lines})
 
     def _send_lines(self, listed: _Listed, indices: Sequence[int]) -> None:
         for start in range(0, len(indices), _LINES_AT_ONCE):
             some = [[index, listed.line(index)] for index in indices[start : start + _LINES_AT_ONCE]]
-            self._outlet.send_large({"kind": "changed", "generation": listed.generation, "lines": some})
+            self._sender.send_large({"kind": "changed", "generation": listed.generation, "lines": some})
 
     def _send_progress(self, progress: Progress) -> None:
-        self._outlet.send(
+        self._sender.send(
             {
                 "kind": "progress",
                 "stage": progress.stage.name.lower(),
@@ -335,7 +339,7 @@ class InboxWidget(Face):
 
     def _send_report(self, kind: str, report: Report, **more: Any) -> None:
         counts = ("listed", "imported", "stored", "waiting", "ignored", "failed", "closes")
-        self._outlet.send(
+        self._sender.send(
             {
                 "kind": kind,
                 **{name: getattr(report, name) for name in counts},

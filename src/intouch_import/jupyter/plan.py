@@ -14,10 +14,9 @@ import attrs
 import traitlets
 
 from intouch_import.errors import ConfigError
-from intouch_import.jupyter.assets import script, style
-from intouch_import.jupyter.face import Face
 from intouch_import.jupyter.lines import patient_of, reason_texts, sentence
 from intouch_import.jupyter.pictures import Wish
+from intouch_import.jupyter.widget import Widget, script, style
 from intouch_import.model import printable
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class _Review:
         return places if self.rows is None else self.rows[places.start : places.stop]
 
 
-class PlanWidget(Face):
+class PlanWidget(Widget):
     """A plan in JupyterLab or Notebook 7: charts, filters, samples, decisions, and its run.
 
     Args:
@@ -77,7 +76,7 @@ class PlanWidget(Face):
         run: What was begun last; None before.
     """
 
-    _esm = script("common", "grid", "patients", "plan")
+    _esm = script("common", "controls", "plan")
     _css = style("common", "inbox", "plan")
     height_px = traitlets.Int(720).tag(sync=True)
 
@@ -129,7 +128,7 @@ class PlanWidget(Face):
 
     def _on_open(self, _said: Mapping[str, Any]) -> None:
         header = self.plan.header
-        self._outlet.send(
+        self._sender.send(
             {
                 "kind": "hello",
                 "total": len(self.plan),
@@ -158,7 +157,7 @@ class PlanWidget(Face):
                 else ()
             )
             patients = [patient_of(patient) for patient in found]
-            self._outlet.send({"kind": "patients", "ask": said["ask"], "patients": patients})
+            self._sender.send({"kind": "patients", "ask": said["ask"], "patients": patients})
 
         self._do(search, failed="The patients could not be searched.", ask=said["ask"])
 
@@ -199,7 +198,7 @@ class PlanWidget(Face):
                 return  # somebody has asked for something else meanwhile
             self._review = review = _Review(number=number, where=where, rows=rows, total=found.total)
             samples = self.plan.sample(_SAMPLES, where={**where, "destination": "images"}, px=0)
-        self._outlet.send_large(
+        self._sender.send_large(
             {
                 "kind": "reviewed",
                 "review": review.number,
@@ -217,7 +216,7 @@ class PlanWidget(Face):
             return
         stop = min(int(said["stop"]), start + _ROWS_AT_ONCE)
         lines = [_line(row) for row in self._rows(review.numbers(start, stop))]
-        self._outlet.send_large({"kind": "window", "review": review.number, "start": start, "lines": lines})
+        self._sender.send_large({"kind": "window", "review": review.number, "start": start, "lines": lines})
 
     def _rows(self, numbers: Sequence[int]) -> Iterator[PlanRow]:
         """Rows by number. Those that lie near each other are read at once."""
@@ -242,7 +241,7 @@ class PlanWidget(Face):
             "restore": {"restore": True},
         }
         count = self.plan.override(where, by=self._operator, **decisions[said["decision"]])
-        self._outlet.send({"kind": "decided", "ask": said["ask"], "count": count})
+        self._sender.send({"kind": "decided", "ask": said["ask"], "count": count})
         self._wanted = number = next(self._numbers)
         self._look(number, self._review.where)
 
@@ -267,7 +266,7 @@ class PlanWidget(Face):
         progress = run.progress
         over = run.state not in {"running", "paused"}
         certificate = run.certificate if over else None
-        self._outlet.send(
+        self._sender.send(
             {
                 "kind": "run",
                 "state": run.state,

@@ -6,8 +6,8 @@ import io
 import threading
 from typing import TYPE_CHECKING, Any
 
-from intouch_import.jupyter.outlet import Outlet, Ticker
 from intouch_import.jupyter.pictures import Picture, Pictures, Wish
+from intouch_import.jupyter.widget import Sender, Ticker
 from intouch_import.media.thumbnails import thumbnail_of
 from intouch_import.model import Progress, Stage
 from miniature import jpeg
@@ -33,13 +33,13 @@ def test_large_messages_keep_below_the_servers_limit() -> None:
     """In no three seconds do more than three megabytes leave, or the server would drop some."""
     clock = Clock()
     sent: list[tuple[float, int]] = []
-    outlet = Outlet(
+    sender = Sender(
         lambda _, buffers: sent.append((clock.now_s, sum(map(len, buffers)))),
         monotonic_s=clock.monotonic_s,
         sleep=clock.sleep,
     )
     for _ in range(100):
-        outlet.send_large({"kind": "x"}, [bytes(100_000)])
+        sender.send_large({"kind": "x"}, [bytes(100_000)])
     assert len(sent) == 100
     for start, _ in sent:
         assert sum(size for at, size in sent if start <= at < start + 3) < 3_000_000
@@ -49,9 +49,9 @@ def test_large_messages_keep_below_the_servers_limit() -> None:
 def test_small_messages_wait_for_nothing() -> None:
     """What a person waits for is not held up by pictures."""
     clock = Clock()
-    outlet = Outlet(lambda *_: None, monotonic_s=clock.monotonic_s, sleep=clock.sleep)
-    outlet.send_large({}, [bytes(1_000_000)])
-    outlet.send({"kind": "busy"})
+    sender = Sender(lambda *_: None, monotonic_s=clock.monotonic_s, sleep=clock.sleep)
+    sender.send_large({}, [bytes(1_000_000)])
+    sender.send({"kind": "busy"})
     assert clock.now_s == 0
 
 
