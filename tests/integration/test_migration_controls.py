@@ -13,7 +13,7 @@ import pytest
 
 from intouch_import import migration
 from intouch_import.errors import ConfigError
-from intouch_import.migration.pacing import Clocks, Limits, Order, Pacer, Signal
+from intouch_import.migration.limits import Clocks, Limits, Order, Pacer, Signal
 from intouch_import.model import Patient, SourceFile
 from migrating import OKAFOR, Archive, six_photos
 from miniature import NOW

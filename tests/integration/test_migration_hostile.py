@@ -13,7 +13,7 @@ import pytest
 
 from intouch_import import migration
 from intouch_import.errors import ConfigError, MissingExtraError, SourceUnavailable
-from intouch_import.migration.outcomes import PARTITION_ROWS
+from intouch_import.migration.plan_file import PARTITION_ROWS
 from intouch_import.model import Patient
 from intouch_import.sources.local import LocalSource
 from migrating import MARSH, OKAFOR, RULE, Archive, reasons

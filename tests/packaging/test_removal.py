@@ -17,7 +17,7 @@ MAY_DELETE = {
     "content.py": "the staged copy of a file, once its move is over",
     "disk.py": "temporary files that it made itself",
     "remote.py": "temporary files that it made itself, on other file systems",
-    "migration/manifest.py": "the database that it made of a list before",
+    "migration/lists.py": "the database that it made of a list before",
     "media/thumbnails.py": "thumbnails that are discarded, or make room for newer ones",
     "repositories/files.py": "stored bytes whose transaction failed or whose attachment was withdrawn",
     "sources/generic.py": "what `remove` was asked for; its own temporary files",

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intouch_import.errors import ConfigError, NamingPatternError
-from intouch_import.migration.dates import DEFAULT_ORDER, Chosen, choose, dates_of, exif_before
 from intouch_import.migration.patterns import PathPattern
+from intouch_import.migration.rule_results import DEFAULT_ORDER, Chosen, choose, dates_of, exif_before
 from intouch_import.migration.rules import (
     AllOf,
     CaptureRule,

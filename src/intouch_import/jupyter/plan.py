@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from intouch_import.migration import Plan, PlanRow
-    from intouch_import.migration.running import Run
+    from intouch_import.migration.run import Run
     from intouch_import.repositories.base import PatientRepository
 
 __all__ = ["PlanWidget"]
@@ -283,7 +283,7 @@ class PlanWidget(Widget):
 
 def _bars(facet: str, counts: Mapping[str, int]) -> list[list[Any]]:
     """The most frequent kinds; years in their order."""
-    from intouch_import.migration.standing import NOBODY
+    from intouch_import.migration.review import NOBODY
 
     most = list(counts.items())[:_BARS]
     if facet == "patient":

@@ -10,7 +10,6 @@ Plan, review, run, certificate::
     run.certificate.closes
 """
 
-from intouch_import.migration.archive import Archive
 from intouch_import.migration.certificate import Certificate, verify_certificate
 from intouch_import.migration.planning import plan
 from intouch_import.migration.plans import Plan, Sample, open_plan
@@ -25,7 +24,8 @@ from intouch_import.migration.rules import (
     PatientRule,
     Rule,
 )
-from intouch_import.migration.running import Run
+from intouch_import.migration.run import Run
+from intouch_import.migration.walking import Archive
 
 __all__ = [
     "AllOf",

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from intouch_import.errors import ConfigError, without_path
-from intouch_import.migration.filters import year_of
-from intouch_import.migration.header import write_json
-from intouch_import.migration.outcomes import PARTITION_ROWS, read_results, settled
+from intouch_import.migration.plan_file import PARTITION_ROWS, read_results, settled, write_json
+from intouch_import.migration.rows import year_of
 from intouch_import.model import Action, Reason, State, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from intouch_import.migration.outcomes import Result
+    from intouch_import.migration.plan_file import Result
     from intouch_import.migration.plans import Plan
     from intouch_import.migration.rows import PlanRow
     from intouch_import.repositories.base import PatientRepository

@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
 from intouch_import.ledger import ledger_for
-from intouch_import.migration.archive import Archive, archive_of
-from intouch_import.migration.dates import DEFAULT_ORDER, dates_of
-from intouch_import.migration.header import FILE_NAME, Header, write_header
-from intouch_import.migration.judging import Gate, Judge
-from intouch_import.migration.manifest import ManifestIndex
-from intouch_import.migration.rows import RowWriter, arrow
+from intouch_import.migration.classify import Gate, Judge
+from intouch_import.migration.lists import ManifestIndex
+from intouch_import.migration.plan_file import (
+    FILE_NAME,
+    Columns,
+    Header,
+    PartFile,
+    arrow,
+    schema,
+    write_header,
+)
+from intouch_import.migration.plans import Plan
+from intouch_import.migration.rule_results import DEFAULT_ORDER, dates_of
 from intouch_import.migration.rules import Rule
-from intouch_import.migration.telling import teller
-from intouch_import.migration.walking import Folders, walk
+from intouch_import.migration.run import teller
+from intouch_import.migration.walking import Archive, Folders, archive_of, walk
 from intouch_import.model import Progress, Reason, Stage
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.zones import zone_of
@@ -30,12 +37,14 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from intouch_import.ledger import Ledger
-    from intouch_import.migration.plans import Plan
-    from intouch_import.migration.telling import OnProgress
+    from intouch_import.migration.run import OnProgress
     from intouch_import.migration.walking import Found
     from intouch_import.sources.base import Source
 
-__all__ = ["plan"]
+__all__ = ["ROWS_IN_GROUP", "RowWriter", "plan"]
+
+ROWS_IN_GROUP: Final = 4000
+_ROWS_IN_PART: Final = 250_000
 
 log = logging.getLogger(__name__)
 
@@ -136,8 +145,6 @@ def plan(
         }
     write_header(folder, Header(id=_id_of(values), **values))
     log.info("an archive was planned", extra={"source_id": values["source_id"], "rows": writing.rows.rows})
-    from intouch_import.migration.plans import Plan
-
     return Plan(folder, archive=opener, repository=repository, ledger=book)
 
 
@@ -204,3 +211,78 @@ def _folder_for(to: str | os.PathLike[str]) -> Path:
 def _id_of(values: dict[str, Any]) -> str:
     """A digest over everything that the plan says, rows included by their own digests."""
     return hashlib.sha256(repr(sorted(values.items(), key=lambda item: item[0])).encode()).hexdigest()[:32]
+
+
+class RowWriter:
+    """Writes rows into Parquet files, so many at a time as memory should hold.
+
+    Args:
+        folder: Where.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._pa = arrow()
+        self._folder = folder
+        self._schema = schema()
+        self._pending = Columns()
+        self._writer: Any = None
+        self._in_part = 0
+        self.parts: list[PartFile] = []
+        self.rows = 0
+
+    @property
+    def pending(self) -> Columns:
+        """Where rows are added; `flush_full` then takes whole groups of them."""
+        return self._pending
+
+    def flush_full(self) -> None:
+        """Write the groups that are full."""
+        while len(self._pending) >= ROWS_IN_GROUP:
+            full, rest = Columns(), Columns()
+            for name, values in self._pending.lists.items():
+                full.lists[name].extend(values[:ROWS_IN_GROUP])
+                rest.lists[name].extend(values[ROWS_IN_GROUP:])
+            self._pending = rest
+            self._write(full)
+
+    def close(self) -> list[PartFile]:
+        """Write what is left. Returns the files."""
+        self.flush_full()
+        if len(self._pending):
+            self._write(self._pending)
+            self._pending = Columns()
+        self._end_part()
+        return self.parts
+
+    def abandon(self) -> None:
+        """Close the file that is open; what was written stays."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _write(self, columns: Columns) -> None:
+        if self._writer is None:
+            self._writer = self._pa.parquet.ParquetWriter(
+                self._folder / _part_name(len(self.parts)), self._schema, compression="zstd"
+            )
+        table = self._pa.Table.from_pydict(columns.lists, schema=self._schema)
+        self._writer.write_table(table, row_group_size=ROWS_IN_GROUP)
+        self._in_part += len(table)
+        self.rows += len(table)
+        if self._in_part >= _ROWS_IN_PART:
+            self._end_part()
+
+    def _end_part(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        name = _part_name(len(self.parts))
+        with (self._folder / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.parts.append(PartFile(name=name, rows=self._in_part, sha256=digest))
+        self._in_part = 0
+
+
+def _part_name(number: int) -> str:
+    return f"rows-{number:05}.parquet"

@@ -6,16 +6,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.errors import ConfigError, UnknownPatient
-from intouch_import.migration.archive import Archive, archive_of
-from intouch_import.migration.filters import Where
-from intouch_import.migration.frames import frame, lazy_frame, lazy_frame_of_files
-from intouch_import.migration.header import read_header
-from intouch_import.migration.overrides import Overrides, override_of
-from intouch_import.migration.rows import PlanRow, read_rows, rows_of
-from intouch_import.migration.samples import Sample, draw, thumbnail_of
-from intouch_import.migration.standing import Standing, Survey, places, standing, survey
-from intouch_import.migration.summary import summary_html
-from intouch_import.migration.walking import Folders
+from intouch_import.migration.plan_file import OVERRIDES, read_header, read_rows, rows_of
+from intouch_import.migration.review import (
+    Sample,
+    Standing,
+    Survey,
+    draw,
+    frame,
+    lazy_frame,
+    lazy_frame_of_files,
+    places,
+    standing,
+    summary_html,
+    survey,
+    thumbnail_of,
+)
+from intouch_import.migration.rows import Overrides, PlanRow, Where, override_of
+from intouch_import.migration.walking import Archive, Folders, archive_of
 from intouch_import.model import Action
 
 if TYPE_CHECKING:
@@ -25,15 +32,13 @@ if TYPE_CHECKING:
 
     from intouch_import.ledger import Ledger
     from intouch_import.migration.certificate import Certificate
-    from intouch_import.migration.pacing import Clocks
-    from intouch_import.migration.running import Run
-    from intouch_import.migration.telling import OnProgress
+    from intouch_import.migration.limits import Clocks
+    from intouch_import.migration.run import OnProgress, Run
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
 __all__ = ["Plan", "Sample", "open_plan"]
 
-_OVERRIDES: Final = "overrides.jsonl"
 _COUNTED: Final = ("verdict", "reason", "patient", "year", "size")
 
 
@@ -78,7 +83,7 @@ class Plan:
         self._archive = archive
         self._repository = repository
         self._ledger = ledger
-        self._overrides = Overrides(directory / _OVERRIDES)
+        self._overrides = Overrides(directory / OVERRIDES)
 
     def __len__(self) -> int:
         return self.header.rows
@@ -343,8 +348,8 @@ class Plan:
             SourceError: The archive can't be opened.
             MissingExtraError: Dask or tqdm is not installed.
         """
-        from intouch_import.migration import pacing
-        from intouch_import.migration.running import start
+        from intouch_import.migration import limits as pacing
+        from intouch_import.migration.run import start
 
         if source is not None:
             self._archive = archive_of(source)

@@ -1,42 +1,41 @@
-"""`PlanRow`, one file of a plan, and how rows are kept in Parquet."""
+"""`PlanRow`, one file of a plan; conditions on rows; and what people decided about them."""
 
 from __future__ import annotations
 
-import hashlib
+import json
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from intouch_import.errors import ConfigError
-from intouch_import.extras import needing
 from intouch_import.model import Action, Destination, EntryKind, Reason, SourceFile, TakenFrom, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["ROWS_IN_GROUP", "PartFile", "PlanRow", "RowWriter", "arrow", "read_rows"]
+__all__ = [
+    "COLUMNS",
+    "OVER",
+    "SIZES",
+    "Decisions",
+    "Override",
+    "Overrides",
+    "PlanRow",
+    "Where",
+    "override_of",
+    "size_class",
+    "year_of",
+]
 
-ROWS_IN_GROUP: Final = 4000
-_ROWS_IN_PART: Final = 250_000
-_COLUMNS: Final = (
-    "folder", "name", "raw", "size_bytes", "modified_ns", "version", "vendor_hash", "handle", "patient",
-    "provider", "taken_at", "taken_from", "destination", "verdict", "reason", "import_id",
-)  # fmt: skip
-
-
-def arrow() -> Any:
-    """Import pyarrow.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
-    modules = ("pyarrow", "pyarrow.lib", "pyarrow.parquet")
-    with needing("migrations need pyarrow", *modules, install="intouch-import[migration]"):
-        import pyarrow as pa
-        import pyarrow.parquet
-    return pa
+_WRITTEN_WITHIN_S: Final = 2.0
+_TRIES: Final = 10
+_FIELDS = ("where", "patient", "provider", "taken_at", "leave_out", "restore", "by", "at", "note")
 
 
 @attrs.frozen(kw_only=True)
@@ -114,218 +113,288 @@ class PlanRow:
         }
 
 
-def schema() -> Any:
-    """The columns of a plan's Parquet files."""
-    pa = arrow()
-    text, whole = pa.string(), pa.int64()
-    kinds = {
-        "raw": pa.binary(),
-        "size_bytes": whole,
-        "modified_ns": whole,
-        "taken_at": pa.timestamp("us", tz="UTC"),
-    }
-    return pa.schema([(name, kinds.get(name, text)) for name in _COLUMNS])
+SIZES: Final = (
+    (0, "empty"),
+    (100_000, "up to 100 KB"),
+    (1_000_000, "up to 1 MB"),
+    (10_000_000, "up to 10 MB"),
+    (100_000_000, "up to 100 MB"),
+)
+"""Classes of sizes: the most bytes of each, and its name."""
+
+OVER: Final = "over 100 MB"
+"""The class of what is larger."""
+
+COLUMNS: Final = {
+    "verdict": ("verdict",), "reason": ("reason",), "patient": ("patient",), "provider": ("provider",),
+    "destination": ("destination",), "import_id": ("import_id",), "number": (),
+    "year": ("taken_at",), "size": ("size_bytes",),
+    "folder": ("folder", "raw"), "name": ("name", "raw"), "path": ("folder", "name", "raw"),
+}  # fmt: skip
+"""What a condition may be about, and the columns of a plan that say it."""
+
+
+def size_class(size_bytes: int) -> str:
+    """The class that a size is in."""
+    return next((name for most, name in SIZES if size_bytes <= most), OVER)
+
+
+def year_of(row: PlanRow) -> str:
+    """The year (UTC) that a file was taken in, as far as the plan knows."""
+    return str(row.taken_at.year) if row.taken_at is not None else "unknown"
+
+
+_SAYS: Final[dict[str, Callable[[PlanRow], Any]]] = {
+    "verdict": lambda row: row.verdict.value,
+    "reason": lambda row: row.reason.value,
+    "patient": lambda row: row.patient,
+    "provider": lambda row: row.provider,
+    "destination": lambda row: row.destination.value,
+    "year": year_of,
+    "size": lambda row: size_class(row.size_bytes),
+    "number": lambda row: row.number,
+    "import_id": lambda row: row.import_id,
+}
+_GLOBS: Final[dict[str, Callable[[PlanRow], str]]] = {
+    "folder": lambda row: row.folder,
+    "name": lambda row: row.name,
+    "path": lambda row: row.path,
+}
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = set(values) - set(_SAYS) - set(_GLOBS)
+    if unknown:
+        known = ", ".join((*_SAYS, *_GLOBS))
+        raise ConfigError(f"a condition is about one of {known}")
+    return {name: _listed(value) for name, value in values.items()}
+
+
+def _listed(value: Any) -> list[Any]:
+    several = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    return [str(one) if isinstance(one, str) else one for one in several]
+
+
+@attrs.frozen
+class Where:
+    """Conditions that a row must meet, all of them.
+
+    Args:
+        values: By what is looked at: ``verdict``, ``reason``, ``patient``, ``provider``, ``destination``,
+            ``year``, ``size``, ``number``, ``import_id`` (a value, or several of which one must hold), and
+            ``folder``, ``name``, ``path`` (shell patterns, letter case counts).
+    """
+
+    values: dict[str, list[Any]] = attrs.field(converter=_checked)
+
+    def __call__(self, row: PlanRow) -> bool:
+        """Whether a row meets them."""
+        for name, wanted in self.values.items():
+            if name in _GLOBS:
+                text = _GLOBS[name](row)
+                if not any(fnmatchcase(text, pattern) for pattern in wanted):
+                    return False
+            elif _SAYS[name](row) not in wanted:
+                return False
+        return True
+
+
+def _conditions(where: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return Where(where).values
 
 
 @attrs.frozen(kw_only=True)
-class PartFile:
-    """One of the files that a plan's rows are in.
+class Override:
+    """One decision.
 
     Args:
-        name: File name.
-        rows: How many.
-        sha256: Of the file.
+        where: Which rows it is about, as `Where` takes it.
+        patient, provider, taken_at: What holds instead of what the plan says; None leaves it.
+        leave_out: They are not imported.
+        restore: What the plan says holds again, whatever was decided before.
+        by: Who, as the host names its staff.
+        at: When, aware.
+        note: Why.
     """
 
-    name: str
-    rows: int
-    sha256: str
+    where: dict[str, list[Any]] = attrs.field(repr=False, converter=_conditions)
+    patient: str | None = attrs.field(default=None, repr=False)
+    provider: str | None = None
+    taken_at: datetime | None = None
+    leave_out: bool = False
+    restore: bool = False
+    by: str | None = attrs.field(default=None, repr=False)
+    at: datetime
+    note: str = attrs.field(default="", repr=False)
+
+    def to_json(self) -> str:
+        """One line."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in _FIELDS}
+        values["at"] = self.at.astimezone(UTC).isoformat()
+        values["taken_at"] = self.taken_at and self.taken_at.astimezone(UTC).isoformat()
+        return json.dumps(values, ensure_ascii=True)
+
+    @classmethod
+    def from_json(cls, line: str) -> Override:
+        """From `to_json`."""
+        values = json.loads(line)
+        values["at"] = datetime.fromisoformat(values["at"])
+        if values["taken_at"] is not None:
+            values["taken_at"] = datetime.fromisoformat(values["taken_at"])
+        return cls(**values)
 
 
-class Columns:
-    """Rows on their way into a file, column by column: a third of the time that rows as values would take."""
+class Overrides:
+    """All decisions about a plan, in their order: a later one holds.
 
-    def __init__(self) -> None:
-        self.lists: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
-        self._add = [self.lists[name].append for name in _COLUMNS]
+    Args:
+        path: The file that they are kept in.
+
+    Attributes:
+        size_bytes: How much of the file was read.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._all: list[Override] = []
+        self._wheres: list[Where] = []
+        self._rules: list[tuple[int, Where, Override]] = []
+        self._by_number: dict[int, list[tuple[int, Override]]] = {}
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        except OSError as exc:
+            raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from None
+        self.size_bytes = len(data)
+        try:
+            for line in data.decode("ascii").splitlines():
+                self._take(Override.from_json(line))
+        except (ValueError, TypeError, KeyError):
+            raise ConfigError("the plan's overrides can't be read: a line is damaged") from None
 
     def __len__(self) -> int:
-        return len(self.lists["name"])
+        return len(self._all)
 
-    def add(self, folder: str, file: SourceFile, *rest: Any) -> None:
-        """Add a row.
-
-        Args:
-            folder: Where it is.
-            file: What it is.
-            rest: From ``patient`` to ``import_id``, in the order of the columns.
-        """
-        name, raw = file.name, None
-        if not (name.isascii() and folder.isascii()):
-            folder, name, raw = _as_text(folder, name)
-        for add, value in zip(
-            self._add,
-            (
-                folder, name, raw, file.size_bytes, file.modified_ns, file.version, file.vendor_hash,
-                file.handle, *rest,
-            ),
-            strict=True,
-        ):  # fmt: skip
-            add(value)
-
-
-def _as_text(folder: str, name: str) -> tuple[str, str, bytes | None]:
-    """Fit for Parquet, whose text is UTF-8; and what it was, where it is not."""
-    try:
-        f"{folder}{name}".encode()
-    except UnicodeEncodeError:
-        raw = f"{folder}\0{name}".encode("utf-8", "surrogatepass")
-        return printable(folder), printable(name), raw
-    return folder, name, None
-
-
-class RowWriter:
-    """Writes rows into Parquet files, so many at a time as memory should hold.
-
-    Args:
-        folder: Where.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._pa = arrow()
-        self._folder = folder
-        self._schema = schema()
-        self._pending = Columns()
-        self._writer: Any = None
-        self._in_part = 0
-        self.parts: list[PartFile] = []
-        self.rows = 0
+    def __iter__(self) -> Any:
+        return iter(self._all)
 
     @property
-    def pending(self) -> Columns:
-        """Where rows are added; `flush_full` then takes whole groups of them."""
-        return self._pending
+    def names(self) -> set[str]:
+        """All that their conditions are about."""
+        return {name for where in self._wheres for name in where.values}
 
-    def flush_full(self) -> None:
-        """Write the groups that are full."""
-        while len(self._pending) >= ROWS_IN_GROUP:
-            full, rest = Columns(), Columns()
-            for name, values in self._pending.lists.items():
-                full.lists[name].extend(values[:ROWS_IN_GROUP])
-                rest.lists[name].extend(values[ROWS_IN_GROUP:])
-            self._pending = rest
-            self._write(full)
+    def about(self, first: int, stop: int, *, known: int) -> list[tuple[Where, Override]]:
+        """Of the first so many, those that may be about rows of these numbers, each with its conditions."""
+        found = {at for at, _, _ in self._rules}
+        if self._by_number:
+            found.update(at for number in range(first, stop) for at, _ in self._by_number.get(number, ()))
+        return [(self._wheres[at], self._all[at]) for at in sorted(found) if at < known]
 
-    def close(self) -> list[PartFile]:
-        """Write what is left. Returns the files."""
-        self.flush_full()
-        if len(self._pending):
-            self._write(self._pending)
-            self._pending = Columns()
-        self._end_part()
-        return self.parts
+    def add(self, override: Override) -> None:
+        """Keep one more, durably."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(override.to_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._take(override)
 
-    def abandon(self) -> None:
-        """Close the file that is open; what was written stays."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    def _write(self, columns: Columns) -> None:
-        if self._writer is None:
-            self._writer = self._pa.parquet.ParquetWriter(
-                self._folder / _part_name(len(self.parts)), self._schema, compression="zstd"
+    def apply(self, row: PlanRow) -> PlanRow:
+        """The row as it stands after all decisions."""
+        if not self._all:
+            return row
+        planned = row
+        numbered = self._by_number.get(row.number, ())
+        for _, where, override in (
+            sorted(
+                [(at, None, one) for at, one in numbered]
+                + [(at, where, one) for at, where, one in self._rules],
+                key=lambda entry: entry[0],
             )
-        table = self._pa.Table.from_pydict(columns.lists, schema=self._schema)
-        self._writer.write_table(table, row_group_size=ROWS_IN_GROUP)
-        self._in_part += len(table)
-        self.rows += len(table)
-        if self._in_part >= _ROWS_IN_PART:
-            self._end_part()
+            if numbered
+            else self._rules
+        ):
+            if where is None or where(row):
+                row = _changed(row, planned, override)
+        return row
 
-    def _end_part(self) -> None:
-        if self._writer is None:
-            return
-        self._writer.close()
-        self._writer = None
-        name = _part_name(len(self.parts))
-        with (self._folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.parts.append(PartFile(name=name, rows=self._in_part, sha256=digest))
-        self._in_part = 0
-
-
-def _part_name(number: int) -> str:
-    return f"rows-{number:05}.parquet"
+    def _take(self, override: Override) -> None:
+        at = len(self._all)
+        where = Where(override.where)
+        self._all.append(override)
+        self._wheres.append(where)
+        if set(override.where) == {"number"}:
+            for number in override.where["number"]:
+                self._by_number.setdefault(number, []).append((at, override))
+        else:
+            self._rules.append((at, where, override))
 
 
-def read_rows(
-    folder: Path,
-    parts: Sequence[PartFile],
-    *,
-    start: int = 0,
-    stop: int | None = None,
-    columns: Sequence[str] | None = None,
-) -> Iterator[tuple[int, Any]]:
-    """Record batches of a plan, with the number of the first row of each.
+class Decisions:
+    """All decisions until now, for whoever carries out a plan while people go on deciding.
 
     Args:
-        folder: Where the files are.
-        parts: The files.
-        start: The first row.
-        stop: The row to stop before; None reads to the end.
-        columns: Which columns; by default all.
+        path: The file that they are kept in.
+
+    Raises:
+        ConfigError: The file is damaged.
     """
-    pa = arrow()
-    first = 0
-    for part in parts:
-        last = first + part.rows
-        if last > start and (stop is None or first < stop):
-            try:
-                yield from _of_part(pa, folder / part.name, first, start, stop, columns)
-            except (OSError, pa.ArrowException):
-                raise ConfigError("the plan's rows can't be read: a file is missing or damaged") from None
-        first = last
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._known = Overrides(path)
+
+    def now(self) -> Overrides:
+        """Those made until now, on whatever machine.
+
+        Raises:
+            ConfigError: The file is damaged.
+        """
+        with self._lock:
+            for left in reversed(range(_TRIES)):
+                try:
+                    if self._size_now() != self._known.size_bytes:
+                        self._known = Overrides(self._path)
+                    break
+                except ConfigError:  # a decision is being written at this moment; it stays so if it is not
+                    if not left:
+                        raise
+                    time.sleep(_WRITTEN_WITHIN_S / _TRIES)
+            return self._known
+
+    def _size_now(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as exc:
+            raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from None
 
 
-def _of_part(
-    pa: Any, path: Path, first: int, start: int, stop: int | None, columns: Sequence[str] | None
-) -> Iterator[tuple[int, Any]]:
-    with pa.parquet.ParquetFile(path) as file:
-        at = first
-        for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
-            begin, end = max(start, at), at + rows if stop is None else min(stop, at + rows)
-            if begin < end:
-                table = file.read_row_group(group, columns=columns, use_threads=False)
-                yield begin, table.slice(begin - at, end - begin)
-            at += rows
+def _changed(row: PlanRow, planned: PlanRow, override: Override) -> PlanRow:
+    if not row.import_id:
+        return row  # a link, a folder, a hidden file: nothing that could be imported
+    if override.restore:
+        return planned
+    if override.leave_out:
+        return attrs.evolve(row, verdict=Action.IGNORE, reason=Reason.LEFT_OUT)
+    if planned.verdict is Action.FINISH:
+        return row  # it is in a record: whose it is, is no question of the plan any more
+    changes: dict[str, Any] = {}
+    if override.patient is not None:
+        changes |= {"patient": override.patient, "verdict": Action.IMPORT, "reason": Reason.CHOSEN}
+    if override.provider is not None:
+        changes["provider"] = override.provider
+    if override.taken_at is not None:
+        changes["taken_at"] = override.taken_at
+        changes["taken_from"] = None
+    return attrs.evolve(row, **changes)
 
 
-def rows_of(numbers: Iterable[int], table: Any) -> Iterator[PlanRow]:
-    """The rows of a table, whose numbers are given, as values."""
-    lists = [table.column(name).to_pylist() for name in _COLUMNS]
-    for number, values in zip(numbers, zip(*lists, strict=True), strict=False):
-        (folder, name, raw, size_bytes, modified_ns, version, vendor_hash, handle, patient, provider,
-        taken_at,
-         taken_from, destination, verdict, reason, import_id) = values  # fmt: skip
-        if raw is not None:
-            folder, _, name = raw.decode("utf-8", "surrogatepass").partition("\0")
-        yield PlanRow(
-            number=number,
-            folder=folder,
-            name=name,
-            size_bytes=size_bytes,
-            modified_ns=modified_ns,
-            version=version,
-            vendor_hash=vendor_hash,
-            handle=handle,
-            patient=patient,
-            provider=provider,
-            taken_at=taken_at,
-            taken_from=TakenFrom(taken_from) if taken_from is not None else None,
-            destination=Destination(destination),
-            verdict=Action(verdict),
-            reason=Reason(reason),
-            import_id=import_id,
-        )
+def override_of(where: Mapping[str, Any], **values: Any) -> Override:
+    """A decision of now."""
+    return Override(where=dict(where), at=datetime.now(UTC), **values)

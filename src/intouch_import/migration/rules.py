@@ -16,7 +16,7 @@ import attrs
 from intouch_import.errors import CaptureNameError, ConfigError
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.migration.patterns import PathPattern
-from intouch_import.migration.statements import Entry, Listed, Said, Told, agreed, together
+from intouch_import.migration.rule_results import Entry, Listed, Said, Told, agreed, together
 from intouch_import.model import Reason, TakenFrom
 
 if TYPE_CHECKING:

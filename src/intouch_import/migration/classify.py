@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import attrs
 
 from intouch_import.extensions import classify
-from intouch_import.migration.dates import Chosen, choose
-from intouch_import.migration.statements import Entry
+from intouch_import.migration.rule_results import Chosen, Entry, choose
 from intouch_import.migration.walking import folder_id
 from intouch_import.model import Action, EntryKind, Reason, import_id, printable
 from intouch_import.verdicts import screen
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
     from intouch_import.ledger import Ledger
-    from intouch_import.migration.dates import DateFrom
-    from intouch_import.migration.manifest import ManifestIndex
-    from intouch_import.migration.rows import Columns
+    from intouch_import.migration.lists import ManifestIndex
+    from intouch_import.migration.plan_file import Columns
+    from intouch_import.migration.rule_results import DateFrom, Said
     from intouch_import.migration.rules import Rule
-    from intouch_import.migration.statements import Said
     from intouch_import.migration.walking import Found
     from intouch_import.model import SourceFile, StoredAttachment
     from intouch_import.repositories.base import PatientRepository

@@ -15,9 +15,8 @@ import pytest
 
 from intouch_import import migration
 from intouch_import.errors import ConfigError
-from intouch_import.migration import rows as kept
-from intouch_import.migration.filters import Where, size_class, year_of
-from intouch_import.migration.rows import PlanRow
+from intouch_import.migration import planning
+from intouch_import.migration.rows import PlanRow, Where, size_class, year_of
 from migrating import MARSH, OKAFOR, Archive
 from miniature import PATIENTS
 
@@ -55,7 +54,7 @@ _SAYS = {
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> migration.Plan:
     """A plan of every kind of row, four to a group, some of them in the records already."""
-    monkeypatch.setattr(kept, "ROWS_IN_GROUP", 4)
+    monkeypatch.setattr(planning, "ROWS_IN_GROUP", 4)
     archive = Archive(tmp_path)
     for path in PATHS if os.name != "nt" else (path for path in PATHS if "\n" not in path):
         archive.lay(path, b"" if "empty" in path else None)

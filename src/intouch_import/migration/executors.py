@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import attrs
+
 from intouch_import.extras import needing
-from intouch_import.migration.carrying import carry_out
+from intouch_import.ledger import ledger_for
+from intouch_import.migration.limits import Clocks, Limits, Pacer, Signal
+from intouch_import.migration.partition import Workplace
+from intouch_import.migration.plan_file import read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from intouch_import.migration.carrying import Done, Recipe, Workplace
+    from intouch_import.migration.partition import Done
+    from intouch_import.repositories.base import PatientRepository
+    from intouch_import.sources.base import Source
 
-__all__ = ["Cluster", "Engine", "Threads"]
+__all__ = ["SIGNAL", "Cluster", "Engine", "Recipe", "Threads", "carry_out"]
+
+SIGNAL = "signal"
 
 
 class Engine(Protocol):
@@ -126,3 +138,79 @@ class Cluster:
 def partitions(rows: int, size: int) -> Iterator[int]:
     """Numbers of the partitions of so many rows."""
     yield from range(-(-rows // size))
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """All that a worker needs to carry out partitions of a plan; it can be pickled if its callables can.
+
+    Args:
+        directory: Of the plan; the same path on every worker.
+        archive: Opens the archive.
+        repository: Opens the patient records.
+        ledger: As for `Inbox`, as text; None for the records' own.
+        run: Tells one run from another.
+        limits: How fast.
+        threads: How many in each partition at most.
+        check_content: Whether to look into every file.
+        operator: Who does it.
+        dry: Only look what would be done.
+    """
+
+    directory: str
+    archive: Callable[[], Source] = attrs.field(repr=False)
+    repository: Callable[[], PatientRepository] = attrs.field(repr=False)
+    ledger: str | None = None
+    run: str
+    limits: Limits = attrs.field(factory=Limits)
+    threads: int = 16
+    check_content: bool = True
+    operator: str | None = attrs.field(default=None, repr=False)
+    dry: bool = False
+
+
+# --- in a worker of a cluster
+
+_opening = threading.Lock()
+
+
+def carry_out(recipe: Recipe, partition: int) -> Done:
+    """Carry out a partition in this process, whatever process it is. A task of Dask."""
+    with _opening:  # two threads must not open the same records twice
+        workplace = _workplace(recipe.run, _Unhashed(recipe))
+    return workplace.carry_out(partition)
+
+
+class _Unhashed:
+    """A recipe on its way into the cache: the run's id is the key."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Unhashed)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=2)
+def _workplace(run: str, unhashed: Any) -> Workplace:  # noqa: ARG001  # the key
+    recipe: Recipe = unhashed.recipe
+    directory = Path(recipe.directory)
+    repository = recipe.repository()
+    ledger = ledger_for(recipe.ledger, engine=getattr(repository, "engine", None))
+    clocks = Clocks()
+    return Workplace(
+        directory,
+        read_header(directory),
+        root=recipe.archive(),
+        repository=repository,
+        ledger=ledger,
+        pacer=Pacer(recipe.limits, Signal(directory / SIGNAL), clocks),
+        clocks=clocks,
+        threads=recipe.threads,
+        check_content=recipe.check_content,
+        operator=recipe.operator,
+        dry=recipe.dry,
+    )

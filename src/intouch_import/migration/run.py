@@ -8,17 +8,17 @@ import os
 import secrets
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import attrs
 
 from intouch_import.errors import ConfigError, InTouchImportError, RepositoryError, kind_and_place
+from intouch_import.extras import needing
 from intouch_import.ledger import Ledger, ledger_for
-from intouch_import.migration.carrying import SIGNAL, Recipe, Workplace
-from intouch_import.migration.engines import Cluster, Threads, partitions
-from intouch_import.migration.outcomes import PARTITION_ROWS
-from intouch_import.migration.pacing import Clocks, Limits, Order, Pacer, Signal
-from intouch_import.migration.telling import teller
+from intouch_import.migration.executors import SIGNAL, Cluster, Recipe, Threads, partitions
+from intouch_import.migration.limits import Clocks, Limits, Order, Pacer, Signal
+from intouch_import.migration.partition import Workplace
+from intouch_import.migration.plan_file import PARTITION_ROWS
 from intouch_import.model import Progress, Stage
 from intouch_import.repositories.base import PatientRepository
 
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intouch_import.migration.certificate import Certificate
-    from intouch_import.migration.engines import Engine
+    from intouch_import.migration.executors import Engine
     from intouch_import.migration.plans import Plan
-    from intouch_import.migration.telling import OnProgress
     from intouch_import.sources.base import Source
 
-__all__ = ["Run", "RunProgress", "start"]
+__all__ = ["OnProgress", "Run", "RunProgress", "start", "teller"]
 
 log = logging.getLogger(__name__)
 
@@ -356,3 +355,53 @@ def _close(records: PatientRepository) -> None:
             close()
         except Exception:  # noqa: BLE001  # a host's own
             raise RepositoryError("the records could not be closed") from None
+
+
+OnProgress: TypeAlias = "Callable[[Progress], object] | str | None"
+
+
+def teller(on_progress: OnProgress) -> Callable[[Progress], None]:
+    """What tells the caller, without letting the caller's mistake stop the work.
+
+    Args:
+        on_progress: A callable that is called with `Progress`, ``"tqdm"`` for a bar in notebooks and
+            terminals, or None.
+
+    Raises:
+        ConfigError: It is another word.
+        MissingExtraError: tqdm is not installed.
+    """
+    if on_progress is None:
+        return lambda _progress: None
+    if isinstance(on_progress, str):
+        if on_progress != "tqdm":
+            raise ConfigError('on_progress is a callable, or "tqdm"')
+        return _Bar()
+    call = on_progress
+
+    def tell(progress: Progress) -> None:
+        try:
+            call(progress)
+        except Exception as exc:  # noqa: BLE001  # it is the host's code
+            log.warning("the progress callback failed", extra=kind_and_place(exc))
+
+    return tell
+
+
+class _Bar:
+    """A bar of tqdm's, which closes when all is done."""
+
+    def __init__(self) -> None:
+        with needing("a bar needs tqdm", "tqdm", "tqdm.auto", install="intouch-import[migration]"):
+            from tqdm.auto import tqdm
+        self._make: Any = tqdm
+        self._bar: Any = None
+
+    def __call__(self, progress: Progress) -> None:
+        if self._bar is None:
+            self._bar = self._make(total=progress.total, unit="file", desc=progress.stage.value.capitalize())
+        self._bar.total = progress.total
+        self._bar.update(progress.done - self._bar.n)
+        if progress.total is not None and progress.done >= progress.total:
+            self._bar.close()
+            self._bar = None

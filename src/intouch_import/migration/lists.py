@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError
 from intouch_import.extras import needing
-from intouch_import.migration.statements import NOON, Listed
+from intouch_import.migration.rule_results import NOON, Listed
 from intouch_import.model import Reason
 
 if TYPE_CHECKING:

@@ -8,32 +8,29 @@ import id; what has left its folder and is in the record is done, whoever did it
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
-from functools import lru_cache
 from itertools import count
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
 from intouch_import.errors import FileError, InTouchImportError, SourceError
-from intouch_import.ledger import Event, ledger_for
+from intouch_import.ledger import Event
 from intouch_import.media import Examiner
-from intouch_import.migration.dates import dates_of, exif_before
-from intouch_import.migration.header import read_header
-from intouch_import.migration.outcomes import (
+from intouch_import.migration.plan_file import (
+    OVERRIDES,
     PARTITION_ROWS,
     Result,
     decision_of,
     read_results,
+    read_rows,
     result_of,
+    rows_of,
     settled,
     write_results,
 )
-from intouch_import.migration.overrides import Decisions
-from intouch_import.migration.pacing import Clocks, Limits, Pacer, Signal
-from intouch_import.migration.rows import read_rows, rows_of
+from intouch_import.migration.rows import Decisions
+from intouch_import.migration.rule_results import dates_of, exif_before
 from intouch_import.migration.walking import Folders, folder_id
 from intouch_import.model import Action, Reason, State, TakenFrom
 from intouch_import.moving import Mover, Order
@@ -41,51 +38,22 @@ from intouch_import.moving.jobs import explain
 from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from intouch_import.ledger import Ledger
-    from intouch_import.migration.header import Header
+    from intouch_import.migration.limits import Clocks, Pacer
+    from intouch_import.migration.plan_file import Header
     from intouch_import.migration.rows import PlanRow
     from intouch_import.model import Patient, StoredAttachment
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["Done", "Recipe", "Workplace", "carry_out"]
+__all__ = ["Done", "Workplace"]
 
 log = logging.getLogger(__name__)
 
-OVERRIDES = "overrides.jsonl"
-SIGNAL = "signal"
 _TO_DO = (Action.IMPORT, Action.FINISH)
-
-
-@attrs.frozen(kw_only=True)
-class Recipe:
-    """All that a worker needs to carry out partitions of a plan; it can be pickled if its callables can.
-
-    Args:
-        directory: Of the plan; the same path on every worker.
-        archive: Opens the archive.
-        repository: Opens the patient records.
-        ledger: As for `Inbox`, as text; None for the records' own.
-        run: Tells one run from another.
-        limits: How fast.
-        threads: How many in each partition at most.
-        check_content: Whether to look into every file.
-        operator: Who does it.
-        dry: Only look what would be done.
-    """
-
-    directory: str
-    archive: Callable[[], Source] = attrs.field(repr=False)
-    repository: Callable[[], PatientRepository] = attrs.field(repr=False)
-    ledger: str | None = None
-    run: str
-    limits: Limits = attrs.field(factory=Limits)
-    threads: int = 16
-    check_content: bool = True
-    operator: str | None = attrs.field(default=None, repr=False)
-    dry: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -352,51 +320,4 @@ def _result(row: PlanRow, state: State, reason: Reason, stored: StoredAttachment
         decision=decision_of(row),
         sha256=stored.sha256 if stored is not None else None,
         attachment_id=stored.id if stored is not None else None,
-    )
-
-
-# --- in a worker of a cluster
-
-_opening = threading.Lock()
-
-
-def carry_out(recipe: Recipe, partition: int) -> Done:
-    """Carry out a partition in this process, whatever process it is. A task of Dask."""
-    with _opening:  # two threads must not open the same records twice
-        workplace = _workplace(recipe.run, _Unhashed(recipe))
-    return workplace.carry_out(partition)
-
-
-class _Unhashed:
-    """A recipe on its way into the cache: the run's id is the key."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Unhashed)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-@lru_cache(maxsize=2)
-def _workplace(run: str, unhashed: Any) -> Workplace:  # noqa: ARG001  # the key
-    recipe: Recipe = unhashed.recipe
-    directory = Path(recipe.directory)
-    repository = recipe.repository()
-    ledger = ledger_for(recipe.ledger, engine=getattr(repository, "engine", None))
-    clocks = Clocks()
-    return Workplace(
-        directory,
-        read_header(directory),
-        root=recipe.archive(),
-        repository=repository,
-        ledger=ledger,
-        pacer=Pacer(recipe.limits, Signal(directory / SIGNAL), clocks),
-        clocks=clocks,
-        threads=recipe.threads,
-        check_content=recipe.check_content,
-        operator=recipe.operator,
-        dry=recipe.dry,
     )

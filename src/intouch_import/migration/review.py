@@ -1,4 +1,4 @@
-"""A plan's rows as they stand after all decisions, a column at a time: for counts, and to find rows.
+"""A plan's rows as they stand after all decisions: counted, filtered, sampled, and as tables.
 
 It says of columns what `Overrides.apply` and `Where` say of a row, in a fraction of the time: rows become
 values only where somebody wants to see them.
@@ -6,26 +6,45 @@ values only where somebody wants to see them.
 
 from __future__ import annotations
 
+import importlib
+import random
 import re
 from collections import Counter
 from fnmatch import translate
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from intouch_import.migration.filters import COLUMNS, OVER, SIZES
-from intouch_import.migration.rows import arrow, read_rows
+from intouch_import.errors import InTouchImportError
+from intouch_import.extras import needing
+from intouch_import.migration.plan_file import arrow, read_rows, schema
+from intouch_import.migration.rows import COLUMNS, OVER, SIZES
 from intouch_import.model import Action, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
     from pathlib import Path
 
-    from intouch_import.migration.filters import Where
-    from intouch_import.migration.overrides import Override, Overrides
-    from intouch_import.migration.rows import PartFile
+    from intouch_import.migration.plan_file import PartFile
+    from intouch_import.migration.rows import Override, Overrides, PlanRow, Where
+    from intouch_import.migration.walking import Folders
 
-__all__ = ["NOBODY", "Standing", "Survey", "places", "standing", "survey"]
+__all__ = [
+    "NOBODY",
+    "Sample",
+    "Standing",
+    "Survey",
+    "draw",
+    "frame",
+    "lazy_frame",
+    "lazy_frame_of_files",
+    "places",
+    "standing",
+    "summary_html",
+    "survey",
+    "thumbnail_of",
+]
 
 NOBODY: Final = "nobody"
 _FOR_DECISIONS: Final = frozenset({"import_id", "verdict"})
@@ -235,3 +254,112 @@ def places(meets: Any) -> list[int]:
 
     found: list[int] = compute.indices_nonzero(meets).to_pylist()
     return found
+
+
+@attrs.frozen(kw_only=True)
+class Sample:
+    """A row to look at.
+
+    Args:
+        row: Which.
+        thumbnail: A small JPEG, or None: it is no picture, or can't be read now.
+    """
+
+    row: PlanRow
+    thumbnail: bytes | None = attrs.field(default=None, repr=False)
+
+
+def draw(numbers: Iterable[int], n: int, *, seed: str) -> list[int]:
+    """So many of the numbers, each as likely as any other, ascending; with one seed always the same."""
+    chance = random.Random(seed)  # noqa: S311  # a sample, not a secret
+    drawn: list[int] = []
+    for seen, number in enumerate(numbers):
+        if seen < n:
+            drawn.append(number)
+        elif (at := chance.randint(0, seen)) < n:
+            drawn[at] = number
+    return sorted(drawn)
+
+
+def thumbnail_of(folders: Folders, row: PlanRow, *, px: int) -> bytes | None:
+    """A small JPEG of a row's file; None if it is no picture, or can't be read now.
+
+    Args:
+        folders: What opens the row's folder.
+        row: Which.
+        px: Its longer side, pixels.
+    """
+    from intouch_import.media import thumbnails
+
+    if row.verdict is Action.IGNORE or not row.import_id:
+        return None
+    try:
+        with folders.open(row.folder).fetch(row.file) as content, content.open() as stream:
+            return thumbnails.thumbnail_of(stream, px=px, size_bytes=content.size_bytes)
+    except (InTouchImportError, OSError):
+        return None
+
+
+def _table_of(rows: Iterable[PlanRow]) -> Any:
+    """Rows as a table of Arrow: the columns of the plan's files, and ``number`` before them."""
+    pa = arrow()
+    kept = [field for field in schema() if field.name != "raw"]
+    columns = pa.schema([pa.field("number", pa.int64()), *kept])
+    values = [
+        {name: getattr(row, name) for name in columns.names}
+        | {"folder": _fit(row.folder), "name": _fit(row.name)}
+        for row in rows
+    ]
+    return pa.Table.from_pylist(values, schema=columns)
+
+
+def frame(rows: Iterable[PlanRow]) -> Any:
+    """Rows as a frame of pandas."""
+    with needing("to_pandas needs pandas", "pandas", install="pandas"):
+        importlib.import_module("pandas")  # Arrow takes it
+    return _table_of(rows).to_pandas()
+
+
+def lazy_frame(rows: Iterable[PlanRow]) -> Any:
+    """Rows as a lazy frame of polars."""
+    pl = _polars()
+    return pl.from_arrow(_table_of(rows)).lazy()
+
+
+def lazy_frame_of_files(paths: Sequence[Path]) -> Any:
+    """The files of a plan's rows as a lazy frame of polars, read when it is collected."""
+    return _polars().scan_parquet(paths).with_row_index("number").drop("raw")
+
+
+def _polars() -> Any:
+    with needing("to_polars needs polars", "polars", install="polars"):
+        import polars as pl
+    return pl
+
+
+def _fit(text: str) -> str:
+    """For Arrow, whose text is UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def summary_html(files: int, *, mode: str, verdicts: Mapping[str, int], reasons: Mapping[str, int]) -> str:
+    """Counts as HTML.
+
+    Args:
+        files: How many files there are.
+        mode: ``"move"`` or ``"copy"``.
+        verdicts: How many of them by verdict.
+        reasons: How many of them by reason.
+    """
+    texts = {Reason(reason).text: number for reason, number in reasons.items()}
+    return (
+        f"<div><p><strong>Plan</strong> ({escape(mode)}): {files:,} file{'' if files == 1 else 's'}.</p>"
+        f"{_table('verdict', verdicts)}{_table('reason', texts)}"
+        "<p><small>Counts only, since a notebook is saved with what it shows. "
+        "<code>intouch_import.jupyter.PlanWidget(plan, records)</code> shows the files.</small></p></div>"
+    )
+
+
+def _table(head: str, counts: Mapping[str, int]) -> str:
+    lines = "".join(f"<tr><th>{escape(name)}</th><td>{number:,}</td></tr>" for name, number in counts.items())
+    return f"<table><thead><tr><th>{head}</th><th>files</th></tr></thead><tbody>{lines}</tbody></table>"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from intouch_import.errors import ConfigError
-from intouch_import.migration.overrides import Decisions, Overrides, override_of
+from intouch_import.migration.rows import Decisions, Overrides, override_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_decision_that_is_half_written_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_damaged_decision_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not passed over: the file may say that photos belong to somebody else."""
-    monkeypatch.setattr("intouch_import.migration.overrides._WRITTEN_WITHIN_S", 0.0)
+    monkeypatch.setattr("intouch_import.migration.rows._WRITTEN_WITHIN_S", 0.0)
     path = tmp_path / "overrides.jsonl"
     decisions = Decisions(path)
     path.write_bytes(b'{"where": \xff')
