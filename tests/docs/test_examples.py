@@ -108,8 +108,9 @@ def _run(
     for kind, block in blocks:
         if kind == "output":
             flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-            shown = block.lstrip("\n")
-            assert doctest.OutputChecker().check_output(shown, printed, flags), (shown, printed)
+            line = block.count("\n", 0, len(block) - len(block.lstrip("\n"))) + 1
+            as_shown = doctest.OutputChecker().check_output(block.lstrip("\n"), printed, flags)
+            assert as_shown, f"{page.name}:{line} shows another output than:\n{printed}"
             continue
         if kind == "python":
             # As in the reader's file: without the future imports of this one.
