@@ -24,7 +24,7 @@ __all__ = ["FILES", "LogFiles", "log_to_directory"]
 FILES: Final = {"dropbox": "MailCenter_Dropbox.log", "onedrive": "MailCenter_OneDrive.log"}
 """By location: the file's name, which is the reference product's."""
 
-_SIGN_IN: Final = "intouch_import.sources.signin"
+_SIGN_IN: Final = "intouch_import.signin"
 # What else a record carries is left out, whoever wrote it; and of these, what is not a plain word or number.
 _SHOWN: Final = (
     *("source_id", "import_id", "account", "route", "status", "tags", "request_id", "attempt"),
@@ -86,7 +86,7 @@ class LogFiles(Closable):
 def _attach(
     service: str, path: Path, *, max_bytes: int, keep: int
 ) -> list[tuple[logging.Logger, logging.Handler]]:
-    loggers = [logging.getLogger(f"intouch_import.sources.{service}"), logging.getLogger(_SIGN_IN)]
+    loggers = [logging.getLogger(f"intouch_import.{service}"), logging.getLogger(_SIGN_IN)]
     if any(isinstance(one, _File) and one.path == path for one in loggers[0].handlers):
         return []
     handler = _File(service, path, max_bytes=max_bytes, keep=keep)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wards import Ward, kill_at_steps_of_a_move, kill_at_steps_of_an_undo
 
-from intouch_import.sources.dropbox import DropboxSource
+from intouch_import.dropbox import DropboxSource
 from services.doubles.dropbox import DropboxServer
 from services.dropbox_server import hurried
 
@@ -21,17 +21,14 @@ if TYPE_CHECKING:
 
 # Every step, its beginning and its end; by default only the ends, from one of which to the next nothing happens.
 WHOLE = int(os.environ.get("INTOUCH_CRASH_RUNS", "20")) >= 1000
-SOURCE = "intouch_import.sources.dropbox.source"
+SOURCE = "intouch_import.dropbox.source"
 
 
 class Account(Ward):
     """A folder of one Dropbox for each."""
 
     watch = (
-        *(
-            ["intouch_import.sources.dropbox.client", "Client", name]
-            for name in ("call", "download", "upload")
-        ),
+        *(["intouch_import.dropbox.client", "Client", name] for name in ("call", "download", "upload")),
         *([SOURCE, "DropboxSource", name] for name in ("fetch", "remove_many", "put")),
     )
 

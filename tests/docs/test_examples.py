@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 import intouch_import
+from intouch_import import dropbox
 from intouch_import.cli import main
 from intouch_import.cli.samples import lay_out
 from intouch_import.inbox import Inbox
-from intouch_import.sources import dropbox
 from services.doubles.dropbox import App, DropboxServer
 from services.doubles.onedrive import OneDriveServer
 from services.signing_in import press

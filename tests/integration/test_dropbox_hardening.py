@@ -20,6 +20,7 @@ import requests
 from dropbox.exceptions import ApiError, RateLimitError
 from dropboxdrivefs import DropboxDriveFileSystem
 
+from intouch_import.dropbox import DropboxAuthorization
 from intouch_import.errors import (
     ContentMismatch,
     FileChanged,
@@ -28,8 +29,8 @@ from intouch_import.errors import (
     SourceUnavailable,
     Throttled,
 )
-from intouch_import.sources.dropbox import DropboxAuthorization
-from intouch_import.sources.signin import MemoryStore, SignIn
+from intouch_import.signin import SignIn
+from intouch_import.signin.store import MemoryStore
 from services.doubles.dropbox import DropboxServer, Fault
 from services.dropbox_sdk import open_sdk, plain_session
 from services.dropbox_server import FOLDER, hurried
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from intouch_import.sources.dropbox import DropboxSource
+    from intouch_import.dropbox import DropboxSource
 
 PLAIN, OURS = "plain", "ours"
 pytestmark = [
@@ -564,7 +565,7 @@ def test_what_the_result_of_a_sign_in_shows(which: str, dropbox_server: DropboxS
         result = dropbox.oauth.OAuth2FlowNoRedirectResult(token, "a", "u", "refresh-secret", 4, "s")
         assert token in repr(result)
     else:
-        from intouch_import.sources.signin import Grant
+        from intouch_import.signin.authorization import Grant
 
         assert token not in repr(Grant(access_token=token, refresh_token="refresh-secret"))
 
@@ -597,7 +598,7 @@ def test_many_deletions_at_once(which: str) -> None:
                 for path, rev in revs.items()
             ]
         else:
-            from intouch_import.sources.dropbox import DropboxSource
+            from intouch_import.dropbox import DropboxSource
 
             token = server.token()
             source = DropboxSource(FOLDER, signin=lambda _force=False: token, endpoint=server.url)

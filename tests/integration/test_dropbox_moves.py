@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from intouch_import.dropbox import DropboxSource
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event
 from intouch_import.model import Patient, State
-from intouch_import.sources.dropbox import DropboxSource
 from miniature import NOW, jpeg
 from services.doubles.dropbox import DropboxServer, Fault
 from services.dropbox_server import FOLDER, hurried

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intouch_import.cloud.retry import Pause
+from intouch_import.dropbox import DropboxSource
+from intouch_import.dropbox.transfer import ContentHash, content_hash_of
 from intouch_import.errors import (
     ConfigError,
     ContentMismatch,
@@ -28,8 +30,6 @@ from intouch_import.errors import (
 )
 from intouch_import.model import EntryKind, SourceFile
 from intouch_import.sources import open_source
-from intouch_import.sources.dropbox import DropboxSource
-from intouch_import.sources.dropbox.hashing import ContentHash, content_hash_of
 from miniature import NOW
 from services.doubles.dropbox import Account, App, DropboxServer, Fault
 from services.dropbox_server import FOLDER, hurried
@@ -126,8 +126,9 @@ def test_nothing_is_asked_before_the_first_listing(dropbox_server: DropboxServer
 
 def test_accounts_and_team_spaces_are_told_apart() -> None:
     """The same path in another account, or in the team space, is another folder."""
-    from intouch_import.sources.dropbox import DropboxAuthorization
-    from intouch_import.sources.signin import MemoryStore, SignIn
+    from intouch_import.dropbox import DropboxAuthorization
+    from intouch_import.signin import SignIn
+    from intouch_import.signin.store import MemoryStore
 
     server = DropboxAuthorization("key")
     first, second = (
@@ -299,7 +300,7 @@ def test_pages_that_never_end_are_an_error(
     dropbox_server: DropboxServer, open_dropbox: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A refresh comes to an end."""
-    monkeypatch.setattr("intouch_import.sources.dropbox.listing._MOST_EMPTY", 20)
+    monkeypatch.setattr("intouch_import.dropbox.listing._MOST_EMPTY", 20)
     dropbox_server.faults.always("files/list_folder page", Fault.empty())
     with pytest.raises(SourceUnavailable):
         list(open_dropbox().scan())
@@ -908,7 +909,7 @@ def test_waiting_when_it_fails(
     answer = b'{"changes": false, "backoff": 60}'
     dropbox_server.fail("files/list_folder/longpoll", *[Fault(status=200, body=answer, headers=JSON)] * 2)
     slept: list[float] = []
-    monkeypatch.setattr("intouch_import.sources.dropbox.source.time.sleep", slept.append)
+    monkeypatch.setattr("intouch_import.dropbox.source.time.sleep", slept.append)
     assert not source.wait_for_change(5)
     assert not source.wait_for_change(5)
     assert slept[0] == 0

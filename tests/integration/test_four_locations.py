@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from intouch_import.cloud.retry import Patience
+from intouch_import.dropbox import DropboxSource
 from intouch_import.model import Reason, State
 from intouch_import.sources import open_source
-from intouch_import.sources.dropbox import DropboxSource
 from miniature import Practice, jpeg
 from services.azurite import ACCOUNT
 from services.doubles.onedrive import OneDriveServer

@@ -13,6 +13,7 @@ import attrs
 import pytest
 import requests
 
+from intouch_import.dropbox import DropboxAuthorization
 from intouch_import.errors import (
     ConfigError,
     SignInFailed,
@@ -21,8 +22,8 @@ from intouch_import.errors import (
     SourceUnavailable,
     Throttled,
 )
-from intouch_import.sources.dropbox import DropboxAuthorization
-from intouch_import.sources.signin import MemoryStore, SignIn
+from intouch_import.signin import SignIn
+from intouch_import.signin.store import MemoryStore
 from services.doubles.dropbox import DropboxServer, Fault
 from services.signing_in import Person, free_port, open_sign_in, press, state_of
 

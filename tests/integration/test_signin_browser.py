@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from intouch_import.dropbox import DropboxSource
 from intouch_import.model import Progress, Stage
-from intouch_import.sources.dropbox import DropboxSource
 from miniature import jpeg
 from services.dropbox_server import FOLDER
 from services.signing_in import Person, open_sign_in
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from intouch_import.inbox import Inbox
     from intouch_import.reports import Report
-    from intouch_import.sources.signin import SignIn
+    from intouch_import.signin import SignIn
     from miniature import Practice
     from services.doubles.dropbox import DropboxServer
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.dropbox import DropboxAuthorization, DropboxSource
 from intouch_import.errors import InTouchImportError
 from intouch_import.logfiles import FILES, log_to_directory
 from intouch_import.model import Patient
-from intouch_import.sources.dropbox import DropboxAuthorization, DropboxSource
-from intouch_import.sources.signin import FileStore, MemoryStore, SignIn
+from intouch_import.signin import SignIn
+from intouch_import.signin.store import FileStore, MemoryStore
 from miniature import jpeg
 from services.doubles.dropbox import App, DropboxServer, Fault
 from services.dropbox_server import hurried

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from intouch_import.sources.dropbox import DropboxSource
+from intouch_import.dropbox import DropboxSource
 from intouch_import.testing import Place
 from services.doubles.dropbox import DropboxServer
 from services.dropbox_server import hurried

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intouch_import.cloud.retry import Patience
-from intouch_import.sources.dropbox import DropboxSource
+from intouch_import.dropbox import DropboxSource
 from services.doubles.dropbox import DropboxServer
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 import requests
 
-from intouch_import.sources.dropbox import DropboxAuthorization
-from intouch_import.sources.signin import MemoryStore, SignIn, TokenStore
+from intouch_import.dropbox import DropboxAuthorization
+from intouch_import.signin import SignIn, TokenStore
+from intouch_import.signin.store import MemoryStore
 from services.doubles.dropbox import DropboxServer
 
 __all__ = ["Person", "free_port", "open_sign_in", "press"]

@@ -15,9 +15,9 @@ from intouch_import.logfiles import FILES, log_to_directory
 if TYPE_CHECKING:
     from pathlib import Path
 
-DROPBOX = logging.getLogger("intouch_import.sources.dropbox.client")
-ONEDRIVE = logging.getLogger("intouch_import.sources.onedrive.graph")
-SIGN_IN = logging.getLogger("intouch_import.sources.signin.person")
+DROPBOX = logging.getLogger("intouch_import.dropbox.client")
+ONEDRIVE = logging.getLogger("intouch_import.onedrive.client")
+SIGN_IN = logging.getLogger("intouch_import.signin.sign_in")
 
 
 def read(folder: Path, service: str) -> list[str]:
@@ -87,9 +87,9 @@ def test_asking_twice_writes_once(tmp_path: Path) -> None:
 def test_after_closing_nothing_is_written_and_nothing_is_left(tmp_path: Path) -> None:
     """The loggers have the handlers that they had before."""
     names = (
-        "intouch_import.sources.dropbox",
-        "intouch_import.sources.onedrive",
-        "intouch_import.sources.signin",
+        "intouch_import.dropbox",
+        "intouch_import.onedrive",
+        "intouch_import.signin",
     )
     before = [list(logging.getLogger(name).handlers) for name in names]
     files = log_to_directory(tmp_path)
@@ -130,7 +130,7 @@ def test_a_file_that_can_not_be_set_aside_is_gone_on_with(
 def test_a_directory_that_can_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told, without its path, and nothing is left attached."""
     (tmp_path / "file").write_text("x")
-    before = list(logging.getLogger("intouch_import.sources.dropbox").handlers)
+    before = list(logging.getLogger("intouch_import.dropbox").handlers)
     with pytest.raises(ConfigError, match="log directory") as caught:
         log_to_directory(tmp_path / "file" / "logs")
     assert str(tmp_path) not in str(caught.value)
@@ -141,12 +141,12 @@ def test_a_directory_that_can_not_be_written(tmp_path: Path, monkeypatch: pytest
     (tmp_path / FILES["onedrive"]).mkdir()
     with pytest.raises(ConfigError):
         log_to_directory(tmp_path)
-    assert list(logging.getLogger("intouch_import.sources.dropbox").handlers) == before
+    assert list(logging.getLogger("intouch_import.dropbox").handlers) == before
 
 
 def test_a_level_that_the_host_has_set_stays(tmp_path: Path) -> None:
     """Who wants errors alone gets errors alone."""
-    logger = logging.getLogger("intouch_import.sources.dropbox")
+    logger = logging.getLogger("intouch_import.dropbox")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:

@@ -233,9 +233,9 @@ def test_opened_sources_are_a_sequence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("location", ["dropbox", "onedrive"])
 def test_a_sign_in_is_made_for_the_providers_app(tmp_path: Path, location: str) -> None:
     """Without one of the host's, people sign in to the app that the settings name, each provider apart."""
-    from intouch_import.sources.signin import SignIn
+    from intouch_import.signin import SignIn
 
-    pytest.importorskip(f"intouch_import.sources.{location}")
+    pytest.importorskip(f"intouch_import.{location}")
 
     folder = opening._Choice(
         practice=PracticeSettings(),

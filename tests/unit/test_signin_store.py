@@ -14,7 +14,7 @@ import keyring.errors
 import pytest
 
 from intouch_import.errors import MissingExtraError
-from intouch_import.sources.signin import (
+from intouch_import.signin.store import (
     FileStore,
     KeyringStore,
     LayeredStore,

@@ -14,8 +14,9 @@ from intouch_import.errors import ConfigError
 from intouch_import.sources import open_source
 
 if TYPE_CHECKING:
+    from intouch_import.signin import SignIn
+    from intouch_import.signin.authorization import AuthorizationServer
     from intouch_import.sources import Source
-    from intouch_import.sources.signin import AuthorizationServer, SignIn
 
 __all__ = ["add_to", "open_folder"]
 
@@ -116,7 +117,8 @@ def _sign_in(
     endpoint: str | None = None,
     quiet: bool = False,
 ) -> SignIn:
-    from intouch_import.sources.signin import SignIn, open_in_browser
+    from intouch_import.signin import SignIn
+    from intouch_import.signin.sign_in import open_in_browser
 
     server = _server(service, app=app, endpoint=_endpoint(service, endpoint))
     return SignIn(server, account=account, on_url=None if quiet else open_in_browser)
@@ -129,15 +131,15 @@ def _server(service: Service, *, app: str | None, endpoint: str | None) -> Autho
         raise ConfigError(f"which app? Give its key with --app, or in {name}")
     match service:
         case Service.DROPBOX:
-            from intouch_import.sources.dropbox import DropboxAuthorization
+            from intouch_import.dropbox import DropboxAuthorization
 
             return DropboxAuthorization(key, endpoint=endpoint)
         case Service.ONEDRIVE:
-            from intouch_import.sources.onedrive import MicrosoftServer
+            from intouch_import.onedrive import OneDriveAuthorization
 
             # An app for people's own machines has no secret; one that has keeps it out of the command line.
             secret = os.environ.get("INTOUCH_ONEDRIVE_SECRET") or None
-            return MicrosoftServer(key, client_secret=secret, endpoint=endpoint)
+            return OneDriveAuthorization(key, client_secret=secret, endpoint=endpoint)
 
 
 def _endpoint(service: Service, endpoint: str | None) -> str | None:

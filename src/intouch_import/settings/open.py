@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenedSources", "open_sources"]
 
-_SIGN_IN: Final = "intouch_import.sources.signin:SignIn"
+_SIGN_IN: Final = "intouch_import.signin:SignIn"
 _LOG_FILES: Final = "intouch_import.logfiles:log_to_directory"
 _SERVERS: Final = {
-    "dropbox": "intouch_import.sources.dropbox.authorization:DropboxAuthorization",
-    "onedrive": "intouch_import.sources.onedrive.identity:MicrosoftServer",
+    "dropbox": "intouch_import.dropbox.account:DropboxAuthorization",
+    "onedrive": "intouch_import.onedrive.account:OneDriveAuthorization",
 }
 """Who people sign in to, imported on demand: ``module:class``."""
 

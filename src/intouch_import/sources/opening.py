@@ -30,11 +30,11 @@ LOCATIONS: dict[str, str] = {
     "abfs": "intouch_import.azure.source:AzureSource",
     "az": "intouch_import.azure.source:AzureSource",
     "azure": "intouch_import.azure.source:AzureSource",
-    "dropbox": "intouch_import.sources.dropbox.source:DropboxSource",
+    "dropbox": "intouch_import.dropbox.source:DropboxSource",
     "file": "intouch_import.sources.local:LocalSource",
     "local": "intouch_import.sources.local:LocalSource",
     "sftp": "intouch_import.sources.sftp:SftpSource",
-    "onedrive": "intouch_import.sources.onedrive:OneDriveSource",
+    "onedrive": "intouch_import.onedrive:OneDriveSource",
 }
 """Protocol → ``module:class``, imported on demand. Any other protocol is opened through plain fsspec."""
 

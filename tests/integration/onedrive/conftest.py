@@ -13,7 +13,7 @@ from services.doubles.onedrive import OneDriveServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from intouch_import.sources.onedrive import OneDriveSource
+    from intouch_import.onedrive import OneDriveSource
     from services.doubles.onedrive import Item
 
 PATH = "images/intouch"

@@ -9,7 +9,7 @@ with warnings.catch_warnings(record=True):
     from msgraphfs import MSGDriveFS
 
 if TYPE_CHECKING:
-    from intouch_import.sources.onedrive import OneDriveSource
+    from intouch_import.onedrive import OneDriveSource
     from services.doubles.onedrive import OneDriveServer
 
 

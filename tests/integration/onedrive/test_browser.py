@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from intouch_import.sources.onedrive import MicrosoftServer
-from intouch_import.sources.signin import MemoryStore, SignIn
+from intouch_import.onedrive import OneDriveAuthorization
+from intouch_import.signin import SignIn
+from intouch_import.signin.store import MemoryStore
 from miniature import jpeg
 from services.chromium import browser
 
@@ -36,7 +37,7 @@ class Surgery:
         self.pages: list[str] = []
         self._shown = threading.Event()
         self.signin = SignIn(
-            MicrosoftServer(server.app.id, endpoint=server.identity_url),
+            OneDriveAuthorization(server.app.id, endpoint=server.identity_url),
             store=MemoryStore(),
             on_url=self._show,
             monotonic_s=lambda: self.now_s,

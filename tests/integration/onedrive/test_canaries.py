@@ -125,14 +125,15 @@ def test_nothing_of_a_sign_in_is_shown(business: OneDriveServer, logged: list[st
     """Neither a code, a verifier, a secret nor a token is logged, by us or by msal."""
     from test_identity import Person
 
-    from intouch_import.sources.onedrive import MicrosoftServer
-    from intouch_import.sources.signin import MemoryStore, SignIn
+    from intouch_import.onedrive import OneDriveAuthorization
+    from intouch_import.signin import SignIn
+    from intouch_import.signin.store import MemoryStore
     from services.doubles.onedrive import App
 
     business.register(App(id="with-secret", secrets={"CanarySecret"}))
     store = MemoryStore()
     signin = SignIn(
-        MicrosoftServer("with-secret", client_secret="CanarySecret", endpoint=business.identity_url),
+        OneDriveAuthorization("with-secret", client_secret="CanarySecret", endpoint=business.identity_url),
         store=store,
         on_url=None,
     )

@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from intouch_import.errors import ConfigError, SignInFailed, SignInNeeded, SignInTimeout, SourceUnavailable
-from intouch_import.sources.onedrive import MicrosoftServer
-from intouch_import.sources.signin import MemoryStore, SignIn
+from intouch_import.onedrive import OneDriveAuthorization
+from intouch_import.signin import SignIn
+from intouch_import.signin.store import MemoryStore
 from services.doubles.onedrive import App, OneDriveServer
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def signed_in(server: OneDriveServer, **options: Any) -> SignIn:
     """A sign-in that somebody has done."""
     person = Person(server)
     signin = SignIn(
-        MicrosoftServer(server.app.id, endpoint=server.identity_url),
+        OneDriveAuthorization(server.app.id, endpoint=server.identity_url),
         **{"store": MemoryStore(), "on_url": None, **options},
     )
     attempt = signin.begin()
@@ -73,7 +74,7 @@ def signed_in(server: OneDriveServer, **options: Any) -> SignIn:
     return signin
 
 
-def ask_and_redeem(authorization: MicrosoftServer) -> None:
+def ask_and_redeem(authorization: OneDriveAuthorization) -> None:
     """A sign-in with a code that is none: whatever is wrong with the app is told before that."""
     request = authorization.authorization_request("http://localhost:1")
     authorization.redeem(request, {"code": "x", "state": request.state})
@@ -132,7 +133,7 @@ def test_each_kind_of_app_signs_in_renews_and_is_told_when_it_ends(
     person = Person(server)
     store = MemoryStore()
     make = lambda: SignIn(  # noqa: E731
-        MicrosoftServer(**apps[kind], endpoint=server.identity_url), store=store, on_url=person
+        OneDriveAuthorization(**apps[kind], endpoint=server.identity_url), store=store, on_url=person
     )
     source = opened(server, signin=make())
     with pytest.raises(SignInNeeded):
@@ -222,7 +223,7 @@ def test_a_session_that_nobody_used_has_expired(server: OneDriveServer) -> None:
 def test_the_question(server: OneDriveServer) -> None:
     """It asks for the least permission, with PKCE, state and nonce, and comes back to this machine alone."""
     signin = SignIn(
-        MicrosoftServer(server.app.id, endpoint=server.identity_url), store=MemoryStore(), on_url=None
+        OneDriveAuthorization(server.app.id, endpoint=server.identity_url), store=MemoryStore(), on_url=None
     )
     attempt = signin.begin()
     query = {name: text[0] for name, text in parse_qs(urlsplit(attempt.url).query).items()}
@@ -241,7 +242,9 @@ def test_a_code_that_is_pasted(server: OneDriveServer) -> None:
     """Without a browser on this machine, the address that it could not open is pasted, or the code in it."""
     for cut in (lambda address: address, lambda address: parse_qs(urlsplit(address).query)["code"][0]):
         signin = SignIn(
-            MicrosoftServer(server.app.id, endpoint=server.identity_url), store=MemoryStore(), on_url=None
+            OneDriveAuthorization(server.app.id, endpoint=server.identity_url),
+            store=MemoryStore(),
+            on_url=None,
         )
         attempt = signin.begin(paste=True)
         with httpx.Client(trust_env=False) as browser:
@@ -259,7 +262,7 @@ def test_denied_and_too_late(server: OneDriveServer) -> None:
     person = Person(server, decision="cancel")
     now = [0.0]
     signin = SignIn(
-        MicrosoftServer(server.app.id, endpoint=server.identity_url),
+        OneDriveAuthorization(server.app.id, endpoint=server.identity_url),
         store=MemoryStore(),
         on_url=person,
         monotonic_s=lambda: now[0],
@@ -297,7 +300,7 @@ def test_an_app_that_is_wrong(
     app: dict[str, Any], error: type[Exception], says: str, server: OneDriveServer, apps: dict[str, Any]
 ) -> None:
     """Each mistake in the registration is told as what it is, without a secret in it."""
-    authorization = MicrosoftServer(**app, endpoint=server.identity_url)
+    authorization = OneDriveAuthorization(**app, endpoint=server.identity_url)
     with pytest.raises(error, match=says) as caught:
         ask_and_redeem(authorization)
     assert "CANARY" not in str(caught.value)
@@ -306,7 +309,7 @@ def test_an_app_that_is_wrong(
 
 def test_answers_that_are_not_ours(server: OneDriveServer) -> None:
     """A code for another state, another verifier or another redirect, or used twice, gives nothing."""
-    authorization = MicrosoftServer(server.app.id, endpoint=server.identity_url)
+    authorization = OneDriveAuthorization(server.app.id, endpoint=server.identity_url)
     one, other = (authorization.authorization_request("http://localhost:1") for _ in range(2))
 
     def code(request: Any) -> str:
@@ -325,7 +328,7 @@ def test_answers_that_are_not_ours(server: OneDriveServer) -> None:
 
 def test_a_permission_that_was_not_granted(server: OneDriveServer) -> None:
     """What the token lacks is told at the sign-in, not at the first file."""
-    authorization = MicrosoftServer(
+    authorization = OneDriveAuthorization(
         server.app.id, endpoint=server.identity_url, scopes=["Files.ReadWrite.All"]
     )
     request = authorization.authorization_request("http://localhost:1")
@@ -348,7 +351,9 @@ def test_a_service_that_fails_for_now(call: str, fault: dict[str, Any], server: 
     """The sign-in that was kept is as good as before: it is a problem of the moment, not of the person."""
     store = MemoryStore()
     signed_in(server, store=store)
-    signin = SignIn(MicrosoftServer(server.app.id, endpoint=server.identity_url), store=store, on_url=None)
+    signin = SignIn(
+        OneDriveAuthorization(server.app.id, endpoint=server.identity_url), store=store, on_url=None
+    )
     server.faults.add(call, times=None, **fault)
     with pytest.raises(SourceUnavailable):
         signin()
@@ -373,7 +378,7 @@ def test_nothing_is_taken_from_the_environment(
     monkeypatch.setenv("REGION_NAME", "westus")
     for name in ("CLIENT_ID", "TENANT_ID", "CLIENT_SECRET", "CLIENT_CERTIFICATE_PATH"):
         monkeypatch.setenv(f"AZURE_{name}", "another program's")
-    authorization = MicrosoftServer(**apps["secret"], endpoint=server.identity_url)
+    authorization = OneDriveAuthorization(**apps["secret"], endpoint=server.identity_url)
     request = authorization.authorization_request("http://localhost:1")
     query = {name: text[0] for name, text in parse_qs(urlsplit(request.url).query).items()}
     authorization.redeem(
@@ -392,7 +397,7 @@ def test_secrets_stay_where_they_are(server: OneDriveServer, apps: dict[str, Any
         def __repr__(self) -> str:
             return "***"
 
-    authorization = MicrosoftServer("with-secret", client_secret=Vault(), endpoint=server.identity_url)
+    authorization = OneDriveAuthorization("with-secret", client_secret=Vault(), endpoint=server.identity_url)
     request = authorization.authorization_request("http://localhost:1")
     query = {name: text[0] for name, text in parse_qs(urlsplit(request.url).query).items()}
     grant = authorization.redeem(
@@ -422,14 +427,16 @@ WRONG: list[dict[str, Any]] = [
 def test_settings_that_make_no_sense(options: dict[str, Any]) -> None:
     """A mistake is told before anything is asked."""
     with pytest.raises(ConfigError):
-        MicrosoftServer(**options)
+        OneDriveAuthorization(**options)
 
 
 def test_a_key_that_cannot_be_read(server: OneDriveServer, certificate: tuple[str, str]) -> None:
     """A broken key is a mistake in the settings; nothing of it is shown."""
     broken = certificate[0] + "-----BEGIN PRIVATE KEY-----\nCANARY\n-----END PRIVATE KEY-----\n"
     server.register(App(id="with-certificate", certificates={certificate[0]}))
-    authorization = MicrosoftServer("with-certificate", certificate=broken, endpoint=server.identity_url)
+    authorization = OneDriveAuthorization(
+        "with-certificate", certificate=broken, endpoint=server.identity_url
+    )
     with pytest.raises((ConfigError, SignInFailed)) as caught:
         ask_and_redeem(authorization)
     assert "CANARY" not in str(caught.value)

@@ -27,14 +27,8 @@ class Drive(Ward):
     """A folder of one OneDrive for each."""
 
     watch = (
-        *(
-            ["intouch_import.sources.onedrive", "OneDriveSource", name]
-            for name in ("_fetched", "remove", "put")
-        ),
-        *(
-            ["intouch_import.sources.onedrive.graph", "Graph", name]
-            for name in ("send", "download", "upload")
-        ),
+        *(["intouch_import.onedrive", "OneDriveSource", name] for name in ("_fetched", "remove", "put")),
+        *(["intouch_import.onedrive.client", "Graph", name] for name in ("send", "download", "upload")),
     )
 
     def __init__(self, killer: Killer, server: OneDriveServer) -> None:

@@ -14,7 +14,7 @@ from services.doubles.onedrive import OneDriveServer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from intouch_import.sources.onedrive import OneDriveSource
+    from intouch_import.onedrive import OneDriveSource
     from services.doubles.onedrive import Item
 
 NAMES = [

@@ -28,12 +28,12 @@ from intouch_import.errors import (
     Throttled,
 )
 from intouch_import.model import EntryKind, Reason, SourceFile
-from intouch_import.sources.onedrive.items import can_be_held
+from intouch_import.onedrive.listing import can_be_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from intouch_import.sources.onedrive import OneDriveSource
+    from intouch_import.onedrive import OneDriveSource
     from services.doubles.onedrive import Item, OneDriveServer
 
 # At random: of what repeats itself every few bytes, the hash of OneDrive is that of nothing.

@@ -15,7 +15,7 @@ import hands
 import httpx
 import pytest
 
-from intouch_import.sources.onedrive.quickxor import QuickXor
+from intouch_import.onedrive.transfer import QuickXor
 from services.doubles.onedrive import App, OneDriveServer
 from services.doubles.onedrive.drive import quick_xor
 from services.nodejs import NoNode, install_npm_package

@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from intouch_import.sources.onedrive import OneDriveSource
+    from intouch_import.onedrive import OneDriveSource
     from services.doubles.onedrive import Item, OneDriveServer
 
 BODY = """

@@ -18,6 +18,8 @@ __all__ = [
     "Unanswered",
     "again",
     "auth_error",
+    "failed",
+    "may_be_lifted",
     "retry_after_s",
 ]
 
@@ -130,3 +132,33 @@ def auth_error(error: Mapping[str, Any]) -> SourceError:
     if tag == "user_suspended":
         return SourceUnavailable("the Dropbox account is suspended: its owner must look", retry_helps=False)
     return SourceUnavailable("Dropbox refuses this account for this app", retry_helps=False)
+
+
+def failed(exc: Exception, text: str) -> SourceError:
+    """What a call that failed for good means for the location."""
+    match exc:
+        case SourceError():
+            return exc
+        case Refused():
+            return SourceUnavailable(_REFUSALS.get(_first(exc), text), retry_helps=may_be_lifted(exc))
+        case Misunderstood():
+            return SourceUnavailable(f"{text}: Dropbox does not understand the request", retry_helps=False)
+    return SourceUnavailable(f"{text}: Dropbox was not reached, or gave no usable answer")
+
+
+_REFUSALS: Final = {
+    "not_found": "the Dropbox folder does not exist",
+    "not_folder": "the source is not a folder",
+    "insufficient_space": "the Dropbox is full",
+    "no_write_permission": "the Dropbox folder may not be changed: no rights",
+    "access_restricted": "the Dropbox folder may not be used: no rights",
+}
+
+
+def _first(exc: Refused) -> str:
+    return next((tag for tag in exc.tags if tag in _REFUSALS), "")
+
+
+def may_be_lifted(exc: Refused) -> bool:
+    """Whether a refusal may be over by itself."""
+    return not exc.says(*_REFUSALS)

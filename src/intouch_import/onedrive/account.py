@@ -3,14 +3,14 @@
 ::
 
     from intouch_import import open_source
-    from intouch_import.sources.onedrive import MicrosoftServer
-    from intouch_import.sources.signin import SignIn
+    from intouch_import.onedrive import OneDriveAuthorization
+    from intouch_import.signin import SignIn
 
-    signin = SignIn(MicrosoftServer("the App ID", client_secret="…"), account="DRJ")
+    signin = SignIn(OneDriveAuthorization("the App ID", client_secret="…"), account="DRJ")
     source = open_source("onedrive:///images/intouch", signin=signin, provider="DRJ")
 
 msal speaks the protocol (authorization code, PKCE, nonce, client assertions). Asking the person, receiving
-the redirect on loopback and keeping the refresh token is `intouch_import.sources.signin`'s.
+the redirect on loopback and keeping the refresh token is `intouch_import.signin`'s.
 """
 
 from __future__ import annotations
@@ -29,17 +29,15 @@ from intouch_import.errors import (
     SourceUnavailable,
 )
 from intouch_import.extras import needing
-from intouch_import.sources.onedrive.graph import checked_endpoint, trusted_authorities
-from intouch_import.sources.onedrive.processes import PerProcess
-from intouch_import.sources.onedrive.quiet import unlogged
-from intouch_import.sources.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
+from intouch_import.onedrive.client import PerProcess, checked_endpoint, trusted_authorities, unlogged
+from intouch_import.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import httpx
 
-__all__ = ["MicrosoftServer"]
+__all__ = ["OneDriveAuthorization"]
 
 _AUTHORITY: Final = "https://login.microsoftonline.com"
 _LOOPBACK: Final = "http://localhost"
@@ -55,7 +53,7 @@ _A_PERSON: Final = frozenset({"invalid_grant", "interaction_required", "login_re
 _LATER: Final = frozenset({"temporarily_unavailable", "server_error", "service_unavailable"})
 
 
-class MicrosoftServer(AuthorizationServer):
+class OneDriveAuthorization(AuthorizationServer):
     """Microsoft's identity platform, as one registered app sees it.
 
     Args:
@@ -227,10 +225,12 @@ class MicrosoftServer(AuthorizationServer):
         raise SignInFailed(otherwise, why="refused", retry_helps=True)
 
     def __repr__(self) -> str:
-        return "<MicrosoftServer>"
+        return "<OneDriveAuthorization>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a MicrosoftServer holds a secret and is not pickled: make it where it is needed")
+        raise TypeError(
+            "a OneDriveAuthorization holds a secret and is not pickled: make it where it is needed"
+        )
 
 
 class _App:

@@ -12,24 +12,23 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 from dropboxdrivefs import DropboxDriveFileSystem
 from fsspec import AbstractFileSystem
 
+from intouch_import.dropbox.account import Account, Doubt
+from intouch_import.dropbox.errors import Misunderstood, Refused, Unanswered, failed
+from intouch_import.dropbox.listing import folded, key_of, pages, parent_of, source_file
+from intouch_import.dropbox.transfer import delete, download, upload
 from intouch_import.errors import FileVanished, NameTaken
 from intouch_import.model import EntryKind
-from intouch_import.sources.dropbox.account import Account, Doubt, failed
-from intouch_import.sources.dropbox.entries import folded, key_of, parent_of, source_file
-from intouch_import.sources.dropbox.faults import Misunderstood, Refused, Unanswered
-from intouch_import.sources.dropbox.listing import pages
-from intouch_import.sources.dropbox.uploading import upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-__all__ = ["DropboxFolders"]
+__all__ = ["DropboxFileSystem"]
 
 _TYPES: Final = {EntryKind.FILE: "file", EntryKind.FOLDER: "directory"}
 
 
-class DropboxFolders(DropboxDriveFileSystem):  # type: ignore[misc]  # it is not typed
+class DropboxFileSystem(DropboxDriveFileSystem):  # type: ignore[misc]  # it is not typed
     """A Dropbox for whoever wants to look around in it with fsspec.
 
     Listing, information, reading, and single writes that never overwrite or rename by themselves. A file is
@@ -119,7 +118,7 @@ class DropboxFolders(DropboxDriveFileSystem):  # type: ignore[misc]  # it is not
             if found.get(".tag") != "file":
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             with self._account.writing():
-                self._account.delete(path, source_file(found), Doubt())
+                delete(self._account, path, source_file(found), Doubt())
 
     _rm = rm_file
 
@@ -169,7 +168,7 @@ class DropboxFolders(DropboxDriveFileSystem):  # type: ignore[misc]  # it is not
         self.to_json()
 
     def __repr__(self) -> str:
-        return "<DropboxFolders>"
+        return "<DropboxFileSystem>"
 
     # --- how
 
@@ -219,7 +218,7 @@ class DropboxFolders(DropboxDriveFileSystem):  # type: ignore[misc]  # it is not
             if found.get(".tag") != "file":
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             folder = parent_of(key_of(found, folded(parent_of(path))))
-            content = self._account.download(path, source_file(found), folder=folder, staging=None)
+            content = download(self._account, path, source_file(found), folder=folder, staging=None)
         with content:
             file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
             with content.open() as staged:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 from intouch_import.errors import InTouchImportError, SignInFailed, SignInTimeout, SourceUnavailable
-from intouch_import.sources.signin.authorization import refuse_to_pickle
+from intouch_import.signin.authorization import refuse_to_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from intouch_import.sources.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
+    from intouch_import.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
 
 __all__ = ["SignInAttempt", "WrongState"]
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from intouch_import.errors import InTouchImportError, SignInFailed
-from intouch_import.sources.signin.attempt import WrongState
+from intouch_import.signin.attempt import WrongState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from intouch_import.sources.signin.attempt import SignInAttempt
+    from intouch_import.signin.attempt import SignInAttempt
 
 __all__ = ["Loopback"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from intouch_import.errors import MissingExtraError
 from intouch_import.extras import needing
-from intouch_import.sources.signin.authorization import refuse_to_pickle
+from intouch_import.signin.authorization import refuse_to_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

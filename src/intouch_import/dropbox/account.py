@@ -1,13 +1,18 @@
-"""Dropbox's authorization server, as one registered app sees it."""
+"""A Dropbox account: signing in to it, and calling it with patience."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import secrets
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+import threading
+import weakref
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 from urllib.parse import urlencode
 
+from intouch_import.dropbox.errors import Busy, Refused, RootMoved, Unanswered, again
 from intouch_import.errors import (
     ConfigError,
     SignInFailed,
@@ -17,14 +22,124 @@ from intouch_import.errors import (
 )
 from intouch_import.extras import needing
 from intouch_import.secret import Secret
-from intouch_import.sources.signin import AuthorizationRequest, AuthorizationServer, Grant
+from intouch_import.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import requests
 
-__all__ = ["PORTS", "SCOPES", "TEAM_SCOPES", "DropboxAuthorization"]
+    from intouch_import.cloud.retry import Patience
+    from intouch_import.dropbox.client import Client
+
+__all__ = ["PORTS", "SCOPES", "TEAM_SCOPES", "Account", "Doubt", "DropboxAuthorization"]
+
+_T = TypeVar("_T")
+
+_writers: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
+_writers_lock = threading.Lock()
+
+
+class Doubt:
+    """Whether a request was made that may have taken effect, although no answer said so."""
+
+    def __init__(self) -> None:
+        self.cast = False
+
+
+class Account:
+    """What can be done in one Dropbox. The threads that use it share its connections and its patience.
+
+    Args:
+        open_client: Makes a client. Called once a process: after a fork, parent and child would talk over the
+            same sockets.
+        patience: How long to wait for the service.
+        owner: Stands for the account: two accounts with one owner write one after the other.
+    """
+
+    def __init__(self, open_client: Callable[[], Client], *, patience: Patience, owner: object) -> None:
+        self._open_client = open_client
+        self._patience = patience
+        self._lock = threading.RLock()  # opening a client for a team space asks Dropbox, through this account
+        self._clients: dict[int, Client] = {}
+        self._writer = _writer_of(owner)
+
+    @property
+    def client(self) -> Client:
+        """The client of this process."""
+        pid = os.getpid()
+        client = self._clients.get(pid)
+        if client is None:
+            with self._lock:
+                client = self._clients.setdefault(pid, self._clients.get(pid) or self._open_client())
+        return client
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        with self._lock:
+            client = self._clients.pop(os.getpid(), None)
+        if client is not None:
+            client.close()
+
+    # --- reading
+
+    def ask(self, attempt: Callable[[], _T]) -> _T:
+        """Make an attempt until it succeeds, fails for good, or patience ends.
+
+        Raises:
+            Unanswered, Refused, Misunderstood: See there.
+            SourceError: The token is refused; the service wants more time than was allowed.
+        """
+        try:
+            return self._patience.ask(attempt, again=again)
+        except RootMoved:
+            self.close()  # with the client goes the number of the team space
+            raise
+
+    def read(self, route: str, arg: Any) -> Any:
+        """Call a route that changes nothing. Raises as `ask` does."""
+        return self.ask(lambda: self.client.call(route, arg))
+
+    def metadata(self, path: str) -> dict[str, Any] | None:
+        """What stands at a path, or under an id; None if nothing does. Raises as `ask` does."""
+        try:
+            found = self.read("files/get_metadata", {"path": path})
+        except Refused as exc:
+            if exc.says("not_found"):
+                return None
+            raise
+        if not isinstance(found, dict):
+            raise Unanswered
+        return None if found.get(".tag") == "deleted" else found
+
+    # --- writing
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One writer at a time: Dropbox refuses writes that meet in one namespace, and is slower for them."""
+        with self._writer:
+            yield
+
+    def write(self, attempt: Callable[[], _T], doubt: Doubt) -> _T:
+        """Make an attempt to write, as `ask` does, and note whether any of them may have taken effect."""
+
+        def attempting() -> _T:
+            try:
+                return attempt()
+            except (Unanswered, Busy):
+                doubt.cast = True
+                raise
+
+        return self.ask(attempting)
+
+
+def _writer_of(owner: object) -> threading.RLock:
+    with _writers_lock:
+        try:
+            return _writers.setdefault(owner, threading.RLock())
+        except TypeError:  # an owner that can't be referred to weakly
+            return threading.RLock()
+
 
 SCOPES: Final = ("files.content.read", "files.content.write", "files.metadata.read")
 """The permissions that are asked for: to list, to fetch, and to take away what was stored."""
@@ -74,7 +189,7 @@ class DropboxAuthorization(AuthorizationServer):
         if not app_key or not app_key.isprintable() or " " in app_key:
             raise ConfigError("a Dropbox app key is one word, as the App Console shows it")
         with needing("signing in to Dropbox needs its client", "requests", install="intouch-import[dropbox]"):
-            from intouch_import.sources.dropbox.session import checked_endpoint, new_session
+            from intouch_import.dropbox.session import checked_endpoint, new_session
         self.client_id = app_key
         self.redirect_ports = tuple(redirect_ports)
         self._secret = None if app_secret is None else Secret.of(app_secret)

@@ -5,26 +5,47 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import webbrowser
 from typing import TYPE_CHECKING, NoReturn
 
-from intouch_import.errors import SignInNeeded, SourceError
-from intouch_import.sources.signin.attempt import SignInAttempt
-from intouch_import.sources.signin.authorization import Grant, refuse_to_pickle
-from intouch_import.sources.signin.browser import open_in_browser
-from intouch_import.sources.signin.loopback import Loopback
-from intouch_import.sources.signin.store import TokenStore, default_store
+from intouch_import.errors import SignInFailed, SignInNeeded, SourceError
+from intouch_import.signin.attempt import SignInAttempt
+from intouch_import.signin.authorization import Grant, refuse_to_pickle
+from intouch_import.signin.loopback import Loopback
+from intouch_import.signin.store import TokenStore, default_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from intouch_import.sources.signin.authorization import AuthorizationServer
+    from intouch_import.signin.authorization import AuthorizationServer
 
-__all__ = ["SignIn"]
+__all__ = ["SignIn", "open_in_browser"]
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 180.0  # three minutes, as the reference product allows
 _MARGIN_S = 300.0
+
+
+def open_in_browser(url: str) -> None:
+    """Open a page in the person's own browser.
+
+    Args:
+        url: The page. It stands in the browser's process arguments: it may hold a state and a PKCE challenge,
+            and never a token or a secret.
+
+    Raises:
+        SignInFailed: This machine has no browser, or none that can be started.
+    """
+    try:
+        opened = webbrowser.open(url)
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        raise SignInFailed(
+            "no browser can be opened on this machine: sign in on the command line and paste the code",
+            why="unreachable",
+        )
 
 
 class SignIn:

@@ -12,8 +12,7 @@ from dropbox import Dropbox
 from dropbox.dropbox_client import RouteErrorResult
 from dropbox.exceptions import AuthError, DropboxException
 
-from intouch_import.errors import InTouchImportError, SourceUnavailable
-from intouch_import.sources.dropbox.faults import (
+from intouch_import.dropbox.errors import (
     Busy,
     Misunderstood,
     Refused,
@@ -22,7 +21,8 @@ from intouch_import.sources.dropbox.faults import (
     auth_error,
     retry_after_s,
 )
-from intouch_import.sources.dropbox.session import new_session
+from intouch_import.dropbox.session import new_session
+from intouch_import.errors import InTouchImportError, SourceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

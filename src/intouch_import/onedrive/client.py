@@ -7,19 +7,20 @@ that helps and is safe, and waits with all others when the service asks for it. 
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import threading
 import weakref
+from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from intouch_import.cloud.endpoints import is_loopback, origin_of
 from intouch_import.errors import ConfigError, InTouchImportError, SignInNeeded, SourceUnavailable
 from intouch_import.extras import needing
-from intouch_import.sources.onedrive.processes import PerProcess
-from intouch_import.sources.onedrive.quiet import unlogged
-from intouch_import.sources.onedrive.refusals import (
+from intouch_import.onedrive.errors import (
     ASKS_FOR_TIME,
     FAILS_FOR_NOW,
     GraphError,
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 
     from intouch_import.cloud.retry import Patience
 
-__all__ = ["PUBLIC_CLOUD", "Graph", "checked_endpoint", "trusted_authorities"]
+__all__ = ["PUBLIC_CLOUD", "Graph", "PerProcess", "checked_endpoint", "trusted_authorities", "unlogged"]
+
+log = logging.getLogger(__name__)
 
 PUBLIC_CLOUD: Final = "https://graph.microsoft.com"
 _CONNECT_S: Final = 10.0
@@ -52,8 +55,6 @@ _ACTIONS: Final = frozenset(
 _REDIRECTS: Final = 3
 _REFUSED: Final = 401
 _T = TypeVar("_T")
-
-log = logging.getLogger(__name__)
 
 
 class Graph:
@@ -385,3 +386,66 @@ def _httpx() -> Any:
     with needing("OneDrive folders need httpx", "httpx", install="intouch-import[onedrive]"):
         import httpx
     return httpx
+
+
+# A filter works on the very logger that it was added to, not on those below.
+_LOGGERS: Final = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+    "httpcore.socks",
+    "msal.application",
+    "msal.authority",
+    "msal.token_cache",
+    "msal.telemetry",
+    "msal.oauth2cli.oauth2",
+    "msal.oauth2cli.oidc",
+    "msal.oauth2cli.assertion",
+)
+_ours: ContextVar[bool] = ContextVar("ours", default=False)
+
+
+def _not_ours(_: logging.LogRecord) -> bool:
+    return not _ours.get()
+
+
+@contextlib.contextmanager
+def unlogged() -> Iterator[None]:
+    """While this lasts, in this thread, the libraries below log nothing."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        if _not_ours not in logger.filters:
+            logger.addFilter(_not_ours)
+    before = _ours.set(True)
+    try:
+        yield
+    finally:
+        _ours.reset(before)
+
+
+class PerProcess(Generic[_T]):
+    """A value that a forked child makes anew.
+
+    A child must not use its parent's connections, whose answers would reach either of them, nor wait for a
+    lock that a thread of the parent held at the moment of the fork and that nobody in the child will release.
+
+    Args:
+        make: Makes the value, in the first thread that asks for it.
+    """
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._made: dict[int, _T] = {}
+
+    def __call__(self) -> _T:
+        """The value of this process."""
+        pid = os.getpid()
+        found = self._made.get(pid)
+        # Two threads may both make one; `setdefault` is atomic, and both then use the same.
+        return found if found is not None else self._made.setdefault(pid, self._make())
+
+    def take(self) -> _T | None:
+        """The value of this process, if it was made; it is forgotten here."""
+        return self._made.pop(os.getpid(), None)

@@ -17,9 +17,8 @@ from urllib.parse import quote
 from fsspec.asyn import get_loop
 
 from intouch_import.errors import SourceUnavailable
-from intouch_import.sources.onedrive.items import item_path
-from intouch_import.sources.onedrive.listing import SELECT
-from intouch_import.sources.onedrive.refusals import GraphError, TransferFailed, is_gone, unavailable
+from intouch_import.onedrive.errors import GraphError, TransferFailed, is_gone, unavailable
+from intouch_import.onedrive.listing import SELECT, item_path
 
 with warnings.catch_warnings(record=True):
     # authlib, which msgraphfs wants and this does not use, announces that it prefers another package.
@@ -28,8 +27,8 @@ with warnings.catch_warnings(record=True):
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from intouch_import.sources.onedrive.graph import Graph
-    from intouch_import.sources.onedrive.items import Folder
+    from intouch_import.onedrive.client import Graph
+    from intouch_import.onedrive.listing import Folder
 
 __all__ = ["OneDriveFileSystem"]
 

@@ -8,15 +8,13 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
 from intouch_import.cloud.retry import Patience
+from intouch_import.dropbox.account import Account, Doubt
+from intouch_import.dropbox.errors import Busy, Misunderstood, Refused, Unanswered, failed
+from intouch_import.dropbox.listing import Listing, checked_name, folded, folder_path, source_file
+from intouch_import.dropbox.transfer import delete, delete_together, download, upload
 from intouch_import.errors import ConfigError, MissingExtraError, SourceUnavailable
+from intouch_import.signin import SignIn
 from intouch_import.sources.base import Source
-from intouch_import.sources.dropbox.account import Account, Doubt, failed
-from intouch_import.sources.dropbox.deleting import delete_together
-from intouch_import.sources.dropbox.entries import checked_name, folded, folder_path, source_file
-from intouch_import.sources.dropbox.faults import Busy, Misunderstood, Refused, Unanswered
-from intouch_import.sources.dropbox.listing import Listing
-from intouch_import.sources.dropbox.uploading import upload
-from intouch_import.sources.signin import SignIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,8 +23,8 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
     from intouch_import.content import Content
+    from intouch_import.dropbox.client import Client
     from intouch_import.model import SourceFile
-    from intouch_import.sources.dropbox.client import Client
 
 __all__ = ["DropboxSource"]
 
@@ -92,7 +90,7 @@ class DropboxSource(Source):
         if concurrency < 1 or timeout_s <= 0:
             raise ConfigError("concurrency is at least 1, and timeout_s above 0")
         _check_extra()
-        from intouch_import.sources.dropbox.session import checked_endpoint
+        from intouch_import.dropbox.session import checked_endpoint
 
         self._path = folder_path(path)
         self._endpoint = checked_endpoint(endpoint)
@@ -118,9 +116,9 @@ class DropboxSource(Source):
 
     @property
     def filesystem(self) -> AbstractFileSystem:
-        from intouch_import.sources.dropbox.filesystem import DropboxFolders
+        from intouch_import.dropbox.filesystem import DropboxFileSystem
 
-        return DropboxFolders(self._account)
+        return DropboxFileSystem(self._account)
 
     # --- the operations
 
@@ -147,12 +145,12 @@ class DropboxSource(Source):
 
     def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
         path = self._file(file.name)
-        return self._account.download(path, file, folder=self._folder(), staging=staging)
+        return download(self._account, path, file, folder=self._folder(), staging=staging)
 
     def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the revision pins it
         path = self._file(file.name)
         with self._account.writing():
-            self._account.delete(path, file, Doubt())
+            delete(self._account, path, file, Doubt())
         self._listing.forget(file)
 
     def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
@@ -273,7 +271,7 @@ class DropboxSource(Source):
         raise SourceUnavailable("the folder can't be watched now", source_id=self.source_id)
 
     def _open_client(self) -> Client:
-        from intouch_import.sources.dropbox.client import Client
+        from intouch_import.dropbox.client import Client
 
         options: dict[str, Any] = {
             "endpoint": self._endpoint,

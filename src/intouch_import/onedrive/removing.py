@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from intouch_import.errors import FileChanged, FileError, FileVanished, NotRemoved
-from intouch_import.sources.onedrive.fetching import find_version
-from intouch_import.sources.onedrive.items import DriveFile, item_path, quoted_tag
-from intouch_import.sources.onedrive.refusals import GraphError, TransferFailed, is_gone
+from intouch_import.onedrive.errors import GraphError, TransferFailed, is_gone
+from intouch_import.onedrive.listing import DriveFile, item_path, quoted_tag
+from intouch_import.onedrive.transfer import find_version
 
 if TYPE_CHECKING:
     from intouch_import.model import SourceFile
-    from intouch_import.sources.onedrive.graph import Graph
-    from intouch_import.sources.onedrive.items import Folder
+    from intouch_import.onedrive.client import Graph
+    from intouch_import.onedrive.listing import Folder
 
 __all__ = ["Deletion"]
 
