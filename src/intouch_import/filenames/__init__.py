@@ -1,8 +1,8 @@
 """What the capture app writes into a file name: patient, provider, date and time, sequence.
 
-Pure: no disk, no clock, no log. The structure is a *pattern*, checked once when a `CaptureNaming` is
-made: whatever a pattern reads it can write back, and it can read a name in one way only. Otherwise
-a photo could end in the wrong patient's record.
+Pure: no disk, no clock, no log. The structure of the names is a *pattern*. `CaptureNaming` checks it once:
+every name that it parses it can also write, and it can parse each name in one way only. Otherwise a photo
+could end up in the wrong patient's record.
 """
 
 from intouch_import.filenames.naming import DEFAULT_PATTERN, CaptureNaming

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from intouch_import.errors import CaptureNameError, NamingPatternError
-from intouch_import.filenames.ambiguity import two_readings
-from intouch_import.filenames.parts import MAX_NAME_LENGTH, is_optional
-from intouch_import.filenames.reader import DIRECTIVES, Reader
+from intouch_import.filenames.parts import MAX_NAME_LENGTH, optional_group, two_readings
+from intouch_import.filenames.reader import DIRECTIVES, PatternReader
 from intouch_import.model import CaptureName
 
 if TYPE_CHECKING:
@@ -22,25 +21,25 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PATTERN", "CaptureNaming"]
 
 DEFAULT_PATTERN: Final = "{patient}_{provider}_{taken:%Y%m%d_%H%M%S}[_{sequence}]"
-"""The default structure. It is OURS: the vendor of the capture app does not publish the structure of its
-names. Check it against a real file before automatic import is turned on, and set another if it differs.
+"""The default pattern. It is OURS: the vendor of the capture app does not publish the structure of its
+names. Compare it with a real file before you turn on automatic import, and set another pattern if it differs.
 """
 
-# Looking two digits up takes half the time of int(); the keys are all that [0-9]{2} can match.
+# A dictionary takes half the time of int(); its keys are all that [0-9]{2} can match.
 _TWO_DIGITS: Final = {f"{number:02}": number for number in range(100)}
 _GROUPS: Final = ("patient", "provider", "sequence", "extension", "Y", "m", "d", "H", "M", "S", "f")
 
 
 @attrs.frozen(kw_only=True)
 class _Compiled:
-    """What a pattern comes to.
+    """A compiled pattern.
 
     Args:
         fullmatch: Matches whole names; has every group of `_GROUPS`.
         order: The numbers of these groups.
-        checks: For each group of text, its label and what its value must match.
-        with_sequence, without_sequence: Templates for ``str.format``; None where there is no such name.
-        microseconds: Whether names hold them.
+        checks: For each group of text, its name, its label and the test of a value.
+        with_sequence, without_sequence: Templates for ``str.format``; None if no such name is possible.
+        microseconds: Whether names contain microseconds.
     """
 
     fullmatch: Callable[[str], re.Match[str] | None]
@@ -53,8 +52,8 @@ class _Compiled:
 
 @functools.lru_cache(maxsize=64)
 def _compile(pattern: str) -> _Compiled:
-    """Read and check a pattern."""
-    reader = Reader(pattern)
+    """Parse, check and compile a pattern."""
+    reader = PatternReader(pattern)
     parts = reader.read()
     _check_complete(reader.seen)
     if found := two_readings(parts):
@@ -62,15 +61,15 @@ def _compile(pattern: str) -> _Compiled:
         at, (one, other) = next((at, pair) for at, pair in enumerate(walk, 1) if pair[0] != pair[1])
         reason = (
             f"the pattern can be read in two ways: in {text!r}, character {at} may belong to {one} or to "
-            f"{other}; put fixed text between them that neither can hold, or narrow them"
+            f"{other}; put fixed text between them that neither can contain, or restrict them"
         )
         raise NamingPatternError(reason, example=text)
     body = ""
-    for optional, group in itertools.groupby(parts, key=is_optional):
+    for optional, group in itertools.groupby(parts, key=optional_group):
         text = "".join(part.regex for part in group)
         body += f"(?:{text})?" if optional else text
     present = {part.group for part in parts}
-    # Groups that the pattern lacks are there too but never match, so that `parse` needs no case of its own.
+    # Groups that are not in the pattern are added and never match, so that `parse` needs no special case.
     body += "".join(f"(?P<{name}>(?!))?" for name in _GROUPS if name not in present)
     regex = re.compile(body)
     has_sequence = "sequence" in present
@@ -84,13 +83,13 @@ def _compile(pattern: str) -> _Compiled:
             if part.group and part.group not in DIRECTIVES
         ),
         with_sequence="".join(part.template for part in parts) if has_sequence else None,
-        without_sequence=None if has_sequence and not any(map(is_optional, parts)) else always,
+        without_sequence=None if has_sequence and not any(part.optional for part in parts) else always,
         microseconds="f" in present,
     )
 
 
 def _check_complete(seen: set[str]) -> None:
-    """Refuse a pattern that does not say whose the file is and when it was taken."""
+    """Refuse a pattern without the patient, the provider, the date or the time."""
     lacking = [f"{{{name}}}" for name in ("patient", "provider") if name not in seen]
     lacking += [
         f"{what} (%{name})" for name, (what, *_) in DIRECTIVES.items() if f"%{name}" not in seen | {"%f"}
@@ -103,33 +102,33 @@ def _check_complete(seen: set[str]) -> None:
 class CaptureNaming:
     r"""The structure of the names that the capture app gives its files.
 
-    A pattern describes the name without its extension; the extension follows and is kept as written.
+    A pattern describes the name without its extension. The extension follows and is kept as written.
 
     ``{patient}``, ``{provider}``
-        An id of letters, digits and hyphens. Both are needed.
+        An id of letters, digits and hyphens. Both are required.
     ``{sequence}``
-        Digits that tell apart what was taken in the same second.
+        Digits that distinguish files taken in the same second.
     ``{patient:[A-Z]?\d{1,8}}``
-        A part narrowed to: characters, sets ``[A-Z0-9]``, ``\d`` (digits) and ``\w`` (letters, digits,
-        underscore), each followed by ``?``, ``*``, ``+``, ``{m}``, ``{m,n}`` or nothing. A backslash takes
-        the meaning from the character after it.
+        A part restricted to characters, sets ``[A-Z0-9]``, ``\d`` (digits) and ``\w`` (letters, digits,
+        underscore), each followed by ``?``, ``*``, ``+``, ``{m}``, ``{m,n}`` or nothing. A backslash makes
+        the character after it literal.
     ``{taken:%Y%m%d_%H%M%S}``
         Date and time: ``%Y`` (four digits), ``%m``, ``%d``, ``%H``, ``%M``, ``%S`` (two each), ``%f`` (six
-        digits of microseconds), ``%%``. May stand in several places; all but ``%f`` are needed.
+        digits of microseconds), ``%%``. May be split over several places; all but ``%f`` are required.
     ``[...]``
-        May be missing from a name. Holds ``{sequence}`` and fixed text only.
+        May be missing from a name. Contains only ``{sequence}`` and fixed text.
     ``{{ }} [[ ]]``
-        The characters themselves. Everything else is fixed text.
+        The literal characters. Everything else is fixed text.
 
-    Letters, digits and fixed text are ASCII, and letter case counts. The default pattern is ours: the
-    vendor does not publish the structure of the names. Check it against a real file.
+    Letters, digits and fixed text are ASCII and case-sensitive. The default pattern is ours: the vendor does
+    not publish the structure of the names. Compare it with a real file.
 
     Args:
-        pattern: See above.
+        pattern: The pattern, as described above.
 
     Raises:
-        NamingPatternError: The pattern lacks a part, holds one that can't be used, or some name could be read
-            in two ways. Then ``example`` is such a name, made up.
+        NamingPatternError: The pattern lacks a part, contains an invalid one, or some name could be parsed in
+            two ways. In that case ``example`` is such a name, made up.
     """
 
     pattern: str = DEFAULT_PATTERN
@@ -145,15 +144,15 @@ class CaptureNaming:
         return CaptureNaming, (self.pattern,)
 
     def parse(self, name: str, /) -> CaptureName | None:
-        """Read what the capture app wrote into a file name.
+        """Parse a file name that the capture app wrote.
 
         Args:
             name: Base name with its extension, no folder.
 
         Returns:
-            The parts, such that `format` gives back ``name``; None when the name has another structure or
-            more than `MAX_NAME_LENGTH` characters. ``taken_local`` is naive clinic wall time, resolution
-            1 s, or 1 microsecond if the pattern has ``%f``.
+            The parts, from which `format` makes ``name`` again; None if the name has another structure or
+            more than `MAX_NAME_LENGTH` characters. ``taken_local`` is the naive local time of the clinic,
+            resolution 1 s, or 1 microsecond if the pattern has ``%f``.
 
         Raises:
             CaptureNameError: The structure fits but the date or time can't exist (31 February).
@@ -168,7 +167,7 @@ class CaptureNaming:
             *compiled.order
         )
         try:
-            taken = datetime(  # noqa: DTZ001 (the name does not know its zone)
+            taken = datetime(  # noqa: DTZ001 (a name contains no zone)
                 int(year),
                 _TWO_DIGITS[month],
                 _TWO_DIGITS[day],
@@ -187,17 +186,17 @@ class CaptureNaming:
         )
 
     def format(self, capture: CaptureName, /) -> str:
-        """Write the name that `parse` reads as these parts.
+        """Return the name that `parse` reads as these parts.
 
         Args:
-            capture: What the name must say.
+            capture: The parts.
 
         Returns:
             The base name with its extension.
 
         Raises:
-            CaptureNameError: No name under this pattern says exactly that: a part does not match the
-                pattern, the pattern has no place for the sequence or needs one, the time is aware or finer
+            CaptureNameError: No name under this pattern has exactly these parts: a part does not match the
+                pattern, the pattern has no place for a sequence or needs one, the time is aware or finer
                 than the pattern, or the name would have more than `MAX_NAME_LENGTH` characters.
         """
         compiled = self._compiled
@@ -208,7 +207,7 @@ class CaptureNaming:
         if template is None:
             raise CaptureNameError("the pattern has no place for a sequence")
         if taken.tzinfo is not None:
-            raise CaptureNameError("the time has a zone; names hold the naive wall time of the clinic")
+            raise CaptureNameError("the time has a zone, but names contain naive local times")
         if taken.microsecond and not compiled.microseconds:
             raise CaptureNameError("the time has a fraction of a second, and the pattern has no place for it")
         for field, label, fullmatch in compiled.checks:
@@ -224,8 +223,8 @@ class CaptureNaming:
         )
         if len(name) > MAX_NAME_LENGTH:
             raise CaptureNameError(f"the name would have more than {MAX_NAME_LENGTH} characters")
-        # Some datetimes know more than their fields say (pandas counts nanoseconds): the name would not
-        # say what was asked for.
+        # Some datetimes are finer than their fields (pandas counts nanoseconds): parsing the name would give
+        # another time.
         if self.parse(name) != capture:
-            raise CaptureNameError("the time is finer than any name can say")
+            raise CaptureNameError("the time is finer than a name can express")
         return name

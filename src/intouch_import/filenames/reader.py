@@ -1,4 +1,4 @@
-"""Reads the text of a pattern into its parts, or says what is wrong with it, and where."""
+"""Parse the text of a pattern into its parts, or report the error and its position."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from typing import Final
 import attrs
 
 from intouch_import.errors import NamingPatternError
-from intouch_import.filenames.ambiguity import two_readings
-from intouch_import.filenames.parts import ALPHANUMERIC, DIGITS, MAX_NAME_LENGTH, Atom, Part, mask_of
+from intouch_import.filenames.parts import (
+    ALPHANUMERIC,
+    DIGITS,
+    MAX_NAME_LENGTH,
+    Atom,
+    Part,
+    mask_of,
+    two_readings,
+)
 
-__all__ = ["DIRECTIVES", "Reader"]
+__all__ = ["DIRECTIVES", "PatternReader"]
 
 _DELETE: Final = 0x7F
 _MAX_COUNT: Final = 64
@@ -26,16 +33,16 @@ DIRECTIVES: Final = {
     "S": ("the second", 2, "taken.second:02"),
     "f": ("the microsecond", 6, "taken.microsecond:06"),
 }
-_LOCALE: Final = "is spelled differently from one language setting to the next"
-_WEEK: Final = "counts by week; use %m and %d"
+_LOCALE: Final = "depends on the language settings"
+_WEEK: Final = "counts weeks; use %m and %d"
 _REFUSED_DIRECTIVES: Final = {
     **dict.fromkeys("aAbBchpPrxX", _LOCALE),
     **dict.fromkeys("GguUVwW", _WEEK),
-    **dict.fromkeys("CyD", "leaves the century to a guess; use %Y"),
+    **dict.fromkeys("CyD", "does not give the century; use %Y"),
     "j": "is a day of the year; use %m and %d",
     **dict.fromkeys("Il", "is a 12-hour clock; use %H"),
-    **dict.fromkeys("zZ", "is a time zone, and names carry the wall time of the clinic"),
-    "s": "counts seconds in UTC, and names carry the wall time of the clinic",
+    **dict.fromkeys("zZ", "is a time zone, but names contain the local time of the clinic"),
+    "s": "counts seconds in UTC, but names contain the local time of the clinic",
 }
 
 _CLASSES: Final = {"d": DIGITS, "w": ALPHANUMERIC | mask_of("_")}
@@ -52,8 +59,8 @@ _DEFAULT_ATOMS: Final = {
 }
 
 
-class Reader:
-    """Reads a pattern from left to right into its parts."""
+class PatternReader:
+    """Parses a pattern from left to right."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -64,23 +71,23 @@ class Reader:
         self.group_start: int | None = None
 
     def error(self, reason: str, **context: str) -> NamingPatternError:
-        """Make the exception for what was found just before the current character."""
+        """Return the exception for the character that was just read."""
         return NamingPatternError(f"{reason} (character {self.at} of the pattern)", **context)
 
     def take(self) -> str:
-        """Move over one character; empty at the end of the pattern."""
+        """Return the next character and move past it; empty at the end of the pattern."""
         char = self.pattern[self.at : self.at + 1]
         self.at += len(char)
         return char
 
     def accept(self, char: str) -> bool:
-        """Move over this character if it is the next one."""
+        """Move past this character if it is the next one; return whether it was."""
         found = self.pattern.startswith(char, self.at)
         self.at += found
         return found
 
     def read(self) -> tuple[Part, ...]:
-        """Read the whole pattern; the extension, which no pattern spells out, comes last."""
+        """Parse the whole pattern. The extension comes last; patterns do not mention it."""
         while char := self.take():
             if char in "{}[]" and self.accept(char):
                 self.add_fixed(char)
@@ -88,14 +95,12 @@ class Reader:
                 self.read_part()
             elif char == "[":
                 if self.group_start is not None:
-                    raise self.error(
-                        "an optional group can't stand in another; write [[ for the character itself"
-                    )
+                    raise self.error("an optional group can't contain another; write [[ for a literal [")
                 self.group_start = len(self.parts)
             elif char == "]":
                 self.close_group()
             elif char == "}":
-                raise self.error("this } closes nothing; write }} for the character itself")
+                raise self.error("this } closes nothing; write }} for a literal }")
             else:
                 self.add_fixed(char)
         if self.group_start is not None:
@@ -104,18 +109,18 @@ class Reader:
         return tuple(self.parts)
 
     def close_group(self) -> None:
-        """End the optional group, which must hold what decides whether it is written."""
+        """End the optional group, which must contain the sequence."""
         if self.group_start is None:
-            raise self.error("this ] closes nothing; write ]] for the character itself")
+            raise self.error("this ] closes nothing; write ]] for a literal ]")
         if all(part.group != "sequence" for part in self.parts[self.group_start :]):
-            raise self.error("an optional group needs {sequence}: nothing else decides whether it is written")
+            raise self.error("an optional group needs {sequence}, which decides whether the group is written")
         self.group_start = None
 
     def add(self, part: Part) -> None:
-        """Append a part, within the size a name can have."""
+        """Append a part, within the longest possible name."""
         self.positions += sum(atom.positions for atom in part.atoms)
         if self.positions > MAX_NAME_LENGTH:
-            raise self.error(f"the counts of the pattern add up to more than {MAX_NAME_LENGTH} characters")
+            raise self.error(f"the counts in the pattern add up to more than {MAX_NAME_LENGTH} characters")
         self.parts.append(attrs.evolve(part, optional=self.group_start is not None))
 
     def add_fixed(self, char: str) -> None:
@@ -125,37 +130,35 @@ class Reader:
         self.add(Part(label="fixed text", template=template, atoms=(Atom(mask=mask_of(char)),)))
 
     def check(self, char: str, where: str) -> None:
-        """Refuse a character that no file name should hold."""
+        """Refuse a character that no file name should contain."""
         if char in "/\\":
-            raise self.error(f"{where} can't hold a path separator: the pattern describes a name, not a path")
+            raise self.error(f"{where} can't contain a path separator: a pattern describes a name")
         if ord(char) < ord(" ") or ord(char) == _DELETE:
-            raise self.error(f"{where} can't hold control characters")
+            raise self.error(f"{where} can't contain control characters")
         if not char.isascii():
             raise self.error(
-                f"{where} can only hold ASCII: file systems spell other characters in several ways"
+                f"{where} can only contain ASCII: file systems encode other characters in different ways"
             )
 
     def once(self, name: str, label: str) -> None:
-        """Refuse what stands in the pattern already: the two could contradict each other."""
+        """Refuse a part that the pattern already contains: the two values could differ."""
         if name in self.seen:
-            raise self.error(f"{label} stands in the pattern twice")
+            raise self.error(f"the pattern contains {label} twice")
         self.seen.add(name)
 
     def read_part(self) -> None:
-        """Read on after the ``{`` of a part."""
+        """Parse a part after its ``{``."""
         start = self.at
         while (char := self.take()) not in {":", "}", ""}:
             pass
         name = self.pattern[start : self.at - len(char)]
         if not char:
-            raise self.error("a part is not closed; write {{ for the character itself")
+            raise self.error("a part is not closed; write {{ for a literal {")
         if name not in _PART_NAMES:
-            raise self.error(
-                "unknown part: only {patient}, {provider}, {sequence} and {taken:FORMAT} can stand here"
-            )
+            raise self.error("unknown part; use {patient}, {provider}, {sequence} or {taken:FORMAT}")
         if self.group_start is not None and name != "sequence":
             raise self.error(
-                "only fixed text and {sequence} can be optional: the rest is needed for every import"
+                "only fixed text and {sequence} can be optional: every import needs the other parts"
             )
         if name == "taken":
             if char != ":":
@@ -166,25 +169,25 @@ class Reader:
         self.once(name, label)
         atoms = self.read_narrowing(label) if char == ":" else _DEFAULT_ATOMS[name]
         self.add(Part(label=label, group=name, template=label, atoms=atoms))
-        # This, and the same for the whole pattern, is what keeps matching linear: when no text can be
-        # read in two ways, re reaches each position of the automaton once per character at most.
-        # Without it "[0-9]*[0-9]*[0-9]*x" would try every split of a long row of digits.
+        # This check, and the one of the whole pattern, keep matching linear: if no text can be parsed in
+        # two ways, re reaches each position of the automaton at most once per character. Without the
+        # checks, "[0-9]*[0-9]*[0-9]*x" would try every split of a long row of digits.
         if found := two_readings(self.parts[-1:]):
             text, _ = found
             reason = (
-                f"{label} can match {text!r} in two ways within itself, so that some names would take too "
-                "long to read; merge neighbouring sets, or let only one of them hold a character"
+                f"{label} can match {text!r} in two ways, so that some names would take too long to parse; "
+                "merge adjacent sets, or let only one of them contain a character"
             )
             raise self.error(reason, example=text)
 
     def read_taken(self) -> None:
-        """Read on after the ``:`` of a date and time."""
+        """Parse the format of a date and time, after its ``:``."""
         found = False
         while (char := self.take()) != "}":
             if not char:
-                raise self.error("a part is not closed; write {{ for the character itself")
+                raise self.error("a part is not closed; write {{ for a literal {")
             if char == "{":
-                raise self.error("the format of {taken} can't hold braces")
+                raise self.error("the format of {taken} can't contain braces")
             if char != "%" or self.accept("%"):
                 self.add_fixed(char)
                 continue
@@ -206,21 +209,21 @@ class Reader:
             raise self.error("{taken} needs a directive, such as %Y")
 
     def read_narrowing(self, label: str) -> tuple[Atom, ...]:
-        """Read on after the ``:`` of a part: atoms, each with a count, up to the closing brace."""
+        """Parse what restricts a part, after its ``:``: atoms, each with a count, up to the closing brace."""
         atoms: list[Atom] = []
         while not self.accept("}"):
             mask = self.read_atom(label)
             low, high = self.read_count()
             atoms.append(Atom(mask=mask, low=low, high=high))
         if all(atom.low == 0 for atom in atoms):
-            raise self.error(f"{label} can be empty, and a record needs every part of a name")
+            raise self.error(f"{label} could be empty, but every part of a name is needed")
         return tuple(atoms)
 
     def read_atom(self, label: str) -> int:
-        """Read what one character may be."""
+        """Parse the set of one character."""
         match char := self.take():
             case "":
-                raise self.error("a part is not closed; write {{ for the character itself")
+                raise self.error("a part is not closed; write {{ for a literal {")
             case "[":
                 return self.read_set(label)
             case "\\":
@@ -229,30 +232,30 @@ class Reader:
                 raise self.error("a count needs a character before it, and only one count may follow it")
             case "(" | ")" | "|":
                 raise self.error(
-                    "groups and alternatives can't narrow a part; put a \\ before the character itself"
+                    "groups and alternatives are not supported; write a \\ before a literal character"
                 )
             case "." | "^" | "$" | "]":
-                raise self.error("this character has a meaning elsewhere but none here; put a \\ before it")
+                raise self.error(
+                    "special in regular expressions, but not here; write a \\ before a literal character"
+                )
             case _:
                 self.check(char, label)
                 return mask_of(char)
 
     def read_escape(self, label: str) -> int:
-        """Read on after a backslash."""
+        """Parse the character after a backslash."""
         char = self.take()
         if char in _CLASSES:
             return _CLASSES[char]
         if not char or char.isalnum():
-            raise self.error(
-                "only \\d, \\w and characters that are neither letters nor digits can follow a \\"
-            )
+            raise self.error("only d, w, and characters other than letters and digits can follow a \\")
         self.check(char, label)
         return mask_of(char)
 
     def read_set(self, label: str) -> int:
-        """Read on after the ``[`` of a set."""
+        """Parse a set after its ``[``."""
         if self.accept("^"):
-            raise self.error("a set can't be negated: it would hold characters that nobody thought of")
+            raise self.error("a set can't be negated: it would contain unexpected characters")
         mask = 0
         while not self.accept("]"):
             first = self.read_member(label)
@@ -262,30 +265,30 @@ class Reader:
             self.take()
             last = self.read_member(label)
             if first.bit_count() != 1 or last.bit_count() != 1:
-                raise self.error("a range in a set runs from one character to another")
+                raise self.error("a range in a set needs one character at each end")
             if first > last:
                 raise self.error("a range in a set runs backwards")
             mask |= (last << 1) - first
         if not mask:
-            raise self.error("a set is empty; put a \\ before a [ or ] that is meant itself")
+            raise self.error("a set is empty; write \\[ or \\] for a literal bracket")
         if mask & mask_of("/\\"):
-            raise self.error(f"{label} can't hold a path separator, and a range in its set does")
+            raise self.error(f"{label} can't contain a path separator, but a range in its set does")
         return mask
 
     def read_member(self, label: str) -> int:
-        """Read one character, or one class of them, of a set."""
+        """Parse one character or class of a set."""
         char = self.take()
         if not char:
             raise self.error("a set is not closed")
         if char == "\\":
             return self.read_escape(label)
         if char == "[":
-            raise self.error("a set can't stand in another; put a \\ before a [ that is meant itself")
+            raise self.error("a set can't contain another; write \\[ for a literal [")
         self.check(char, label)
         return mask_of(char)
 
     def read_count(self) -> tuple[int, int | None]:
-        """Read how often an atom may come: once, if nothing is said."""
+        """Parse how often an atom may occur; without a count, once."""
         for sign, low, high in (("?", 0, 1), ("*", 0, None), ("+", 1, None)):
             if self.accept(sign):
                 return low, high
@@ -304,9 +307,9 @@ class Reader:
 
 
 def _why_refused(directive: str) -> str:
-    """Say why a directive of ``strftime`` can't stand in a pattern."""
+    """Explain why a pattern can't contain a directive of ``strftime``."""
     if reason := _REFUSED_DIRECTIVES.get(directive):
         return f"%{directive} {reason}"
     if directive in {"", "}"}:
-        return "a % stands alone; write %% for the character itself"
-    return "unknown directive: only %Y %m %d %H %M %S %f and %% can stand here"
+        return "a % needs a directive; write %% for a literal %"
+    return "unknown directive; use %Y %m %d %H %M %S %f or %%"
