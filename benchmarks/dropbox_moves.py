@@ -58,7 +58,7 @@ def serve() -> None:
                 case ["latency", float(seconds)]:
                     server.latency_s = seconds
             said = {"calls": dict(server.calls), "left": len(server.names(FOLDER))}
-            server.calls.clear()
+            server.forget_calls()
             print(json.dumps(said), flush=True)
 
 

@@ -79,7 +79,7 @@ def serve(pipe: Connection, latency_ms: int) -> None:
     """Be the server: lay photos, count calls, until told to end."""
     with OneDriveServer("business") as server:
         server.identity.lifetime_s = 86_400
-        server.forget_calls(keep_requests=False)
+        server.forget_calls()
         folder = server.drive.folder("photos")
         pipe.send((server.endpoint, server.token(), server.drive.id))
         numbers = itertools.count()
@@ -106,7 +106,7 @@ def serve(pipe: Connection, latency_ms: int) -> None:
                     answer = len(folder.children)
                 case "calls":
                     answer = Counter(server.calls)
-                    server.forget_calls(keep_requests=False)
+                    server.forget_calls()
                 case "clear":
                     for item in list(folder.children.values()):
                         server.drive.delete(item)

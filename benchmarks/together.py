@@ -96,7 +96,7 @@ def three_ill() -> Iterator[Ill]:
 
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(DropboxServer())
-        server.faults.always("*", Fault.throttled(1))
+        server.fail("*", Fault.throttled(1), times=None)
         token = server.token()
         dropbox = open_source(
             "dropbox:///photos",

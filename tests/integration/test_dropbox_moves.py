@@ -119,7 +119,7 @@ def test_a_fault_at_every_call_in_turn(office: Office, name: str, patient: bool)
         with DropboxServer() as server:
             office.lay_out(server, 2)
             source, inbox = office.inbox(server, server.token(), budget_s=30.0 if patient else 0.0)
-            server.faults.add("*", *[None] * (number - 1), fault)
+            server.fail("*", fault, skip=number - 1)
             with source:
                 report = inbox.refresh()
                 assert report.closes

@@ -136,7 +136,7 @@ def test_a_long_poll_ends_with_a_change(server: DropboxServer, sdk: dropbox.Drop
     assert sdk.files_list_folder_longpoll(cursor, timeout=30).changes
     assert 0.05 < time.monotonic() - began_s < 10
     timer.join()
-    assert "authorization" not in server.seen[-1].headers
+    assert "authorization" not in server.requests[-1].headers
     server.api.longest_poll_s = 0.05
     cursor = sdk.files_list_folder_get_latest_cursor("/p").cursor
     assert not sdk.files_list_folder_longpoll(cursor, timeout=30).changes
@@ -545,4 +545,4 @@ def test_calls_are_counted(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
         sdk.files_list_folder("")
     assert time.monotonic() - began_s >= 0.15
     assert server.calls == {"files/list_folder": 3}
-    assert server.seen[-1].arg["path"] == ""
+    assert server.requests[-1].json()["path"] == ""

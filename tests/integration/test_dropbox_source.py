@@ -288,7 +288,8 @@ def test_empty_pages_are_not_the_end(dropbox_server: DropboxServer, open_dropbox
     dropbox_server.api.page_entries = 1
     for number in range(4):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
-    dropbox_server.fail("files/list_folder page", Fault.empty(), None, Fault.empty(), Fault.empty())
+    dropbox_server.fail("files/list_folder page", Fault.empty())
+    dropbox_server.fail("files/list_folder page", Fault.empty(), times=2, skip=1)
     source = open_dropbox()
     assert len(by_name(source)) == 4
     dropbox_server.put(f"{FOLDER}/new.jpg", b"x")
@@ -301,7 +302,7 @@ def test_pages_that_never_end_are_an_error(
 ) -> None:
     """A refresh comes to an end."""
     monkeypatch.setattr("intouch_import.dropbox.listing._MOST_EMPTY", 20)
-    dropbox_server.faults.always("files/list_folder page", Fault.empty())
+    dropbox_server.fail("files/list_folder page", Fault.empty(), times=None)
     with pytest.raises(SourceUnavailable):
         list(open_dropbox().scan())
     assert sum(dropbox_server.calls.values()) < 50
@@ -316,8 +317,8 @@ def test_a_cursor_that_ends_is_begun_anew(dropbox_server: DropboxServer, open_dr
     dropbox_server.put(f"{FOLDER}/new.jpg", b"x")
     dropbox_server.api.end_cursors()
     assert set(by_name(source)) == {"new.jpg"}
-    dropbox_server.faults.always("files/list_folder/continue", Fault.reset_cursor())
-    dropbox_server.faults.always("files/list_folder page", Fault.empty())
+    dropbox_server.fail("files/list_folder/continue", Fault.reset_cursor(), times=None)
+    dropbox_server.fail("files/list_folder page", Fault.empty(), times=None)
     with pytest.raises(SourceUnavailable, match="too fast"):
         list(source.scan())
 
@@ -384,9 +385,8 @@ def test_a_listing_that_is_none(dropbox_server: DropboxServer, open_dropbox: Ope
     """What can't be understood is an error, never an empty or a shorter folder."""
     import json
 
-    dropbox_server.faults.always(
-        "files/list_folder", Fault(status=200, body=json.dumps(body).encode(), headers=JSON)
-    )
+    fault = Fault(status=200, body=json.dumps(body).encode(), headers=JSON)
+    dropbox_server.fail("files/list_folder", fault, times=None)
     with pytest.raises(SourceUnavailable):
         list(open_dropbox().scan())
 
@@ -397,7 +397,7 @@ def test_a_listing_that_broke_off_goes_on(dropbox_server: DropboxServer, open_dr
     for number in range(6):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
     source = open_dropbox(patience=hurried(0))
-    dropbox_server.fail("files/list_folder/continue", None, Fault.lost())
+    dropbox_server.fail("files/list_folder/continue", Fault.lost(), skip=1)
     with pytest.raises(SourceUnavailable):
         list(source.scan())
     assert len(by_name(source)) == 6
@@ -474,7 +474,7 @@ def test_content_hashes_are_checked_at_every_size(
         hashed.update(whole[start : start + 100_001])
     assert hashed.hexdigest() == content_hash_of(whole)
     if size:
-        dropbox_server.faults.always("files/download", Fault.wrong_hash())
+        dropbox_server.fail("files/download", Fault.wrong_hash(), times=None)
         with pytest.raises(ContentMismatch):
             source.fetch(one(source))
 
@@ -523,7 +523,7 @@ def test_an_answer_about_another_file(
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     source = open_dropbox()
     file = one(source)
-    dropbox_server.pretended[f"{FOLDER.lower()}/photo.jpg"] = pretended
+    dropbox_server.api.pretended[f"{FOLDER.lower()}/photo.jpg"] = pretended
     with pytest.raises(kind):
         source.fetch(file)
 
@@ -583,10 +583,11 @@ def test_a_transfer_that_always_breaks_off_is_the_files_failure(
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x" * 1000)
     source = open_dropbox()
     file = one(source)
-    dropbox_server.faults.always("files/download", Fault.cut(500))
+    dropbox_server.fail("files/download", Fault.cut(500), times=None)
     with pytest.raises(FileUnreadable, match="cut"):
         source.fetch(file, staging=tmp_path)
-    dropbox_server.faults.always("files/download", Fault.lost())
+    dropbox_server.faults.clear()
+    dropbox_server.fail("files/download", Fault.lost(), times=None)
     with pytest.raises(SourceUnavailable):
         source.fetch(file, staging=tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -673,14 +674,15 @@ def test_a_removal_that_is_not_allowed(dropbox_server: DropboxServer, open_dropb
     source = open_dropbox()
     file = one(source)
     refusal = Fault.refused({".tag": "path_write", "path_write": {".tag": "no_write_permission"}})
-    dropbox_server.faults.always("files/delete_v2", refusal)
+    dropbox_server.fail("files/delete_v2", refusal, times=None)
     with pytest.raises(NotRemoved) as caught:
         source.remove(file, sha256="")
     assert not caught.value.retry_helps
-    dropbox_server.faults.always("files/delete_v2", Fault.unavailable())
+    dropbox_server.faults.clear()
+    dropbox_server.fail("files/delete_v2", Fault.unavailable(), times=None)
     with pytest.raises(NotRemoved):
         source.remove(file, sha256="")
-    dropbox_server.faults.always("*", Fault.unavailable())
+    dropbox_server.fail("*", Fault.unavailable(), times=None)
     with pytest.raises(SourceUnavailable, match="not known"):
         source.remove(file, sha256="")
     assert dropbox_server.read(f"{FOLDER}/photo.jpg") == b"x"
@@ -790,9 +792,8 @@ def test_a_file_is_put(dropbox_server: DropboxServer, open_dropbox: Open, size: 
     """In one piece, or in a session that nobody sees before its end."""
     whole = os.urandom(size)
     seen: list[set[str]] = []
-    dropbox_server.faults.always(
-        "files/upload_session/append_v2", Fault.somebody(lambda: seen.append(dropbox_server.names(FOLDER)))
-    )
+    looked = Fault.somebody(lambda: seen.append(dropbox_server.names(FOLDER)))
+    dropbox_server.fail("files/upload_session/append_v2", looked, times=None)
     source = open_dropbox()
     chunks = (whole[start : start + 1_000_003] for start in range(0, size, 1_000_003))
     file = source.put("10042_DRJ_20260131_142501.jpg", chunks)
@@ -827,7 +828,7 @@ def test_a_put_whose_answer_is_doubtful(
     source = open_dropbox()
     for route in ("files/upload", "files/upload_session/start", "files/upload_session/finish"):
         dropbox_server.fail(route, fault)
-    dropbox_server.fail("files/upload_session/append_v2", None, fault)
+    dropbox_server.fail("files/upload_session/append_v2", fault, skip=1)
     file = source.put("photo.jpg", [whole])
     assert dropbox_server.names(FOLDER) == {"photo.jpg"}
     assert dropbox_server.read(f"{FOLDER}/photo.jpg") == whole
@@ -850,7 +851,8 @@ def test_a_put_that_fails_leaves_nothing(dropbox_server: DropboxServer, open_dro
     source = open_dropbox()
     full = Fault.refused({".tag": "path", "reason": {".tag": "insufficient_space"}})
     for fault, text in ((Fault.unavailable(), "not reached"), (full, "full")):
-        dropbox_server.faults.always("files/upload", fault)
+        dropbox_server.faults.clear()
+        dropbox_server.fail("files/upload", fault, times=None)
         with pytest.raises(SourceError, match=text):
             source.put("photo.jpg", [b"x"])
 
@@ -884,7 +886,9 @@ def test_a_change_is_told_at_once(dropbox_server: DropboxServer, open_dropbox: O
     timer.join()
     assert "photo.jpg" in by_name(source)
     assert dropbox_server.calls["files/list_folder/longpoll"] == 2
-    waits = [seen.arg["timeout"] for seen in dropbox_server.seen if seen.route.endswith("longpoll")]
+    waits = [
+        request.json()["timeout"] for request in dropbox_server.requests if request.path.endswith("longpoll")
+    ]
     assert waits == [30, 30], "less is not taken by Dropbox"
 
 
@@ -946,7 +950,7 @@ def test_waiting_is_seen_and_ends(dropbox_server: DropboxServer, open_dropbox: O
         (4, True, 20),
         (6, True, 20),
     ]
-    dropbox_server.faults.always("files/list_folder/continue", Fault.throttled(15))
+    dropbox_server.fail("files/list_folder/continue", Fault.throttled(15), times=None)
     with pytest.raises(Throttled) as caught:
         list(source.scan())
     assert caught.value.after_s == pytest.approx(15)
@@ -959,13 +963,13 @@ def test_waiting_is_seen_and_ends(dropbox_server: DropboxServer, open_dropbox: O
         (Fault.missing_scope("files.metadata.read"), SignInFailed, "missing_scope"),
         (Fault.missing_scope("patient.Marsh"), SignInFailed, "missing_scope"),
         (
-            Fault._error(401, "invalid_access_token", {".tag": "invalid_access_token"}),
+            Fault.error(401, {".tag": "invalid_access_token"}),
             SignInNeeded,
             "revoked",
         ),
         (Fault.expired_token(), SignInNeeded, "expired"),
-        (Fault._error(401, "user_suspended", {".tag": "user_suspended"}), SourceUnavailable, None),
-        (Fault._error(401, "other", {".tag": "other"}), SourceUnavailable, None),
+        (Fault.error(401, {".tag": "user_suspended"}), SourceUnavailable, None),
+        (Fault.error(401, {".tag": "other"}), SourceUnavailable, None),
         (Fault(status=401), SourceUnavailable, None),
         (Fault(status=422), SourceUnavailable, None),
         (Fault(status=403, body=b"{}"), SourceUnavailable, None),
@@ -975,7 +979,7 @@ def test_a_sign_in_that_is_not_accepted(
     dropbox_server: DropboxServer, open_dropbox: Open, fault: Fault, kind: type[Exception], why: str | None
 ) -> None:
     """Each says what to do, and repeats nothing that the server made up."""
-    dropbox_server.faults.always("files/get_metadata", fault)
+    dropbox_server.fail("files/get_metadata", fault, times=None)
     with pytest.raises(kind) as caught:
         list(open_dropbox().scan())
     assert getattr(caught.value, "why", None) == why

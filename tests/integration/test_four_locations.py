@@ -14,7 +14,7 @@ from intouch_import.model import Reason, State
 from intouch_import.sources import open_source
 from miniature import Practice, jpeg
 from services.azurite import ACCOUNT
-from services.doubles.onedrive import OneDriveServer
+from services.doubles.onedrive import Fault, OneDriveServer
 from services.dropbox_server import FOLDER
 from services.faulty_proxy import FaultyProxy, cut_before, run_faulty_proxy
 from services.signing_in import Person, open_sign_in, press
@@ -79,8 +79,8 @@ class Four:
         return self.practice.inbox(*self.sources.values(), records=self.records)
 
     def throttle(self, after_s: float, times: int = 1) -> None:
-        headers = {"Retry-After": f"{after_s:g}"}
-        self.onedrive.faults.add("*", status=429, code="activityLimitReached", headers=headers, times=times)
+        fault = Fault.refused(429, "activityLimitReached", retry_after=f"{after_s:g}")
+        self.onedrive.fail("*", fault, times=times)
 
     def stored(self) -> dict[str, list[str]]:
         """By location, the names that are in records."""

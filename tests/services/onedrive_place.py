@@ -28,7 +28,6 @@ class OneDrivePlace(Place):
 
     def __init__(self, kind: str = "personal") -> None:
         self.server = server = OneDriveServer(kind)
-        server.__enter__()
         self.path = "images/in#touch 50%[1]"
         self.folder = server.drive.folder(self.path)
         self._sources: list[Source] = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from miniature import jpeg
-from services.doubles.onedrive import OneDriveServer
+from services.doubles.onedrive import Fault, OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,10 +22,11 @@ PATH = "CanaryFolder/CanaryPatient"
 NAMES = ("10042_DRJ_20260131_142501.jpg", "CanaryName #1%20.jpg")
 _STANDARD = set(logging.makeLogRecord({}).__dict__)
 CALLS = ("item", "children", "delta", "download", "delete", "upload", "session", "fragment", "*")
-FAULTS: tuple[dict[str, Any], ...] = (
-    {"drop": True}, {"status": 401}, {"status": 403, "code": "CanaryCode"}, {"status": 404, "body": b"<html>CanaryPage"},
-    {"status": 412}, {"status": 429, "headers": {"Retry-After": "999999"}}, {"status": 500, "body": b'{"error": {"message": "CanaryText"}}'},
-    {"status": 200, "body": b'{"value": [{"id": "CanaryId", "name": "CanaryName"}]}'}, {"status": 200, "body": b"CanaryBody"}, {"cut_bytes": 3},
+JSON = {"Content-Type": "application/json"}
+FAULTS: tuple[Fault, ...] = (
+    Fault.lost(), Fault.refused(401), Fault.refused(403, "CanaryCode"), Fault(status=404, body=b"<html>CanaryPage"),
+    Fault.refused(412), Fault.refused(429, retry_after="999999"), Fault(status=500, body=b'{"error": {"message": "CanaryText"}}', headers=JSON),
+    Fault(status=200, body=b'{"value": [{"id": "CanaryId", "name": "CanaryName"}]}', headers=JSON), Fault(status=200, body=b"CanaryBody"), Fault.cut(3),
 )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def test_nothing_is_shown(opened: Callable[..., Any], practice: Practice, logged
             source = opened(server, PATH)
             files = list(source.scan())
             for call in CALLS:
-                server.faults.add(call, times=None, **fault)
+                server.fail(call, fault, times=None)
                 shown += failures(source, files)
                 server.faults.clear()
                 source._graph.patience._quiet_until_s = 0.0

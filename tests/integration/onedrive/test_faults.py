@@ -12,7 +12,7 @@ import pytest
 import workstations
 from intouch_import.model import State
 from miniature import jpeg
-from services.doubles.onedrive import OneDriveServer
+from services.doubles.onedrive import Fault, OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 ALL = os.environ.get("INTOUCH_ONEDRIVE") == "all"
 ROUNDS = 20 if ALL else 1
 CALLS = ["item", "children", "delta", "download", "delete"]
-FAULTS: list[dict[str, Any]] = [
-    {"drop": True}, {"drop": True, "effect": True}, {"status": 500}, {"status": 500, "effect": True}, {"status": 503},
-    {"status": 503, "effect": True}, {"status": 429, "headers": {"Retry-After": "5"}}, {"status": 429, "headers": {"Retry-After": "9999"}},
-    {"status": 401}, {"status": 403, "code": "accessDenied"}, {"status": 404, "code": "itemNotFound"}, {"status": 404, "body": b"<html>"},
-    {"status": 412, "code": "resourceModified"}, {"status": 423}, {"status": 507}, {"status": 509}, {"status": 200, "body": b"{}"},
-    {"status": 200, "body": b"<html>no JSON</html>"}, {"cut_bytes": 0}, {"cut_bytes": 40}, {"corrupt": True},
+JSON = {"Content-Type": "application/json"}
+FAULTS: list[Fault] = [
+    Fault.lost(), Fault.lost(after=True), Fault.refused(500), Fault.refused(500, after=True), Fault.refused(503),
+    Fault.refused(503, after=True), Fault.refused(429, retry_after="5"), Fault.refused(429, retry_after="9999"),
+    Fault.refused(401), Fault.refused(403, "accessDenied"), Fault.refused(404, "itemNotFound"), Fault(status=404, body=b"<html>"),
+    Fault.refused(412, "resourceModified"), Fault.refused(423), Fault.refused(507), Fault.refused(509), Fault(status=200, body=b"{}", headers=JSON),
+    Fault(status=200, body=b"<html>no JSON</html>"), Fault.cut(0), Fault.cut(40), Fault.wrong_hash(),
 ]  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def test_a_fault_at_any_call(
                 server.drive.write(photos, name, content)
             inbox = practice.inbox(opened(server, f"images/{number}"), records=records)
             skip = random.randint(0, 2) if times == 1 else 0
-            server.faults.add(call, times=times, skip=skip, **fault)
+            server.fail(call, fault, times=times, skip=skip)
             report = inbox.refresh()
             server.faults.clear()
             assert report.closes

@@ -17,7 +17,7 @@ from intouch_import.errors import ConfigError, SignInFailed, SignInNeeded, SignI
 from intouch_import.onedrive import OneDriveAuthorization
 from intouch_import.signin import SignIn
 from intouch_import.signin.store import MemoryStore
-from services.doubles.onedrive import App, OneDriveServer
+from services.doubles.onedrive import App, Fault, OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -343,18 +343,18 @@ def test_a_permission_that_was_not_granted(server: OneDriveServer) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [{"drop": True}, {"status": 500, "body": b"<html>"}, {"status": 503}, {"status": 429}],
+    [Fault.lost(), Fault(status=500, body=b"<html>"), Fault.refused(503), Fault.refused(429)],
     ids=str,
 )
 @pytest.mark.parametrize("call", ["token", "openid"])
-def test_a_service_that_fails_for_now(call: str, fault: dict[str, Any], server: OneDriveServer) -> None:
+def test_a_service_that_fails_for_now(call: str, fault: Fault, server: OneDriveServer) -> None:
     """The sign-in that was kept is as good as before: it is a problem of the moment, not of the person."""
     store = MemoryStore()
     signed_in(server, store=store)
     signin = SignIn(
         OneDriveAuthorization(server.app.id, endpoint=server.identity_url), store=store, on_url=None
     )
-    server.faults.add(call, times=None, **fault)
+    server.fail(call, fault, times=None)
     with pytest.raises(SourceUnavailable):
         signin()
     server.faults.clear()
@@ -364,7 +364,7 @@ def test_a_service_that_fails_for_now(call: str, fault: dict[str, Any], server: 
 def test_an_answer_that_is_none(server: OneDriveServer) -> None:
     """An answer that is no JSON is not understood, and not shown."""
     signin = signed_in(server)
-    server.faults.add("token", status=200, body=b"CANARY")
+    server.fail("token", Fault(status=200, body=b"CANARY", headers={"Content-Type": "application/json"}))
     with pytest.raises(SignInFailed, match="not understood") as caught:
         signin(True)
     assert "CANARY" not in str(caught.value)

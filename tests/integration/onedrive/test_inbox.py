@@ -11,7 +11,7 @@ import pytest
 
 from intouch_import.model import Reason, State
 from miniature import jpeg, reasons
-from services.doubles.onedrive import OneDriveServer
+from services.doubles.onedrive import Fault, OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,7 +173,7 @@ def test_a_sign_in_that_ends_concerns_its_location_alone(
     practice.photo("10043_DRJ_20260131_142501.jpg")
     signin = signed_in(server, on_url=None)
     call = "children" if when == "listing" else "download"
-    server.faults.add(call, meanwhile=server.identity.revoke)
+    server.fail(call, Fault.somebody(server.identity.revoke))
     with practice.records() as records:
         report = practice.inbox(opened(server, signin=signin), practice.source(), records=records).refresh()
         assert len(records.attachments("10043")) == 1

@@ -9,7 +9,7 @@ import pytest
 from intouch_import.errors import ConfigError, SignInNeeded, SourceUnavailable
 from intouch_import.model import EntryKind
 from intouch_import.sources import open_source
-from services.doubles.onedrive import OneDriveServer
+from services.doubles.onedrive import Fault, OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def test_all_pages_are_read(count: int, server: OneDriveServer, photos: Item, so
         return served.pop(0)
 
     served: list[dict[str, Any]] = []
-    server.faults.add("children", times=None, rewrite=cut)
+    server.fail("children", Fault(rewrite=cut), times=None)
     assert len(names(source)) == count
     assert server.calls["children"] == len(pages)
 
@@ -92,7 +92,7 @@ def test_what_changes_while_it_is_listed_is_noticed(
         server.drive.replace(items[0], b"changed")
         server.drive.move(items[5], name="00000z.jpg")
 
-    server.faults.add("children", skip=1, meanwhile=meanwhile)
+    server.fail("children", Fault.somebody(meanwhile), skip=1)
     listed = {file.name: file for file in source.scan()}
     assert sorted(listed) == sorted(item.name for item in photos.children.values())
     assert listed["00000.jpg"].version == server.drive.ctag(items[0]).strip('"')
@@ -122,7 +122,7 @@ def test_repeated_entries_are_one(server: OneDriveServer, photos: Item, source: 
                 item["id"] = item["id"].lower()
         return {**told, "value": told["value"] + again}
 
-    server.faults.add("children", rewrite=twice)
+    server.fail("children", Fault(rewrite=twice))
     assert len(list(source.scan())) == 3
 
 
@@ -158,7 +158,7 @@ def test_removals_of_ones_own_are_known(server: OneDriveServer, photos: Item, so
     first = next(iter(source.scan()))
     with source.fetch(first) as content:
         source.remove(first, sha256=content.sha256)
-    server.faults.add("delta", rewrite=lambda told: {**told, "value": []})
+    server.fail("delta", Fault(rewrite=lambda told: {**told, "value": []}))
     assert first.name not in names(source)
 
 
@@ -181,7 +181,7 @@ def test_a_drive_that_tells_no_changes_is_listed_every_time(
     status: int, server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
     """Where delta is refused, as for a folder of somebody else, every listing is a whole one."""
-    server.faults.add("delta", times=None, status=status, code="notSupported")
+    server.fail("delta", Fault.refused(status, "notSupported"), times=None)
     fill(server, photos, 2)
     assert len(names(source)) == 2
     fill(server, photos, 4)
@@ -203,7 +203,7 @@ def test_pages_of_changes_and_last_words(
         gone = [{**item, "deleted": {}} for item in told["value"] if "file" in item]
         return {**told, "value": gone + told["value"]}
 
-    server.faults.add("delta", times=None, rewrite=first_a_wrong_word)
+    server.fail("delta", Fault(rewrite=first_a_wrong_word), times=None)
     listed = {file.name: file.version for file in source.scan()}
     assert listed == {item.name: server.drive.ctag(item).strip('"') for item in items}
     assert server.calls["delta"] > 3
@@ -229,7 +229,7 @@ def test_changes_that_fail_are_asked_for_again(
     source.scan()
     fill(server, photos, 9)
     server.graph.page_size = 3
-    server.faults.add("delta", skip=1, times=8, drop=True)
+    server.fail("delta", Fault.lost(), times=8, skip=1)
     with pytest.raises(SourceUnavailable):
         source.scan()
     server.faults.clear()
@@ -246,7 +246,7 @@ def test_everything_is_listed_again_after_some_hours(
     fill(server, photos, 2)
     source.scan()
     fill(server, photos, 3)
-    server.faults.add("delta", rewrite=lambda told: {**told, "value": []})
+    server.fail("delta", Fault(rewrite=lambda told: {**told, "value": []}))
     assert len(names(source)) == 2
     now[0] += 6 * 3600 + 1
     assert len(names(source)) == 3
@@ -265,7 +265,7 @@ def test_links_of_answers_stay_at_home(
         ):
             for kind, skip in (("deltaLink", 0), ("nextLink", 1)):
                 told = {"value": [], f"@odata.{kind}": link}
-                server.faults.add("delta", skip=skip, rewrite=lambda _, told=told: told)
+                server.fail("delta", Fault(rewrite=lambda _, told=told: told), skip=skip)
                 with pytest.raises(SourceUnavailable, match="another server"):
                     opened(server).scan()
         assert other.requests == []
@@ -277,7 +277,7 @@ def test_paging_that_never_ends_is_an_error(
     """A page that leads to itself is noticed."""
     fill(server, photos, 1)
     link = f"{server.endpoint}/v1.0/drives/{server.drive.id}/items/{photos.id}/children?again"
-    server.faults.add("children", times=None, rewrite=lambda told: {**told, "@odata.nextLink": link})
+    server.fail("children", Fault(rewrite=lambda told: {**told, "@odata.nextLink": link}), times=None)
     with pytest.raises(SourceUnavailable, match="come to an end"):
         source.scan()
 
@@ -295,15 +295,18 @@ def test_drive_ids_are_compared_as_numbers(personal: OneDriveServer, opened: Cal
             item["parentReference"]["id"] = item["parentReference"]["id"].lower()
         return told
 
-    personal.faults.add("children", rewrite=shortened)
+    personal.fail("children", Fault(rewrite=shortened))
     assert len(names(opened(personal, drive_id="A1B2C3D4E5F6789"))) == 2
-    personal.faults.add(
+    personal.fail(
         "children",
-        rewrite=lambda told: {
-            "value": [
-                {**item, "parentReference": {"id": photos.id, "driveId": "ffff"}} for item in told["value"]
-            ]
-        },
+        Fault(
+            rewrite=lambda told: {
+                "value": [
+                    {**item, "parentReference": {"id": photos.id, "driveId": "ffff"}}
+                    for item in told["value"]
+                ]
+            }
+        ),
     )
     with pytest.raises(SourceUnavailable, match="not in the folder"):
         opened(personal).scan()

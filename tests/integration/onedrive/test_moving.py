@@ -29,6 +29,8 @@ from intouch_import.errors import (
 )
 from intouch_import.model import EntryKind, Reason, SourceFile
 from intouch_import.onedrive.listing import can_be_held
+from services.doubles.http import Answer
+from services.doubles.onedrive import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +89,7 @@ def test_without_a_hash_a_change_is_seen_all_the_same(
     """Bytes of the same length that came in between are refused by the tag."""
     item.told_hashes = {}
     (file,) = source.scan()
-    server.faults.add("download", meanwhile=lambda: server.drive.replace(item, PHOTO[::-1]))
+    server.fail("download", Fault.somebody(lambda: server.drive.replace(item, PHOTO[::-1])))
     with pytest.raises(FileChanged):
         source.fetch(file)
 
@@ -117,44 +119,44 @@ def test_a_hash_that_is_none_is_not_guessed(personal: OneDriveServer, opened: Ca
 @pytest.mark.parametrize(
     "fault",
     [
-        {"corrupt": True},
-        {"cut_bytes": 100},
-        {"cut_bytes": 0},
-        {"drop": True},
-        {"status": 401, "body": b"<html>"},
-        {"status": 403, "body": b"<html>"},
-        {"status": 404, "body": b"<html>"},
-        {"status": 410, "body": b""},
-        {"status": 500},
-        {"status": 503},
-        {"status": 429, "headers": {"Retry-After": "1"}},
-        {"status": 200, "body": PHOTO[:-1]},
-        {"status": 206, "body": PHOTO},
-        {"status": 200, "body": PHOTO, "headers": {"Content-Encoding": "gzip"}},
-        {"status": 302, "headers": {"Location": "http://192.0.2.1/x"}},
-        {"status": 302, "headers": {"Location": "file:///etc/passwd"}},
+        Fault.wrong_hash(),
+        Fault.cut(100),
+        Fault.cut(0),
+        Fault.lost(),
+        Fault(status=401, body=b"<html>"),
+        Fault(status=403, body=b"<html>"),
+        Fault(status=404, body=b"<html>"),
+        Fault(status=410),
+        Fault.refused(500),
+        Fault.refused(503),
+        Fault.refused(429, retry_after="1"),
+        Fault(status=200, body=PHOTO[:-1]),
+        Fault(status=206, body=PHOTO),
+        Fault(status=200, body=PHOTO, headers={"Content-Encoding": "gzip"}),
+        Fault(status=302, headers={"Location": "http://192.0.2.1/x"}),
+        Fault(status=302, headers={"Location": "file:///etc/passwd"}),
     ],
     ids=str,
 )
 def test_one_bad_download_is_made_good(
-    fault: dict[str, Any], server: OneDriveServer, file: SourceFile, source: OneDriveSource
+    fault: Fault, server: OneDriveServer, file: SourceFile, source: OneDriveSource
 ) -> None:
     """Whatever goes wrong with a download once, the next one, from a fresh address, is right."""
-    server.faults.add("download", **fault)
+    server.fail("download", fault)
     with source.fetch(file) as content, content.open() as stream:
         assert stream.read() == PHOTO
 
 
 @pytest.mark.parametrize(
     "fault",
-    [{"cut_bytes": 100}, {"status": 403, "body": b"<html>"}, {"status": 500}, {"status": 206, "body": b"x"}],
+    [Fault.cut(100), Fault(status=403, body=b"<html>"), Fault.refused(500), Fault(status=206, body=b"x")],
     ids=str,
 )
 def test_a_download_that_never_comes_right_is_about_that_file(
-    fault: dict[str, Any], server: OneDriveServer, file: SourceFile, source: OneDriveSource
+    fault: Fault, server: OneDriveServer, file: SourceFile, source: OneDriveSource
 ) -> None:
     """A file that can't be had stops no other: the location goes on."""
-    server.faults.add("download", times=None, **fault)
+    server.fail("download", fault, times=None)
     with pytest.raises(FileUnreadable):
         source.fetch(file)
     assert 2 <= server.calls["download"] <= 4
@@ -169,10 +171,10 @@ def test_redirects_of_a_download(
     def send_on() -> None:
         there["Location"] = server.graph._download_url(server.drive, item)
 
-    server.faults.add("download", status=302, headers=there, meanwhile=send_on, times=2)
+    server.fail("download", Fault(status=302, headers=there, meanwhile=send_on), times=2)
     assert source.fetch(file).size_bytes == len(PHOTO)
     assert server.calls["download"] == 3
-    server.faults.add("download", status=302, headers=there, meanwhile=send_on, times=None)
+    server.fail("download", Fault(status=302, headers=there, meanwhile=send_on), times=None)
     with pytest.raises(FileUnreadable):
         source.fetch(file)
     bytes_only = [request for request in server.requests if request.path.startswith("/dl/")]
@@ -183,7 +185,7 @@ def test_a_slow_body_is_read_to_its_end(
     server: OneDriveServer, file: SourceFile, source: OneDriveSource
 ) -> None:
     """Bytes that trickle are waited for."""
-    server.faults.add("download", slow_s=0.01, piece_bytes=2048)
+    server.fail("download", Fault(slow_s=0.01, pieces=20))
     with source.fetch(file) as content:
         assert content.size_bytes == len(PHOTO)
 
@@ -311,10 +313,8 @@ def test_downloads_that_differ_are_no_photo(
     assert move(source, file) == PHOTO
 
 
-def _answer(body: bytes) -> Any:
-    from services.doubles.onedrive.wire import Answer
-
-    return Answer(body=body)
+def _answer(body: bytes) -> Answer:
+    return Answer(parts=[body])
 
 
 # --- removing
@@ -323,23 +323,23 @@ def _answer(body: bytes) -> Any:
 @pytest.mark.parametrize(
     "fault",
     [
-        {"drop": True},
-        {"drop": True, "effect": True},
-        {"status": 500},
-        {"status": 503, "effect": True},
-        {"status": 504, "effect": True},
-        {"status": 502, "effect": True},
-        {"status": 429, "headers": {"Retry-After": "3"}},
-        {"status": 509},
-        {"status": 401},
+        Fault.lost(),
+        Fault.lost(after=True),
+        Fault.refused(500),
+        Fault.refused(503, after=True),
+        Fault.refused(504, after=True),
+        Fault.refused(502, after=True),
+        Fault.refused(429, retry_after="3"),
+        Fault.refused(509),
+        Fault.refused(401),
     ],
     ids=str,
 )
 def test_a_lost_answer_to_a_deletion(
-    fault: dict[str, Any], server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
+    fault: Fault, server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
     """Whether a deletion took effect before its answer was lost, or did not, it ends as a success."""
-    server.faults.add("delete", **fault)
+    server.fail("delete", fault)
     assert move(source, file) == PHOTO
     assert item.deleted
     assert server.calls["delete"] == 2
@@ -349,7 +349,7 @@ def test_a_deletion_whose_every_answer_is_lost(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
     """When no answer ever comes, a look tells what became of it."""
-    server.faults.add("delete", times=None, drop=True, effect=True)
+    server.fail("delete", Fault.lost(after=True), times=None)
     assert move(source, file) == PHOTO
     assert item.deleted
 
@@ -358,7 +358,7 @@ def test_a_deletion_that_never_takes_effect(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
     """When none takes effect, the location has failed, and the file is there."""
-    server.faults.add("delete", times=None, drop=True)
+    server.fail("delete", Fault.lost(), times=None)
     with pytest.raises(SourceUnavailable), source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
     assert not item.deleted
@@ -368,7 +368,7 @@ def test_a_deletion_that_somebody_else_answers(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
     """A proxy that says "OK" to everything has not removed anything."""
-    server.faults.add("delete", status=200, body=b"{}")
+    server.fail("delete", Fault(status=200, body=b"{}", headers={"Content-Type": "application/json"}))
     assert move(source, file) == PHOTO
     assert item.deleted
     assert server.calls["delete"] == 2
@@ -378,7 +378,7 @@ def test_a_service_that_contradicts_itself(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
     """A file that is "not there" to be deleted, and is there to be seen, is not taken for removed."""
-    server.faults.add("delete", status=404, code="itemNotFound")
+    server.fail("delete", Fault.refused(404, "itemNotFound"))
     with pytest.raises(NotRemoved), source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
     assert not item.deleted
@@ -388,7 +388,7 @@ def test_a_file_that_somebody_else_removed(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
     """A first "not there" is not our doing."""
-    server.faults.add("delete", meanwhile=lambda: server.drive.delete(item))
+    server.fail("delete", Fault.somebody(lambda: server.drive.delete(item)))
     with pytest.raises(FileVanished), source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
 
@@ -397,8 +397,8 @@ def test_a_file_that_comes_back_in_between_is_another(
     server: OneDriveServer, photos: Item, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
     """After a deletion whose answer was lost, a new file of the same name is not touched."""
-    server.faults.add("delete", drop=True, effect=True)
-    server.faults.add("delete", meanwhile=lambda: server.drive.write(photos, "a.jpg", b"new"))
+    server.fail("delete", Fault.lost(after=True))
+    server.fail("delete", Fault.somebody(lambda: server.drive.write(photos, "a.jpg", b"new")))
     assert move(source, file) == PHOTO
     assert photos.children["a.jpg"].content == b"new"
 
@@ -408,7 +408,7 @@ def test_a_file_that_is_locked(
     status: int, server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
     """A file that is open elsewhere or checked out can't be removed now; nothing else has failed."""
-    server.faults.add("delete", status=status, code="notAllowed")
+    server.fail("delete", Fault.refused(status, "notAllowed"))
     with pytest.raises(NotRemoved) as caught, source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
     assert (caught.value.reason, caught.value.retry_helps) == (None, True)
@@ -419,7 +419,7 @@ def test_metadata_that_never_rest(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
     """One more attempt is made, with the new tag, and no third."""
-    server.faults.add("delete", times=None, meanwhile=lambda: server.drive.touch(item))
+    server.fail("delete", Fault.somebody(lambda: server.drive.touch(item)), times=None)
     with pytest.raises(NotRemoved), source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
     assert server.calls["delete"] == 2
@@ -476,7 +476,7 @@ def test_a_taken_name_is_left_alone(
     with pytest.raises(NameTaken):
         source.put("a.jpg", [b"x" * size])
     call = "upload" if size == 10 else "fragment"
-    server.faults.add(call, meanwhile=lambda: server.drive.write(photos, "b.jpg", b"theirs"))
+    server.fail(call, Fault.somebody(lambda: server.drive.write(photos, "b.jpg", b"theirs")))
     with pytest.raises(NameTaken):
         source.put("b.jpg", [b"x" * size])
     assert {item.name: item.content for item in photos.children.values()} == {
@@ -488,19 +488,19 @@ def test_a_taken_name_is_left_alone(
 @pytest.mark.parametrize(
     ("call", "fault"),
     [
-        ("upload", {"drop": True}),
-        ("upload", {"drop": True, "effect": True}),
-        ("upload", {"status": 503, "effect": True}),
-        ("upload", {"status": 500}),
-        ("upload", {"status": 429, "headers": {"Retry-After": "1"}}),
+        ("upload", Fault.lost()),
+        ("upload", Fault.lost(after=True)),
+        ("upload", Fault.refused(503, after=True)),
+        ("upload", Fault.refused(500)),
+        ("upload", Fault.refused(429, retry_after="1")),
     ],
     ids=str,
 )
 def test_a_small_upload_whose_answer_is_lost(
-    call: str, fault: dict[str, Any], server: OneDriveServer, photos: Item, source: OneDriveSource
+    call: str, fault: Fault, server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
     """It is there once, and is ours."""
-    server.faults.add(call, **fault)
+    server.fail(call, fault)
     assert source.put("a.jpg", [PHOTO]).name == "a.jpg"
     assert {item.name: item.content for item in photos.children.values()} == {"a.jpg": PHOTO}
 
@@ -509,22 +509,22 @@ def test_a_small_upload_whose_answer_is_lost(
 @pytest.mark.parametrize(
     ("call", "fault"),
     [
-        ("session", {"drop": True}),
-        ("session", {"status": 503}),
-        ("fragment", {"drop": True}),
-        ("fragment", {"drop": True, "effect": True}),
-        ("fragment", {"status": 500, "effect": True}),
-        ("fragment", {"status": 429}),
-        ("upload-status", {"drop": True}),
+        ("session", Fault.lost()),
+        ("session", Fault.refused(503)),
+        ("fragment", Fault.lost()),
+        ("fragment", Fault.lost(after=True)),
+        ("fragment", Fault.refused(500, after=True)),
+        ("fragment", Fault.refused(429)),
+        ("upload-status", Fault.lost()),
     ],
     ids=str,
 )
 def test_a_large_upload_that_is_interrupted(
-    skip: int, call: str, fault: dict[str, Any], server: OneDriveServer, photos: Item, source: OneDriveSource
+    skip: int, call: str, fault: Fault, server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
     """It goes on where it was, and nothing is seen before the last byte is there."""
     content = PHOTO * 520  # two fragments
-    server.faults.add(call, skip=skip if call == "fragment" else 0, **fault)
+    server.fail(call, fault, skip=skip if call == "fragment" else 0)
     plain = server.graph.uploads.answer
 
     def watched(request: Any) -> Any:
@@ -540,7 +540,7 @@ def test_an_upload_that_fails_leaves_nothing(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
     """Neither a file nor an upload under way is left when it can't be finished, or has no room."""
-    server.faults.add("fragment", skip=1, times=None, drop=True)
+    server.fail("fragment", Fault.lost(), times=None, skip=1)
     with pytest.raises(SourceUnavailable):
         source.put("a.mp4", [PHOTO * 520])
     assert (photos.children, server.graph.uploads.open) == ({}, {})
@@ -572,7 +572,7 @@ def test_what_the_service_keeps_otherwise_is_taken_away(
         lambda told: {**told, "name": "log (1).jpg"},
         lambda told: {**told, "size": 1},
     ):
-        server.faults.add("upload", rewrite=rewrite)
+        server.fail("upload", Fault(rewrite=rewrite))
         with pytest.raises(SourceUnavailable, match="as it was sent"):
             source.put("a.jpg", [PHOTO])
         assert photos.children == {}
@@ -611,7 +611,7 @@ def test_a_refusal_of_the_name_by_the_service(
 ) -> None:
     """What only the service knows to be unfit is told as that."""
     for call, size in (("upload", 1), ("session", 5 * 1024**2)):
-        server.faults.add(call, status=400, code="invalidRequest")
+        server.fail(call, Fault.refused(400, "invalidRequest"))
         with pytest.raises(NameRefused):
             source.put("a.jpg", [b"x" * size])
 
@@ -623,7 +623,7 @@ def test_a_look_is_not_misled(server: OneDriveServer, photos: Item, source: OneD
     found = source.look("a.JPG")
     assert found is not None
     assert found.name == "A.jpg"
-    server.faults.add("item", skip=0, rewrite=lambda told: {**told, "name": "a"})
+    server.fail("item", Fault(rewrite=lambda told: {**told, "name": "a"}))
     assert source.look("a.") is None
     server.drive.delete(photos)
     with pytest.raises(SourceUnavailable):
@@ -662,8 +662,8 @@ def test_when_it_asks_for_time_everybody_waits(
         server.drive.write(photos, f"{number}.jpg", PHOTO)
     files = list(source.scan())
     asked_at: list[float] = []
-    server.faults.add("download", skip=4, status=status, headers={"Retry-After": "20"})
-    server.faults.add("*", times=None, meanwhile=lambda: asked_at.append(time.now))
+    server.fail("download", Fault.refused(status, retry_after="20"), skip=4)
+    server.fail("*", Fault.somebody(lambda: asked_at.append(time.now)), times=None)
 
     def take(file: SourceFile) -> None:
         source.fetch(file).close()
@@ -684,7 +684,7 @@ def test_more_time_than_is_allowed(
     """A pause beyond the budget is not begun: the location says how long it would be."""
     time = Time()
     source = opened(server, patience=Patience(10.0, sleep=time.sleep, monotonic_s=time))
-    server.faults.add("item", status=429, headers={"Retry-After": "300"})
+    server.fail("item", Fault.refused(429, retry_after="300"))
     with pytest.raises(Throttled) as caught:
         source.scan()
     assert 0 < (caught.value.after_s or 0) <= 300
@@ -697,8 +697,8 @@ def test_a_date_to_come_back_at(server: OneDriveServer, photos: Item, opened: Ca
     time = Time()
     source = opened(server, patience=Patience(60.0, sleep=time.sleep, monotonic_s=time))
     when = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    server.faults.add("children", status=503, headers={"Retry-After": when})
-    server.faults.add("delta", status=429, headers={"Retry-After": "nonsense"})
+    server.fail("children", Fault.refused(503, retry_after=when))
+    server.fail("delta", Fault.refused(429, retry_after="nonsense"))
     source.scan()
     assert any(25 < seconds <= 30 for seconds in time.slept)
 
@@ -710,7 +710,7 @@ def test_a_storm(server: OneDriveServer, photos: Item, opened: Callable[..., Any
     for number in range(30):
         server.drive.write(photos, f"{number}.jpg", b"%d" % number)
     files = list(source.scan())
-    server.faults.add("*", skip=10, times=30, status=429, headers={"Retry-After": "7"})
+    server.fail("*", Fault.refused(429, retry_after="7"), times=30, skip=10)
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(lambda file: move(source, file), files))
     assert sorted(taken) == sorted(b"%d" % number for number in range(30))

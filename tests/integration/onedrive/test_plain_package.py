@@ -28,7 +28,7 @@ from intouch_import.errors import (
     SourceUnavailable,
 )
 from intouch_import.model import EntryKind
-from services.doubles.onedrive import OneDriveServer
+from services.doubles.onedrive import Fault, OneDriveServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ def test_a_replaced_file_is_not_deleted(hand: Any, personal: OneDriveServer, fol
         assert item.deleted
     else:
         hand.names()
-        personal.faults.add("delete", meanwhile=lambda: personal.drive.replace(item, b"new"))
+        personal.fail("delete", Fault.somebody(lambda: personal.drive.replace(item, b"new")))
         with pytest.raises(FileChanged):
             hand.delete("a.jpg")
         assert (item.deleted, item.content) == (False, b"new")
@@ -118,7 +118,7 @@ def test_other_bytes_than_the_service_holds_are_refused(
 ) -> None:
     """A body that ends early, an error page, other bytes of the same length: each is a photo to the plain package."""
     personal.drive.write(folder, "a.jpg", b"half a photo")
-    personal.faults.add("download", times=None, status=200, body=body)
+    personal.fail("download", Fault(status=200, body=body), times=None)
     if hand.is_plain:
         assert hand.read("a.jpg") == body
     else:
@@ -132,7 +132,7 @@ def test_ignored_ranges_do_not_splice(hand: Any, personal: OneDriveServer, folde
     """A server may answer a range with the whole file: read block by block, its beginning is then read twice."""
     content = bytes(range(256)) * 64
     personal.drive.write(folder, "a.jpg", content)
-    personal.faults.add("download", times=None, status=200, body=content)
+    personal.fail("download", Fault(status=200, body=content), times=None)
     if hand.is_plain:
         with hand.fs.open(f"{hand.path}/a.jpg", block_size=4096, cache_type="none") as file:
             file.seek(4096)
@@ -152,7 +152,7 @@ def test_two_versions_are_not_mixed(hand: Any, personal: OneDriveServer, folder:
             assert first + file.read(4096) == b"1" * 4096 + b"2" * 4096
     else:
         hand.names()
-        personal.faults.add("download", meanwhile=lambda: personal.drive.replace(item, b"2" * 8192))
+        personal.fail("download", Fault.somebody(lambda: personal.drive.replace(item, b"2" * 8192)))
         with pytest.raises(FileChanged):
             hand.read("a.jpg")
 
@@ -164,10 +164,10 @@ def test_a_page_that_fails_is_no_end(hand: Any, personal: OneDriveServer, folder
     for number in range(7):
         personal.drive.write(folder, f"{number}.jpg", b"x")
     if hand.is_plain:
-        personal.faults.add("children", skip=1, status=422, code="invalidRequest")
+        personal.fail("children", Fault.refused(422, "invalidRequest"), skip=1)
         assert len(hand.names()) == 4
     else:
-        personal.faults.add("children", status=422, code="invalidRequest")
+        personal.fail("children", Fault.refused(422, "invalidRequest"))
         with pytest.raises(SourceUnavailable):
             hand.names()
         assert len(hand.names()) == 7
@@ -179,7 +179,7 @@ def test_an_answer_without_entries_is_no_empty_folder(
 ) -> None:
     """An answer that says nothing of what is there is not understood; the plain package sees an empty folder."""
     personal.drive.write(folder, "a.jpg", b"x")
-    personal.faults.add("children", rewrite=lambda told: {"@odata.context": told["@odata.context"]})
+    personal.fail("children", Fault(rewrite=lambda told: {"@odata.context": told["@odata.context"]}))
     if hand.is_plain:
         assert hand.names() == []
     else:
@@ -194,7 +194,7 @@ def test_the_token_goes_nowhere_else(
     """A link to another server is not followed; the plain package sends it the token."""
     personal.drive.write(folder, "a.jpg", b"x")
     elsewhere = f"{business.endpoint}/v1.0/me/drive/root/children"
-    personal.faults.add("children", rewrite=lambda told: {**told, "@odata.nextLink": elsewhere})
+    personal.fail("children", Fault(rewrite=lambda told: {**told, "@odata.nextLink": elsewhere}))
     with pytest.raises(Exception) as caught:  # noqa: PT011  # of either package
         hand.names()
     assert isinstance(caught.value, SourceUnavailable) is not hand.is_plain
@@ -208,7 +208,7 @@ def test_a_link_to_another_folder_is_not_followed(hand: Any, personal: OneDriveS
     personal.drive.write(folder, "a.jpg", b"x")
     personal.drive.write(personal.drive.root, "another patient.jpg", b"x")
     root = f"{personal.endpoint}/v1.0/drives/{personal.drive.id}/root/children"
-    personal.faults.add("children", rewrite=lambda told: {**told, "@odata.nextLink": root})
+    personal.fail("children", Fault(rewrite=lambda told: {**told, "@odata.nextLink": root}))
     if hand.is_plain:
         assert "another patient.jpg" in hand.names()
     else:
@@ -220,7 +220,7 @@ def test_a_link_to_another_folder_is_not_followed(hand: Any, personal: OneDriveS
 def test_only_a_missing_file_is_missing(hand: Any, personal: OneDriveServer, folder: Item) -> None:
     """A download address that has ended is asked for anew; to the plain package the file does not exist."""
     personal.drive.write(folder, "a.jpg", b"photo")
-    personal.faults.add("download", status=404, body=b"<html>expired</html>")
+    personal.fail("download", Fault(status=404, body=b"<html>expired</html>"))
     if hand.is_plain:
         with pytest.raises(FileNotFoundError):
             hand.read("a.jpg")
@@ -257,13 +257,13 @@ def test_a_slow_deletion_is_waited_for_or_found_out(
         plain = hands.Plain(personal, PATH)
         assert plain.fs.client.timeout.read == 5.0
         plain.fs.client.timeout = httpx.Timeout(0.3)  # the same, without the five seconds
-        personal.faults.add("permanentDelete", pause_s=0.6)
+        personal.fail("permanentDelete", Fault(pause_s=0.6))
         with pytest.raises(httpx.ReadTimeout):
             plain.delete("a.jpg")
     else:
         ours = hands.Ours(opened(personal, timeout_s=0.3))
         ours.names()
-        personal.faults.add("delete", pause_s=0.6)
+        personal.fail("delete", Fault(pause_s=0.6))
         ours.delete("a.jpg")
         assert personal.calls["delete"] == 2  # the second found nothing there
         assert opened(personal)._graph._timeout_s == 60.0
@@ -279,7 +279,7 @@ def test_a_file_that_says_little_of_itself_is_a_file(
     personal.drive.add(folder, "notes", None, package={"type": "oneNote"})
     personal.drive.add(folder, "bad.jpg", b"virus").facets["malware"] = {"description": "x"}
     item.told_hashes = {}
-    personal.faults.add("children", times=None, rewrite=_without_mime_type)
+    personal.fail("children", Fault(rewrite=_without_mime_type), times=None)
     if hand.is_plain:
         kinds = {entry["name"].rpartition("/")[2]: entry["type"] for entry in hand.fs.ls(hand.path)}
         assert kinds["a.jpg"] == "other"
@@ -302,7 +302,7 @@ def _without_mime_type(told: dict[str, Any]) -> dict[str, Any]:
 def test_what_passes_is_waited_for(hand: Any, status: int, personal: OneDriveServer, folder: Item) -> None:
     """A service that asks for time, or fails for a moment, is asked again; the plain package gives up at once."""
     personal.drive.write(folder, "a.jpg", b"photo")
-    personal.faults.add("children", status=status, headers={"Retry-After": "2"})
+    personal.fail("children", Fault.refused(status, retry_after="2"))
     if hand.is_plain:
         with pytest.raises((httpx.HTTPStatusError, TypeError)):  # its own handler of errors fails too
             hand.names()
@@ -455,7 +455,7 @@ def test_short_lived_rights_are_not_shown(
     with caplog.at_level(logging.DEBUG):
         names = hand.names()
         hand.read(names[0])
-        personal.faults.add("download", times=None, status=403, body=b"refused")
+        personal.fail("download", Fault(status=403, body=b"refused"), times=None)
         with pytest.raises(Exception) as caught:  # noqa: PT011  # of either package
             hand.read(names[0])
     shown = caplog.text + _told(caught.value)
@@ -595,7 +595,7 @@ def test_the_file_system_looks(personal: OneDriveServer, folder: Item, opened: C
         face.ls("/../")
     with pytest.raises(FileNotFoundError):
         face.info("/nothing")
-    personal.faults.add("item", times=None, status=403, code="accessDenied")
+    personal.fail("item", Fault.refused(403, "accessDenied"), times=None)
     with pytest.raises(SourceError):
         face.exists("/a#1%20.jpg")
     with pytest.raises(NotImplementedError):

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from intouch_import.onedrive.transfer import QuickXor
-from services.doubles.onedrive import App, OneDriveServer
+from services.doubles.onedrive import App, Fault, OneDriveServer
 from services.doubles.onedrive.drive import quick_xor
 from services.nodejs import NoNode, install_npm_package
 
@@ -37,7 +37,7 @@ def test_the_javascript_client_finds_what_it_expects(server: OneDriveServer, pho
         pytest.skip(str(exc))
     for name in ("b.jpg", "c.jpg", "d.jpg"):
         server.drive.write(photos, name, name.encode())
-    server.faults.add("drive", skip=1, status=429, headers={"Retry-After": "1"})
+    server.fail("drive", Fault.refused(429, retry_after="1"), skip=1)
     given = {
         "package": str(package),
         "endpoint": server.endpoint,

@@ -16,7 +16,7 @@ that leaves a client the least to rely on.
 """
 
 from services.doubles.dropbox.drive import Bytes, content_hash
-from services.doubles.dropbox.faults import Fault
+from services.doubles.dropbox.errors import Fault
 from services.doubles.dropbox.oauth import Account, App
 from services.doubles.dropbox.server import DropboxServer
 

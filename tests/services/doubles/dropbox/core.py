@@ -1,4 +1,4 @@
-"""What the routes have in common: errors, views of the drive, paths, and one write at a time."""
+"""What the routes have in common: views of the drive, paths, and one write at a time."""
 
 from __future__ import annotations
 
@@ -11,44 +11,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from services.doubles.dropbox.drive import Drive, Entry, folded
+from services.doubles.dropbox.errors import BadInput, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from services.doubles.dropbox.faults import FaultQueue
     from services.doubles.dropbox.oauth import Account, Authorization, Visitor
+    from services.doubles.http import Faults
 
-__all__ = ["BadInput", "Refused", "Rooms", "View", "root_info", "untagged"]
+__all__ = ["Routes", "View", "root_info", "untagged"]
 
 _PATH = re.compile(r"(/(.|[\r\n])*)?|id:.*|rev:[0-9a-f]{9,}|ns:[0-9]+(/.*)?", re.DOTALL)
-
-
-class BadInput(Exception):
-    """400: the call itself is wrong. The text is plain."""
-
-
-class Refused(Exception):
-    """An error of a route, of the path root, or of the rate limit: JSON.
-
-    Args:
-        error: The error as a tagged union.
-        status: HTTP status.
-    """
-
-    def __init__(self, error: Mapping[str, Any], *, status: int = 409) -> None:
-        super().__init__(error[".tag"])
-        self.status = status
-        self.error = error
-
-    @property
-    def summary(self) -> str:
-        """The tags in a row, as ``error_summary`` has them."""
-        tags: list[str] = []
-        level: Any = self.error
-        while isinstance(level, dict) and ".tag" in level:
-            tags.append(str(level[".tag"]))
-            level = level.get(level[".tag"], level.get("reason"))
-        return "/".join(tags) + "/"
 
 
 @attrs.frozen(kw_only=True)
@@ -64,29 +37,31 @@ class View:
     base: str
 
 
-class Rooms:
-    """What the routes work on.
+class Routes:
+    """What all routes work on.
 
     Args:
         drive: The files.
-        authorization: Who may do what.
-        faults: Asked for each page of a listing and each entry of a batch.
+        authorization: The tokens.
+        faults: The faults of each page of a listing and of each entry of a batch.
         contention: Whether two writes at once in one namespace are refused, as Dropbox does.
-
-    Attributes:
-        url: Where temporary links lead.
-        closing: Set when the server ends: nobody is to wait any longer.
+        closing: Set when the server ends: nothing waits any longer.
     """
 
     def __init__(
-        self, drive: Drive, authorization: Authorization, faults: FaultQueue, *, contention: bool
+        self,
+        drive: Drive,
+        authorization: Authorization,
+        faults: Faults,
+        *,
+        contention: bool,
+        closing: threading.Event,
     ) -> None:
         self.drive = drive
         self.authorization = authorization
         self.faults = faults
         self.contention = contention
-        self.url = ""
-        self.closing = threading.Event()
+        self.closing = closing
         self._writing = threading.Lock()
 
     def view(self, visitor: Visitor, root: Mapping[str, Any] | None) -> View:

@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
-from services.doubles.dropbox.core import BadInput, Refused, Rooms, View
+from services.doubles.dropbox.core import Routes, View
 from services.doubles.dropbox.drive import Entry, folded, parent_of
+from services.doubles.dropbox.errors import BadInput, Refused
 
 __all__ = ["Listing"]
 
@@ -31,7 +32,7 @@ class _Cursor:
     position: int
 
 
-class Listing(Rooms):
+class Listing(Routes):
     """The routes that list.
 
     Attributes:
@@ -46,18 +47,18 @@ class Listing(Rooms):
         super().__init__(*args, **options)
         self._cursors: dict[str, _Cursor] = {}
 
-    def list_folder(self, view: View, arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
+    def list_folder(self, view: View, arg: dict[str, Any]) -> dict[str, Any]:
         path = arg.get("path", "")
         with self.drive.lock:
             cursor = self._begin(view, path, arg)
             return self._page(cursor)
 
-    def latest_cursor(self, view: View, arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
+    def latest_cursor(self, view: View, arg: dict[str, Any]) -> dict[str, Any]:
         with self.drive.lock:
             cursor = self._begin(view, arg.get("path", ""), arg)
             return {"cursor": self._keep(attrs.evolve(cursor, listed=(), index=0))}
 
-    def list_folder_continue(self, view: View, arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
+    def list_folder_continue(self, view: View, arg: dict[str, Any]) -> dict[str, Any]:
         with self.drive.lock:
             cursor = self._cursors.get(str(arg.get("cursor")))
             if cursor is None:
@@ -68,7 +69,7 @@ class Listing(Rooms):
                 raise Refused({".tag": "path", "path": {".tag": "not_found"}})
             return self._page(cursor)
 
-    def longpoll(self, _view: View | None, arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
+    def longpoll(self, arg: dict[str, Any]) -> dict[str, Any]:
         timeout_s = arg.get("timeout", 30)
         if not isinstance(timeout_s, int) or not _SHORTEST_POLL_S <= timeout_s <= _LONGEST_POLL_S:
             raise BadInput("timeout: must be between 30 and 480")
@@ -117,7 +118,7 @@ class Listing(Rooms):
         )
 
     def _page(self, cursor: _Cursor) -> dict[str, Any]:
-        fault = self.faults.next_of("files/list_folder page")
+        fault = self.faults.strike("files/list_folder page")
         if fault is not None:
             return {"entries": [], "cursor": self._keep(cursor), "has_more": True}
         if cursor.index < len(cursor.listed):

@@ -9,16 +9,17 @@ import html
 import secrets
 import threading
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import attrs
 
+from services.doubles.http import Answer
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["SCOPES", "Account", "App", "Authorization", "Page", "TokenError", "Visitor"]
+__all__ = ["SCOPES", "Account", "App", "Authorization", "TokenError", "Visitor"]
 
 SCOPES = frozenset(
     {
@@ -87,15 +88,6 @@ class Visitor:
     app: App
     account: Account
     scopes: frozenset[str]
-
-
-@attrs.frozen(kw_only=True)
-class Page:
-    """An answer to a browser."""
-
-    status: int = 200
-    body: str = ""
-    location: str | None = None
 
 
 class TokenError(Exception):
@@ -195,7 +187,7 @@ class Authorization:
         with self._lock:
             self._access[token][0].revoked = True
 
-    def ask(self, query: Mapping[str, str]) -> Page:
+    def ask(self, query: Mapping[str, str]) -> Answer:
         """``GET /oauth2/authorize``: the page with the question."""
         app = self._apps.get(query.get("client_id", ""))
         if app is None:
@@ -219,9 +211,9 @@ class Authorization:
         with self._lock:
             self._questions[question] = {**query, "scope": " ".join(sorted(wanted))}
         scopes = "".join(f"<li>{html.escape(scope)}</li>" for scope in sorted(wanted))
-        return Page(body=_ASK.format(name=html.escape(app.name), scopes=scopes, question=question))
+        return Answer.of_html(_ASK.format(name=html.escape(app.name), scopes=scopes, question=question))
 
-    def answer(self, form: Mapping[str, str]) -> Page:
+    def decide(self, form: Mapping[str, str]) -> Answer:
         """``POST /oauth2/authorize``: a button was pressed."""
         with self._lock:
             query = self._questions.pop(form.get("question", ""), None)
@@ -245,7 +237,7 @@ class Authorization:
                 ends_at_s=self._now_s() + _CODE_LIFE_S,
             )
         if redirect_uri is None:
-            return Page(body=_CODE.format(code=code))
+            return Answer.of_html(_CODE.format(code=code))
         return _to(redirect_uri, {"code": code} | state)
 
     def exchange(self, form: Mapping[str, str]) -> dict[str, Any]:
@@ -318,9 +310,10 @@ class Authorization:
         return token
 
 
-def _refused(why: str) -> Page:
-    return Page(status=HTTPStatus.BAD_REQUEST, body=_REFUSED.format(why=html.escape(why)))
+def _refused(why: str) -> Answer:
+    return Answer.of_html(_REFUSED.format(why=html.escape(why)), 400)
 
 
-def _to(uri: str, parameters: Mapping[str, str]) -> Page:
-    return Page(status=HTTPStatus.FOUND, location=f"{uri}{'&' if '?' in uri else '?'}{urlencode(parameters)}")
+def _to(uri: str, parameters: Mapping[str, str]) -> Answer:
+    location = f"{uri}{'&' if '?' in uri else '?'}{urlencode(parameters)}"
+    return Answer(status=302, headers={"Location": location, "Cache-Control": "no-store"})

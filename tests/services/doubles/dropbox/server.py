@@ -1,53 +1,46 @@
-"""`DropboxServer`: a Dropbox of your own, on this machine."""
+"""`DropboxServer`: a Dropbox on this machine."""
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-import socket
-import threading
 import time
-from collections import Counter, deque
-from http.server import ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
+from services.doubles.dropbox.api import Api
 from services.doubles.dropbox.drive import Bytes, Drive
-from services.doubles.dropbox.faults import Fault, FaultQueue
-from services.doubles.dropbox.http import Handler, Seen
 from services.doubles.dropbox.oauth import Account, App, Authorization
-from services.doubles.dropbox.routes import Api
+from services.doubles.http import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
+    from collections import Counter
+    from collections.abc import Callable, Mapping, Sequence
+
+    from services.doubles.http import Request
 
 __all__ = ["DropboxServer"]
 
 
-class DropboxServer:
+class DropboxServer(Service):
     """Speaks version 2 of Dropbox's API, OAuth included, on a port of the loopback interface.
 
-    For tests of an integration: no account, no internet, and faults that happen when they are asked for.
     Point a source at it with ``endpoint=server.url``, and a sign-in with ``DropboxAuthorization(…,
-    endpoint=server.url)``. Everything it holds is in memory and gone with it.
+    endpoint=server.url)``. Everything it has is in memory, and gone with it.
 
     Args:
         app: The app that is registered; by default one with all permissions, the whole drive, and redirects
             to the ports that `DropboxAuthorization` uses by default.
-        account: Whose Dropbox it is.
-        latency_s: How long every call takes at least, seconds.
+        account: The account.
+        latency_s: How long every answer is held back, seconds.
         contention: Whether two writes at once in one namespace are refused, as Dropbox does.
-        token_life_s: How long access tokens live, seconds.
+        token_life_s: How long access tokens are valid, seconds.
         now_s: The clock that tokens age by.
         port: 0 is any free one.
 
     Attributes:
         drive: The files.
         authorization: Apps and tokens.
-        faults: The faults to come.
-        calls: How often each route was called; ``oauth2/token`` is one of them.
-        seen: The last requests, the newest last.
-        pretended: By ``path_lower``: metadata that downloads tell instead of the true.
+        api: The routes, with settings of their own.
+        url: The address, ``http://127.0.0.1:PORT``.
     """
 
     def __init__(
@@ -61,41 +54,41 @@ class DropboxServer:
         now_s: Callable[[], float] = time.monotonic,
         port: int = 0,
     ) -> None:
+        super().__init__(latency_s=latency_s)
         self.account = account or Account()
         self.app = app or App(
             key="u4vp8l1tkq3yzxo",
             secret="q7w2e9r4t6y1u3i",  # a server of nobody
             redirect_uris=frozenset(f"http://localhost:{port}" for port in range(17845, 17850)),
         )
-        self.latency_s = latency_s
         self.drive = Drive()
         self.authorization = Authorization(self.account, now_s=now_s, token_life_s=token_life_s)
         self.authorization.register(self.app)
-        self.faults = FaultQueue()
-        self.api = Api(self.drive, self.authorization, self.faults, contention=contention)
-        self.calls: Counter[str] = Counter()
-        self.seen: deque[Seen] = deque(maxlen=10_000)
-        self.pretended: dict[str, dict[str, Any]] = {}
-        self._lock = threading.Lock()
-        self._connections: set[socket.socket] = set()
         if self.account.home:
             self.drive.make_folder(self.account.home)
         if self.app.app_folder is not None:
             self.drive.make_folder(self.account.home + self.app.app_folder)
-        self._http = _Server(("127.0.0.1", port), type("BoundHandler", (Handler,), {"dropbox": self}))
-        self._thread = threading.Thread(
-            target=self._http.serve_forever,
-            kwargs={"poll_interval": 0.05},
-            name="dropbox-server",
-            daemon=True,
+        self.api = Api(
+            self.drive, self.authorization, self.faults, contention=contention, closing=self.closing
         )
-        self._thread.start()
-        self.api.url = self.url
+        self._origin = self._answer_at(self.api.name, self.api.answer, port=port)
+        self.url = self.api.url = self._origin.url
+
+    def __repr__(self) -> str:
+        return f"<DropboxServer {self.url}>"
 
     @property
-    def url(self) -> str:
-        """Where it is: ``http://127.0.0.1:PORT``."""
-        return f"http://127.0.0.1:{self._http.server_port}"
+    def calls(self) -> Counter[str]:
+        """How often each route was called; ``oauth2/token`` is one of them."""
+        return self._origin.calls
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """The last requests, the newest last."""
+        return self._origin.requests
+
+    def extra_headers(self) -> Mapping[str, str]:
+        return {"X-Dropbox-Request-Id": secrets.token_hex(16)}
 
     # --- the other hand in the same folder
 
@@ -148,69 +141,3 @@ class DropboxServer:
     def token(self, *scopes: str) -> str:
         """An access token of the registered app, with all its permissions or with these."""
         return self.authorization.access_token(self.app, scopes=frozenset(scopes) or None)
-
-    def fail(self, route: str, *faults: Fault | None, times: int = 1) -> None:
-        """Let the next calls of a route fail, in this order; see `FaultQueue.add`."""
-        self.faults.add(route, *faults, times=times)
-
-    # --- the life of it
-
-    def close(self) -> None:
-        """Stop, and hang up on everybody."""
-        self.api.closing.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
-        with self._lock:
-            for connection in self._connections:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<DropboxServer {self.url}>"
-
-    # --- for the handler
-
-    def arrived(self, request: Seen) -> Fault | None:
-        """A request came in: count it, and say what is to go wrong with it."""
-        with self._lock:
-            self.calls[request.route] += 1
-            self.seen.append(request)
-        return self.faults.next(request.route)
-
-    def connected(self, connection: socket.socket) -> None:
-        """A client has come."""
-        with self._lock:
-            self._connections.add(connection)
-
-    def disconnected(self, connection: socket.socket) -> None:
-        """A client has gone."""
-        with self._lock:
-            self._connections.discard(connection)
-
-    @staticmethod
-    def request_id() -> str:
-        """What support would be told."""
-        return secrets.token_hex(16)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def server_bind(self) -> None:
-        # Not HTTPServer's own, which asks a name server for this machine's name.
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up in the middle is what tests of faults do."""

@@ -7,8 +7,9 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from services.doubles.dropbox.core import BadInput, Refused, Rooms, View, untagged
+from services.doubles.dropbox.core import Routes, View, untagged
 from services.doubles.dropbox.drive import Bytes, Entry, content_hash, parent_of
+from services.doubles.dropbox.errors import BadInput, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ _LONGEST_NAME = 255
 _MOST_UPLOADED = 150 * 1024 * 1024
 
 
-class Writing(Rooms):
+class Writing(Routes):
     """The routes that write.
 
     Attributes:
@@ -36,7 +37,7 @@ class Writing(Rooms):
         self._closed_sessions: set[str] = set()
         self._jobs: dict[str, tuple[list[dict[str, Any]], Iterator[int]]] = {}
 
-    def create_folder(self, view: View, arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
+    def create_folder(self, view: View, arg: dict[str, Any]) -> dict[str, Any]:
         path = self.absolute(view, arg["path"])
         with self.writing(), self.drive.lock:
             found = self.drive.find(path)
@@ -162,7 +163,7 @@ class Writing(Rooms):
             raise Refused({".tag": "closed"})
         return session
 
-    def delete(self, view: View, arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
+    def delete(self, view: View, arg: dict[str, Any]) -> dict[str, Any]:
         with self.writing():
             return {"metadata": self._delete(view, arg)}
 
@@ -181,7 +182,7 @@ class Writing(Rooms):
             self.drive.delete(found)
             return found.metadata(view.base)
 
-    def delete_batch(self, view: View, arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
+    def delete_batch(self, view: View, arg: dict[str, Any]) -> dict[str, Any]:
         entries = arg["entries"]
         if len(entries) > _MOST_BATCHED:
             raise BadInput(f"entries: has more than {_MOST_BATCHED} items")
@@ -192,7 +193,7 @@ class Writing(Rooms):
         return {".tag": "async_job_id", "async_job_id": job}
 
     def _delete_one(self, view: View, arg: dict[str, Any]) -> dict[str, Any]:
-        fault = self.faults.next_of("files/delete_batch entry")
+        fault = self.faults.strike("files/delete_batch entry")
         try:
             if fault is not None and not fault.after:
                 raise Refused({".tag": "too_many_write_operations"})
@@ -203,7 +204,7 @@ class Writing(Rooms):
             return {".tag": "failure", "failure": exc.error}
         return end
 
-    def delete_batch_check(self, _view: View, arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
+    def delete_batch_check(self, _view: View, arg: dict[str, Any]) -> dict[str, Any]:
         if arg["async_job_id"] not in self._jobs:
             raise Refused({".tag": "invalid_async_job_id"})
         ends, polls = self._jobs[arg["async_job_id"]]
@@ -211,18 +212,18 @@ class Writing(Rooms):
             return {".tag": "in_progress"}
         return {".tag": "complete", "entries": ends}
 
-    def move(self, view: View, arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
+    def move(self, view: View, arg: dict[str, Any]) -> dict[str, Any]:
         with self.writing(), self.drive.lock:
             found, to = self._relocation(view, arg)
             return {"metadata": self.drive.move(found, to).metadata(view.base)}
 
-    def copy(self, view: View, arg: dict[str, Any], _body: bytes) -> dict[str, Any]:
+    def copy(self, view: View, arg: dict[str, Any]) -> dict[str, Any]:
         with self.writing(), self.drive.lock:
             found, to = self._relocation(view, arg)
             return {"metadata": self._copy(found, to).metadata(view.base)}
 
-    def copy_v1(self, view: View, arg: dict[str, Any], body: bytes) -> dict[str, Any]:
-        copied: dict[str, Any] = self.copy(view, arg, body)["metadata"]
+    def copy_v1(self, view: View, arg: dict[str, Any]) -> dict[str, Any]:
+        copied: dict[str, Any] = self.copy(view, arg)["metadata"]
         return copied
 
     def _copy(self, found: Entry, to: str) -> Entry:

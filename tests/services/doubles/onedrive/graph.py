@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 import attrs
 
+from services.doubles.http import Answer, Request
 from services.doubles.onedrive.drive import PERSONAL, Drive, Item, NameExists
-from services.doubles.onedrive.shapes import GraphFault, Shapes, iso
+from services.doubles.onedrive.shapes import GraphError, Shapes, iso
 from services.doubles.onedrive.uploads import Uploads
-from services.doubles.onedrive.wire import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,10 +52,10 @@ class _Target:
         """The item.
 
         Raises:
-            GraphFault: There is none.
+            GraphError: There is none.
         """
         if self.item is None:
-            raise GraphFault(404, "itemNotFound", "The resource could not be found.")
+            raise GraphError(404, "itemNotFound", "The resource could not be found.")
         return self.item
 
 
@@ -78,7 +78,7 @@ class Graph(Shapes):
 
     # --- routes
 
-    def call(self, request: Request) -> str:
+    def name(self, request: Request) -> str:
         """The name of a call, as counted and as faults name it."""
         parts = request.path.removeprefix("/v1.0").strip("/")
         if parts in {"me", "me/drive"} or re.fullmatch(r"drives/[^/]+|sites/[^/]+/drives?", parts):
@@ -107,14 +107,14 @@ class Graph(Shapes):
         self._here.base = self.url if self.url.endswith(f"//{host}") else f"https://{host}"
         try:
             return self._route(request, grant)
-        except GraphFault as fault:
-            return fault.answer(self._clock())
+        except GraphError as error:
+            return error.answer(self._clock())
         except NameExists:
-            return GraphFault(409, "nameAlreadyExists", "An item with this name exists.").answer(
+            return GraphError(409, "nameAlreadyExists", "An item with this name exists.").answer(
                 self._clock()
             )
 
-    def content_call(self, request: Request) -> str:
+    def content_name(self, request: Request) -> str:
         """The name of a call to the origin that holds the bytes."""
         if request.path.startswith("/dl/"):
             return "download"
@@ -124,14 +124,14 @@ class Graph(Shapes):
     def content_answer(self, request: Request) -> Answer:
         """Carry out a request to the origin that holds the bytes."""
         if "authorization" in request.headers:
-            return GraphFault(401, "unauthenticated", "No token is wanted here.").answer(self._clock())
+            return GraphError(401, "unauthenticated", "No token is wanted here.").answer(self._clock())
         if request.path.startswith("/up/"):
             return self.uploads.answer(request)
         return self.download_answer(request)
 
     def _route(self, request: Request, grant: Grant) -> Answer:
         if not request.path.startswith("/v1.0/"):
-            raise GraphFault(400, "BadRequest", "Invalid version.")
+            raise GraphError(400, "BadRequest", "Invalid version.")
         parts = request.path.removeprefix("/v1.0/")
         if parts == "me":
             self._delegated(grant)
@@ -147,7 +147,7 @@ class Graph(Shapes):
     def _drive(self, parts: str, grant: Grant) -> tuple[Drive, str]:
         found = re.match(r"(?:me/drive|drives/(?P<id>[^/]+))(?:/(?P<rest>.*))?$", parts)
         if found is None:
-            raise GraphFault(400, "BadRequest", "Resource not found for the segment.")
+            raise GraphError(400, "BadRequest", "Resource not found for the segment.")
         if found["id"] is None:
             self._delegated(grant)
             return grant.account.drive, found["rest"] or ""
@@ -157,13 +157,13 @@ class Graph(Shapes):
             same = drive.id.lower().lstrip("0") == wanted.lower().lstrip("0")
             if drive.id == wanted or (drive.kind == PERSONAL and same):
                 return drive, found["rest"] or ""
-        raise GraphFault(404, "itemNotFound", "The drive could not be found.", inner="driveNotFound")
+        raise GraphError(404, "itemNotFound", "The drive could not be found.", inner="driveNotFound")
 
     @staticmethod
     def _delegated(grant: Grant) -> None:
         if grant.app_only:
             message = "/me request is only valid with delegated authentication flow."
-            raise GraphFault(400, "BadRequest", message)
+            raise GraphError(400, "BadRequest", message)
 
     @staticmethod
     def _may_use(drive: Drive, grant: Grant, *, write: bool) -> None:
@@ -174,12 +174,12 @@ class Graph(Shapes):
         if not write:
             enough |= {"Files.Read.All", "Sites.Read.All"} | ({"Files.Read"} if own else set())
         if not enough & grant.scopes or (not own and drive.id in grant.account.locked_out):
-            raise GraphFault(403, "accessDenied", "Access denied")
+            raise GraphError(403, "accessDenied", "Access denied")
 
     def _target(self, drive: Drive, rest: str, grant: Grant) -> _Target:
         found = _TARGET.match(rest)
         if found is None:
-            raise GraphFault(400, "BadRequest", "Resource not found for the segment.")
+            raise GraphError(400, "BadRequest", "Resource not found for the segment.")
         if found["special"]:
             start: Item | None = self._special(drive, found["special"])
         elif found["root"] or found["id"] == "root":
@@ -213,13 +213,13 @@ class Graph(Shapes):
     @staticmethod
     def _special(drive: Drive, name: str) -> Item:
         if name != "approot":
-            raise GraphFault(404, "itemNotFound", "The special folder could not be found.")
+            raise GraphError(404, "itemNotFound", "The special folder could not be found.")
         return drive.folder("Apps/intouch")
 
     def _within_app_folder(self, drive: Drive, item: Item | None) -> None:
         folder = self._special(drive, "approot")
         if item is not None and item is not folder and folder not in item.ancestors():
-            raise GraphFault(403, "accessDenied", "Access denied")
+            raise GraphError(403, "accessDenied", "Access denied")
 
     # --- actions
 
@@ -249,12 +249,12 @@ class Graph(Shapes):
                 return self._make_folder(request, target)
             case "PATCH", "":
                 return self._patch(request, target)
-        raise GraphFault(405, "notAllowed", "The method is not allowed here.")
+        raise GraphError(405, "notAllowed", "The method is not allowed here.")
 
     def _children(self, request: Request, target: _Target) -> Answer:
         folder = target.existing()
         if not folder.is_folder:
-            raise GraphFault(
+            raise GraphError(
                 422, "invalidRequest", "The item is not a folder.", inner="getChildrenOnNonFolder"
             )
         asked = request.query.get("$top") or request.query.get("top")
@@ -277,7 +277,7 @@ class Graph(Shapes):
     def _delta(self, request: Request, target: _Target) -> Answer:
         drive, item = target.drive, target.existing()
         if drive.kind != PERSONAL and item is not drive.root:
-            raise GraphFault(501, "notSupported", "view.delta can only be called on the root.")
+            raise GraphError(501, "notSupported", "view.delta can only be called on the root.")
         query = dict(request.query)
         token = target.token or query.pop("token", None)
         path = re.sub(r"\(token=[^)]*\)$", "", request.path)
@@ -307,17 +307,17 @@ class Graph(Shapes):
     def _token(self, token: str, drive: Drive, path: str) -> int:
         found = re.fullmatch(rf"{self._secret}-(\d+)", token)
         if found is None:
-            raise GraphFault(400, "invalidRequest", "The token is malformed.")
+            raise GraphError(400, "invalidRequest", "The token is malformed.")
         if int(found[1]) < drive.log_starts_at:
             fresh = f"{self._base()}{path}"
             code = "resyncChangesApplyDifferences"
-            raise GraphFault(410, code, "Resync required.", inner="resyncRequired", Location=fresh)
+            raise GraphError(410, code, "Resync required.", inner="resyncRequired", Location=fresh)
         return int(found[1])
 
     def _delete(self, request: Request, target: _Target) -> Answer:
         item, drive = target.existing(), target.drive
         if item is drive.root:
-            raise GraphFault(403, "accessDenied", "The root can't be deleted.")
+            raise GraphError(403, "accessDenied", "The root can't be deleted.")
         self._check_match(request, drive, item)
         drive.delete(item)
         return Answer(status=204)
@@ -328,13 +328,13 @@ class Graph(Shapes):
         if wanted is None or wanted == "*":
             return
         if not (wanted.startswith('"') and wanted.endswith('"')):
-            raise GraphFault(400, "invalidRequest", "ETags must be quoted.", inner="malformedEntityTag")
+            raise GraphError(400, "invalidRequest", "ETags must be quoted.", inner="malformedEntityTag")
         if wanted.strip('"') not in {drive.etag(item).strip('"'), drive.ctag(item).strip('"')}:
-            raise GraphFault(412, "resourceModified", "ETag does not match.", inner="entityTagDoesNotMatch")
+            raise GraphError(412, "resourceModified", "ETag does not match.", inner="entityTagDoesNotMatch")
 
     def _put(self, request: Request, target: _Target) -> Answer:
         if len(request.body) > SMALL_UPLOAD_BYTES:
-            raise GraphFault(
+            raise GraphError(
                 413, "invalidRequest", "The request is too large.", inner="maxRequestLengthExceeded"
             )
         behaviour = request.query.get("@microsoft.graph.conflictBehavior", "replace")
@@ -345,15 +345,15 @@ class Graph(Shapes):
     ) -> Answer:
         drive, item = target.drive, target.item
         if len(content) > drive.quota_bytes:
-            raise GraphFault(507, "quotaLimitReached", "Insufficient space.")
+            raise GraphError(507, "quotaLimitReached", "Insufficient space.")
         if item is None:
             if target.parent is None:
-                raise GraphFault(404, "itemNotFound", "The folder could not be found.")
+                raise GraphError(404, "itemNotFound", "The folder could not be found.")
             _check_name(target.name)
             item = drive.add(target.parent, target.name, content)
             return Answer.of_json(self.item_json(drive, item), 201)
         if item.content is None:
-            raise GraphFault(409, "nameAlreadyExists", "A folder with this name exists.")
+            raise GraphError(409, "nameAlreadyExists", "A folder with this name exists.")
         if behaviour == "fail":
             raise NameExists
         if behaviour == "rename" and item.parent is not None:
@@ -373,7 +373,7 @@ class Graph(Shapes):
         told = wanted.get("item", {})
         behaviour = told.get("@microsoft.graph.conflictBehavior", "fail")
         if target.item is None and target.parent is None:
-            raise GraphFault(404, "itemNotFound", "The folder could not be found.")
+            raise GraphError(404, "itemNotFound", "The folder could not be found.")
         if target.item is not None and target.name and behaviour == "fail":
             raise NameExists
         if target.item is None:
@@ -406,9 +406,9 @@ class Graph(Shapes):
                 )
             except NameExists:
                 message = "Another file exists with the same name as the uploaded session."
-                return GraphFault(409, "nameAlreadyExists", message).answer(self._clock())
-            except GraphFault as fault:
-                return fault.answer(self._clock())
+                return GraphError(409, "nameAlreadyExists", message).answer(self._clock())
+            except GraphError as error:
+                return error.answer(self._clock())
 
     def _make_folder(self, request: Request, target: _Target) -> Answer:
         wanted = request.json()
@@ -423,7 +423,7 @@ class Graph(Shapes):
         if reference := wanted.get("parentReference"):
             folder = target.drive.items.get(reference.get("id"))
             if folder is None:
-                raise GraphFault(404, "itemNotFound", "The folder could not be found.")
+                raise GraphError(404, "itemNotFound", "The folder could not be found.")
         if "name" in wanted:
             _check_name(wanted["name"])
         if folder is not None or "name" in wanted:
@@ -436,7 +436,7 @@ class Graph(Shapes):
 def _check_name(name: str) -> None:
     unusable = not name or name in {".", ".."} or name != name.strip() or name.startswith("~$")
     if unusable or _REFUSED.search(name) or len(name) > _LONGEST_NAME:
-        raise GraphFault(400, "invalidRequest", "The name is not valid.", inner="invalidPath")
+        raise GraphError(400, "invalidRequest", "The name is not valid.", inner="invalidPath")
 
 
 def _all_below(item: Item) -> list[Item]:

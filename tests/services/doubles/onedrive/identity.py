@@ -12,8 +12,8 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
+from services.doubles.http import Answer, Request
 from services.doubles.onedrive.tokens import OWN, App, Tokens, scopes_of
-from services.doubles.onedrive.wire import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class Identity(Tokens):
 
     # --- routes
 
-    def call(self, request: Request) -> str:
+    def name(self, request: Request) -> str:
         """The name of a call, as counted and as faults name it."""
         for end, name in (
             ("/.well-known/openid-configuration", "openid"),
@@ -164,10 +164,9 @@ def _registered(app: App, redirect: str) -> bool:
 
 
 def _page(title: str, body: str, status: int = 200) -> Answer:
+    title = html.escape(title)
     text = (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        f"<title>{html.escape(title)}</title></head>"
-        f"<body><h1>{html.escape(title)}</h1>{body}</body></html>"
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title></head>"
+        f"<body><h1>{title}</h1>{body}</body></html>"
     )
-    headers = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
-    return Answer(status=status, headers=headers, body=text.encode("utf-8"))
+    return Answer.of_html(text, status)

@@ -5,26 +5,25 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from services.doubles.http import Answer, Request, Service
 from services.doubles.onedrive.drive import Drive, Item
 from services.doubles.onedrive.graph import Graph
 from services.doubles.onedrive.identity import Identity
-from services.doubles.onedrive.shapes import GraphFault
+from services.doubles.onedrive.shapes import GraphError
 from services.doubles.onedrive.tokens import Account, App
-from services.doubles.onedrive.wire import Answer, Faults, Origin, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 __all__ = ["OneDriveServer"]
 
 PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 
-class OneDriveServer:
-    """OneDrive, to try an integration with, without an account and without the internet.
+class OneDriveServer(Service):
+    """Microsoft Graph and the identity platform, on ports of the loopback interface.
 
     Three origins answer, each on a port of its own on 127.0.0.1: ``endpoint`` is Microsoft Graph,
     ``content_url`` is where download and upload addresses lead, and ``identity_url`` is the identity
@@ -40,7 +39,6 @@ class OneDriveServer:
         account: The person whose OneDrive it is.
         drive: The person's drive.
         app: A registered app, a public client; see `register`.
-        faults: What goes wrong; see `Faults.add`.
     """
 
     def __init__(
@@ -51,9 +49,8 @@ class OneDriveServer:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         token_s: float = 3600.0,
     ) -> None:
-        self.latency_s = latency_s
+        super().__init__(latency_s=latency_s)
         self._clock = clock
-        self.faults = Faults()
         self.graph = Graph(clock=clock)
         self.identity = Identity(clock=clock, lifetime_s=token_s)
         tenant = PERSONAL_TENANT if kind == "personal" else secrets.token_hex(16)
@@ -61,44 +58,15 @@ class OneDriveServer:
         self.account = Account(name="drjones@practice.example", drive=self.drive, tenant=tenant)
         self.identity.accounts.append(self.account)
         self.app = self.register(App(id=f"app-{secrets.token_hex(8)}"))
-        held_back = self._latency
-        self._origin = Origin(
-            name=self.graph.call, answer=self._graph, faults=self.faults, latency_s=held_back
+        self._origin = self._answer_at(self.graph.name, self._graph)
+        # Tests put methods of their own in the place of `content_answer`: it is looked up at each request.
+        self._content = self._answer_at(
+            self.graph.content_name, lambda request, _: self.graph.content_answer(request)
         )
-        self._content = Origin(
-            name=self.graph.content_call,
-            answer=lambda request, _: self.graph.content_answer(request),
-            faults=self.faults,
-            latency_s=held_back,
-        )
-        self._login = Origin(
-            name=self.identity.call, answer=self.identity.answer, faults=self.faults, latency_s=held_back
-        )
+        self._login = self._answer_at(self.identity.name, self.identity.answer)
         self.graph.url = self.endpoint = self._origin.url
         self.graph.content_url = self.content_url = self._content.url
         self.identity_url = self._login.url
-
-    def __enter__(self) -> Self:
-        for origin in self._origins:
-            origin.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop answering.
-
-        Raises:
-            AssertionError: This server has failed at a request.
-        """
-        for origin in self._origins:
-            origin.close()
-        for origin in self._origins:
-            if origin.bugs:
-                raise AssertionError("the OneDrive server failed") from origin.bugs[0]
 
     # --- who and what there is
 
@@ -181,32 +149,13 @@ class OneDriveServer:
         """The most requests to Graph that were under way at one time."""
         return self._origin.most_at_once
 
-    def forget_calls(self, *, keep_requests: bool = True) -> None:
-        """Count anew.
-
-        Args:
-            keep_requests: Whether requests are kept from now on, for `requests`.
-        """
-        for origin in self._origins:
-            origin.calls.clear()
-            origin.requests.clear()
-            origin.most_at_once = 0
-            origin.keep_requests = keep_requests
-
     # --- inside
-
-    @property
-    def _origins(self) -> tuple[Origin, Origin, Origin]:
-        return self._origin, self._content, self._login
-
-    def _latency(self) -> float:
-        return self.latency_s
 
     def _graph(self, request: Request, call: str) -> Answer:  # the name is for faults
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         grant = self.identity.grant(token) if kind.lower() == "bearer" else None
         if grant is None:
             text = "Access token has expired or is not yet valid."
-            fault = GraphFault(401, "InvalidAuthenticationToken", text, **{"WWW-Authenticate": "Bearer"})
-            return fault.answer(self._clock())
+            error = GraphError(401, "InvalidAuthenticationToken", text, **{"WWW-Authenticate": "Bearer"})
+            return error.answer(self._clock())
         return self.graph.answer(request, grant)

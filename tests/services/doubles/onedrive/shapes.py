@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import re
+import json
 import secrets
 import threading
 from datetime import UTC, datetime, timedelta
+from http.client import responses
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+import attrs
+
+from services.doubles import http
+from services.doubles.http import JSON, Answer, Request
 from services.doubles.onedrive.drive import PERSONAL, Drive, Item
-from services.doubles.onedrive.wire import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["GraphFault", "Shapes", "iso"]
+__all__ = ["Fault", "GraphError", "Shapes", "iso"]
 
 _CONTENT_HOST: Final = "https://content.1drv.com"
 
 
-class GraphFault(Exception):
+class GraphError(Exception):
     """An error as Graph answers it."""
 
     def __init__(self, status: int, code: str, message: str = "", *, inner: str = "", **headers: str) -> None:
@@ -42,6 +46,21 @@ class GraphFault(Exception):
         }
         error = {"code": self.code, "message": self.message or self.code, "innerError": detail}
         return Answer.of_json({"error": error}, self.status, **self.headers)
+
+
+@attrs.frozen(kw_only=True)
+class Fault(http.Fault):
+    """A fault, with errors as Graph words them. `http.Fault` has the arguments."""
+
+    @classmethod
+    def refused(
+        cls, status: int, code: str = "", *, after: bool = False, retry_after: str | None = None
+    ) -> Fault:
+        """Answer with an error in JSON; by default its code is the name of the status."""
+        name = code or responses.get(status, "bandwidthLimitExceeded").replace(" ", "")
+        error = {"error": {"code": name, "message": "a fault was switched on", "innerError": {}}}
+        headers = {"Content-Type": JSON} | ({} if retry_after is None else {"Retry-After": retry_after})
+        return cls(status=status, headers=headers, body=json.dumps(error).encode(), after=after)
 
 
 class Shapes:
@@ -160,13 +179,13 @@ class Shapes:
         """Carry out a request to an address to download from: there nobody is asked for a token."""
         found = self._downloads.get(request.path.removeprefix("/dl/"))
         if found is None or found[2] < self._clock():
-            return Answer(status=401, headers={"Content-Type": "text/html"}, body=b"<html>expired</html>")
+            return Answer.of_html("<html>expired</html>", 401)
         drive, item, _ = found
         with drive.lock:
             content = item.content
         if item.deleted or content is None:
-            return Answer(status=404, headers={"Content-Type": "text/html"}, body=b"<html>gone</html>")
-        return _ranged(request, content)
+            return Answer.of_html("<html>gone</html>", 404)
+        return Answer.of_file(request, [content])
 
     def expire_downloads(self) -> None:
         """Make every download address given out so far useless."""
@@ -180,25 +199,12 @@ class Shapes:
     @staticmethod
     def _downloadable(item: Item) -> Item:
         if "malware" in item.facets:
-            raise GraphFault(403, "accessDenied", "Malware was detected.", inner="malwareDetected")
+            raise GraphError(403, "accessDenied", "Malware was detected.", inner="malwareDetected")
         if item.content is None:
-            raise GraphFault(400, "invalidRequest", "Only files have content.")
+            raise GraphError(400, "invalidRequest", "Only files have content.")
         return item
 
 
 def iso(when: datetime) -> str:
     """A time as Graph writes it."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _ranged(request: Request, content: bytes) -> Answer:
-    headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
-    found = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
-    if found is None:
-        return Answer(headers=headers, body=content)
-    start, end = int(found[1]), int(found[2]) if found[2] else len(content) - 1
-    if start >= len(content):
-        return Answer(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
-    end = min(end, len(content) - 1)
-    headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
-    return Answer(status=206, headers=headers, body=content[start : end + 1])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from services.doubles.onedrive.wire import Answer, Request
+from services.doubles.http import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
