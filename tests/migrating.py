@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from intouch_import import migration
+from intouch_import.clock import Clock
 from intouch_import.repositories.sql import SqlRepository
 from miniature import NOW, PATIENTS, PROVIDERS, jpeg
 
@@ -56,7 +57,7 @@ class Archive:
     ) -> migration.Plan:
         """Plan the archive, in UTC, into a folder ``plan``."""
         self.disk.mkdir(parents=True, exist_ok=True)
-        options = {"to": self.root / "plan", "zone": "UTC", "clock": lambda: NOW, **options}
+        options = {"to": self.root / "plan", "zone": "UTC", "clock": Clock(now=lambda: NOW), **options}
         return migration.plan(self.disk, rule, records or self.records(), **options)
 
     def left(self) -> list[str]:

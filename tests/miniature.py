@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from PIL import Image
 
+from intouch_import.clock import Clock
 from intouch_import.inbox import Inbox
 from intouch_import.model import Patient, Provider
 from intouch_import.repositories.sql import SqlRepository
@@ -75,7 +76,7 @@ class Practice:
 
     def inbox(self, *sources: Source, records: Any = None, **options: Any) -> Inbox:
         """Open an inbox that waits for nothing, in UTC."""
-        options = {"zone": "UTC", "settle_s": 0.0, "clock": lambda: NOW, **options}
+        options = {"zone": "UTC", "settle_s": 0.0, "clock": Clock(now=lambda: NOW), **options}
         return Inbox(records or self.records(), sources or [self.source()], **options)
 
     def photo(self, name: str, content: bytes | None = None, *, folder: Path | None = None) -> Path:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from intouch_import.clock import Clock
 from intouch_import.ledger import Event, Ledger
 from intouch_import.model import Destination, Reason, State
-from intouch_import.moving import Mover, Order
+from intouch_import.moving import MoveOrder, Mover
 from miniature import NOW
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Bench:
         self.ledger = Ledger(self.records.engine)
         self.source: Source = practice.source()
 
-    def orders(self, **options: Any) -> list[Order]:
+    def orders(self, **options: Any) -> list[MoveOrder]:
         files = sorted(self.source.scan(), key=lambda file: file.name)
         options = {
             "patient_id": "10042",
@@ -44,18 +45,18 @@ class Bench:
             "reason": Reason.CHOSEN,
             **options,
         }
-        return [Order(source=self.source, file=file, **options) for file in files]
+        return [MoveOrder(source=self.source, file=file, **options) for file in files]
 
     def mover(self, **options: Any) -> Mover:
-        return Mover(self.records, self.ledger, clock=lambda: NOW, **options)
+        return Mover(self.records, self.ledger, clock=Clock(now=lambda: NOW), **options)
 
     def move(
-        self, orders: Sequence[Order] | None = None, **options: Any
+        self, orders: Sequence[MoveOrder] | None = None, **options: Any
     ) -> tuple[list[Outcome], list[Problem]]:
         mover = self.mover()
         return mover.move(self.orders() if orders is None else orders, **options)
 
-    def told(self, orders: Sequence[Order] | None = None, **options: Any) -> list[tuple[State, Reason]]:
+    def told(self, orders: Sequence[MoveOrder] | None = None, **options: Any) -> list[tuple[State, Reason]]:
         return [(outcome.state, outcome.reason) for outcome in self.move(orders, **options)[0]]
 
     def events(self) -> list[Event]:

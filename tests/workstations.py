@@ -19,13 +19,14 @@ __all__ = ["race"]
 _WORKSTATION = """\
 import json, sys
 from datetime import UTC, datetime
+from intouch_import.clock import Clock
 from intouch_import import Inbox, open_source
 from intouch_import.repositories.sql import SqlRepository
 database, files, folder, patient, token, options = json.loads(sys.argv[1])
 if token is not None:
     options["signin"] = lambda force=False: token
 with SqlRepository.open(database, files=files) as records, open_source(folder, **options) as source:
-    inbox = Inbox(records, [source], zone="UTC", settle_s=0, clock=lambda: datetime(2026, 3, 1, tzinfo=UTC))
+    inbox = Inbox(records, [source], zone="UTC", settle_s=0, clock=Clock(now=lambda: datetime(2026, 3, 1, tzinfo=UTC)))
     if patient:
         inbox.refresh()
     print("ready", flush=True)

@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from intouch_import.clock import Clock
+    from intouch_import.content import Content
     from intouch_import.errors import (
         ConfigError,
         FileError,
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
         RepositoryError,
         SelectionError,
         SourceError,
+        UnknownPatient,
     )
     from intouch_import.extensions import classify
     from intouch_import.filenames import CaptureNaming
-    from intouch_import.inbox import Inbox
+    from intouch_import.inbox import Inbox, Row, SaveRequest
     from intouch_import.model import (
         Action,
         Attachment,
@@ -49,7 +52,9 @@ __all__ = [
     "Attachment",
     "CaptureName",
     "CaptureNaming",
+    "Clock",
     "ConfigError",
+    "Content",
     "Destination",
     "FileError",
     "InTouchImportError",
@@ -62,6 +67,8 @@ __all__ = [
     "Reason",
     "Report",
     "RepositoryError",
+    "Row",
+    "SaveRequest",
     "Secret",
     "SelectionError",
     "Settings",
@@ -70,6 +77,7 @@ __all__ = [
     "SourceFile",
     "State",
     "StoredAttachment",
+    "UnknownPatient",
     "Verdict",
     "__version__",
     "classify",
@@ -77,12 +85,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "clock": ("Clock",),
+    "content": ("Content",),
     "errors": (
         "ConfigError", "FileError", "InTouchImportError", "RepositoryError", "SelectionError", "SourceError",
+        "UnknownPatient",
     ),
     "extensions": ("classify",),
     "filenames": ("CaptureNaming",),
-    "inbox": ("Inbox",),
+    "inbox": ("Inbox", "Row", "SaveRequest"),
     "model": (
         "Action", "Attachment", "CaptureName", "Destination", "Patient", "Progress", "Provider", "Reason",
         "SourceFile", "State", "StoredAttachment", "Verdict",

@@ -40,9 +40,13 @@ message travels as attributes. Every exception here survives pickling.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import traceback
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "AlreadyAssigned",
@@ -76,6 +80,7 @@ __all__ = [
     "Throttled",
     "UnknownPatient",
     "UnsuitableText",
+    "host_errors",
     "without_path",
 ]
 
@@ -323,7 +328,7 @@ def without_path(exc: OSError) -> OSError:
 
 
 def kind_and_place(exc: BaseException, **more: Any) -> dict[str, Any]:
-    """What may be told of an exception of a host's code, whose text may name a patient.
+    """Describe an exception of a host's code without its message, which may contain a patient's name.
 
     Returns:
         ``kind``, the name of its class; ``where``, the lines of code that raised it, the first one outside
@@ -340,11 +345,22 @@ def kind_and_place(exc: BaseException, **more: Any) -> dict[str, Any]:
 
 
 def instead_of(exc: Exception, message: str) -> RepositoryError:
-    """What is raised, ``from None``, in the place of whatever a host's code raised.
+    """Return the error to raise, ``from None``, instead of an exception of a host's code.
 
-    Kind and place are its attributes, and a note under the printed traceback.
+    Its attributes, and a note under the printed traceback, give the kind and the place of the exception.
     """
-    told = kind_and_place(exc)
-    error = RepositoryError(message, **told)
-    error.add_note(f"{told['kind']} at {told['where']}. Its text is not shown: it may name a patient.")
+    about = kind_and_place(exc)
+    error = RepositoryError(message, **about)
+    error.add_note(f"{about['kind']} at {about['where']}. Its text is not shown: it may name a patient.")
     return error
+
+
+@contextlib.contextmanager
+def host_errors() -> Iterator[None]:
+    """Turn whatever a host's repository raises into a `RepositoryError` with its place, without its text."""
+    try:
+        yield
+    except InTouchImportError:
+        raise
+    except Exception as exc:  # noqa: BLE001  # it is the host's code
+        raise instead_of(exc, "the patient records failed") from None

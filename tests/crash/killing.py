@@ -34,6 +34,7 @@ import alembic.script  # noqa: F401  # these three are imported when a database 
 from sqlalchemy.engine.default import DefaultDialect
 
 from intouch_import import disk
+from intouch_import.clock import Clock
 from intouch_import.content import StagedContent
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Ledger
@@ -153,7 +154,9 @@ def work(order: dict[str, Any], steps: Steps | None) -> None:
     records = records_of(order["database"], order["files"])
     with open_photos(order) as source:
         # Looking into files only reads, and would start a decoding process for every kill.
-        inbox = Inbox(records, [source], zone="UTC", settle_s=0.0, clock=lambda: NOW, check_content=False)
+        inbox = Inbox(
+            records, [source], zone="UTC", settle_s=0.0, clock=Clock(now=lambda: NOW), check_content=False
+        )
         if order["work"] == "save":
             inbox.refresh()
         if steps is not None:

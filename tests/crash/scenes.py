@@ -17,6 +17,7 @@ import attrs
 import pytest
 import sqlalchemy as sa
 
+from intouch_import.clock import Clock
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event, Ledger
 from intouch_import.model import Patient, Provider, State
@@ -192,7 +193,7 @@ class Scene:
             ledger=self.hospital.ledger,
             zone="UTC",
             settle_s=0.0,
-            clock=lambda: NOW,
+            clock=Clock(now=lambda: NOW),
         )
 
     def stored(self) -> list[StoredAttachment]:

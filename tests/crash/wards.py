@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from scenes import memory
 
+from intouch_import.clock import Clock
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event, Ledger
 from intouch_import.model import Patient, Provider, Reason, State
@@ -168,7 +169,9 @@ class Ward(abc.ABC):
 
     def inbox(self, source: Source) -> Inbox:
         """A list that was opened anew."""
-        return Inbox(self.records, [source], ledger=self.ledger, zone="UTC", settle_s=0.0, clock=lambda: NOW)
+        return Inbox(
+            self.records, [source], ledger=self.ledger, zone="UTC", settle_s=0.0, clock=Clock(now=lambda: NOW)
+        )
 
     def recover(self) -> None:
         """What staff do next: look at the list, and save what waits there."""

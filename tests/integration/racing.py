@@ -14,6 +14,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from intouch_import.clock import Clock
 from intouch_import.inbox import Inbox
 from intouch_import.model import State
 from intouch_import.repositories.sql import SqlRepository
@@ -37,7 +38,7 @@ def work(order: dict[str, Any], wait: Callable[[], object]) -> Counter[str]:
     """Refresh, then save whatever waits, as long as there is something."""
     records = records_of(order["database"], order["files"])
     source = open_source(order["folder"], source_id=order["source_id"])
-    inbox = Inbox(records, [source], zone="UTC", settle_s=0.0, clock=lambda: NOW)
+    inbox = Inbox(records, [source], zone="UTC", settle_s=0.0, clock=Clock(now=lambda: NOW))
     told: Counter[str] = Counter()
     wait()
     while True:

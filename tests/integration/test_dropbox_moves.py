@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.dropbox import DropboxSource
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event
@@ -74,7 +75,9 @@ class Office:
         source = DropboxSource(
             FOLDER, signin=lambda _force=False: token, endpoint=server.url, patience=hurried(budget_s)
         )
-        inbox = Inbox(records or self.records, [source], zone="UTC", settle_s=0.0, clock=lambda: NOW)
+        inbox = Inbox(
+            records or self.records, [source], zone="UTC", settle_s=0.0, clock=Clock(now=lambda: NOW)
+        )
         return source, inbox
 
     def stored(self, patient: str | None = None) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.cloud.retry import Pause
 from intouch_import.dropbox import DropboxSource
 from intouch_import.dropbox.transfer import ContentHash, content_hash_of
@@ -183,7 +184,10 @@ def test_a_practice_sets_it_up_in_a_file(
     with opened, practice.records() as records:
         assert opened.problems == ()
         inbox = Inbox.from_settings(
-            settings, repository=records, signin={"dropbox": lambda _force=False: token}, clock=lambda: NOW
+            settings,
+            repository=records,
+            signin={"dropbox": lambda _force=False: token},
+            clock=Clock(now=lambda: NOW),
         )
         listed = practice.inbox(*opened.sources, records=records)
         assert listed.refresh().problems == ()

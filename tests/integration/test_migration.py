@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from intouch_import import migration
+from intouch_import.clock import Clock
 from intouch_import.errors import ConfigError, MissingExtraError, UnknownPatient
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event, Ledger
@@ -69,7 +70,9 @@ def test_an_inbox_does_not_finish_a_copy(archive: Archive) -> None:
     records = archive.records()
     archive.lay(f"{MARSH}/10042_DRJ_20240301_091500.jpg")
     archive.plan(records=records, mode="copy").run(records).wait(60)
-    inbox = Inbox(records, [open_source(archive.disk / MARSH)], zone="UTC", settle_s=0, clock=lambda: NOW)
+    inbox = Inbox(
+        records, [open_source(archive.disk / MARSH)], zone="UTC", settle_s=0, clock=Clock(now=lambda: NOW)
+    )
     report = inbox.refresh()
     assert (report.imported, report.failed) == (0, 0)
     assert f"{MARSH}/10042_DRJ_20240301_091500.jpg" in archive.left()

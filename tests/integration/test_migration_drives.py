@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from intouch_import import migration
+from intouch_import.clock import Clock
 from intouch_import.errors import NameRefused, SourceUnavailable
 from intouch_import.ledger import Event, Ledger
 from migrating import MARSH, OKAFOR, RULE, Archive, reasons
@@ -58,7 +59,7 @@ def _laid(there: RemoteArchive, *paths: str) -> dict[str, bytes]:
 
 def _planned(there: RemoteArchive, records: SqlRepository, root: Path, **options: str) -> migration.Plan:
     return migration.plan(
-        there.archive, RULE, records, to=root / "plan", zone="UTC", clock=lambda: NOW, **options
+        there.archive, RULE, records, to=root / "plan", zone="UTC", clock=Clock(now=lambda: NOW), **options
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from intouch_import import migration
+from intouch_import.clock import Clock
 from intouch_import.errors import ConfigError
 from intouch_import.model import TakenFrom
 from intouch_import.sources import open_source
@@ -24,7 +25,9 @@ PATHS = (f"{MARSH}/2024-03-01/a#1.jpg", f"{MARSH}/2024-03-01/b.jpg", f"{OKAFOR}/
 
 def _migrate(archive: Any, place: Archive) -> migration.Certificate:
     records = place.records()
-    plan = migration.plan(archive, RULE, records, to=place.root / "plan", zone="UTC", clock=lambda: NOW)
+    plan = migration.plan(
+        archive, RULE, records, to=place.root / "plan", zone="UTC", clock=Clock(now=lambda: NOW)
+    )
     assert plan.counts("reason") == {"folder_name": 3, "no_rule": 1}
     certificate = plan.run(records).wait(120).certificate
     assert certificate.closes, certificate.open_points

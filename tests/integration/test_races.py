@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 from scenes import memory, photo
 
+from intouch_import.clock import Clock
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event, Ledger
 from intouch_import.ledger.book import ledger_table
@@ -202,7 +203,7 @@ def test_a_folder_of_two_names_is_one_folder(race: Race) -> None:
                 [open_source(race.root / "shared", source_id=f"id-{number}")],
                 zone="UTC",
                 settle_s=0.0,
-                clock=lambda: NOW,
+                clock=Clock(now=lambda: NOW),
             )
             for number in range(2)
         ]

@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from intouch_import import database, disk, errors
+from intouch_import.clock import Clock
 from intouch_import.errors import (
     AlreadyAssigned,
     ContentMismatch,
@@ -30,8 +31,8 @@ from intouch_import.errors import (
 from intouch_import.filenames import CaptureNaming
 from intouch_import.ledger import Ledger
 from intouch_import.model import Destination, Patient, Reason
-from intouch_import.moving import Mover, Order
-from intouch_import.moving.jobs import Job, attachment_of
+from intouch_import.moving import MoveOrder, Mover
+from intouch_import.moving.file_move import FileMove
 from intouch_import.repositories.files import FsspecFiles, open_files
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources import open_source
@@ -632,7 +633,7 @@ def test_orders_and_what_the_move_finds(cage: Practice, monkeypatch: pytest.Monk
     records = cage.records()
     source = cage.source()
     (file,) = source.scan()
-    order = Order(
+    order = MoveOrder(
         source=source,
         file=file,
         patient_id=ID,
@@ -642,14 +643,14 @@ def test_orders_and_what_the_move_finds(cage: Practice, monkeypatch: pytest.Monk
         reason=Reason.CHOSEN,
     )
     clean(repr(order))
-    job = Job(order)
+    job = FileMove(order)
     job.content = source.fetch(file)
-    clean(repr(attachment_of(job)))
+    clean(repr(job.attachment()))
     clean(repr(job.content))
     job.content.close()
     monkeypatch.setattr(records, "open_attachment", lambda _id: io.BytesIO(b"CANARY"))
     monkeypatch.setattr(LeasedContent, "settle", raising(os_error(28, BOOM)))
-    outcomes, problems = Mover(records, Ledger(records.engine), clock=lambda: NOW).move([order])
+    outcomes, problems = Mover(records, Ledger(records.engine), clock=Clock(now=lambda: NOW)).move([order])
     clean(repr((outcomes, problems)))
 
 

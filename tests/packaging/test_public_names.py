@@ -14,10 +14,11 @@ import intouch_import
 # Taking a name off this list breaks hosts: deprecate it first, for twelve months.
 PUBLIC = {
     *("Inbox", "Source", "PatientRepository", "open_source", "classify"),
-    *("CaptureNaming", "CaptureName"),
+    *("CaptureNaming", "CaptureName", "Clock", "Content", "Row", "SaveRequest"),
     *("Patient", "Provider", "Destination", "SourceFile", "Attachment", "StoredAttachment"),
     *("State", "Reason", "Action", "Verdict", "Progress", "Report", "Outcome", "Secret", "Settings"),
     *("InTouchImportError", "ConfigError", "SelectionError", "SourceError", "FileError", "RepositoryError"),
+    "UnknownPatient",
     "__version__",
 }
 MODULES = [

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from scenes import memory, photo
 
+from intouch_import.clock import Clock
 from intouch_import.content import StagedContent
 from intouch_import.errors import InTouchImportError, SelectionError
 from intouch_import.inbox import Inbox
@@ -316,7 +317,7 @@ class Clinic(RuleBasedStateMachine):
             ledger=self.ledger,
             zone="UTC",
             settle_s=0.0,
-            clock=lambda: NOW,
+            clock=Clock(now=lambda: NOW),
         )
         inbox._mover._workers = 1  # the same steps in the same order, when a failure is tried again
         return inbox

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from commanding import Command
 from intouch_import.cli import show
+from intouch_import.clock import Clock
 from intouch_import.errors import NotRemoved
 from intouch_import.inbox import Inbox
 from intouch_import.model import Patient
@@ -186,7 +187,7 @@ def test_an_interrupt_is_exit_code_130(
 
     practice.photo(CAPTURED)
     monkeypatch.setitem(Inbox.__init__.__kwdefaults__, "settle_s", 5.0)
-    monkeypatch.setitem(Inbox.__init__.__kwdefaults__, "sleep", interrupt)
+    monkeypatch.setitem(Inbox.__init__.__kwdefaults__, "clock", Clock(sleep=interrupt))
     assert command("refresh", practice.photos).code == 130
     assert practice.left() == [CAPTURED]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from intouch_import.copies import CopyFinder, Incoming
 from intouch_import.errors import RepositoryError
-from intouch_import.inbox import Inbox, look_ahead
+from intouch_import.inbox import Inbox, save_request
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import Reason, State
+from intouch_import.moving.copies import CopyFinder, Incoming
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources.local import LocalSource
@@ -20,7 +20,7 @@ from miniature import NOW, jpeg
 from moving_bench import Bench, raising
 
 if TYPE_CHECKING:
-    from intouch_import.inbox.rows import Job, Row
+    from intouch_import.inbox import Row, SaveRequest
     from intouch_import.reports import Outcome, Report
     from miniature import Practice
 
@@ -229,7 +229,7 @@ def test_bytes_that_were_taken_back_are_known_whatever_the_id_of_the_patient(pra
     )  # fmt: skip
     ask = CopyFinder(bench.records, bench.ledger)
     for patient, doubt in ((odd, Reason.UNDONE), ("10042", None)):
-        found = ask([Incoming(import_id="2", sha256=sha256, patient_id=patient, automatic=True)])
+        found = ask.find([Incoming(import_id="2", sha256=sha256, patient_id=patient, automatic=True)])
         assert [one.doubt for one in found.values()] == ([doubt] if doubt is not None else [])
 
 
@@ -274,7 +274,9 @@ def test_copies_are_read_once_and_freed_when_the_original_leaves(
 # --- a file that a person chose
 
 
-def _prepared(practice: Practice, records: SqlRepository, name: str, patient: str) -> tuple[Inbox, Job]:
+def _prepared(
+    practice: Practice, records: SqlRepository, name: str, patient: str
+) -> tuple[Inbox, SaveRequest]:
     practice.photo(name, jpeg("same"))
     inbox = practice.inbox(records=records)
     inbox.refresh()
@@ -378,7 +380,7 @@ def test_only_files_of_a_known_size_are_read_before_a_save(
     assert [one.row.name for one in inbox.prepare(inbox.rows, patient="10042").duplicates] == ["c.jpg"]
     inbox.prepare(inbox.rows, patient="10042")
     assert read == ["c.jpg"]
-    monkeypatch.setattr(look_ahead, "_READ_AT_MOST_BYTES", 10)
+    monkeypatch.setattr(save_request, "_READ_AT_MOST_BYTES", 10)
     fresh = practice.inbox(records=records)
     fresh.refresh()
     assert fresh.prepare(fresh.rows, patient="10042").duplicates == ()
@@ -488,8 +490,8 @@ def test_nobody_is_asked_in_vain(practice: Practice, monkeypatch: pytest.MonkeyP
     assert (able.able, unable.able) == (True, False)
     chosen = Incoming(import_id="1", sha256="0" * 64, patient_id="10042")
     monkeypatch.setattr(bench.ledger, "undone", raising(AssertionError("asked in vain")))
-    assert able([chosen]) == {}
+    assert able.find([chosen]) == {}
     monkeypatch.setattr(PatientRepository, "find_by_digest", raising(AssertionError("asked in vain")))
-    assert unable([chosen]) == {}
+    assert unable.find([chosen]) == {}
     monkeypatch.setattr(SqlRepository, "find_by_digest", raising(AssertionError("asked in vain")))
-    assert able([]) == {}
+    assert able.find([]) == {}

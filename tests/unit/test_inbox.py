@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.errors import (
     ConfigError,
     FileUnreadable,
@@ -49,7 +50,7 @@ AUTO = "10042_DRJ_20260131_142501.jpg"
 OTHER = "10043_DRJ_20260201_080000.jpg"
 
 
-class Clock:
+class ScriptedClock:
     """A monotonic clock that only `sleep` moves; what happens during a sleep is scripted."""
 
     def __init__(self, *during: Callable[[], object]) -> None:
@@ -67,7 +68,10 @@ class Clock:
             self._during.pop(0)()
 
     def options(self, settle_s: float = 2.0) -> dict[str, Any]:
-        return {"settle_s": settle_s, "monotonic_s": self.monotonic_s, "sleep": self.sleep}
+        return {
+            "settle_s": settle_s,
+            "clock": Clock(now=lambda: NOW, monotonic_s=self.monotonic_s, sleep=self.sleep),
+        }
 
 
 # --- refresh
@@ -203,7 +207,7 @@ def test_a_time_that_has_come_is_no_longer_in_the_future(practice: Practice) -> 
     """The clock is asked at each refresh."""
     practice.photo(AUTO)
     now = datetime(2026, 1, 31, 14, 25, 0, tzinfo=UTC)
-    inbox = practice.inbox(clock=lambda: now)
+    inbox = practice.inbox(clock=Clock(now=lambda: now))
     assert inbox.refresh().outcomes[0].reason is Reason.TIME_IN_FUTURE
     now += timedelta(seconds=1)
     assert inbox.refresh().imported == 1
@@ -357,7 +361,7 @@ def test_a_location_that_dies_while_files_settle_never_stops_the_others(
     second.mkdir()
     practice.photo(AUTO)
     practice.photo(OTHER, folder=second)
-    clock = Clock()
+    clock = ScriptedClock()
     report = practice.inbox(Dead(second, exc, after=1), practice.source(), **clock.options()).refresh()
     assert report.imported == 1
     assert report.closes
@@ -367,7 +371,7 @@ def test_a_location_that_dies_while_files_settle_never_stops_the_others(
 def test_files_of_a_location_that_was_dead_while_they_settled_are_imported_later(practice: Practice) -> None:
     """A passing failure of the second look delays files; it does not keep them for ever."""
     practice.photo(AUTO)
-    clock = Clock()
+    clock = ScriptedClock()
     source = Dead(practice.photos, SourceUnavailable("gone for a moment"), after=1)
     inbox = practice.inbox(source, **clock.options())
     assert inbox.refresh().waiting == 1
@@ -400,7 +404,7 @@ def test_files_seen_lately_are_waited_for_once_all_together(practice: Practice) 
     second.mkdir()
     practice.photo(AUTO)
     practice.photo(OTHER, folder=second)
-    clock = Clock()
+    clock = ScriptedClock()
     told: list[Progress] = []
     inbox = practice.inbox(practice.source(), practice.source(second), **clock.options())
     report = inbox.refresh(on_progress=told.append)
@@ -419,7 +423,7 @@ def test_a_growing_file_waits_and_is_imported_once_it_keeps_still(
     def grow() -> None:
         path.write_bytes(whole)
 
-    clock = Clock(grow)
+    clock = ScriptedClock(grow)
     inbox = practice.inbox(**clock.options())
     report = inbox.refresh()
     assert reasons(report) == {AUTO: ("waiting", "still_arriving")}
@@ -430,7 +434,7 @@ def test_a_growing_file_waits_and_is_imported_once_it_keeps_still(
 def test_a_file_that_vanishes_while_it_settles_leaves_the_list(practice: Practice) -> None:
     """A file that is gone after the wait is neither listed nor missed."""
     path = practice.photo(AUTO)
-    inbox = practice.inbox(**Clock(path.unlink).options())
+    inbox = practice.inbox(**ScriptedClock(path.unlink).options())
     report = inbox.refresh()
     assert report.listed == 0
     assert inbox.rows == []
@@ -448,7 +452,7 @@ def test_a_file_that_is_emptied_or_replaced_by_a_link_while_it_settles_is_not_im
         two.symlink_to(one)
         practice.photo("new.jpg")
 
-    report = practice.inbox(**Clock(swap).options()).refresh()
+    report = practice.inbox(**ScriptedClock(swap).options()).refresh()
     assert reasons(report) == {AUTO: ("waiting", "empty"), OTHER: ("ignored", "link")}
 
 
@@ -457,7 +461,7 @@ def test_a_location_that_commits_whole_files_is_not_waited_for(practice: Practic
     practice.photo(AUTO)
     source = practice.source()
     source.commits_whole = True
-    clock = Clock()
+    clock = ScriptedClock()
     assert practice.inbox(source, **clock.options()).refresh().imported == 1
     assert clock.slept == []
 
@@ -465,7 +469,7 @@ def test_a_location_that_commits_whole_files_is_not_waited_for(practice: Practic
 def test_what_has_settled_is_not_waited_for_again(practice: Practice) -> None:
     """A second refresh of unchanged files does not wait."""
     practice.photo("plain.jpg")
-    clock = Clock()
+    clock = ScriptedClock()
     inbox = practice.inbox(**clock.options())
     inbox.refresh()
     inbox.refresh()
@@ -475,7 +479,7 @@ def test_what_has_settled_is_not_waited_for_again(practice: Practice) -> None:
 def test_saving_an_unsettled_row_waits_first(practice: Practice) -> None:
     """A row that has not settled is waited for before it is saved, and refused if it changed."""
     path = practice.photo("plain.jpg", b"half")
-    clock = Clock(lambda: path.write_bytes(b"halfhalf"), lambda: path.write_bytes(b"whole file"))
+    clock = ScriptedClock(lambda: path.write_bytes(b"halfhalf"), lambda: path.write_bytes(b"whole file"))
     inbox = practice.inbox(**clock.options())
     inbox.refresh()
     (row,) = inbox.rows
@@ -982,7 +986,7 @@ def test_an_undo_that_put_nothing_back_is_given_up_after_an_hour(
     (practice.photos / AUTO).unlink()
     ledger, source_id = inbox.ledger, inbox.sources[0].source_id
     for later, begun in ((timedelta(minutes=59), 1), (timedelta(minutes=61), 0)):
-        practice.inbox(records=records, clock=lambda: NOW + later).refresh()  # noqa: B023  # called at once
+        practice.inbox(records=records, clock=Clock(now=lambda: NOW + later)).refresh()  # noqa: B023  # called at once
         assert len(ledger.undoing(source_id)) == begun
     assert [one.import_id for one in records.attachments("10042")] == [outcome.import_id]
     assert list(ledger.entries())[-1].event is Event.NOT_PUT_BACK

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intouch_import.errors import RepositoryError, SourceUnavailable
-from intouch_import.inbox.answers import Answers
 from intouch_import.inbox.locations import Locations, Opening
+from intouch_import.inbox.refresh import Answers
 from intouch_import.model import Reason, State
 from intouch_import.sources.local import LocalSource
 from intouch_import.sources.opening import Unopened

@@ -63,6 +63,6 @@ def test_what_was_listed_costs_the_garbage_collector_nothing(practice: Practice)
     """Of 100,000 files that wait it looks at the rows, and not at what was listed of each."""
     row = Row(practice.source(), WHOLE, waiting(WHOLE.name, Reason.UNEXPECTED))
     gc.collect()
-    kept = [held for held in gc.get_referents(row) if isinstance(held, tuple) and WHOLE.name in held]
+    kept = [held for held in gc.get_referents(row) if isinstance(held, tuple)]
     assert len(kept) == 1
     assert not gc.is_tracked(kept[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from intouch_import.clock import Clock
 from intouch_import.inbox import Inbox
 from intouch_import.sources.opening import Unopened
 from miniature import NOW
@@ -44,7 +45,10 @@ def test_no_name_is_saved_with_the_notebook(practice: Practice) -> None:
 
 def test_an_empty_inbox_and_one_that_works(practice: Practice) -> None:
     """Nothing listed yet is shown as such, and a refresh in another thread is not waited for."""
-    assert "0 files listed" in Inbox(practice.records(), [], zone="UTC", clock=lambda: NOW)._repr_html_()
+    assert (
+        "0 files listed"
+        in Inbox(practice.records(), [], zone="UTC", clock=Clock(now=lambda: NOW))._repr_html_()
+    )
     inbox = practice.inbox()
     shown: list[str] = []
     with inbox._lock:

@@ -29,12 +29,13 @@ from intouch_import.errors import (
 )
 from intouch_import.ledger import Event
 from intouch_import.model import Destination, Reason, State
-from intouch_import.moving import Order, pacing
-from intouch_import.moving.jobs import Job, attachment_of
-from intouch_import.moving.steps import Run
+from intouch_import.moving import MoveOrder
+from intouch_import.moving import mover as batching
+from intouch_import.moving.file_move import FileMove
+from intouch_import.moving.steps import MoveSteps
 from intouch_import.sources.hard_link import LeasedContent
 from intouch_import.sources.local import LocalSource
-from miniature import NOW, jpeg
+from miniature import jpeg
 from moving_bench import Bench, raising, wrap
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def test_no_orders_move_nothing(practice: Practice) -> None:
 
 def test_batches_are_told_one_by_one_in_order(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     """on_done hears of every batch with its bytes; batches end by number of files and by bytes."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", 3)
+    monkeypatch.setattr(batching, "BATCH_FILES", 3)
     bench = Bench(practice)
     for number in range(7):
         practice.photo(f"{number}.jpg", b"x" * (number + 1))
@@ -84,7 +85,7 @@ def test_batches_are_told_one_by_one_in_order(practice: Practice, monkeypatch: p
     outcomes, _ = bench.move(on_done=lambda outcomes, size: told.append((len(outcomes), size)))
     assert [o.name for o in outcomes] == [f"{number}.jpg" for number in range(7)]
     assert told == [(3, 6), (3, 15), (1, 7)]
-    monkeypatch.setattr(pacing, "BATCH_BYTES", 4)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 4)
     for number in range(3):
         practice.photo(f"{number}.jpg", b"y" * (2 + number))
     told.clear()
@@ -96,7 +97,7 @@ def test_a_callback_that_raises_leaves_nothing_open(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An interrupt from outside closes what was read ahead; the files not stored stay."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", 1)
+    monkeypatch.setattr(batching, "BATCH_FILES", 1)
     bench = Bench(practice, "a.jpg", "b.jpg", "c.jpg")
     before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
     with pytest.raises(KeyboardInterrupt):
@@ -187,7 +188,7 @@ def test_a_dead_source_is_asked_once_and_the_others_work_on(
 
     monkeypatch.setattr(LocalSource, "fetch", dead)
     (order,) = (
-        Order(
+        MoveOrder(
             source=living, file=file, patient_id="10042", destination=Destination.IMAGES, reason=Reason.CHOSEN
         )
         for file in living.scan()
@@ -205,7 +206,7 @@ def test_a_source_that_dies_between_files_fails_the_rest(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A location that fails in one batch is not tried in the next."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", 1)
+    monkeypatch.setattr(batching, "BATCH_FILES", 1)
     bench = Bench(practice, "a.jpg", "b.jpg", "c.jpg")
     monkeypatch.setattr(LocalSource, "fetch", raising(SourceUnavailable("gone")))
     assert bench.told() == [(State.FAILED, Reason.SOURCE_FAILED)] * 3
@@ -343,7 +344,7 @@ def test_a_repository_that_dies_is_given_up_after_three_failures(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After three failures in a row the rest is neither stored nor read, in this batch and the next."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", 6)
+    monkeypatch.setattr(batching, "BATCH_FILES", 6)
     bench = Bench(practice, *(f"{number:02}.jpg" for number in range(24)))
     calls: list[int] = []
 
@@ -431,7 +432,7 @@ def test_an_interrupted_move_is_finished_only_if_the_bytes_agree(practice: Pract
     bench = Bench(practice, "a.jpg")
     (order,) = bench.orders()
     with bench.source.fetch(order.file) as content:
-        stored = bench.records.add(attachment_of(_job(order, content)), content)
+        stored = bench.records.add(_move(order, content).attachment(), content)
     other = attrs.evolve(stored, sha256="0" * 64)
     assert bench.told([attrs.evolve(order, stored=other)]) == [(State.FAILED, Reason.STORED_COPY_DIFFERS)]
     assert practice.left() == ["a.jpg"]
@@ -440,10 +441,10 @@ def test_an_interrupted_move_is_finished_only_if_the_bytes_agree(practice: Pract
     assert practice.left() == []
 
 
-def _job(order: Order, content: Any) -> Any:
-    job = Job(order)
-    job.content = content
-    return job
+def _move(order: MoveOrder, content: Any) -> FileMove:
+    move = FileMove(order)
+    move.content = content
+    return move
 
 
 # --- ledger
@@ -564,12 +565,12 @@ def test_steps_refuse_to_run_out_of_order(practice: Practice) -> None:
     """No step can be reached without what the step before it must have brought."""
     bench = Bench(practice, "a.jpg")
     (order,) = bench.orders()
-    run = Run(bench.records, bench.ledger, lambda: NOW, lambda: False)
-    for step in (run._verify, run._remove, attachment_of):
+    steps = MoveSteps(bench.records, bench.ledger)
+    for step in (steps.verify, steps.take_out, FileMove.attachment):
         with pytest.raises(AssertionError):
-            step(Job(order))
+            step(FileMove(order))
     with bench.source.fetch(order.file) as content, pytest.raises(AssertionError):
-        run._verify(_job(order, content))
+        steps.verify(_move(order, content))
     assert practice.left() == ["a.jpg"]
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intouch_import.model import Destination, Reason, SourceFile, State
-from intouch_import.moving import Order, pacing
+from intouch_import.moving import MoveOrder
+from intouch_import.moving import mover as batching
 from intouch_import.testing import MemoryFolder, MemorySource
 from miniature import jpeg
 from moving_bench import Bench
@@ -41,8 +42,8 @@ class Paced(MemorySource):
         return [None] * len(files)
 
 
-def order(source: Source, name: str = "a.jpg", size_bytes: int = 1) -> Order:
-    return Order(
+def order(source: Source, name: str = "a.jpg", size_bytes: int = 1) -> MoveOrder:
+    return MoveOrder(
         source=source,
         file=SourceFile(name=name, size_bytes=size_bytes, version="1"),
         patient_id="10042",
@@ -51,8 +52,8 @@ def order(source: Source, name: str = "a.jpg", size_bytes: int = 1) -> Order:
     )
 
 
-def sizes(orders: list[Order]) -> list[list[int]]:
-    return [[one.file.size_bytes for one in batch] for batch in pacing.batches_of(orders)]
+def sizes(orders: list[MoveOrder]) -> list[list[int]]:
+    return [[one.file.size_bytes for one in batch] for batch in batching.batches_of(orders)]
 
 
 # --- batches
@@ -60,7 +61,7 @@ def sizes(orders: list[Order]) -> list[list[int]]:
 
 def test_a_batch_ends_before_the_file_that_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many bytes as fit, up to the limit itself; a file that is larger alone is a batch of its own."""
-    monkeypatch.setattr(pacing, "BATCH_BYTES", 4)
+    monkeypatch.setattr(batching, "BATCH_BYTES", 4)
     source = Paced("near")
     assert sizes([order(source, size_bytes=size) for size in (2, 2, 2, 2, 1, 1, 1, 9, 1)]) == [
         [2, 2],
@@ -80,8 +81,8 @@ def test_batches_of_far_sources_are_smaller(
     monkeypatch: pytest.MonkeyPatch, concurrency: int, most: int, most_far: int, expected: list[int]
 ) -> None:
     """Whoever waits for a network hears of it every few seconds; no batch is larger than one may be."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", most)
-    monkeypatch.setattr(pacing, "BATCH_FAR_FILES", most_far)
+    monkeypatch.setattr(batching, "BATCH_FILES", most)
+    monkeypatch.setattr(batching, "BATCH_FAR_FILES", most_far)
     source = Paced("any", concurrency=concurrency)
     assert [len(batch) for batch in sizes([order(source) for _ in range(7)])] == expected
 
@@ -104,7 +105,7 @@ def test_a_batch_leaves_descriptors_for_others(
         return (resource.RLIM_INFINITY if isinstance(allowed, str) else allowed), 0
 
     monkeypatch.setattr(resource, "getrlimit", getrlimit)
-    assert pacing._most_files() == files
+    assert batching._most_files() == files
     assert asked == [resource.RLIMIT_NOFILE]
 
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from intouch_import import disk
+from intouch_import.clock import Clock
 from intouch_import.errors import FileChanged, FileVanished, NotRemoved, SourceUnavailable
 from intouch_import.ledger import Ledger
 from intouch_import.model import Destination, Reason, SourceFile, State
-from intouch_import.moving import Mover, Order, pacing
-from intouch_import.moving.steps import Run
+from intouch_import.moving import MoveOrder, Mover
+from intouch_import.moving import mover as batching
+from intouch_import.moving.steps import MoveSteps
 from intouch_import.sources.local import LocalSource
 from miniature import NOW
 from moving_bench import Bench, raising
@@ -31,7 +33,7 @@ def mover(practice: Practice, *names: str) -> Mover:
     for name in names:
         practice.photo(name)
     records = practice.records()
-    return Mover(records, Ledger(records.engine), clock=lambda: NOW)
+    return Mover(records, Ledger(records.engine), clock=Clock(now=lambda: NOW))
 
 
 class Slow(LocalSource):
@@ -67,9 +69,9 @@ class Slow(LocalSource):
         return [None] * len(files)
 
 
-def orders_of(source: Source) -> list[Order]:
+def orders_of(source: Source) -> list[MoveOrder]:
     return [
-        Order(
+        MoveOrder(
             source=source, file=file, patient_id="10042", destination=Destination.IMAGES, reason=Reason.CHOSEN
         )
         for file in sorted(source.scan(), key=lambda file: file.name)
@@ -123,26 +125,26 @@ def test_there_are_as_many_threads_as_help_and_no_more_than_are_allowed(
 
 def test_copies_are_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a batch is stored, the next one is read: each waits for something else."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", 4)
+    monkeypatch.setattr(batching, "BATCH_FILES", 4)
     monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
     mover_ = mover(practice)
     for number in range(10):
         practice.photo(f"{number:02}.jpg")
     source = Slow(str(practice.photos), together=3)
     following = threading.Event()
-    fetch, store = source.fetch, Run._store
+    fetch, store = source.fetch, MoveSteps.store
 
     def fetch_and_tell(file: SourceFile, **options: Any) -> Any:
         if file.name == "04.jpg":
             following.set()
         return fetch(file, **options)
 
-    def store_later(run: Run, jobs: list[Any]) -> None:
+    def store_later(steps: MoveSteps, moves: list[Any]) -> None:
         assert following.wait(30), "the next batch is read only when this one is stored"
-        store(run, jobs)
+        store(steps, moves)
 
     monkeypatch.setattr(source, "fetch", fetch_and_tell)
-    monkeypatch.setattr(Run, "_store", store_later)
+    monkeypatch.setattr(MoveSteps, "store", store_later)
     outcomes, _ = mover_.move(orders_of(source))
     assert [outcome.name for outcome in outcomes] == [f"{number:02}.jpg" for number in range(10)]
     assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
@@ -156,12 +158,12 @@ def test_descriptors_of_no_more_than_one_batch_are_open(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One file that has to be copied does not make the next batch take its leases before this one has ended."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", 4)
+    monkeypatch.setattr(batching, "BATCH_FILES", 4)
     mover_ = mover(practice)
     for number in range(8):
         practice.photo(f"{number:02}.jpg")
     source = LocalSource(str(practice.photos))
-    fetch, store, take_lease = source.fetch, Run._store, disk.take_lease
+    fetch, store, take_lease = source.fetch, MoveSteps.store, disk.take_lease
     refused = iter([disk.Lease.UNAVAILABLE])
     contents: list[Any] = []
     held: list[int] = []
@@ -170,14 +172,14 @@ def test_descriptors_of_no_more_than_one_batch_are_open(
         contents.append(fetch(file, **options))
         return contents[-1]
 
-    def store_later(run: Run, jobs: list[Any]) -> None:
+    def store_later(steps: MoveSteps, moves: list[Any]) -> None:
         time.sleep(0.3)  # in which the next batch would be read
         held.append(sum(not content.is_copy and content._fd >= 0 for content in contents))
-        store(run, jobs)
+        store(steps, moves)
 
     monkeypatch.setattr(disk, "take_lease", lambda fd: next(refused, None) or take_lease(fd))
     monkeypatch.setattr(source, "fetch", fetch_and_keep)
-    monkeypatch.setattr(Run, "_store", store_later)
+    monkeypatch.setattr(MoveSteps, "store", store_later)
     outcomes, _ = mover_.move(orders_of(source))
     assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
     assert held == [3, 4]
@@ -187,12 +189,12 @@ def test_what_was_read_ahead_is_let_go_when_the_work_is_broken_off(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C while a batch is stored leaves no staged copy of the next one, and no file half moved."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", 2)
+    monkeypatch.setattr(batching, "BATCH_FILES", 2)
     monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
     mover_ = mover(practice)
     for number in range(6):
         practice.photo(f"{number:02}.jpg")
-    monkeypatch.setattr(Run, "_store", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(MoveSteps, "store", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         mover_.move(orders_of(Slow(str(practice.photos))))
     assert len(practice.left()) == 6
@@ -203,8 +205,8 @@ def test_whoever_breaks_off_need_not_wait_for_what_is_read_ahead(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C while a batch is stored: of the next one, only what is being read right now is read to its end."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", 40)
-    monkeypatch.setattr(pacing, "BATCH_FAR_FILES", 40)
+    monkeypatch.setattr(batching, "BATCH_FILES", 40)
+    monkeypatch.setattr(batching, "BATCH_FAR_FILES", 40)
     monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
     mover_ = mover(practice)
     for number in range(80):
@@ -218,7 +220,7 @@ def test_whoever_breaks_off_need_not_wait_for_what_is_read_ahead(
         return fetch(file, **options)
 
     monkeypatch.setattr(source, "fetch", fetch_and_tell)
-    monkeypatch.setattr(Run, "_store", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(MoveSteps, "store", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         mover_.move(orders_of(source))
     assert len(read) < 60

@@ -16,8 +16,8 @@ import pictures
 from intouch_import.ledger import Event
 from intouch_import.media import Examiner
 from intouch_import.model import Reason, SourceFile, State, TakenFrom
-from intouch_import.moving import pacing
-from intouch_import.moving.jobs import Job, attachment_of
+from intouch_import.moving import mover as batching
+from intouch_import.moving.file_move import FileMove
 from intouch_import.sources.local import LocalSource
 from miniature import jpeg
 from moving_bench import Bench, raising, wrap
@@ -83,7 +83,7 @@ def test_files_that_are_linked_are_not_read_ahead(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of them holds a descriptor, and to read ahead would only slow down what is done meanwhile."""
-    monkeypatch.setattr(pacing, "BATCH_FILES", 1)
+    monkeypatch.setattr(batching, "BATCH_FILES", 1)
     bench = Bench(practice, "a.jpg", "b.jpg")
     steps: list[str] = []
     bench.move(pace=lambda file: steps.append(file.name), on_done=lambda *_: steps.append("done"))
@@ -95,9 +95,9 @@ def test_an_interrupted_import_is_finished_whatever_its_content(practice: Practi
     bench = Bench(practice)
     practice.photo("a.jpg", HTML)
     (order,) = bench.orders(automatic=True)
-    job = Job(order)
+    job = FileMove(order)
     with bench.source.fetch(order.file) as job.content:
-        stored = bench.records.add(attachment_of(job), job.content)
+        stored = bench.records.add(job.attachment(), job.content)
     wrap(bench, add_many=raising(AssertionError("stored already")))
     assert bench.told([attrs.evolve(order, stored=stored)]) == [(State.IMPORTED, Reason.CHOSEN)]
     assert practice.left() == []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.errors import (
     AlreadyAssigned,
     LedgerError,
@@ -204,7 +205,7 @@ def test_a_list_made_before_finishes_for_the_right_patient(
 ) -> None:
     """Between the listing and the move another workstation reassigns: what is stored now counts."""
     (stored,) = records.attachments("10042")
-    lister = not_removed._lister
+    lister = not_removed._refresh._lister
     take = lister.take
 
     def meanwhile(*arguments: Any, **options: Any) -> Any:
@@ -472,7 +473,7 @@ def test_a_last_line_is_written_whatever_the_id_of_the_patient(
         )
         assert inbox.reassign(stored, patient=odd).state is State.IMPORTED
     if who == "a refresh":
-        practice.inbox(records=records, clock=lambda: NOW + timedelta(hours=2)).refresh()
+        practice.inbox(records=records, clock=Clock(now=lambda: NOW + timedelta(hours=2))).refresh()
     else:
         inbox.reassign(stored, patient=odd)
     assert [event for event, *_ in told(inbox)] == [Event.REASSIGNING, Event.REASSIGNED]
@@ -497,7 +498,7 @@ def test_a_reassignment_that_never_came_is_given_up_after_an_hour(
     )
     practice.inbox(records=records).refresh()
     assert told(inbox) == [BEGUN]
-    practice.inbox(records=records, clock=lambda: NOW + timedelta(hours=2)).refresh()
+    practice.inbox(records=records, clock=Clock(now=lambda: NOW + timedelta(hours=2))).refresh()
     assert told(inbox) == [BEGUN, NOT_DONE]
     assert whose(records) == {"10042": 1}
 
@@ -554,7 +555,7 @@ def test_a_move_that_was_undone_while_it_was_listed_is_not_begun_anew(
 ) -> None:
     """Listed as an interrupted move, then withdrawn by another workstation: it waits for a person."""
     (stored,) = records.attachments("10042")
-    lister = not_removed._lister
+    lister = not_removed._refresh._lister
     take = lister.take
 
     def meanwhile(*arguments: Any, **options: Any) -> Any:

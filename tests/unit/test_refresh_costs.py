@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.errors import RepositoryError
 from intouch_import.filenames import CaptureNaming
 from intouch_import.inbox import listing, rows
@@ -206,7 +207,7 @@ def test_a_file_does_not_settle_while_nobody_looks(practice: Practice, tmp_path:
         growing.write_bytes(growing.read_bytes() + b"more")
 
     here, there = practice.source(), practice.source(other)
-    inbox = practice.inbox(here, there, settle_s=2.0, monotonic_s=lambda: now_s, sleep=sleep)
+    inbox = practice.inbox(here, there, settle_s=2.0, clock=Clock(monotonic_s=lambda: now_s, sleep=sleep))
     assert [one.reason.value for one in inbox.refresh().outcomes] == ["still_arriving"]
     now_s += 10
     inbox.refresh(only=[there.source_id])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intouch_import.errors import FileChanged, NotRemoved, RepositoryError, SourceUnavailable
-from intouch_import.inbox import undo as undo_module
+from intouch_import.inbox import corrections
 from intouch_import.model import Reason, State
 from intouch_import.sources.local import LocalSource
 from intouch_import.testing import MemoryRepository, raising
@@ -44,7 +44,7 @@ def begin_undo(inbox: Inbox, records: SqlRepository) -> None:
         def die(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr(undo_module, "remove_pinned", die)
+        patched.setattr(corrections, "remove_pinned", die)
         with pytest.raises(KeyboardInterrupt):
             inbox.undo(records.attachments("10042")[0])
 
@@ -69,15 +69,15 @@ def test_an_undo_and_its_recovery_at_once_lose_nothing(practice: Practice) -> No
     """While one workstation undoes, another finishes the undo for it: the photo is in its folder in the end."""
     records, inbox = stored_not_removed(practice)
     other = practice.inbox(records=practice.records())
-    real = undo_module.remove_pinned
+    real = corrections.remove_pinned
     with pytest.MonkeyPatch.context() as patched:
 
         def meanwhile(*args: Any, **options: Any) -> None:
-            patched.setattr(undo_module, "remove_pinned", real)
+            patched.setattr(corrections, "remove_pinned", real)
             other.refresh()
             real(*args, **options)
 
-        patched.setattr(undo_module, "remove_pinned", meanwhile)
+        patched.setattr(corrections, "remove_pinned", meanwhile)
         inbox.undo(records.attachments("10042")[0])
     assert records.attachments("10042") == []
     assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)

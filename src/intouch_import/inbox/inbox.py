@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import threading
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from intouch_import.errors import ConfigError, SelectionError, SourceUnavailable, UnknownPatient
+from intouch_import.clock import SYSTEM_CLOCK, Clock
+from intouch_import.closing import Closable
+from intouch_import.errors import ConfigError, SelectionError, SourceUnavailable, UnknownPatient, host_errors
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
-from intouch_import.inbox.listing import Lister, Timing
-from intouch_import.inbox.locations import Locations
-from intouch_import.inbox.look_ahead import LookAhead
-from intouch_import.inbox.ordering import RowMover
-from intouch_import.inbox.reassign import Reassign
+from intouch_import.inbox.corrections import Corrections
+from intouch_import.inbox.listing import Lister
+from intouch_import.inbox.locations import Locations, let_sign_in
 from intouch_import.inbox.recovery import Recovery
-from intouch_import.inbox.refreshing import Refresh
-from intouch_import.inbox.rows import Row, make_job
-from intouch_import.inbox.signing_in import let_sign_in
+from intouch_import.inbox.refresh import Refresh, RowMover, guarded
+from intouch_import.inbox.rows import Row
+from intouch_import.inbox.save_request import DuplicateFinder, SaveRequest, check_choice
 from intouch_import.inbox.summary import summary_html
-from intouch_import.inbox.telling import teller
-from intouch_import.inbox.undo import Undo, asking
-from intouch_import.inbox.watching import Pace, Watch
-from intouch_import.ledger import ledger_for
+from intouch_import.inbox.watch import Pace, Watch
+from intouch_import.ledger import Ledger, ledger_for
 from intouch_import.logfiles import log_to_directory
 from intouch_import.media import Examiner
 from intouch_import.model import Patient
@@ -37,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import tzinfo
 
-    from intouch_import.inbox.rows import Duplicate, Job
-    from intouch_import.ledger import Ledger
     from intouch_import.model import Progress, StoredAttachment
     from intouch_import.reports import Outcome, Problem
     from intouch_import.repositories.base import PatientRepository
@@ -48,41 +42,41 @@ if TYPE_CHECKING:
 __all__ = ["Inbox"]
 
 
-class Inbox:
+class Inbox(Closable):
     """The files of some sources, waiting for a patient.
 
-    Its methods may be called from several threads; they wait for each other.
+    Thread-safe: its methods wait for each other. Use it as a context manager, or call `close` at the end.
 
     Args:
         repository: The patient records.
         sources: Opened sources, each its own folder.
-        operator: Who works with this list, as the host names its staff; written into the ledger.
-        zone: The practice's time zone (``"Australia/Sydney"``): the wall times in capture names are read
-            in it. By default this machine's zone.
-        auto_import: Whether files whose names say whose they are may be imported without a person.
+        operator: The member of staff who works with this list, as the host names its staff; written into the
+            ledger.
+        zone: The practice's time zone (``"Australia/Sydney"``), in which the times in capture names are read.
+            Default: this machine's zone.
+        auto_import: Whether files whose names identify the patient are imported automatically.
         check_content: Whether to look into every file that is moved: what its bytes are, whether they decode
-            whole, when it was taken. Doubt keeps a file from being imported by itself, and is told of one
-            that a person saves. An `Examiner` to look with limits of one's own, or to keep thumbnails.
-            False: automatic imports are judged by their first and last bytes alone.
+            completely, when it was taken. A doubt keeps a file from being imported automatically; for a file
+            that a person saves, its outcome reports the doubt. Pass an `Examiner` to set limits, or to keep
+            thumbnails. False: automatic imports are judged by their first and last bytes alone.
         naming: How the capture app names files. The default is ours, not the vendor's: check it
             against a real file.
         ledger: Where moves are written down: a `Ledger`, the path of a SQLite file, or a SQLAlchemy URL, such
-            as that of the host's own database. By default beside the patient records where these are in a SQL
-            database of ours, else in the user's data directory.
-        allowed_extensions: The only extensions that may be imported, lower case, with their dot; files with
-            others wait, with the reason. None allows all.
+            as that of the host's database. Default: the database of the records where that is a SQL database
+            of ours, else a file in the user's data directory.
+        allowed_extensions: The only extensions that may be imported, lower case, with their dot. Files with
+            other extensions wait, with the reason. None allows all.
         settle_s: How long a file must keep its size and time to count as arrived, seconds.
-        unopened: Locations that could not be opened; each refresh tries again, and lists those that open.
-        patient: If given, the only patient that files of this inbox can be saved to; see `browse`.
-        clock: Gives the time, aware.
-        monotonic_s, sleep: The clock that settling is measured by, and how to wait; seconds.
+        unopened: Locations that could not be opened. Each refresh tries them again.
+        patient: The only patient that files of this inbox can be saved to; None for any. See `browse`.
+        clock: The clock; a test passes its own.
 
     Attributes:
-        repository, operator, ledger: As they were given, or the default.
+        repository, operator, ledger: As given, or the default.
         zone: The practice's time zone, as a `datetime.tzinfo`.
 
     Raises:
-        ConfigError: A time zone that does not exist, a pattern that can't be used, two sources with one id.
+        ConfigError: The time zone does not exist, the pattern can't be used, or two sources have one id.
         RepositoryError: The ledger can't be opened.
     """
 
@@ -101,45 +95,46 @@ class Inbox:
         settle_s: float = 2.0,
         unopened: Iterable[Unopened] = (),
         patient: Patient | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        monotonic_s: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SYSTEM_CLOCK
         self._locations = Locations(sources, unopened)
         self.repository = repository
         self.operator = operator
         self.zone = zone_of(zone)
+        self._own_ledger = not isinstance(ledger, Ledger)
+        self._own_repository = False
         self.ledger = ledger_for(ledger, engine=getattr(repository, "engine", None))
         self._patient = patient
         self._naming = CaptureNaming(naming) if isinstance(naming, str) else naming
         self._allowed = frozenset(allowed_extensions) if allowed_extensions is not None else None
-        self._timing = Timing(now=clock, monotonic_s=monotonic_s, sleep=sleep, settle_s=settle_s)
+        self._settle_s = settle_s
         self._lock = threading.RLock()
-        self._rows: list[Row] = []
         if isinstance(check_content, bool):
-            self._examiner = Examiner(zone=self.zone, now=clock) if check_content else None
+            self._examiner = Examiner(zone=self.zone, now=self._clock.now) if check_content else None
         else:
             self._examiner = check_content
-        self._look_ahead = LookAhead(repository, self.ledger)
-        mover = Mover(repository, self.ledger, clock=clock, examiner=self._examiner)
-        self._mover = RowMover(mover, repository=repository, operator=operator)
-        self._lister = Lister(
+        self._duplicates = DuplicateFinder(repository, self.ledger)
+        self._corrections = Corrections(repository, self.ledger, now=self._clock.now, operator=operator)
+        mover = Mover(repository, self.ledger, clock=self._clock, examiner=self._examiner)
+        self._row_mover = RowMover(mover, repository=repository, operator=operator)
+        lister = Lister(
             self.sources,
             repository=repository,
             ledger=self.ledger,
             naming=self._naming,
             zone=self.zone,
             auto_import=auto_import and patient is None,
-            timing=self._timing,
+            clock=self._clock,
+            settle_s=settle_s,
             allowed_extensions=self._allowed,
         )
         self._refresh = Refresh(
             locations=self._locations,
-            lister=self._lister,
-            recovery=Recovery(self.sources, repository=repository, ledger=self.ledger, now=clock),
-            mover=self._mover,
+            lister=lister,
+            recovery=Recovery(self.sources, repository=repository, ledger=self.ledger, now=self._clock.now),
+            mover=self._row_mover,
             lock=self._lock,
-            show=self._show,
         )
 
     @classmethod
@@ -153,18 +148,18 @@ class Inbox:
         signin: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Self:
-        """Make an inbox of what the settings say is on for one provider and one operator.
+        """Make an inbox of the locations that the settings switch on for one provider and one operator.
 
-        A location that can't be opened is tried again at each refresh, and is a problem of its report. Where
-        the settings name a folder for logs, failed connections are written there from now on.
+        A location that can't be opened is tried again at each refresh, and is a problem in its report. Where
+        the settings name a folder for logs, failed connections are logged there from now on.
 
         Args:
             settings: The settings.
             provider: See `Settings.open_sources`.
-            operator: Likewise.
-            signin: Likewise.
-            repository: The patient records; by default the reference records that the settings name.
-            options: Anything else that `Inbox` takes; it counts more than the settings.
+            operator: See `Settings.open_sources`.
+            signin: See `Settings.open_sources`.
+            repository: The patient records. Default: the reference records that the settings name.
+            options: Any other argument of `Inbox`; it overrides the settings.
 
         Raises:
             ConfigError: There is no such provider or operator, no records are named, or the folder for logs
@@ -185,36 +180,53 @@ class Inbox:
             "settle_s": practice.settle_s,
             "unopened": opened.unopened,
         }
-        return cls(repository or settings.open_records(), opened.sources, **(from_settings | options))
+        inbox = cls(repository or settings.open_records(), opened.sources, **(from_settings | options))
+        inbox._own_repository = repository is None
+        return inbox
+
+    # --- the list
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """The sources that are open."""
+        """The open sources."""
         return self._locations.opened
 
     @property
     def unopened(self) -> tuple[Unopened, ...]:
-        """Locations that are not open; a refresh tries again where that may help."""
+        """Locations that are not open; a refresh tries them again where that may help."""
         return self._locations.unopened
 
     @property
     def patient(self) -> Patient | None:
-        """The only patient that files of this inbox can be saved to; None if any can."""
+        """The only patient that files of this inbox can be saved to; None for any."""
         return self._patient
 
     @property
     def rows(self) -> list[Row]:
-        """The list as of the last refresh, with what was saved since; source by source, by name."""
+        """The list as of the last refresh, with what was saved since; by source, then by name."""
         with self._lock:
-            return list(self._rows)
+            return list(self._refresh.rows)
 
     def __repr__(self) -> str:
-        return f"<Inbox {len(self.sources)} sources, {len(self._rows)} rows>"
+        return f"<Inbox {len(self.sources)} sources, {len(self._refresh.rows)} rows>"
 
     def _repr_html_(self) -> str:
-        """What Jupyter shows, and saves with the notebook: counts, no names. It waits for no other thread."""
+        """Return what Jupyter shows, and saves with the notebook: counts, no names. No lock is taken."""
         locations = [source.location for source in self.sources]
-        return summary_html(self._rows, locations=locations, unopened=len(self.unopened))
+        return summary_html(self._refresh.rows, locations=locations, unopened=len(self.unopened))
+
+    def close(self) -> None:
+        """Close the sources, and the ledger and the records if this inbox has opened them.
+
+        Records and a ledger that were passed in stay open.
+        """
+        with self._lock:
+            for source in self.sources:
+                source.close()
+            if self._own_ledger:
+                self.ledger.close()
+            if self._own_repository:
+                self.repository.close()  # type: ignore[attr-defined]  # `open_records` gave a `SqlRepository`
 
     def refresh(
         self,
@@ -224,29 +236,30 @@ class Inbox:
         only: Collection[str] | None = None,
         sign_in: bool = True,
     ) -> Report:
-        """Import what may be imported without a person, finish interrupted moves, and list the rest.
+        """Import what may be imported automatically, finish interrupted moves, and list the rest.
 
-        All locations are listed at once, and each is imported as soon as it has answered: one that is slow
-        or dead holds up no other. Meanwhile `rows` shows what was listed, and other threads can save it.
-        Where a location needs a person to sign in, the sign-in is waited for when the others are done, as
-        long as it allows (three minutes).
+        All locations are listed at the same time, and files are imported from each as soon as it has
+        answered: a slow or dead location delays no other. Meanwhile `rows` shows what was listed, and other
+        threads can save it. Where a person must sign in, the refresh waits for the sign-in after all other
+        locations are done, for as long as the sign-in allows (three minutes).
 
         Args:
             on_progress: Called now and then in this thread with a `Progress`; ``print`` will do.
             cancel: Once set, files not yet begun stay where they are, and no sign-in is waited for.
-            only: Ids of the sources to look at; the rows of the others stay as they are, and are not in the
-                report. None looks at all, and tries to open what could not be opened before.
-            sign_in: Whether to let people sign in where somebody must; else that is a problem like others.
+            only: Ids of the sources to look at. The rows of other sources stay as they are, and are not in
+                the report. None: all sources, and those that could not be opened before.
+            sign_in: Whether to let people sign in where that is needed. If False, a missing sign-in is a
+                problem in the report.
 
         Returns:
-            One outcome per file listed; a location that failed is a problem, not an exception.
+            One outcome per file listed. A location that failed is a problem, not an exception.
 
         Raises:
-            RepositoryError: The records or the ledger can't be asked at all. What was moved from locations
-                that answered before is in the ledger; nothing more was moved.
+            RepositoryError: The records or the ledger failed. What was moved from locations that answered
+                before is in the ledger; nothing else was moved.
         """
-        tell = teller(on_progress)
-        outcomes, problems = self._refresh(tell, cancel=cancel, only=only)
+        tell = guarded(on_progress)
+        outcomes, problems = self._refresh.run(tell, cancel=cancel, only=only)
         if sign_in and any(problem.sign_in for problem in problems):
             ready, problems = let_sign_in(
                 self.sources,
@@ -255,7 +268,7 @@ class Inbox:
                 cancelled=cancel.is_set if cancel is not None else lambda: False,
             )
             if ready:
-                later, more = self._refresh(tell, cancel=cancel, only=ready)
+                later, more = self._refresh.run(tell, cancel=cancel, only=ready)
                 outcomes, problems = outcomes + later, problems + more
         return Report(outcomes=outcomes, problems=tuple(problems), listed=len(outcomes))
 
@@ -265,15 +278,15 @@ class Inbox:
         The rows then show what a refresh would do: ``row.verdict.action`` and ``row.reason``.
 
         Args:
-            on_progress: As for `refresh`.
+            on_progress: See `refresh`.
 
         Returns:
             A problem per location that failed.
 
         Raises:
-            RepositoryError: The records or the ledger can't be asked at all.
+            RepositoryError: The records or the ledger failed.
         """
-        return self._refresh.scan(teller(on_progress))
+        return self._refresh.run(guarded(on_progress), dry=True)[1]
 
     def watch(
         self,
@@ -282,7 +295,7 @@ class Inbox:
         on_progress: Callable[[Progress], object] | None = None,
         pace: Pace | None = None,
     ) -> Watch:
-        """Keep the list up to date: refresh where and when something changes, and tell what is different.
+        """Keep the list up to date: refresh when and where something changes, and yield the changes.
 
         ::
 
@@ -291,40 +304,42 @@ class Inbox:
                     show(changes.new, changes.changed, changes.gone, changes.report.problems)
 
         Args:
-            stop: Once set, the iteration ends; so it does after `Watch.stop`.
-            on_progress: As for `refresh`.
-            pace: How often to look at locations that can't tell when something changes.
+            stop: Once set, the iteration ends; `Watch.stop` ends it too.
+            on_progress: See `refresh`.
+            pace: How often to look at locations that can't report changes.
 
         Returns:
-            An iterator of `Changes`. The first of them, the list as it is, comes at once. It waits without
-            using the processor. Close it, or use it as a context manager, to let go of its threads.
+            An iterator of `Changes`. The first item, the list as it is, comes at once. The iterator waits
+            without using the processor. Close it, or use it as a context manager, to end its threads.
         """
         return Watch(self, stop=stop, on_progress=on_progress, pace=pace or Pace())
 
+    # --- save
+
     def prepare(
         self, rows: Sequence[Row], *, patient: str | Patient, title: str = "", comments: str = ""
-    ) -> Job:
-        """Check a choice of rows for one patient, and say what a person should be asked before saving.
+    ) -> SaveRequest:
+        """Check a choice of rows for one patient, and find what to ask the person before saving.
 
-        Files that may well be in a record already are read to make sure: their size tells which.
+        Files that may be in a record already are read to find out; their sizes tell which.
 
         Args:
             rows: Rows of this inbox.
             patient: The patient, or the id.
-            title: The same for all; may be empty.
-            comments: Likewise.
+            title: The same for all rows; may be empty.
+            comments: The same for all rows; may be empty.
 
         Returns:
-            A job; ``job.warning`` is the text to show, or None. ``job.duplicates`` are the rows whose bytes
-            are in a record already. Saving the job stores them all the same: it is for the person to say.
+            A request for `save`. Its ``warning`` is the text to show, or None. Its ``duplicates`` are the
+            rows whose bytes are in a record already; they are saved all the same: the person decides.
 
         Raises:
             UnknownPatient: There is no such patient.
             MixedDestinations: Images and other documents were chosen together.
             UnsuitableText: The title or the comments can't be stored.
             SelectionError: Nothing was chosen, or rows that can't be saved; it has their names.
-            ConfigError: What was chosen is something else than rows.
-            RepositoryError: The records can't be asked.
+            ConfigError: Something other than rows was passed.
+            RepositoryError: The records failed.
         """
         wanted = patient.id if isinstance(patient, Patient) else patient
         if self._patient is not None and wanted != self._patient.id:
@@ -336,56 +351,65 @@ class Inbox:
         gone = tuple(row.name for row in rows if id(row) not in own)
         if gone:
             raise SelectionError("a selected row is not in the list any more: it was refreshed", names=gone)
-        return make_job(rows, found, title, comments, find_duplicates=self._find_duplicates)
+        check_choice(rows, title=title, comments=comments)
+        with host_errors():
+            duplicates = self._duplicates.find(rows, found)
+        return SaveRequest(
+            rows=tuple(rows),
+            patient=found,
+            destination=rows[0].destination,
+            title=title,
+            comments=comments,
+            duplicates=duplicates,
+        )
 
     def save(
         self,
-        job: Job,
+        request: SaveRequest,
         *,
         on_progress: Callable[[Progress], object] | None = None,
         cancel: threading.Event | None = None,
     ) -> Report:
-        """Move the files of a job into the patient's record.
+        """Move the files of a request into the patient's record.
 
-        The rows then show what became of them, patient and title included; those that were saved
-        leave the list at the next refresh.
+        The rows then show the result, patient and title included. Saved rows leave the list at the next
+        refresh.
 
         Args:
-            job: What `prepare` made.
-            on_progress: As for `refresh`.
+            request: From `prepare`.
+            on_progress: See `refresh`.
             cancel: Once set, files not yet begun stay where they are.
 
         Returns:
-            One outcome per file. What fails for one file is in its outcome and stops no other.
+            One outcome per file. A failure of one file is in its outcome and stops no other.
         """
         with self._lock:
-            self._wait_until_settled(job.rows)
-            outcomes, problems = self._mover.save(job, teller(on_progress), cancel)
-        return Report(outcomes=tuple(outcomes), problems=tuple(problems), listed=len(job.rows))
+            self._wait_until_settled(request.rows)
+            outcomes, problems = self._row_mover.save(request, guarded(on_progress), cancel)
+        return Report(outcomes=tuple(outcomes), problems=tuple(problems), listed=len(request.rows))
 
     def browse(
         self, folder: str | os.PathLike[str] | Source, *, patient: str | Patient, **options: Any
     ) -> Inbox:
-        """Open any folder for one given patient, as imaging towers make one folder per patient.
+        """Open any folder for one given patient: imaging towers make one folder per patient.
 
         Args:
             folder: A path, a URL, or an opened source.
-            patient: The patient, or the id: the only one that its files can be saved to.
+            patient: The patient, or the id: the only patient that its files can be saved to.
             options: Passed to `open_source`.
 
         Returns:
-            An inbox of that folder, refreshed. Nothing in it is imported without a person.
+            An inbox of that folder, refreshed. Nothing in it is imported automatically.
 
         Raises:
             UnknownPatient: There is no such patient.
             SourceUnavailable: There is no such folder, or it can't be listed.
             ConfigError: `open_source` does not understand the folder or an option.
-            RepositoryError: The records or the ledger can't be asked.
+            RepositoryError: The records or the ledger failed.
         """
         wanted = patient.id if isinstance(patient, Patient) else patient
         found = self._find_patient(wanted)
         source = folder if isinstance(folder, Source) else open_source(folder, **options)
-        timing = self._timing
         browsed = Inbox(
             self.repository,
             [source],
@@ -395,29 +419,29 @@ class Inbox:
             naming=self._naming,
             ledger=self.ledger,
             allowed_extensions=self._allowed,
-            settle_s=timing.settle_s,
+            settle_s=self._settle_s,
             patient=found,
-            clock=timing.now,
-            monotonic_s=timing.monotonic_s,
-            sleep=timing.sleep,
+            clock=self._clock,
         )
         report = browsed.refresh()
         if report.problems:
             raise SourceUnavailable(report.problems[0].text, source_id=source.source_id)
         return browsed
 
+    # --- correct
+
     def undo(self, import_id: str | Outcome | StoredAttachment, *, source: Source | None = None) -> Outcome:
         """Put an imported file back into its source, and take it out of the patient's record.
 
-        The file then waits in the list; it is not imported again by itself.
+        The file then waits in the list; it is not imported automatically again.
 
         Args:
-            import_id: Which, or an outcome or attachment that carries it.
-            source: Where it came from, if that source is not one of this inbox.
+            import_id: The import id, or an outcome or attachment that has it.
+            source: The source of the file, if it is not one of this inbox.
 
         Returns:
-            `State.WAITING` when it is back; `State.FAILED` with the reason when it could not be put back, and
-            the record is as it was.
+            `State.WAITING` when the file is back. `State.FAILED` with the reason when it could not be put
+            back; the record is then as it was.
 
         Raises:
             SelectionError: Nothing is stored under that id, or its source is not open here.
@@ -427,30 +451,30 @@ class Inbox:
         wanted = import_id if isinstance(import_id, str) else import_id.import_id
         if wanted is None:
             raise SelectionError("that file was not imported")
-        with self._lock, asking():
-            undo = Undo(self.repository, self.ledger, clock=self._timing.now, operator=self.operator)
-            return undo(wanted, (*self.sources, *([source] if source is not None else [])))
+        with self._lock, host_errors():
+            sources = (*self.sources, *([source] if source is not None else []))
+            return self._corrections.undo(wanted, sources)
 
     def reassign(self, which: str | Outcome | StoredAttachment, *, patient: str | Patient) -> Outcome:
-        """Move an attachment that is in the wrong record into the right one.
+        """Move an attachment from a wrong record into the right one.
 
-        The ledger names both patients. The bytes are read before and after, and do not change. Asked for
-        again, it changes nothing. If the file is still in its source, the next refresh removes it from
-        there, as that of any interrupted move.
+        The ledger names both patients. The bytes are read before and after, and do not change. A second
+        call changes nothing. If the file is still in its source, the next refresh removes it from there, as
+        after any interrupted move.
 
         Args:
-            which: An import id, an attachment id that the ledger knows, or what carries an import id.
+            which: An import id, an attachment id that the ledger knows, or an object with an import id.
             patient: The right patient, or the id.
 
         Returns:
-            `State.IMPORTED` when it is in that patient's record; `State.FAILED` with the reason when it is
-            not, and then it is where it was.
+            `State.IMPORTED` when it is in that patient's record. `State.FAILED` with the reason when it is
+            not; it is then where it was.
 
         Raises:
             SelectionError: Nothing is stored under that id.
             UnknownPatient: There is no such patient.
             NotSupported: The repository can't reassign attachments.
-            RepositoryError: The records or the ledger failed; if the move had begun, the next refresh asks
+            RepositoryError: The records or the ledger failed. If the move had begun, the next refresh asks
                 the records how it ended.
         """
         wanted = which if isinstance(which, str) else which.import_id
@@ -459,29 +483,20 @@ class Inbox:
         found = self._find_patient(patient.id if isinstance(patient, Patient) else patient)
         if self._patient is not None and found.id != self._patient.id:
             raise SelectionError("this folder was opened for another patient")
-        with self._lock, asking():
-            reassign = Reassign(self.repository, self.ledger, clock=self._timing.now, operator=self.operator)
-            return reassign(wanted, found)
+        with self._lock, host_errors():
+            return self._corrections.reassign(wanted, found)
 
     # --- inside
 
-    def _show(self, rows: list[Row]) -> None:
-        self._rows = rows
-
     def _find_patient(self, patient_id: str) -> Patient:
-        with asking():
+        with host_errors():
             found = self.repository.find_patient(patient_id)
         if found is None:
             raise UnknownPatient("no patient has this id")
         return found
 
-    def _find_duplicates(self, rows: Sequence[Row], patient: Patient) -> tuple[Duplicate, ...]:
-        with asking():
-            return self._look_ahead(rows, patient)
-
     def _wait_until_settled(self, rows: Sequence[Row]) -> None:
-        """A file that changes while we wait is refused by the move, since its version is pinned."""
-        timing = self._timing
+        """Wait for young files. The move refuses a file that changes meanwhile: its version is pinned."""
         young = [row.first_seen_s for row in rows if not row.settled]
         if young:
-            timing.sleep(max(0.0, max(young) + timing.settle_s - timing.monotonic_s()))
+            self._clock.sleep(max(0.0, max(young) + self._settle_s - self._clock.monotonic_s()))

@@ -7,42 +7,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
-from intouch_import.copies import CopyFinder, Incoming
-from intouch_import.errors import SignInNeeded, SourceError
+from intouch_import.inbox.locations import problem_of
 from intouch_import.inbox.rows import Row
 from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict, printable
+from intouch_import.moving.copies import CopyFinder, Incoming
 from intouch_import.reports import Problem
 from intouch_import.verdicts import Known, Rules, already, arriving, identify, read_name, screen, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from datetime import datetime, tzinfo
+    from datetime import tzinfo
 
+    from intouch_import.clock import Clock
     from intouch_import.filenames import CaptureNaming
     from intouch_import.ledger import Ledger
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["Listed", "Lister", "Timing", "problem_of"]
+__all__ = ["Listed", "Lister"]
 
 log = logging.getLogger(__name__)
-
-
-@attrs.frozen(kw_only=True)
-class Timing:
-    """The clocks of an inbox; a test brings its own.
-
-    Args:
-        now: Wall time, aware.
-        monotonic_s: Seconds that never go back.
-        sleep: Wait for some seconds.
-        settle_s: How long a file must keep size and time to count as arrived.
-    """
-
-    now: Callable[[], datetime]
-    monotonic_s: Callable[[], float]
-    sleep: Callable[[float], None]
-    settle_s: float
 
 
 class Listed(NamedTuple):
@@ -75,7 +59,8 @@ class Lister:
         naming: CaptureNaming,
         zone: tzinfo,
         auto_import: bool,
-        timing: Timing,
+        clock: Clock,
+        settle_s: float,
         allowed_extensions: frozenset[str] | None = None,
     ) -> None:
         self._sources = tuple(sources)
@@ -84,10 +69,11 @@ class Lister:
         self._naming = naming
         self._zone = zone
         self._auto_import = auto_import
-        self._timing = timing
+        self._clock = clock
+        self._settle_s = settle_s
         self._allowed = allowed_extensions
         self._known_before: dict[str, Known] = {}
-        self._find_copies = CopyFinder(repository, ledger)
+        self._copies = CopyFinder(repository, ledger)
         self._rows: dict[str, dict[str, Row]] = {source.source_id: {} for source in sources}
 
     def add(self, source: Source) -> None:
@@ -110,7 +96,7 @@ class Lister:
         """List one source. Changes nothing here, and needs no lock: it may wait for the location for long."""
         known = self._rows[source.source_id]
         shelf: dict[str, Row] = {}
-        seen_s = self._timing.monotonic_s()
+        seen_s = self._clock.monotonic_s()
         settled = source.commits_whole
         try:
             for file in source.scan():
@@ -155,8 +141,7 @@ class Lister:
 
     def _settle(self, sources: Sequence[Source], tell: Callable[[Progress], None]) -> list[Problem]:
         """Wait once, for all files together, until those seen lately have kept their version long enough."""
-        timing = self._timing
-        now_s = timing.monotonic_s()
+        now_s = self._clock.monotonic_s()
         fresh = [
             row
             for source in sources
@@ -164,12 +149,12 @@ class Lister:
             if not row.settled and row.state is not _IGNORED
         ]
         for row in fresh:
-            row.settled = now_s - row.first_seen_s >= timing.settle_s
+            row.settled = now_s - row.first_seen_s >= self._settle_s
         late = [row for row in fresh if not row.settled]
         if not late:
             return []
         tell(Progress(stage=Stage.SETTLING, done=len(fresh) - len(late), total=len(fresh)))
-        timing.sleep(max(0.0, max(row.first_seen_s for row in late) + timing.settle_s - now_s))
+        self._clock.sleep(max(0.0, max(row.first_seen_s for row in late) + self._settle_s - now_s))
         problems = []
         for source in {row.source_id: row.source for row in late}.values():
             again = {row.name: row for row in late if row.source_id == source.source_id}
@@ -178,7 +163,7 @@ class Lister:
 
     def _look_again(self, source: Source, late: dict[str, Row]) -> Problem | None:
         shelf = self._rows[source.source_id]
-        seen_s = self._timing.monotonic_s()
+        seen_s = self._clock.monotonic_s()
         gone = set(late)
         try:
             for file in source.scan():
@@ -214,7 +199,7 @@ class Lister:
         ]
         if not refused:
             return
-        found = self._find_copies(
+        found = self._copies.find(
             [
                 Incoming(
                     import_id=row.import_id,
@@ -288,7 +273,7 @@ class Lister:
         known = self._known(source, claims, captures) if self._auto_import else _NOTHING
         changed = _difference(self._known_before.get(source.source_id, _NOTHING), known)
         self._known_before[source.source_id] = known
-        now = self._timing.now()
+        now = self._clock.now()
         for row, capture in zip(claims, captures, strict=True):
             if row.reason in _STANDING and not _concerns(changed, row, capture):
                 continue  # nothing that may have changed since would change this
@@ -346,22 +331,6 @@ def _begun_anew(source: Source, shelf: dict[str, Row], seen_s: float) -> dict[st
         elif row.state is _FAILED:
             row.judge(row.verdict)
     return shelf
-
-
-def problem_of(source: Source, exc: Exception) -> Problem:
-    """What a report says of a location that failed."""
-    if isinstance(exc, SourceError):
-        text, retry_helps = str(exc), exc.retry_helps
-    else:
-        log.error("a source failed", extra={"source_id": source.source_id, "kind": type(exc).__name__})
-        text, retry_helps = "an unexpected error", True
-    return Problem(
-        source_id=source.source_id,
-        location=source.location,
-        text=text,
-        retry_helps=retry_helps,
-        sign_in=isinstance(exc, SignInNeeded),
-    )
 
 
 def _claims(row: Row) -> bool:

@@ -1,4 +1,4 @@
-"""After an interruption: finish the undos that were begun, and write down the moves that were done."""
+"""Recovery after an interruption: finish undos that were begun, and write down moves that were done."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from intouch_import.errors import FileError, SourceError
-from intouch_import.inbox.reassign import finished
-from intouch_import.inbox.undo import holds, is_whole, never_left, put_anew
+from intouch_import.inbox.corrections import finished, is_same, is_whole, never_left, put_anew
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import printable
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recovery"]
 
-# Another workstation may be at work on an undo or a reassignment right now; none takes this long.
+# Another workstation may be working on an undo or a reassignment right now. None of them takes this long.
 _GIVEN_UP_AFTER: Final = timedelta(hours=1)
 
 log = logging.getLogger(__name__)
@@ -35,9 +34,9 @@ log = logging.getLogger(__name__)
 class Recovery:
     """What a refresh does about interruptions.
 
-    Undos are looked for by every refresh: until one is finished, its file waits in the list, for staff to
-    store it a second time. Moves are, once for each source: what happens to them after that is seen here, and
-    `look_again` tells what was not.
+    Every refresh looks for unfinished undos and reassignments: until an undo is finished, its file waits in
+    the list, and staff could store it a second time. Unfinished moves are looked for once per source, and
+    again after `look_again`.
     """
 
     def __init__(
@@ -60,19 +59,20 @@ class Recovery:
         self._left.add(source.source_id)
 
     def look_again(self, sources: Collection[str]) -> None:
-        """Look once more for moves that were done: of these, the ledger may not have been told all."""
+        """Look once more for finished moves of these sources: some may be missing from the ledger."""
         self._left |= self._sources.keys() & sources
 
     def before_listing(self, sources: Collection[str]) -> dict[str, list[LedgerEntry]]:
-        """Finish undos and reassignments, and read which moves the ledger knows to be under way.
+        """Finish undos and reassignments, and read from the ledger which moves are under way.
 
-        Read before anything is listed: a file that another workstation stores meanwhile is not in it.
+        Call it before anything is listed, so that a file that another workstation stores later is not
+        included.
 
         Args:
             sources: Ids of the sources that will be listed.
 
         Returns:
-            By source, what `after_listing` wants to hear of again.
+            The unfinished moves by source id, for `after_listing`.
         """
         begun = [(entry, source_id) for source_id in sources for entry in self._ledger.undoing(source_id)]
         stored = self._repository.find_attachment([entry.import_id for entry, _ in begun]) if begun else {}
@@ -80,31 +80,33 @@ class Recovery:
             (entry, self._end_of_undo(entry, stored.get(entry.import_id), self._sources[source_id]))
             for entry, source_id in begun
         ]
-        self._write((entry, event) for entry, event in ends if event is not None)
-        self._write_ends_of_reassignments()
+        ended = [(entry, event) for entry, event in ends if event is not None]
+        # Also without entries: a ledger that refuses to be written stops the refresh before anything moves.
+        self._write([*ended, *self._ends_of_reassignments()])
         return {source_id: self._ledger.unfinished(source_id) for source_id in self._left & set(sources)}
 
     def after_listing(self, rows: Iterable[Row], unfinished: Mapping[str, Collection[LedgerEntry]]) -> None:
-        """A file that was stored and is gone from its source was moved: the crash came before the ledger.
+        """Write down the moves that a crash kept out of the ledger: stored files that have left their source.
 
         Args:
             rows: What was listed.
-            unfinished: From `before_listing`, for the sources that were listed. Those that failed are asked
-                again by the next refresh.
+            unfinished: From `before_listing`, for the sources that were listed. The next refresh asks again
+                for those that failed.
         """
         begun = [entry for entries in unfinished.values() for entry in entries]
-        here = {row.import_id for row in rows} if begun else set()
-        gone = [entry for entry in begun if entry.import_id not in here]
-        # Whose record it is in may have changed since it was stored.
-        stored = self._repository.find_attachment([entry.import_id for entry in gone]) if gone else {}
-        self._write((_with_patient(entry, stored.get(entry.import_id)), Event.MOVED) for entry in gone)
+        if begun:
+            here = {row.import_id for row in rows}
+            gone = [entry for entry in begun if entry.import_id not in here]
+            # The attachment may have been reassigned since it was stored.
+            stored = self._repository.find_attachment([entry.import_id for entry in gone]) if gone else {}
+            self._write([(_with_patient(entry, stored.get(entry.import_id)), Event.MOVED) for entry in gone])
         self._left -= unfinished.keys()
 
-    def _write_ends_of_reassignments(self) -> None:
-        """What the records say is what has become of a reassignment that was cut off."""
+    def _ends_of_reassignments(self) -> list[tuple[LedgerEntry, Event]]:
+        """Ask the records how interrupted reassignments ended."""
         begun = self._ledger.reassigning()
         if not begun:
-            return
+            return []
         stored = self._repository.find_attachment([entry.import_id for entry in begun])
         long_ago = self._now() - _GIVEN_UP_AFTER
         ends = []
@@ -114,18 +116,18 @@ class Recovery:
                 ends.append((entry, Event.REASSIGNED))
             elif entry.at < long_ago:
                 ends.append((entry, Event.NOT_REASSIGNED))
-        self._write(ends)
+        return ends
 
     def _end_of_undo(
         self, entry: LedgerEntry, stored: StoredAttachment | None, source: Source
     ) -> Event | None:
-        """How an undo ended, withdrawing the attachment if its bytes are back; None if it can't be told now.
+        """Return how an undo ended, and withdraw the attachment if its bytes are back; None if not known yet.
 
-        Left as it is, the file would be in its source and in the record, to be stored a second time.
+        Without this, the file would be in its source and in the record, and could be stored a second time.
         """
         if stored is None:
-            # The crash may have come between the row and the bytes. Withdrawing again is no error, but an id
-            # of a host's own may have been given to another attachment since.
+            # The crash may have come between the row and the bytes: withdraw again. But an id that the host
+            # chose may belong to another attachment by now.
             if entry.attachment_id in {None, entry.import_id}:
                 self._repository.withdraw(entry.import_id)
             return Event.WITHDRAWN
@@ -141,20 +143,20 @@ class Recovery:
         return Event.NOT_PUT_BACK if entry.at < self._now() - _GIVEN_UP_AFTER else None
 
     def _is_back(self, stored: StoredAttachment, source: Source) -> bool:
-        """Whether the bytes of an undo are back in their source, where no removal can still take them."""
+        """Return whether the bytes of an undo are back in their source, safe from any removal under way."""
         there = source.look(stored.name)
-        if there is None or not holds(source, there, stored):
+        if there is None or not is_same(source, there, stored):
             return False
         if not never_left(stored, there, source):
             return True
-        # The undo was cut off before it had done anything, or is under way elsewhere right now.
-        return is_whole(self._repository, stored) and holds(
+        # The undo was interrupted before it had done anything, or another workstation is doing it now.
+        return is_whole(self._repository, stored) and is_same(
             source, put_anew(self._repository, stored, there, source), stored
         )
 
-    def _write(self, ends: Iterable[tuple[LedgerEntry, Event]]) -> None:
+    def _write(self, ends: Sequence[tuple[LedgerEntry, Event]]) -> None:
         now = self._now()
-        self._ledger.append(finished(entry, event, now) for entry, event in ends)
+        self._ledger.append([finished(entry, event, now) for entry, event in ends])
 
 
 def _with_patient(entry: LedgerEntry, stored: StoredAttachment | None) -> LedgerEntry:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import BinaryIO
 
-    from intouch_import.inbox import Inbox, Job, Row
+    from intouch_import.inbox import Inbox, Row, SaveRequest
     from intouch_import.model import Progress
     from intouch_import.reports import Report
     from intouch_import.sources.base import Source
@@ -98,7 +98,7 @@ class InboxWidget(Widget):
         self._lock = threading.Lock()
         self._listing = threading.Lock()
         self._listed = _Listed(generation=0, rows=(), sources=inbox.sources)
-        self._jobs: dict[int, tuple[_Listed, Sequence[int], Job]] = {}
+        self._jobs: dict[int, tuple[_Listed, Sequence[int], SaveRequest]] = {}
         self._numbers = itertools.count(1)
         self._busy = {"refreshing": False, "saving": False}
         self._cancel = threading.Event()
@@ -262,7 +262,7 @@ class InboxWidget(Widget):
             }
         )
 
-    def _save(self, listed: _Listed, indices: Sequence[int], job: Job) -> None:
+    def _save(self, listed: _Listed, indices: Sequence[int], job: SaveRequest) -> None:
         try:
             with self._pictures.at_rest():
                 self.report = report = self.inbox.save(

@@ -90,17 +90,25 @@ class Ledger:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._own_engine = False
         upgrade(engine, Path(__file__).with_name("schema"), version_table=VERSION_TABLE, lock=_LOCK)
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str | sa.URL) -> Self:
         """Open a ledger by SQLAlchemy URL, creating its table if it is missing.
 
         Raises:
             ConfigError: The URL is not understood, or its driver is missing.
             RepositoryError: The database can't be used.
         """
-        return cls(connect(url))
+        ledger = cls(connect(url))
+        ledger._own_engine = True
+        return ledger
+
+    def close(self) -> None:
+        """Close the connections, unless the engine was passed in."""
+        if self._own_engine:
+            self._engine.dispose()
 
     def __repr__(self) -> str:
         return f"<Ledger {self._engine.dialect.name}>"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import URL
 
-from intouch_import.database import connect
 from intouch_import.errors import ConfigError
 from intouch_import.ledger.book import Ledger
 
@@ -45,4 +44,4 @@ def _at_home(path: str) -> Path:
 
 
 def _file(path: Path) -> Ledger:
-    return Ledger(connect(URL.create("sqlite", database=str(path))))
+    return Ledger.open(URL.create("sqlite", database=str(path)))

@@ -7,11 +7,12 @@ import enum
 import re
 import threading
 import time
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from intouch_import.clock import Clock
 from intouch_import.errors import ConfigError
 from intouch_import.zones import zone_of
 
@@ -118,19 +119,7 @@ class Limits:
         )
 
 
-@attrs.frozen(kw_only=True)
-class Clocks:
-    """The clocks of a run; a test brings its own.
-
-    Args:
-        now: Wall time, aware.
-        monotonic_s: Seconds that never go back.
-        sleep: Wait for some seconds.
-    """
-
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    monotonic_s: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+Clocks = Clock
 
 
 class Pacer:

@@ -33,8 +33,8 @@ from intouch_import.migration.rows import Decisions
 from intouch_import.migration.rule_results import dates_of, exif_before
 from intouch_import.migration.walking import Folders, folder_id
 from intouch_import.model import Action, Reason, State, TakenFrom
-from intouch_import.moving import Mover, Order
-from intouch_import.moving.jobs import explain
+from intouch_import.moving import MoveOrder, Mover
+from intouch_import.moving.file_move import explain
 from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Workplace:
         self._dry = dry
         self._dates = dates_of(header.dates)
         examiner = Examiner(zone=zone_of(header.zone), now=clocks.now) if check_content else None
-        self._mover = Mover(repository, ledger, clock=clocks.now, threads=threads, examiner=examiner)
+        self._mover = Mover(repository, ledger, clock=clocks, threads=threads, examiner=examiner)
 
     def close(self) -> None:
         """Let go of the folders of the archive."""
@@ -173,7 +173,7 @@ class Workplace:
         # Asked again: between plan and run a patient may have left, or have been merged into another.
         patients = self._repository.find_patients({row.patient for row in rows if row.patient is not None})
         results: dict[int, Result] = {}
-        orders: list[Order] = []
+        orders: list[MoveOrder] = []
         ordered: list[PlanRow] = []
         for row in rows:
             known = stored.get(row.import_id)
@@ -216,11 +216,11 @@ class Workplace:
         chosen = row.reason is Reason.CHOSEN or self._header.allow_inactive
         return None if patient.active or chosen else Reason.PATIENT_INACTIVE
 
-    def _order(self, row: PlanRow, source: Source, stored: StoredAttachment | None) -> Order:
+    def _order(self, row: PlanRow, source: Source, stored: StoredAttachment | None) -> MoveOrder:
         patient = stored.patient_id if stored is not None else row.patient
         if patient is None:
             raise AssertionError("a file to be imported has a patient")
-        return Order(
+        return MoveOrder(
             source=source,
             file=row.file,
             patient_id=patient,

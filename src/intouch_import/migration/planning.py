@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
 from intouch_import.ledger import ledger_for
 from intouch_import.migration.classify import Gate, Judge
@@ -67,7 +67,7 @@ def plan(
     allow_inactive: bool = False,
     ledger: Ledger | str | os.PathLike[str] | None = None,
     on_progress: OnProgress = None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Plan:
     """Look at every file of an archive, and plan what is to become of it. Nothing is read, copied or moved.
 
@@ -86,7 +86,7 @@ def plan(
         allow_inactive: Import files of inactive patients without a person, too.
         ledger: As for `Inbox`.
         on_progress: Called with `Progress` now and then; ``"tqdm"`` shows a bar.
-        clock: Gives the time, aware.
+        clock: The clock; a test passes its own.
 
     Returns:
         The plan, with one verdict and one reason for every file.
@@ -121,14 +121,20 @@ def plan(
         )
         gate = Gate(dates=order, zone=where, provider=root.provider, allow_inactive=allow_inactive)
         judge = Judge(
-            rule, gate, root_id=root.source_id, repository=repository, ledger=book, listed=listed, now=clock
+            rule,
+            gate,
+            root_id=root.source_id,
+            repository=repository,
+            ledger=book,
+            listed=listed,
+            now=clock.now,
         )
         writing = _Writing(folder, judge, listed)
         stack.callback(writing.abandon)
         writing.write(walk(folders), teller(on_progress))
         kept = opener.kept if isinstance(opener, Archive) else None
         values: dict[str, Any] = {
-            "created_at": clock(),
+            "created_at": clock.now(),
             "mode": mode,
             "location": root.location,
             "source_id": root.source_id,

@@ -1,22 +1,22 @@
-"""The move: from a source into a patient's record. The only room that may remove a source file (in `steps`).
+"""The move: from a source into a patient's record. Only this package may remove a source file (in `steps`).
 
-For every file, in this order, and never one step before the one above it has succeeded::
+For every file, in this order; a step begins only when the step above it has succeeded::
 
     fetch    read the pinned version, hashing                    (in threads)
     check    is the content what the name says, and whole?       only automatic imports wait
     compare  are these bytes in a record already?                in the transaction that stores
-    store    repository.add, idempotent on the import id         one transaction a batch
+    store    repository.add, idempotent on the import id         one transaction per batch
     verify   read back what was stored, compare digests          (in threads)
-    ledger   "stored"                                            one write a batch
+    ledger   "stored"                                            one write per batch
     remove   only if the version is still the one that was read  (in threads)
-    ledger   "moved"                                             one write a batch
+    ledger   "moved"                                             one write per batch
 
-A crash between any two steps leaves the file in its source or verified in the repository, mostly both;
-the next refresh finds its import id stored and finishes here, with the same steps.
+A crash between any two steps leaves the file in its source, or verified in the repository, or both. The next
+refresh finds its import id stored, and finishes the move with the same steps.
 """
 
-from intouch_import.moving.jobs import Order
+from intouch_import.moving.file_move import MoveOrder
 from intouch_import.moving.mover import Mover
 from intouch_import.moving.steps import remove_pinned
 
-__all__ = ["Mover", "Order", "remove_pinned"]
+__all__ = ["MoveOrder", "Mover", "remove_pinned"]

@@ -1,40 +1,63 @@
-"""`Mover`, which carries out orders: how batches follow each other through the steps of a move."""
+"""`Mover`: carry out move orders, batch by batch, with the threads that each source allows."""
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from intouch_import.moving.jobs import Job, close
-from intouch_import.moving.pacing import Begun, Steps, batches_of, spread, start, transfer, wait_for
-from intouch_import.moving.steps import Run
+from intouch_import.clock import SYSTEM_CLOCK, Clock
+from intouch_import.moving.file_move import FileMove
+from intouch_import.moving.steps import MoveSteps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from intouch_import.ledger import Ledger
     from intouch_import.media import Examiner
     from intouch_import.model import SourceFile
-    from intouch_import.moving.jobs import Order
+    from intouch_import.moving.file_move import MoveOrder
     from intouch_import.reports import Outcome, Problem
     from intouch_import.repositories.base import PatientRepository
 
 __all__ = ["Mover"]
 
+_Work = TypeVar("_Work")
 _WORKERS: Final = 2
+_NEAR: Final = 2  # the threads that a source on a disk asks for
+
+
+def _most_files(usual: int = 500) -> int:
+    """Return how many files a batch may have: a leased file keeps a descriptor until its move is over.
+
+    A batch may use a third of the files that the process may have open at once, usually 1,024.
+    """
+    if sys.platform == "win32":
+        return usual
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return usual if allowed == resource.RLIM_INFINITY else max(1, min(usual, allowed // 3))
+
+
+# The larger a batch, the fewer commits, each of which waits for the disk.
+BATCH_FILES: Final = _most_files()
+# Over a network a batch takes longer: a smaller one lets the caller see progress every few seconds.
+BATCH_FAR_FILES: Final = 200
+BATCH_BYTES: Final = 256 * 1024 * 1024
 
 
 class Mover:
-    """Carries out orders.
+    """Carries out move orders.
 
     Args:
-        repository: Where to.
-        ledger: Where it is written down.
-        clock: Gives the time, aware.
-        workers: Threads that verify. How many read and remove, each source says (`Source.concurrency`).
-        threads: How many threads there are at most, whatever the sources say together.
+        repository: The patient records.
+        ledger: Where the moves are written down.
+        clock: Gives the time.
+        workers: Threads that verify. `Source.concurrency` says how many read and remove.
+        threads: The most threads, whatever the sources ask for together.
         examiner: Looks into every file. Without one, only automatic imports are judged, by their first and
             last bytes alone.
     """
@@ -44,7 +67,7 @@ class Mover:
         repository: PatientRepository,
         ledger: Ledger,
         *,
-        clock: Callable[[], datetime],
+        clock: Clock = SYSTEM_CLOCK,
         workers: int = _WORKERS,
         threads: int | None = None,
         examiner: Examiner | None = None,
@@ -55,94 +78,193 @@ class Mover:
         self._workers = workers
         self._threads = threads
         self._examiner = examiner
-        self._untold: set[str] = set()
+        self._incomplete: set[str] = set()
 
-    def take_untold(self) -> set[str]:
-        """Ids of sources of which the ledger may not know every removal; asked again, those since then."""
-        untold, self._untold = self._untold, set()
-        return untold
+    def take_incomplete(self) -> set[str]:
+        """Return the ids of sources whose removals may be missing from the ledger, and forget them."""
+        incomplete, self._incomplete = self._incomplete, set()
+        return incomplete
 
     def move(
         self,
-        orders: Sequence[Order],
+        orders: Sequence[MoveOrder],
         *,
         on_done: Callable[[Sequence[Outcome], int], None] = lambda _outcomes, _size_bytes: None,
         cancelled: Callable[[], bool] = lambda: False,
         pace: Callable[[SourceFile], None] = lambda _file: None,
     ) -> tuple[list[Outcome], list[Problem]]:
-        """Move files. Nothing that goes wrong with one of them stops the others.
+        """Move files. A failure of one file stops no other.
 
         Args:
             orders: What to move; no file twice.
             on_done: Called in this thread after every batch with its outcomes and its bytes.
-            cancelled: Asked before every file; once True, files not yet begun stay where they are.
+            cancelled: Called before every file; once it returns True, no further file is begun.
             pace: Called before every file, in the thread that reads it; it may wait.
 
         Returns:
             One outcome per order, in order, and one problem per location that failed.
         """
-        run = Run(self._repository, self._ledger, self._clock, cancelled, self._examiner, pace)
+        steps = MoveSteps(
+            self._repository,
+            self._ledger,
+            clock=self._clock,
+            cancelled=cancelled,
+            examiner=self._examiner,
+            pace=pace,
+        )
         sources = {order.source.source_id: order.source for order in orders}
-        told, self._untold = self._untold, self._untold | sources.keys()  # should it be interrupted
-        # Those that read the next batch are busy to its end: what this one needs has threads of its own, as
-        # far as the host allows them.
+        # Until the end, all of them count as incomplete: the move may be interrupted.
+        incomplete, self._incomplete = self._incomplete, self._incomplete | sources.keys()
+        # The threads that read the next batch are busy to its end, so the current batch has threads of its
+        # own, as far as the host allows.
         threads = self._workers + sum(source.concurrency for source in sources.values())
         if self._threads is not None:
             threads = min(threads, self._threads)
         with ThreadPoolExecutor(threads, thread_name_prefix="intouch-move") as pool:
-            outcomes = _in_batches(run, orders, pool, self._workers, on_done)
-        if run.told:
-            self._untold = told
-        return outcomes, run.problems
+            outcomes = _move_in_batches(steps, orders, pool, self._workers, on_done)
+        if steps.ledger_complete:
+            self._incomplete = incomplete
+        return outcomes, list(steps.problems.values())
 
 
-def _in_batches(
-    run: Run,
-    orders: Sequence[Order],
+class _Begun(NamedTuple):
+    """A batch that is being read."""
+
+    moves: list[FileMove]
+    futures: list[Future[None]]
+
+
+def _move_in_batches(
+    steps: MoveSteps,
+    orders: Sequence[MoveOrder],
     pool: ThreadPoolExecutor,
     workers: int,
     on_done: Callable[[Sequence[Outcome], int], None],
 ) -> list[Outcome]:
-    """Take orders through the steps: one batch is read while the one before it is stored."""
-    batches = ([Job(order) for order in batch] for batch in batches_of(orders))
-    steps = Steps(partial(transfer, pool), partial(spread, pool, workers))
+    """Take orders through the steps: a batch is read while the batch before it is stored."""
+    batches = batches_of(orders)
 
-    def begin() -> Begun:
-        jobs = next(batches, [])
-        return Begun(jobs, start(pool, run.fetch, jobs))
+    def begin() -> _Begun:
+        moves = [FileMove(order) for order in next(batches, [])]
+        return _Begun(moves, _start(pool, steps.fetch, moves))
 
     outcomes: list[Outcome] = []
     current = begin()
-    while current.jobs:
-        following = Begun([], [])
+    while current.moves:
+        following = _Begun([], [])
+        moves = current.moves
         try:
-            wait_for(current.futures)
-            if ahead := _are_copies(current.jobs):
+            _wait_for(current.futures)
+            if ahead := _are_copies(moves):
                 following = begin()
-            run.finish(current.jobs, steps)
-            close(current.jobs)
-            done = [job.outcome for job in current.jobs if job.outcome is not None]
+            _finish(steps, moves, pool, workers)
+            _close(moves)
+            done = [move.outcome for move in moves if move.outcome is not None]
             outcomes += done
-            on_done(done, sum(job.order.file.size_bytes for job in current.jobs))
+            on_done(done, sum(move.order.file.size_bytes for move in moves))
             if not ahead:
                 following = begin()
         except BaseException:
-            run.break_off()
+            steps.break_off()
             wait(following.futures)
-            close(following.jobs)
+            _close(following.moves)
             raise
         finally:
-            close(current.jobs)
+            _close(moves)
         current = following
     return outcomes
 
 
-def _are_copies(jobs: Sequence[Job]) -> bool:
-    """Whether a batch holds copies alone: then the next one is read while this one is stored.
+def _finish(steps: MoveSteps, moves: list[FileMove], pool: ThreadPoolExecutor, workers: int) -> None:
+    """Take files that were read through the other steps. A file that has ended takes no further step."""
+    steps.look_for_vanished(moves)
+    steps.store([move for move in moves if move.outcome is None])
+    stored = [move for move in moves if move.outcome is None]
+    # A slice per thread: a future per file costs more than the step itself.
+    slices = [stored[start::workers] for start in range(min(workers, len(stored)))]
+    _wait_for([pool.submit(_each, steps.verify, part) for part in slices])
+    steps.write_stored([move for move in moves if move.outcome is None])
+    removing = [move for move in moves if move.outcome is None]
+    _wait_for(_start(pool, steps.take_out, [move for move in removing if not move.source.removes_together]))
+    _wait_for(_start_together(pool, steps, [move for move in removing if move.source.removes_together]))
+    steps.write_ends(moves, removing)
 
-    Copies take the disk some time, or came over a network. Files that are only linked take neither: that was
-    tried, and is slower, since the threads then fight for the interpreter. And each of them keeps a
-    descriptor, of which there are enough for one batch.
+
+def _are_copies(moves: Sequence[FileMove]) -> bool:
+    """Return whether a batch holds copies alone: then the next batch is read while this one is stored.
+
+    Copies keep the disk busy, or came over a network. Files that are only linked do neither: reading ahead
+    was tried for them and is slower, since the threads then compete for the interpreter. And each of them
+    keeps a descriptor, of which there are enough for one batch.
     """
-    contents = [job.content for job in jobs if job.content is not None]
+    contents = [move.content for move in moves if move.content is not None]
     return bool(contents) and all(content.is_copy for content in contents)
+
+
+def _close(moves: Iterable[FileMove]) -> None:
+    for move in moves:
+        if move.content is not None:
+            move.content.close()
+
+
+def batches_of(orders: Sequence[MoveOrder]) -> Iterator[list[MoveOrder]]:
+    """Split orders into batches, each the size of one transaction."""
+    batch: list[MoveOrder] = []
+    size = 0
+    for order in orders:
+        files = BATCH_FILES if order.source.concurrency <= _NEAR else min(BATCH_FILES, BATCH_FAR_FILES)
+        if batch and (len(batch) >= files or size + order.file.size_bytes > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(order)
+        size += order.file.size_bytes
+    if batch:
+        yield batch
+
+
+def _by_source(moves: Iterable[FileMove]) -> Iterable[list[FileMove]]:
+    groups: dict[str, list[FileMove]] = {}
+    for move in moves:
+        groups.setdefault(move.source.source_id, []).append(move)
+    return groups.values()
+
+
+def _start(
+    pool: ThreadPoolExecutor, step: Callable[[FileMove], None], moves: Iterable[FileMove]
+) -> list[Future[None]]:
+    """Start a step over files. The threads of a source share an iterator: each takes the next file."""
+    shares: list[Iterator[FileMove]] = []
+    for own in _by_source(moves):
+        shares += [iter(own)] * min(own[0].source.concurrency, len(own))
+    return [pool.submit(_each, step, share) for share in shares]
+
+
+def _start_together(
+    pool: ThreadPoolExecutor, steps: MoveSteps, moves: Iterable[FileMove]
+) -> list[Future[None]]:
+    """Start removals that take several files of one source in one request."""
+    futures = []
+    for own in _by_source(moves):
+        source, size = own[0].source, own[0].source.removes_together
+        groups = [own[start : start + size] for start in range(0, len(own), size)]
+        share = iter(groups)
+        futures += [
+            pool.submit(_each, partial(steps.remove_together, source), share)
+            for _ in range(min(source.concurrency, len(groups)))
+        ]
+    return futures
+
+
+def _each(step: Callable[[_Work], None], work: Iterable[_Work]) -> None:
+    for piece in work:
+        step(piece)
+
+
+def _wait_for(futures: list[Future[None]]) -> None:
+    """Wait for all of them; raise what the first that failed has raised."""
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        # After an interruption from outside: what the threads use must not be closed while they use it.
+        wait(futures)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +11,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.closing import Closable
 from intouch_import.database import connect, insert_many, one_of, reading, upgrade, writing
 from intouch_import.errors import (
@@ -31,7 +31,7 @@ from intouch_import.repositories.tables import VERSION_TABLE, attachments, patie
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from intouch_import.content import Content
@@ -53,12 +53,10 @@ class SqlRepository(Closable, PatientRepository):
     Args:
         engine: From `intouch_import.database.connect`.
         files: Where the bytes are kept.
-        clock: Gives the time that `StoredAttachment.stored_at` records, aware.
+        clock: Gives the time that `StoredAttachment.stored_at` records.
     """
 
-    def __init__(
-        self, engine: sa.Engine, files: Files, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, engine: sa.Engine, files: Files, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.engine = engine
         self._files = files
         self._clock = clock
@@ -199,7 +197,7 @@ class SqlRepository(Closable, PatientRepository):
             batch: _Batch = self._local.batch
             self._lock_digests(batch.connection, {attachment.sha256 for attachment, _ in items})
             known = self._stored(batch.connection, [attachment.import_id for attachment, _ in items])
-            stored_at = self._clock()
+            stored_at = self._clock.now()
             new: list[dict[str, Any]] = []
             for attachment, content in items:
                 if attachment.import_id in known:

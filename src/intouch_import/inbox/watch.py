@@ -1,11 +1,11 @@
-"""`Watch`: a list that keeps itself up to date, and tells what has changed.
+"""`Watch`: keep a list up to date, and yield what has changed.
 
-Locations that tell when something changes are listened to, each in a thread of its own. The others are looked
-at again and again, less and less often while nothing happens. Every location is looked at now and then
-whatever it tells: a network folder does not tell what other machines do, and a patient may have been added.
+A watch listens to locations that report changes, each in its own thread. It lists the other locations again
+and again, less often while nothing changes. It lists every location now and then, whatever that location
+reports: a network folder does not report the changes of other machines, and a patient may have been added.
 
-A watch waits for no person: where somebody must sign in, that is a problem (`Problem.sign_in`), until they
-have done so by a refresh or by `Source.sign_in` in another thread.
+A watch waits for no person. A missing sign-in is a problem (`Problem.sign_in`) until somebody signs in, by a
+refresh or by `Source.sign_in` in another thread.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import attrs
 
@@ -23,32 +23,51 @@ from intouch_import.model import Action
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from intouch_import.inbox.inbox import Inbox
     from intouch_import.inbox.rows import Row
     from intouch_import.model import Progress, Reason, State
     from intouch_import.reports import Outcome, Problem, Report
     from intouch_import.sources.base import Source
+    from intouch_import.sources.opening import Unopened
 
 __all__ = ["Changes", "Pace", "Watch"]
 
-_SLICE_S: Final = 0.5  # how long a listener waits at a time, and so may take to end
-_END_S: Final = 1.5  # how long the end waits for them; a service that holds its answer back is left to itself
+_SLICE_S: Final = 0.5  # how long a listener waits at a time, and so how long it may take to end
+_END_S: Final = 1.5  # how long the end waits for listeners; a service that delays its answer is left behind
 _BEGIN_S: Final = 2.0  # how long the first list waits for listeners to begin
 _LOOK_AT_STOP_S: Final = 0.25
 _LONGEST_FAILURE_S: Final = 60.0
 _EVERYTHING: Final = ""  # no source has this id
-_NOTHING_S: Final = 60.0  # a watch over no location still looks whether it is to end
+_NOTHING_S: Final = 60.0  # a watch over no location still checks whether it should end
+
+
+class Watched(Protocol):
+    """What a watch needs of an `Inbox`."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]: ...
+    @property
+    def unopened(self) -> tuple[Unopened, ...]: ...
+    @property
+    def rows(self) -> list[Row]: ...
+    def refresh(
+        self,
+        *,
+        on_progress: Callable[[Progress], object] | None,
+        cancel: threading.Event | None,
+        only: Collection[str] | None,
+        sign_in: bool,
+    ) -> Report: ...
 
 
 @attrs.frozen(kw_only=True)
 class Pace:
-    """How often a watch looks.
+    """How often a watch lists its locations.
 
     Args:
-        soonest_s: Least time between two refreshes, seconds: what comes meanwhile is taken together.
-        first_s: How soon to look again at a location that can't tell, when something has just changed there.
-        longest_s: How long to go without looking at a location at all. The time doubles from ``first_s`` to
-            this while nothing changes; it is also kept by locations that tell.
+        soonest_s: Minimum time between two refreshes, seconds. Changes in between are taken together.
+        first_s: How soon to list a location again after a change, if it can't report changes; seconds.
+        longest_s: Maximum time between two listings of a location, seconds. While nothing changes, the time
+            doubles from ``first_s`` to this. It applies to locations that report changes too.
     """
 
     soonest_s: float = attrs.field(default=1.0, validator=attrs.validators.ge(0))
@@ -58,14 +77,14 @@ class Pace:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Changes:
-    """What one refresh of a watch has found different.
+    """What has changed since the last refresh of a watch.
 
     Args:
-        report: Of that refresh; it speaks of the locations that were looked at.
+        report: The report of this refresh, about the locations that it listed.
         new: Rows that were not in the list before.
-        changed: Rows whose file, state or reason is another now.
-        gone: Rows that are no longer in the list: imported, saved, or taken away by somebody.
-        moved: What the refresh imported, or tried to, seen before or not.
+        changed: Rows whose file, state or reason has changed.
+        gone: Rows that are no longer in the list: imported, saved, or removed by somebody.
+        moved: The files that the refresh imported, or tried to import.
         problems: All locations that are failing now.
     """
 
@@ -86,19 +105,19 @@ class Changes:
 class Watch(Closable):
     """An iterator of `Changes`, made by `Inbox.watch`. Use it in one thread, and as a context manager.
 
-    What `Inbox.refresh` raises comes out of the iteration too (the records failed: the host must look). The
-    watch is then as good as before: ask for the next changes, and it tries again.
+    The iteration raises what `Inbox.refresh` raises (the records failed: the host must look). The watch stays
+    usable: ask for the next changes, and it tries again.
 
     Args:
-        inbox: Whose list.
+        inbox: The inbox to watch.
         stop: Ends the iteration once it is set; None where `stop` is enough.
-        on_progress: As for `Inbox.refresh`.
-        pace: How often to look.
+        on_progress: See `Inbox.refresh`.
+        pace: How often to list the locations.
     """
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: Watched,
         *,
         stop: threading.Event | None = None,
         on_progress: Callable[[Progress], object] | None = None,
@@ -113,7 +132,7 @@ class Watch(Closable):
         self._shown: dict[tuple[str, str], tuple[Row, str, State, Reason]] | None = None
         self._problems: dict[tuple[str, str], Problem] = {}
         self._next_s = 0.0
-        # Also at the end of the program: a listener that is cut off in the middle may take it down.
+        # Also at the end of the program: a listener that is killed in the middle may crash it.
         self._finalizer = weakref.finalize(self, self._signals.end)
 
     def stop(self) -> None:
@@ -121,7 +140,7 @@ class Watch(Closable):
         self._signals.stop()
 
     def close(self) -> None:
-        """End the iteration and its threads. Called in the thread that iterates."""
+        """End the iteration and its threads. Call it in the thread that iterates."""
         self._finalizer()
 
     def __iter__(self) -> Self:
@@ -144,7 +163,7 @@ class Watch(Closable):
     # --- when to look
 
     def _begin(self) -> None:
-        """Listen to sources that are new here, before they are listed: so nothing is missed in between."""
+        """Listen to new sources before they are listed, so that no change is missed in between."""
         new = [source for source in self._inbox.sources if source.source_id not in self._looks]
         self._looks |= {source.source_id: _Look(self._pace) for source in new}
         begun = [
@@ -157,10 +176,10 @@ class Watch(Closable):
             one.wait(max(0.0, until_s - time.monotonic()))
 
     def _wait(self) -> list[str]:
-        """Wait until a location wants to be looked at; which do. Empty at the end of the watch."""
+        """Wait until locations are due, and return their ids. Empty at the end of the watch."""
         looks = dict(self._looks)
-        # What is not open can't be named: it is tried when all are looked at, which is due by itself. Were it
-        # tried when all the others happen to be due at once, it might never be.
+        # A location that is not open has no id: it is tried when everything is listed, which has its own due
+        # time. Tried only when all other locations happen to be due at once, it might never be.
         if self._shown is None or any(one.may_open for one in self._inbox.unopened):
             looks[_EVERYTHING] = self._everything
         return self._signals.wait_for(looks, not_before_s=self._next_s)
@@ -178,7 +197,7 @@ class Watch(Closable):
                 on_progress=self._on_progress,
                 cancel=self._signals,
                 only=None if everything else list(looks),
-                sign_in=False,  # for minutes nothing else would be told
+                sign_in=False,  # it would block the watch for minutes
             )
         except BaseException:
             for look in looks.values():
@@ -207,7 +226,7 @@ class Watch(Closable):
         return Changes(report=report, new=new, changed=changed, gone=gone, moved=moved, problems=problems)
 
     def _note_problems(self, report: Report, looks: dict[str, _Look]) -> bool:
-        """Keep what other locations were said to suffer from; whether anything is different now."""
+        """Update the problems of the locations that were listed; return whether any has changed."""
         before = {key: problem.text for key, problem in self._problems.items()}
         unopened = {("", one.location): one.problem for one in self._inbox.unopened}
         here = {(one.source_id, one.location): one for one in report.problems if one.source_id}
@@ -233,12 +252,12 @@ def _shown(row: Row) -> tuple[Row, str, State, Reason]:
 
 
 class _Look:
-    """When to look at one location again.
+    """When to list one location again.
 
     Attributes:
-        listening: Whether it would tell of a change by itself.
-        told: Whether it has.
-        over: Set when what was told has been looked at.
+        listening: Whether the location would report a change.
+        told: Whether it has reported one.
+        over: Set when the reported change has been listed.
     """
 
     def __init__(self, pace: Pace) -> None:
@@ -252,20 +271,20 @@ class _Look:
 
     @property
     def next_s(self) -> float:
-        """When it wants to be looked at; on the monotonic clock, as all times here."""
+        """When the location is due, on the monotonic clock, as all times here."""
         return min(self._due_s, self._deaf_until_s) if self.told else self._due_s
 
     def begin(self) -> None:
-        """It is looked at now: what it tells from here on is news."""
+        """Begin a listing: what the location reports from here on is new."""
         self.told = False
 
     def end(self, *, changed: bool = False, restless: bool = False, failed: bool = False) -> None:
-        """It has been looked at.
+        """End a listing.
 
         Args:
-            changed: Whether something has just changed there.
-            restless: Whether it must be asked again soon although it would tell: a file is still arriving.
-            failed: Whether it failed. Until it is due, what it tells is not worth another attempt.
+            changed: Whether something has just changed in the location.
+            restless: Whether it must be listed again soon although it reports changes: a file is arriving.
+            failed: Whether the listing failed. Until it is due again, its reports are ignored.
         """
         now_s, pace = time.monotonic(), self._pace
         self._interval_s = pace.first_s if changed else min(self._interval_s * 2, pace.longest_s)
@@ -276,7 +295,7 @@ class _Look:
 
 
 class _Signals(threading.Event):
-    """What the threads of a watch tell each other. As an event it is set once the watch is to end."""
+    """What the threads of a watch share. As an event, it is set once the watch must end."""
 
     def __init__(self, stop: threading.Event | None) -> None:
         super().__init__()
@@ -289,7 +308,7 @@ class _Signals(threading.Event):
         return super().is_set() or (self._stop is not None and self._stop.is_set())
 
     def stop(self) -> None:
-        """Let the watch end."""
+        """Make the watch end."""
         self.set()
         with self._told:
             self._told.notify_all()
@@ -303,7 +322,7 @@ class _Signals(threading.Event):
             thread.join(_END_S)
 
     def wait_for(self, looks: dict[str, _Look], *, not_before_s: float) -> list[str]:
-        """Wait until a location wants to be looked at; which do. Empty at the end of the watch."""
+        """Wait until locations are due, and return their ids. Empty at the end of the watch."""
         with self._told:
             while not self.is_set():
                 now_s = time.monotonic()
@@ -318,7 +337,7 @@ class _Signals(threading.Event):
         """Listen to a source in a thread; the event is set once it has begun."""
         begun = threading.Event()
         self._looks.append(look)
-        # A service may hold a question open for minutes: the program must be able to end meanwhile.
+        # A daemon: a service may hold a request open for minutes, and the program must be able to end.
         thread = threading.Thread(
             target=self._listen, args=(source, look, begun), name="intouch-watch", daemon=True
         )
@@ -332,7 +351,7 @@ class _Signals(threading.Event):
         while not self.is_set():
             try:
                 changed = source.wait_for_change(timeout_s)
-            except Exception:  # noqa: BLE001  # whatever is wrong with it, its listing will say so
+            except Exception:  # noqa: BLE001  # whatever is wrong, the listing will report it
                 look.listening = False
                 begun.set()
                 failures += 1
@@ -342,11 +361,11 @@ class _Signals(threading.Event):
             if changed and timeout_s > 0:
                 look.over.clear()
                 if self.is_set():
-                    break  # the end has come before this was cleared: nobody would set it again
+                    break  # the end came before `over` was cleared: nobody would set it again
                 with self._told:
                     look.told = True
                     self._told.notify_all()
-                # Asked again at once, a location that has nothing newer to compare with would say the same.
+                # Wait for the listing: asked again at once, the location would report the same change.
                 look.over.wait()
             timeout_s = _SLICE_S
             begun.set()

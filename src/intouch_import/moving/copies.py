@@ -1,8 +1,8 @@
-"""Copies: files whose bytes are in a record already, told by their digest alone, never by time or name.
+"""Find copies: files whose bytes are in a record already. The digest alone decides, never time or name.
 
 Two photos of one burst have the same time and are two photos; one photo that was sent twice has two names and
-is one. What is done about a copy depends on who decided: a file that nobody looked at waits for a person, one
-that a person chose is stored, and its outcome says so.
+is one photo. A copy that no person has looked at waits in the list. A copy that a person chose is stored, and
+its outcome says that it is a copy.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 
 @attrs.frozen(kw_only=True)
 class Incoming:
-    """What is asked about: some bytes on their way into a record.
+    """Bytes on their way into a record.
 
     Args:
-        import_id: Of the file: what is stored under it is the file itself, not a copy.
+        import_id: Import id of the file. What is stored under this id is the file itself, not a copy.
         sha256: Digest of the bytes.
-        patient_id: Whose record they are to go to.
-        automatic: Whether no person has looked at them.
+        patient_id: The patient whose record they are meant for.
+        automatic: Whether no person has looked at the file.
     """
 
     import_id: str
@@ -46,12 +46,12 @@ class Incoming:
 
 @attrs.frozen(kw_only=True)
 class Copy:
-    """What was found for some bytes.
+    """What is known about some bytes.
 
     Args:
-        attachment_id: The attachment that has them; None if they are in no record now.
-        elsewhere: Whether it is in another patient's record.
-        doubt: Why a file that no person has looked at may not be imported.
+        attachment_id: The attachment with the same bytes; None if no record holds them now.
+        elsewhere: Whether that attachment is in another patient's record.
+        doubt: Why a file that no person has looked at is not imported.
     """
 
     attachment_id: str | None
@@ -60,16 +60,19 @@ class Copy:
 
 
 class CopyFinder:
-    """Asks the records, and the ledger, about bytes that are about to be stored."""
+    """Asks the records and the ledger about bytes that are about to be stored.
+
+    Attributes:
+        able: Whether the repository can find attachments by digest. If not, it is not asked.
+    """
 
     def __init__(self, repository: PatientRepository, ledger: Ledger) -> None:
         self._repository = repository
         self._ledger = ledger
-        #: Whether the repository can tell. If it can't, it need not be asked inside a transaction.
         self.able = getattr(type(repository), "find_by_digest", None) is not PatientRepository.find_by_digest
 
-    def __call__(self, incoming: Sequence[Incoming]) -> dict[str, Copy]:
-        """What is known of these bytes, by import id; those of which nothing is known are left out."""
+    def find(self, incoming: Sequence[Incoming]) -> dict[str, Copy]:
+        """Return what is known of these bytes, by import id. Unknown bytes are left out."""
         digests = {one.sha256 for one in incoming}
         stored = self._repository.find_by_digest(digests) if self.able and digests else {}
         automatic = {one.sha256 for one in incoming if one.automatic}

@@ -1,0 +1,334 @@
+"""What happens when a list is refreshed, location by location as they answer; and how rows are moved."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from intouch_import.closing import Closable
+from intouch_import.errors import host_errors, kind_and_place
+from intouch_import.inbox.listing import Listed
+from intouch_import.inbox.locations import Opening
+from intouch_import.inbox.rows import RowOutcomes
+from intouch_import.model import Action, Progress, Reason, Stage, State
+from intouch_import.moving import MoveOrder, Mover
+from intouch_import.verdicts import waiting
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from intouch_import.inbox.listing import Lister
+    from intouch_import.inbox.locations import Locations
+    from intouch_import.inbox.recovery import Recovery
+    from intouch_import.inbox.rows import Row
+    from intouch_import.inbox.save_request import SaveRequest
+    from intouch_import.ledger import LedgerEntry
+    from intouch_import.model import StoredAttachment
+    from intouch_import.reports import Outcome, Problem
+    from intouch_import.repositories.base import PatientRepository
+    from intouch_import.sources.base import Source
+    from intouch_import.sources.opening import Unopened
+
+__all__ = ["Answers", "Refresh", "RowMover", "guarded"]
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+# Locations that answer almost at once are taken together: a photo that is in two folders is then noticed
+# before either is stored, and the records are asked once.
+_TOGETHER_S: Final = 0.05
+# A thread for each location: threads start only when they are needed, and there are few locations.
+_MOST_THREADS: Final = 64
+# Looked up once: on the enum it would take as long as the rest of the comparison.
+_NEED_NOBODY: Final = (Action.IMPORT, Action.FINISH)
+
+
+class Refresh:
+    """Lists all locations at the same time, and imports from each as soon as it has answered.
+
+    Nothing is locked while a location is waited for. A throttled location may take a minute, and staff save
+    from the others meanwhile. What was listed before such a save is checked again when its turn comes.
+
+    Args:
+        locations, lister, recovery, mover: What it works with.
+        lock: Held whenever rows are read or changed.
+
+    Attributes:
+        rows: The list.
+    """
+
+    def __init__(
+        self,
+        *,
+        locations: Locations,
+        lister: Lister,
+        recovery: Recovery,
+        mover: RowMover,
+        lock: threading.RLock,
+    ) -> None:
+        self.rows: list[Row] = []
+        self._locations = locations
+        self._lister = lister
+        self._recovery = recovery
+        self._mover = mover
+        self._lock = lock
+
+    def run(
+        self,
+        tell: Callable[[Progress], None],
+        *,
+        cancel: threading.Event | None = None,
+        only: Collection[str] | None = None,
+        dry: bool = False,
+    ) -> tuple[RowOutcomes, list[Problem]]:
+        """List, import what may be imported, and finish interrupted moves. See `Inbox.refresh`.
+
+        Args:
+            tell: Called with the progress.
+            cancel: Once set, no further file is begun.
+            only: Ids of the sources to list; None for all, and for those that are not open yet.
+            dry: List and judge only; see `Inbox.scan`.
+        """
+        outcomes, problems = RowOutcomes((), {}), []
+        unfinished: dict[str, list[LedgerEntry]] = {}
+        opening: list[Unopened] = []
+        try:
+            with host_errors(), Answers[Listed | Opening]() as answers:
+                with self._lock:
+                    opening = self._locations.to_open() if only is None else []
+                    sources = [one for one in self._locations.opened if only is None or one.source_id in only]
+                    if not dry:
+                        self._recovery.look_again(self._mover.take_incomplete())
+                        unfinished = self._recovery.before_listing([one.source_id for one in sources])
+                for source in sources:
+                    answers.ask(partial(self._lister.list_one, source))
+                for one in opening:
+                    answers.ask(partial(_open, one))
+                for group in answers:
+                    with self._lock:
+                        new = self._take_opened(one for one in group if isinstance(one, Opening))
+                        if new and not dry:
+                            unfinished |= self._recovery.before_listing([one.source_id for one in new])
+                        listed = [one for one in group if isinstance(one, Listed)]
+                        if listed:
+                            problems += self._lister.take(listed, tell)
+                            if dry:
+                                self.rows = self._lister.rows()
+                            else:
+                                failed = {problem.source_id for problem in problems}
+                                moved, more = self._import(listed, failed, unfinished, tell, cancel)
+                                outcomes += moved
+                                problems += more
+                    for source in new:
+                        answers.ask(partial(self._lister.list_one, source))
+        finally:
+            with self._lock:
+                self._locations.give_up(opening)
+                unopened = self._locations.problems if only is None else []
+        return outcomes, unopened + problems
+
+    def _import(
+        self,
+        listed: Collection[Listed],
+        failed: Collection[str],
+        unfinished: Mapping[str, list[LedgerEntry]],
+        tell: Callable[[Progress], None],
+        cancel: threading.Event | None,
+    ) -> tuple[RowOutcomes, list[Problem]]:
+        """Import from locations that have just been listed."""
+        ids = {one.source.source_id for one in listed}
+        rows = self._lister.rows()
+        here = rows
+        if len(ids) != len(self._locations.opened):
+            here = [row for row in rows if row.source_id in ids]
+        self._recovery.after_listing(here, {one: unfinished.get(one, []) for one in ids if one not in failed})
+        moved, problems = self._mover.import_ready(here, tell, cancel)
+        gone = {row for row, outcome in moved.items() if outcome.state is State.IMPORTED}
+        if gone:
+            self._lister.forget(row for row in here if id(row) in gone)
+            rows = [row for row in rows if id(row) not in gone]
+        self.rows = rows
+        return RowOutcomes(here, moved), problems
+
+    def _take_opened(self, openings: Iterable[Opening]) -> list[Source]:
+        new = [source for source in map(self._locations.take, openings) if source is not None]
+        for source in new:
+            self._lister.add(source)
+            self._recovery.add(source)
+        return new
+
+
+def _open(one: Unopened) -> Opening:
+    return Opening(begun=one, found=one.again())
+
+
+class Answers(Closable, Generic[_T]):
+    """Runs questions in parallel, and yields their results as they finish.
+
+    More may be asked while the results are read. Left early, it does not wait for the missing results.
+    """
+
+    def __init__(self) -> None:
+        self._asked: list[Callable[[], _T]] = []
+        self._running: dict[Future[_T], None] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def ask(self, question: Callable[[], _T]) -> None:
+        """Run a question. The iteration raises what it raises."""
+        self._asked.append(question)
+
+    def __iter__(self) -> Iterator[list[_T]]:
+        """Yield the results in groups: those that have finished, in the order of the questions."""
+        while self._asked or self._running:
+            if len(self._asked) == 1 and not self._running:
+                yield [self._asked.pop()()]  # it holds up nothing else: no thread is needed
+                continue
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="intouch-list")
+            self._running |= {self._pool.submit(question): None for question in self._asked}
+            self._asked = []
+            wait(self._running, return_when=FIRST_COMPLETED)
+            finished, _ = wait(self._running, timeout=_TOGETHER_S)
+            group = [future for future in self._running if future in finished]
+            for future in group:
+                del self._running[future]
+            yield [future.result() for future in group]
+
+    def close(self) -> None:
+        """Stop without waiting for what is still running."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class RowMover:
+    """Moves rows: those that a person chose, and those that need no person.
+
+    Args:
+        mover: Carries out the orders.
+        repository: Asked what became of interrupted moves.
+        operator: The member of staff who works with the list.
+    """
+
+    def __init__(self, mover: Mover, *, repository: PatientRepository, operator: str | None) -> None:
+        self._mover = mover
+        self._repository = repository
+        self._operator = operator
+
+    def take_incomplete(self) -> set[str]:
+        """See `Mover.take_incomplete`."""
+        return self._mover.take_incomplete()
+
+    def import_ready(
+        self, rows: Sequence[Row], tell: Callable[[Progress], None], cancel: threading.Event | None
+    ) -> tuple[dict[int, Outcome], list[Problem]]:
+        """Import the rows whose verdict says so, and finish interrupted moves.
+
+        Returns:
+            The outcomes by ``id(row)``, and one problem per location that failed.
+        """
+        ready = [row for row in rows if row.verdict.action in _NEED_NOBODY]
+        interrupted = [row.import_id for row in ready if row.verdict.action is Action.FINISH]
+        stored = self._repository.find_attachment(interrupted) if interrupted else {}
+        ready = [row for row in ready if _still_stored(row, stored)]
+        orders = [self._order_of(row, stored.get(row.import_id)) for row in ready]
+        outcomes, problems = self._move(orders, Stage.AUTO_IMPORTING, tell, cancel)
+        for row, outcome in zip(ready, outcomes, strict=True):
+            row.take(outcome)
+        return {id(row): outcome for row, outcome in zip(ready, outcomes, strict=True)}, problems
+
+    def save(
+        self, request: SaveRequest, tell: Callable[[Progress], None], cancel: threading.Event | None
+    ) -> tuple[list[Outcome], list[Problem]]:
+        """Move what a person chose. One outcome per row, in order."""
+        orders = [
+            MoveOrder(
+                source=row.source,
+                file=row.file,
+                patient_id=request.patient.id,
+                provider_id=row.capture.provider if row.capture is not None else row.source.provider,
+                destination=row.destination,
+                title=request.title,
+                comments=request.comments,
+                taken_at=row.verdict.taken_at,
+                operator=self._operator,
+                reason=Reason.CHOSEN,
+            )
+            for row in request.rows
+        ]
+        outcomes, problems = self._move(orders, Stage.SAVING, tell, cancel)
+        for row, outcome in zip(request.rows, outcomes, strict=True):
+            row.take(outcome, request.patient, request.title)
+        return outcomes, problems
+
+    def _move(
+        self,
+        orders: Sequence[MoveOrder],
+        stage: Stage,
+        tell: Callable[[Progress], None],
+        cancel: threading.Event | None,
+    ) -> tuple[list[Outcome], list[Problem]]:
+        if not orders:
+            return [], []
+        total_bytes = sum(order.file.size_bytes for order in orders)
+        progress = Progress(stage=stage, done=0, total=len(orders), done_bytes=0, total_bytes=total_bytes)
+        tell(progress)
+
+        def on_done(outcomes: Sequence[Outcome], size_bytes: int) -> None:
+            nonlocal progress
+            progress = Progress(
+                stage=stage,
+                done=progress.done + len(outcomes),
+                total=len(orders),
+                done_bytes=progress.done_bytes + size_bytes,
+                total_bytes=total_bytes,
+            )
+            tell(progress)
+
+        cancelled = cancel.is_set if cancel is not None else lambda: False
+        return self._mover.move(orders, on_done=on_done, cancelled=cancelled)
+
+    def _order_of(self, row: Row, stored: StoredAttachment | None) -> MoveOrder:
+        verdict = row.verdict
+        if verdict.patient_id is None:
+            raise AssertionError("a verdict to import names a patient")
+        return MoveOrder(
+            source=row.source,
+            file=row.file,
+            # The record that it is in now: it may have been reassigned since the list was made.
+            patient_id=stored.patient_id if stored is not None else verdict.patient_id,
+            provider_id=verdict.capture.provider if verdict.capture is not None else row.source.provider,
+            destination=verdict.destination,
+            taken_at=verdict.taken_at,
+            operator=self._operator,
+            reason=verdict.reason,
+            automatic=True,
+            stored=stored,
+        )
+
+
+def _still_stored(row: Row, stored: Mapping[str, StoredAttachment]) -> bool:
+    """Return whether an interrupted move can still be finished: another workstation may have just undone it.
+
+    Otherwise the file would be stored again, for the patient whom somebody has just decided against.
+    """
+    if row.verdict.action is Action.FINISH and row.import_id not in stored:
+        row.judge(waiting(row.name, Reason.UNDONE))
+        return False
+    return True
+
+
+def guarded(on_progress: Callable[[Progress], object] | None) -> Callable[[Progress], None]:
+    """Wrap a progress callback, so that its mistakes stop no move half-way."""
+
+    def tell(progress: Progress) -> None:
+        if on_progress is None:
+            return
+        try:
+            on_progress(progress)
+        except Exception as exc:  # noqa: BLE001  # it is the host's code
+            log.warning("the progress callback failed", extra=kind_and_place(exc))
+
+    return tell

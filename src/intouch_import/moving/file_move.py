@@ -1,0 +1,217 @@
+"""One file on its way into a record: what is to be done, and what has been found so far."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from intouch_import.errors import (
+    AlreadyAssigned,
+    ContentAltered,
+    ContentMismatch,
+    FileChanged,
+    FileUnreadable,
+    FileVanished,
+    NameRefused,
+    RepositoryError,
+    SourceError,
+    StillArriving,
+    StorageFull,
+    UnknownPatient,
+)
+from intouch_import.ledger import Event, LedgerEntry
+from intouch_import.model import (
+    Attachment,
+    Destination,
+    Reason,
+    SourceFile,
+    State,
+    StoredAttachment,
+    TakenFrom,
+    import_id,
+)
+from intouch_import.reports import Outcome
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from intouch_import.content import Content
+    from intouch_import.media import MediaFacts
+    from intouch_import.moving.copies import Copy
+    from intouch_import.sources.base import Source
+
+__all__ = ["FileMove", "MoveOrder", "explain", "precise_reason"]
+
+log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class MoveOrder:
+    """One file to move.
+
+    Args:
+        source, file: The file.
+        patient_id: The patient whose record it goes to.
+        reason: Why it goes there.
+        automatic: No person has looked at the file: its content must be whole, and what its extension says.
+        stored: What the repository holds already, where this order finishes an interrupted move.
+        keep: Copy the file: it stays in its source.
+        trust_content: Prefer the capture time in the bytes to ``taken_at``.
+
+    The other fields are those of `Attachment`.
+    """
+
+    source: Source
+    file: SourceFile
+    patient_id: str = attrs.field(repr=False)
+    provider_id: str | None = None
+    destination: Destination
+    title: str = attrs.field(default="", repr=False)
+    comments: str = attrs.field(default="", repr=False)
+    taken_at: datetime | None = None
+    taken_from: TakenFrom = TakenFrom.NAME
+    operator: str | None = None
+    reason: Reason
+    automatic: bool = False
+    stored: StoredAttachment | None = None
+    keep: bool = False
+    trust_content: bool = False
+
+
+class FileMove:
+    """A file under way: its order, and what the steps have found so far.
+
+    Attributes:
+        order, source: What is done, and where the file comes from.
+        import_id: The import id of this version of this file.
+        content: The bytes, once they are read.
+        sha256: The digest of the bytes; empty until they are read.
+        facts: What the examiner found in the bytes.
+        copy: An attachment with the same bytes.
+        stored: What the repository holds for this file.
+        outcome: How the move ended; None while it goes on.
+    """
+
+    __slots__ = ("content", "copy", "facts", "import_id", "order", "outcome", "sha256", "source", "stored")
+
+    def __init__(self, order: MoveOrder) -> None:
+        self.order = order
+        self.source = order.source
+        self.import_id = import_id(order.source.source_id, order.file.name, order.file.version)
+        self.content: Content | None = None
+        self.sha256 = ""
+        self.facts: MediaFacts | None = None
+        self.copy: Copy | None = None
+        self.stored = order.stored
+        self.outcome: Outcome | None = None
+
+    def end(self, state: State, reason: Reason, *, retry_helps: bool = False) -> None:
+        """End the move with this state and reason."""
+        self.outcome = Outcome(
+            name=self.order.file.name,
+            source_id=self.source.source_id,
+            state=state,
+            reason=reason,
+            import_id=self.import_id,
+            attachment_id=self.stored.id if self.stored is not None else None,
+            retry_helps=retry_helps,
+            content=self.facts.check if self.facts is not None else None,
+            sha256=self.sha256 or None,
+            duplicate_of=self.copy.attachment_id if self.copy is not None else None,
+            duplicate_elsewhere=self.copy is not None and self.copy.elsewhere,
+        )
+
+    def fail(self, exc: Exception) -> None:
+        """End the move with the state and reason that an exception means."""
+        reason, state, retry_helps = explain(exc)
+        self.end(state, reason, retry_helps=retry_helps)
+
+    def take_copy(self, copy: Copy) -> None:
+        """Note that these bytes are known. The file then waits, unless a person chose it."""
+        self.copy = copy
+        if self.order.automatic:
+            self.end(State.WAITING, copy.doubt)
+
+    def attachment(self) -> Attachment:
+        """Return what is to be stored, once the file is read."""
+        order, content, facts = self.order, self.content, self.facts
+        if content is None:
+            raise AssertionError("only files that were read are stored")
+        taken_at, taken_from = order.taken_at, order.taken_from if order.taken_at is not None else None
+        if facts is not None and facts.taken is not None and (taken_at is None or order.trust_content):
+            taken_at, taken_from = facts.taken_at, facts.taken.taken_from
+        return Attachment(
+            import_id=self.import_id,
+            patient_id=order.patient_id,
+            provider_id=order.provider_id,
+            destination=order.destination,
+            title=order.title,
+            comments=order.comments,
+            taken_at=taken_at,
+            taken_from=taken_from,
+            times_disagree=facts is not None and facts.times.disagree,
+            soundness=facts.soundness if facts is not None else None,
+            name=order.file.name,
+            size_bytes=content.size_bytes,
+            sha256=content.sha256,
+            location=self.source.location,
+            source_id=self.source.source_id,
+            source_version=order.file.version,
+            modified_at=order.file.modified_at,
+            operator=order.operator,
+        )
+
+    def ledger_entry(self, event: Event, reason: Reason, at: datetime) -> LedgerEntry:
+        """Return the ledger entry for an event of this move."""
+        order, stored, content = self.order, self.stored, self.content
+        return LedgerEntry(
+            event=event,
+            at=at,
+            operator=order.operator,
+            patient_id=order.patient_id,
+            provider_id=order.provider_id,
+            destination=str(order.destination),
+            import_id=self.import_id,
+            attachment_id=stored.id if stored is not None else None,
+            location=self.source.location,
+            source_id=self.source.source_id,
+            name=order.file.name,
+            size_bytes=content.size_bytes if content is not None else order.file.size_bytes,
+            sha256=content.sha256 if content is not None else None,
+            reason=str(reason),
+        )
+
+
+_EXPLANATIONS: Final[tuple[tuple[type[Exception], Reason, State], ...]] = (
+    (StillArriving, Reason.STILL_ARRIVING, State.WAITING),
+    (FileChanged, Reason.CHANGED, State.WAITING),
+    (FileVanished, Reason.VANISHED, State.FAILED),
+    (FileUnreadable, Reason.UNREADABLE, State.FAILED),
+    (AlreadyAssigned, Reason.ALREADY_ASSIGNED, State.FAILED),
+    (ContentAltered, Reason.CONTENT_ALTERED, State.WAITING),
+    (ContentMismatch, Reason.DIGEST_DIFFERS, State.FAILED),
+    (NameRefused, Reason.NAME_REFUSED, State.FAILED),
+    (UnknownPatient, Reason.PATIENT_UNKNOWN, State.FAILED),
+    (StorageFull, Reason.STORAGE_FULL, State.FAILED),
+    (RepositoryError, Reason.REPOSITORY_FAILED, State.FAILED),
+    (SourceError, Reason.SOURCE_FAILED, State.FAILED),
+)
+
+
+def explain(exc: Exception) -> tuple[Reason, State, bool]:
+    """Return why a file was not moved, its state, and whether a retry helps."""
+    for kind, reason, state in _EXPLANATIONS:
+        if isinstance(exc, kind):
+            elsewhere = getattr(exc, "open_elsewhere", False)
+            precise = Reason.OPEN_ELSEWHERE if elsewhere else precise_reason(exc, reason)
+            return precise, state, getattr(exc, "retry_helps", False)
+    log.error("an unexpected error", extra={"kind": type(exc).__name__})
+    return Reason.UNEXPECTED, State.FAILED, True
+
+
+def precise_reason(exc: Exception, reason: Reason) -> Reason:
+    """Return the reason that a source gives for a failure; without one, the given reason."""
+    given = getattr(exc, "reason", None)
+    return given if isinstance(given, Reason) else reason

@@ -1,0 +1,161 @@
+"""Store the files of a batch in the patients' records: in one transaction, the same bytes once."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Final
+
+from intouch_import.errors import FileError, InTouchImportError, UnknownPatient, kind_and_place
+from intouch_import.model import Reason, State
+from intouch_import.moving.copies import Copy, CopyFinder, Incoming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from intouch_import.ledger import Ledger
+    from intouch_import.moving.file_move import FileMove
+    from intouch_import.repositories.base import PatientRepository
+
+__all__ = ["Storing"]
+
+log = logging.getLogger(__name__)
+
+_GIVE_UP_AFTER: Final = 3
+
+
+class Storing:
+    """Stores files for one call of `Mover.move`.
+
+    Args:
+        repository: The patient records.
+        ledger: Asked for digests that an undo has put back.
+    """
+
+    def __init__(self, repository: PatientRepository, ledger: Ledger) -> None:
+        self._repository = repository
+        self._copies = CopyFinder(repository, ledger)
+        self._failures_in_a_row = 0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the repository has failed so often in a row that no other file is tried."""
+        return self._failures_in_a_row >= _GIVE_UP_AFTER
+
+    def store(self, moves: list[FileMove]) -> None:
+        """Store files that were read. Files with the same bytes are stored one after the other."""
+        new = [move for move in moves if move.stored is None]
+        _refuse_rival_claims(new)
+        while new := [move for move in new if move.outcome is None]:
+            # One file of each digest at a time, so that the next one finds it stored.
+            first, new = _one_of_each(new)
+            self._store_together(first)
+            _follow(first, new)
+
+    def _store_together(self, moves: list[FileMove]) -> None:
+        try:
+            self._add(moves)
+        except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
+            if len(moves) == 1:
+                self._failed(moves[0], exc)
+                return
+            # Some file broke the transaction. Store them one by one, so that it stops no other file.
+            for move in moves:
+                self._store_alone(move)
+
+    def _store_alone(self, move: FileMove) -> None:
+        if self.given_up:
+            move.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
+            return
+        try:
+            self._add([move])
+        except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
+            self._failed(move, exc)
+
+    def _add(self, moves: list[FileMove]) -> None:
+        # Look and store in one transaction: what was not found is then still not there when it is stored.
+        with self._repository.transaction() if self._copies.able else contextlib.nullcontext():
+            moves = self._without_copies(moves)
+            items = [(move.attachment(), move.content) for move in moves if move.content is not None]
+            results = self._repository.add_many(items) if items else []
+        for move, result in zip(moves, results, strict=True):
+            if isinstance(result, FileError):
+                move.fail(result)
+            elif (result.import_id, result.patient_id, result.sha256) != (
+                move.import_id, move.order.patient_id, move.sha256,
+            ):  # fmt: skip
+                move.end(State.FAILED, Reason.REPOSITORY_FAILED)
+            else:
+                move.stored = result
+        _name_twins(moves)
+        self._failures_in_a_row = 0
+
+    def _without_copies(self, moves: list[FileMove]) -> list[FileMove]:
+        """Return the files that may be stored, given what the records and the ledger know of their bytes."""
+        found = self._copies.find(
+            [
+                Incoming(
+                    import_id=move.import_id,
+                    sha256=move.sha256,
+                    patient_id=move.order.patient_id,
+                    automatic=move.order.automatic,
+                )
+                for move in moves
+            ]
+        )
+        for move in moves:
+            if move.import_id in found:
+                move.take_copy(found[move.import_id])
+        return [move for move in moves if move.outcome is None]
+
+    def _failed(self, move: FileMove, exc: Exception) -> None:
+        if not isinstance(exc, (FileError, UnknownPatient)):
+            self._failures_in_a_row += 1
+            log.error("the repository failed", extra=kind_and_place(exc, import_id=move.import_id))
+        if not isinstance(exc, InTouchImportError):
+            move.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
+            return
+        move.fail(exc)
+
+
+def _refuse_rival_claims(moves: Iterable[FileMove]) -> None:
+    """Let files wait whose bytes are the same but whose names claim different patients."""
+    patients: dict[str, set[str]] = {}
+    claims = [move for move in moves if move.order.automatic]
+    for move in claims:
+        patients.setdefault(move.sha256, set()).add(move.order.patient_id)
+    for move in claims:
+        if len(patients[move.sha256]) > 1:
+            move.take_copy(Copy(attachment_id=None, elsewhere=True, doubt=Reason.DUPLICATE_ELSEWHERE))
+
+
+def _one_of_each(moves: Iterable[FileMove]) -> tuple[list[FileMove], list[FileMove]]:
+    """Split files into those to store now, and automatic imports whose bytes an earlier file has."""
+    now: list[FileMove] = []
+    later: list[FileMove] = []
+    seen: set[str] = set()
+    for move in moves:
+        (later if move.order.automatic and move.sha256 in seen else now).append(move)
+        seen.add(move.sha256)
+    return now, later
+
+
+def _follow(first: Iterable[FileMove], later: Iterable[FileMove]) -> None:
+    """Mark files as copies of the earlier file with the same bytes, unless that file failed."""
+    earlier = {move.sha256: move for move in first}
+    for move in later:
+        leader = earlier[move.sha256]
+        if leader.stored is not None:
+            move.take_copy(Copy(attachment_id=leader.stored.id, elsewhere=False, doubt=Reason.DUPLICATE))
+        elif leader.copy is not None:
+            move.take_copy(leader.copy)
+
+
+def _name_twins(moves: Iterable[FileMove]) -> None:
+    """Of files with the same bytes that a person saved together, mark all but the first as its copies."""
+    first: dict[str, FileMove] = {}
+    for move in moves:
+        leader = first.setdefault(move.sha256, move)
+        if leader is not move and leader.stored is not None and move.copy is None:
+            elsewhere = leader.order.patient_id != move.order.patient_id
+            move.copy = Copy(attachment_id=leader.stored.id, elsewhere=elsewhere, doubt=Reason.DUPLICATE)
