@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from intouch_import.errors import ConfigError, InTouchImportError
 from intouch_import.secret import Secret
 from intouch_import.settings import OperatorSettings, PracticeSettings, ProviderSettings, Settings
-from intouch_import.settings.check import check
+from intouch_import.settings.check import Checks
+from intouch_import.settings.sections import sections_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,13 +192,8 @@ def test_one_folder_has_one_owner(container: str, folder: str, other: str, other
     one, two = configured(container, folder), configured(other, other_folder)
     if one is None or two is None:
         return
-    mistakes, _ = check(
-        practice=PracticeSettings(azure_account="abc", azure_key=Secret("x")),
-        providers={"A": one, "B": two},
-        operators={},
-        origins={},
-        given={},
-    )
+    practice = PracticeSettings(azure_account="abc", azure_key=Secret("x"))
+    mistakes = list(Checks(sections_by_name(practice, {"A": one, "B": two}, {}), {}).mistakes())
     same = (one.azure_container, one.azure_folder) == (two.azure_container, two.azure_folder)
     assert bool(mistakes) == same
     for provider in (one, two):

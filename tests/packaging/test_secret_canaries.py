@@ -24,8 +24,8 @@ from intouch_import.settings import (
     Settings,
 )
 from intouch_import.settings.describe import show
-from intouch_import.settings.load import read
-from intouch_import.settings.sections import SECTIONS, rule_of
+from intouch_import.settings.load import load
+from intouch_import.settings.sections import SECTIONS, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +165,7 @@ def test_a_wrong_value_of_any_key_is_not_repeated(
     told = 0
     for wrong in WRONG:
         path.write_text(f"{TABLES[section]}\n{field.name} = {wrong}\n", "utf-8")
-        found = read([path])
+        found = load([path])
         clean(*found.mistakes, *map(repr, found.mistakes), *found.warnings, *map(repr, found.warnings))
         if found.mistakes:
             told += 1
@@ -186,7 +186,7 @@ def test_a_wrong_variable_of_any_key_is_not_repeated(
     prefix = {"practice": "", "provider": "PROVIDER_DRJ_", "operator": "OPERATOR_A_"}[section]
     for wrong in ("CANARY text ../ \\", "CANARY\x07", "987654321987654321"):
         monkeypatch.setenv(f"INTOUCH_{prefix}{field.name.upper()}", wrong)
-        found = read([path])
+        found = load([path])
         clean(*found.mistakes, *map(repr, found.mistakes), *found.warnings)
 
 
@@ -240,5 +240,5 @@ def test_every_secret_is_under_a_rule_for_secrets() -> None:
     assert {"azure_key", "azure_sas", "onedrive_secret"} <= set(named)
     public = {"dropbox_app_key"}  # it is part of the address that a browser opens
     assert [
-        name for _, name in ((s, f.name) for s, f in FIELDS if f.name in named and not rule_of(f).secret)
+        name for _, name in ((s, f.name) for s, f in FIELDS if f.name in named and not format_of(f).secret)
     ] == list(public)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from intouch_import.settings import Settings
-from intouch_import.settings.load import read
+from intouch_import.settings.load import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +158,7 @@ def test_every_example_of_the_file_is_one(command: Command, practice: Practice) 
     command("settings", "init", path)
     text = re.sub(r"^# (\w+ = )", r"\1", path.read_text("utf-8"), flags=re.MULTILINE)
     path.write_text(text, "utf-8")
-    found = read([path])
+    found = load([path])
     assert found.mistakes == ()
     assert len(found.origins) > 25
 

@@ -12,7 +12,7 @@ import pytest
 from intouch_import.errors import ConfigError, SettingsError
 from intouch_import.secret import Secret
 from intouch_import.settings import Settings
-from intouch_import.settings.load import read
+from intouch_import.settings.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +65,11 @@ def write(tmp_path: Path) -> Write:
 
 def told(*files: Path) -> list[tuple[str, str]]:
     """Key and text of each mistake."""
-    return [(mistake.key, mistake.text) for mistake in read(files).mistakes]
+    return [(mistake.key, mistake.text) for mistake in load(files).mistakes]
 
 
 def warned(*files: Path) -> list[tuple[str, str]]:
-    return [(warning.key, warning.text) for warning in read(files).warnings]
+    return [(warning.key, warning.text) for warning in load(files).warnings]
 
 
 # --- what they come to
@@ -171,7 +171,7 @@ def test_marks_and_line_ends_of_windows_are_taken(write: Write) -> None:
 )
 def test_a_file_that_is_no_settings_file(write: Write, content: bytes, text: str) -> None:
     """The message says what is wrong and where, and repeats nothing of the content."""
-    (mistake,) = read([write(content)]).mistakes
+    (mistake,) = load([write(content)]).mistakes
     assert text in mistake.text
     assert mistake.file.endswith("practice.toml")
     assert "CANARY" not in str(mistake)
@@ -179,7 +179,7 @@ def test_a_file_that_is_no_settings_file(write: Write, content: bytes, text: str
 
 def test_a_missing_file_does_not_hide_the_mistakes_of_others(write: Write, tmp_path: Path) -> None:
     """Every file is read, whatever becomes of the one before it."""
-    found = read([tmp_path / "nowhere.toml", tmp_path, write("[practice]\nzone = 5\n")])
+    found = load([tmp_path / "nowhere.toml", tmp_path, write("[practice]\nzone = 5\n")])
     assert [(Path(one.file).name, one.key) for one in found.mistakes] == [
         ("nowhere.toml", ""),
         (tmp_path.name, ""),
@@ -247,7 +247,7 @@ def test_a_wrong_value_is_a_mistake_though_a_later_file_overrides_it(write: Writ
     """Whoever takes the later file away must not meet it then."""
     first = write("[practice]\nzone = 5\n")
     second = write(GOOD, "good.toml")
-    assert [(Path(one.file).name, one.key) for one in read([first, second]).mistakes] == [
+    assert [(Path(one.file).name, one.key) for one in load([first, second]).mistakes] == [
         ("practice.toml", "practice.zone")
     ]
 
@@ -257,7 +257,7 @@ def test_a_mistake_in_the_environment_names_the_variable(
 ) -> None:
     """The variable is what somebody has to mend."""
     monkeypatch.setenv("INTOUCH_SETTLE_S", "CANARY")
-    (mistake,) = read([write(GOOD)]).mistakes
+    (mistake,) = load([write(GOOD)]).mistakes
     assert str(mistake).startswith("environment INTOUCH_SETTLE_S: practice.settle_s: expected a number")
     assert "CANARY" not in str(mistake)
 
@@ -396,7 +396,7 @@ def test_a_link_to_anothers_folder_is_that_folder(write: Write, tmp_path: Path) 
     (tmp_path / "photos").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "photos")
     path = write("[provider.A]\nlocal_folder = 'photos'\n[provider.B]\nlocal_folder = 'link'\n")
-    assert [mistake.key for mistake in read([path], ask_disk=True).mistakes] == ["provider.B.local_folder"]
+    assert [mistake.key for mistake in load([path], ask_disk=True).mistakes] == ["provider.B.local_folder"]
     assert told(path) == []
 
 
@@ -469,7 +469,7 @@ def test_doubts_do_not_keep_settings_from_being_used(write: Write, monkeypatch: 
         "provider.a",
     ]
     texts = dict(found)
-    assert texts["operator.a.locations"] == "azure is on, and provider.a has no azure_container"
+    assert texts["operator.a.locations"] == "azure is on, but provider.a has no azure_container"
     assert "not set here" in texts["provider.A.azure_sas"]
     assert "did you mean INTOUCH_ZONE?" in texts["INTOUCH_ZOEN"]
     assert "CANARY" not in str(found)

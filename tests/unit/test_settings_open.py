@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import intouch_import.settings.open as opening
 from intouch_import.errors import ConfigError, SignInTimeout, SourceUnavailable
 from intouch_import.inbox import Inbox
 from intouch_import.secret import Secret
@@ -17,7 +16,8 @@ from intouch_import.settings import (
     SecretReference,
     Settings,
 )
-from intouch_import.settings.open import OpenedSources
+from intouch_import.settings import settings as opening
+from intouch_import.settings.settings import OpenedSources
 from intouch_import.sources.local import LocalSource
 
 if TYPE_CHECKING:
@@ -167,9 +167,9 @@ def test_all_may_fail(tmp_path: Path) -> None:
     assert len(opened) == 0
     assert [(one.location, one.text) for one in opened.problems] == [
         ("local", "the folder does not exist"),
-        ("onedrive", "onedrive is on, and the provider has no onedrive_app_id"),
+        ("onedrive", "onedrive is on, but the provider has no onedrive_app_id"),
         ("dropbox", "Dropbox can't be used by a practice that is hosted in the vendor's cloud"),
-        ("azure", "azure is on, and the provider has no azure_container"),
+        ("azure", "azure is on, but the provider has no azure_container"),
     ]
 
 
@@ -237,7 +237,7 @@ def test_a_sign_in_is_made_for_the_providers_app(tmp_path: Path, location: str) 
 
     pytest.importorskip(f"intouch_import.{location}")
 
-    folder = opening._Choice(
+    folder = opening._Opening(
         practice=PracticeSettings(),
         provider_id="DRJ",
         provider=settings_of(tmp_path).providers["DRJ"],
@@ -256,21 +256,18 @@ def test_failed_connections_have_log_files_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     """R15: the folder of the settings is used for locations that people sign in to; without it they open too."""
-    asked: list[tuple[str, str]] = []
+    asked: list[str] = []
 
-    def named(name: str) -> Any:
-        def begin(folder: str) -> None:
-            asked.append((name, folder))
-            if fails:
-                raise ConfigError("can't be written")
+    def begin(folder: str) -> None:
+        asked.append(folder)
+        if fails:
+            raise ConfigError("can't be written")
 
-        return begin
-
-    monkeypatch.setattr(opening, "_named", named)
+    monkeypatch.setattr(opening, "log_to_directory", begin)
     monkeypatch.setattr(opening, "open_source", Asked(tmp_path))
     settings = settings_of(tmp_path, "local", "dropbox", log_dir="logs")
     assert len(settings.open_sources(provider="DRJ", signin={"dropbox": str})) == 2
-    assert asked == [("intouch_import.logfiles:log_to_directory", "logs")]
+    assert asked == ["logs"]
 
 
 # --- an inbox of settings

@@ -16,7 +16,7 @@ from intouch_import.errors import ConfigError
 from intouch_import.settings import Settings
 from intouch_import.settings.describe import DEFAULT, Shown, commented_file
 from intouch_import.settings.describe import show as effective
-from intouch_import.settings.load import FILES_VARIABLE, read
+from intouch_import.settings.load import FILES_VARIABLE, load
 
 __all__ = ["settings_app"]
 
@@ -34,7 +34,7 @@ Files = Annotated[
 @settings_app.command("check")
 def settings_check(files: Files = None, json: Json = False) -> None:
     """Find everything that is wrong with settings files and the environment, and what looks wrong."""
-    found = read(files or (), ask_disk=True)
+    found = load(files or (), ask_disk=True)
     if json:
         show.as_json(
             {
@@ -48,7 +48,7 @@ def settings_check(files: Files = None, json: Json = False) -> None:
         for warning in found.warnings:
             show.console.print(f"warning: {warning}", markup=False, highlight=False)
         if not found.mistakes:
-            counts = f"{len(found.providers)} providers, {len(found.operators)} operators"
+            counts = f"{len(found.by_id('provider'))} providers, {len(found.by_id('operator'))} operators"
             show.console.print(f"No mistakes: {counts}.", highlight=False)
     if found.mistakes:
         raise typer.Exit(MISTAKE)

@@ -1,4 +1,4 @@
-"""What a practice sets: in files, in the environment, or in code."""
+"""The settings of a practice: from files, from environment variables, or made in code."""
 
 from intouch_import.settings.secret_refs import SecretReference
 from intouch_import.settings.sections import OperatorSettings, PracticeSettings, ProviderSettings

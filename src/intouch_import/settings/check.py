@@ -1,4 +1,4 @@
-"""What must hold between settings: a folder has one owner, and a location that is on is somewhere."""
+"""Check settings against each other: a folder has one owner, and a location that is on has a folder."""
 
 from __future__ import annotations
 
@@ -9,33 +9,38 @@ import attrs
 
 from intouch_import.errors import SettingsError
 from intouch_import.model import printable
-from intouch_import.settings.fields import REFERENCE
+from intouch_import.settings.formats import REFERENCE
 from intouch_import.settings.secret_refs import SecretReference
-from intouch_import.settings.sections import rule_of
+from intouch_import.settings.sections import format_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from intouch_import.secret import Secret
-    from intouch_import.settings.sections import OperatorSettings, PracticeSettings, ProviderSettings
 
-__all__ = ["HOSTED_DROPBOX", "Mistake", "check", "needs", "refuse_shared_folders"]
+__all__ = ["ENVIRONMENT", "HOSTED_DROPBOX", "NEEDED", "Checks", "Mistake", "raise_mistakes"]
 
+ENVIRONMENT: Final = "environment"
 HOSTED_DROPBOX: Final = "Dropbox can't be used by a practice that is hosted in the vendor's cloud"
+NEEDED: Final = {
+    "local": "local_folder",
+    "azure": "azure_container",
+    "dropbox": "dropbox_app_key",
+    "onedrive": "onedrive_app_id",
+}
+"""By location: the setting without which a provider has no folder there."""
 
 _DEFAULT_PATTERN: Final = (
     "not set, and automatic import is on: the default is ours; check it against a real file, and set it"
 )
-_ENVIRONMENT: Final = "environment"
-_DEFAULT: Final = "default"
 
 
 @attrs.frozen(kw_only=True)
 class Mistake:
-    """One thing that is wrong, or, as a warning, doubtful. No value is in it: it may be a secret.
+    """A mistake in the settings or, as a warning, a doubt. It contains no value: that may be a secret.
 
     Args:
-        file: The settings file as it was named, or ``"environment"``.
+        file: The settings file as it was given, or ``"environment"``.
         key: The setting, dotted: ``"provider.DRJ.azure_folder"``; or a variable; empty for the whole file.
         text: What was expected, and what is wrong.
     """
@@ -48,253 +53,186 @@ class Mistake:
         return ": ".join(printable(part) for part in (self.file, self.key, self.text) if part)
 
     def to_dict(self) -> dict[str, Any]:
-        """The mistake as JSON values."""
-        return {"file": printable(self.file), "key": printable(self.key), "text": printable(self.text)}
+        """Return the mistake as JSON values."""
+        return {name: printable(value) for name, value in attrs.asdict(self).items()}
 
 
-def needs(location: str) -> str:
-    """The setting without which a provider has nothing in that location."""
-    return {
-        "local": "local_folder",
-        "azure": "azure_container",
-        "dropbox": "dropbox_app_key",
-        "onedrive": "onedrive_app_id",
-    }[location]
-
-
-def check(
-    *,
-    practice: PracticeSettings,
-    providers: Mapping[str, ProviderSettings],
-    operators: Mapping[str, OperatorSettings],
-    origins: Mapping[str, str],
-    given: Mapping[str, str],
-    ask_disk: bool = False,
-) -> tuple[list[Mistake], list[Mistake]]:
-    """Find what is wrong, and what is doubtful.
-
-    Args:
-        practice: As far as it could be read.
-        providers: Likewise, by id.
-        operators: Likewise, by id.
-        origins: By dotted key, where each value comes from.
-        given: By dotted key that was given a value, right or wrong, where.
-        ask_disk: Whether to look at folders, to tell whether two of them are one.
-
-    Returns:
-        Mistakes, and warnings.
-    """
-    checking = _Checking(practice, providers, operators, origins, given, ask_disk=ask_disk)
-    checking.shared_folders()
-    checking.incomplete()
-    checking.locations()
-    checking.secrets()
-    checking.doubts()
-    return checking.mistakes, checking.warnings
-
-
-def refuse_shared_folders(
-    practice: PracticeSettings,
-    providers: Mapping[str, ProviderSettings],
-    operators: Mapping[str, OperatorSettings],
-    origins: Mapping[str, str],
-) -> None:
-    """See to it that each provider's folder is its own, however the settings were made.
+def raise_mistakes(mistakes: Iterable[Mistake]) -> None:
+    """Raise all mistakes as one error, if there are any.
 
     Raises:
-        SettingsError: One is not.
+        SettingsError: There are.
     """
-    checking = _Checking(practice, providers, operators, origins, {})
-    checking.shared_folders()
-    if checking.mistakes:
-        raise SettingsError("\n".join(map(str, checking.mistakes)), mistakes=tuple(checking.mistakes))
+    if found := tuple(mistakes):
+        raise SettingsError("\n".join(map(str, found)), mistakes=found)
 
 
-class _Checking:
-    def __init__(
-        self,
-        practice: PracticeSettings,
-        providers: Mapping[str, ProviderSettings],
-        operators: Mapping[str, OperatorSettings],
-        origins: Mapping[str, str],
-        given: Mapping[str, str],
-        *,
-        ask_disk: bool = False,
-    ) -> None:
-        self.practice = practice
-        self.providers = providers
-        self.operators = operators
-        self.origins = origins
-        self.given = given
-        self.ask_disk = ask_disk
-        self.mistakes: list[Mistake] = []
-        self.warnings: list[Mistake] = []
+@attrs.frozen
+class Checks:
+    """The checks of settings against each other.
+
+    Args:
+        sections: All sections by dotted name, as far as they could be read.
+        origins: By dotted key: the file or variable that each value comes from.
+        given: By dotted key: the file or variable that tries to set it, with a valid value or not.
+        ask_disk: Whether to look on the disk if two folders are the same one.
+    """
+
+    sections: Mapping[str, Any]
+    origins: Mapping[str, str]
+    given: Mapping[str, str] = attrs.field(factory=dict)
+    ask_disk: bool = False
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Find the settings that can't be used together."""
+        yield from self.shared_folders()
+        yield from self._incomplete()
+        for name, operator in self._of("operator"):
+            for location in operator.locations:
+                if why := self._unusable(location, name):
+                    yield self._mistake(f"{name}.locations", why)
+
+    def warnings(self) -> Iterator[Mistake]:
+        """Find the settings that are allowed, but may not be meant."""
+        yield from self._providers_without_folder()
+        yield from self._secrets()
+        if "practice.zone" not in self.given:
+            yield self._mistake("practice.zone", "not set: the time zone of this computer is used")
+        if "practice.pattern" not in self.given and any(one.auto_import for _, one in self._of("operator")):
+            yield self._mistake("practice.pattern", _DEFAULT_PATTERN)
+        for name, operator in self._of("operator"):
+            if not operator.locations and not self._invalid(f"{name}.locations"):
+                yield self._mistake(f"{name}.locations", "no location is on: the list will be empty")
+            for location in ("local", "dropbox", "onedrive"):
+                key = f"{name}.{location}_folder"
+                if key in self.origins and location not in operator.locations:
+                    yield self._mistake(key, f"{location} is not on")
+        yield from self._similar_ids()
 
     # --- mistakes
 
-    def shared_folders(self) -> None:
-        """Whoever opens a provider's folder sees its files: each has one alone, and so has its name."""
+    def shared_folders(self) -> Iterator[Mistake]:
+        """Find folders, and names of folders, that belong to a provider and are also used by somebody else.
+
+        Operators may share a folder.
+        """
         owners: dict[tuple[str, ...], str] = {}
-        for one, provider in self.providers.items():
-            if provider.azure_container is None or f"provider.{one}.azure_folder" in self._wrong():
-                continue
-            place: tuple[str, ...] = ("azure", provider.azure_container, provider.azure_folder)
-            key = "azure_folder" if f"provider.{one}.azure_folder" in self.origins else "azure_container"
-            self._own(owners, place, f"provider.{one}", key, "container and folder")
-        sections = {
-            **{f"provider.{one}": (own.local_folder, own.local_id) for one, own in self.providers.items()},
-            **{f"operator.{one}": (own.local_folder, own.local_id) for one, own in self.operators.items()},
-        }
-        for section, (folder, name) in sections.items():
-            places = {}
-            if folder is not None:
-                places["local_folder"] = "folder", _identity(folder, ask_disk=self.ask_disk)
-            if name is not None:
-                # Else an undo might put a photo into the folder of another.
-                places["local_id"] = "name", name
-            for key, (what, identity) in places.items():
-                place = (key, identity)
-                if section.startswith("provider.") or place in owners:  # operators may share one
-                    self._own(owners, place, section, key, what)
+        for name, section in self.sections.items():
+            for key, what, place in self._places(name, section):
+                if name.startswith("provider."):
+                    owners.setdefault(place, name)
+                owner = owners.get(place, name)
+                if owner != name:
+                    text = f"expected another {what}: this one belongs to {owner}"
+                    yield self._mistake(f"{name}.{key}", text)
 
-    def _own(
-        self, owners: dict[tuple[str, ...], str], place: tuple[str, ...], section: str, key: str, what: str
-    ) -> None:
-        owner = owners.setdefault(place, section)
-        if owner != section:
-            self._mistake(f"{section}.{key}", f"expected a {what} of its own: this one belongs to {owner}")
+    def _places(self, name: str, section: Any) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Yield the setting, the kind and the identity of each folder of a section."""
+        if name == "practice":
+            return
+        container = getattr(section, "azure_container", None)
+        if container is not None and not self._invalid(f"{name}.azure_folder"):
+            key = "azure_folder" if f"{name}.azure_folder" in self.origins else "azure_container"
+            yield key, "container and folder", ("azure", container, section.azure_folder)
+        if section.local_folder is not None:
+            identity = _identity(section.local_folder, ask_disk=self.ask_disk)
+            yield "local_folder", "folder", ("local", identity)
+        if section.local_id is not None:
+            # With one name for two folders, an undo could put a photo into the wrong folder.
+            yield "local_id", "name", ("name", section.local_id)
 
-    def incomplete(self) -> None:
-        """Settings that mean nothing without another."""
-        self._with("practice.azure_key", "practice.azure_account")
-        self._with("practice.azure_identity", "practice.azure_account")
-        if self.practice.azure_identity and "practice.azure_key" in self.given:
-            self._mistake("practice.azure_identity", "expected azure_identity or azure_key, not both")
-        for one in self.providers:
-            section = f"provider.{one}"
-            self._with(f"{section}.azure_folder", f"{section}.azure_container")
-            self._with(f"{section}.azure_sas", f"{section}.azure_container")
-            self._with(f"{section}.onedrive_secret", f"{section}.onedrive_app_id")
-            self._with(f"{section}.onedrive_folder", f"{section}.onedrive_app_id")
-            self._with(f"{section}.dropbox_folder", f"{section}.dropbox_app_key")
-            self._with(f"{section}.local_id", f"{section}.local_folder")
-        for one in self.operators:
-            self._with(f"operator.{one}.local_id", f"operator.{one}.local_folder")
+    def _incomplete(self) -> Iterator[Mistake]:
+        for name, section in self.sections.items():
+            for field in attrs.fields(type(section)):
+                key, needed = f"{name}.{field.name}", f"{name}.{field.metadata['needs']}"
+                if field.metadata["needs"] and key in self.given and needed not in self.given:
+                    yield self._mistake(key, f"expected {needed} to be set as well")
+            if name == "practice" and section.azure_identity and "practice.azure_key" in self.given:
+                yield self._mistake(
+                    "practice.azure_identity", "expected azure_identity or azure_key, not both"
+                )
 
-    def _with(self, key: str, needed: str) -> None:
-        if key in self.given and needed not in self.given:
-            self._mistake(key, f"expected {needed} to be set as well")
-
-    def locations(self) -> None:
-        """A location that is on and is nowhere."""
-        for one, operator in self.operators.items():
-            key = f"operator.{one}.locations"
-            for location in operator.locations:
-                if location == "dropbox" and self.practice.hosted:
-                    self._mistake(key, HOSTED_DROPBOX)
-                elif missing := self._missing(location, one):
-                    self._mistake(key, f"{location} is on, so expected {missing} to be set")
-                elif location != "local" or operator.local_folder is None:
-                    self._warn_of_providers_without(location, key)
+    def _unusable(self, location: str, operator: str) -> str | None:
+        """Return why a location that is on can't be used; None if it can."""
+        if location == "dropbox" and self.sections["practice"].hosted:
+            return HOSTED_DROPBOX
+        missing = self._missing(location, operator)
+        return f"{location} is on, so expected {missing} to be set" if missing else None
 
     def _missing(self, location: str, operator: str) -> str | None:
+        with_folder = self._providers_with(location)
         if location == "local":
-            if f"operator.{operator}.local_folder" in self.given:
-                return None
-            if not self._providers_with("local"):
-                return f"operator.{operator}.local_folder, or a provider's local_folder,"
-            return None
+            has_folder = with_folder or f"{operator}.local_folder" in self.given
+            return None if has_folder else f"{operator}.local_folder, or a provider's local_folder,"
         if location == "azure" and "practice.azure_account" not in self.given:
             return "practice.azure_account"
         if location == "azure" and not self.given.keys() & {"practice.azure_key", "practice.azure_identity"}:
-            without = [
-                one for one in self._providers_with("azure") if f"provider.{one}.azure_sas" not in self.given
-            ]
-            if without:
-                return f"practice.azure_key, or provider.{without[0]}.azure_sas,"
-        return None if self._providers_with(location) else f"a provider's {needs(location)}"
-
-    def _providers_with(self, location: str) -> list[str]:
-        return [one for one in self.providers if f"provider.{one}.{needs(location)}" in self.given]
-
-    def _wrong(self) -> frozenset[str]:
-        """Keys that were given a value which was refused."""
-        return frozenset(self.given) - self.origins.keys()
+            for provider in with_folder:
+                if f"{provider}.azure_sas" not in self.given:
+                    return f"practice.azure_key, or {provider}.azure_sas,"
+        return None if with_folder else f"a provider's {NEEDED[location]}"
 
     # --- warnings
 
-    def _warn_of_providers_without(self, location: str, key: str) -> None:
-        having = self._providers_with(location)
-        for one in self.providers:
-            if one not in having:
-                self._warn(key, f"{location} is on, and provider.{one} has no {needs(location)}")
+    def _providers_without_folder(self) -> Iterator[Mistake]:
+        for name, operator in self._of("operator"):
+            for location in operator.locations:
+                own_folder = location == "local" and operator.local_folder is not None
+                if own_folder or self._unusable(location, name):
+                    continue
+                having = self._providers_with(location)
+                for provider, _ in self._of("provider"):
+                    if provider not in having:
+                        text = f"{location} is on, but {provider} has no {NEEDED[location]}"
+                        yield self._mistake(f"{name}.locations", text)
 
-    def secrets(self) -> None:
-        """Secrets that lie in a settings file, or could not be read here."""
-        for key, value in self._values():
-            if isinstance(value, SecretReference):
-                if doubt := value.doubt():
-                    self._warn(key, doubt)
-            elif value is not None and not self._from_environment(key) and _shows_a_secret(key, value):
-                self._warn(key, f"the secret itself stands in the file; better: {REFERENCE}")
-
-    def doubts(self) -> None:
-        """What is allowed, and may not be meant."""
-        if "practice.zone" not in self.given:
-            self._warn("practice.zone", "not set: this machine's time zone is taken")
-        if "practice.pattern" not in self.given and any(one.auto_import for one in self.operators.values()):
-            self._warn("practice.pattern", _DEFAULT_PATTERN)
-        for one, operator in self.operators.items():
-            if not operator.locations and f"operator.{one}.locations" not in self._wrong():
-                self._warn(f"operator.{one}.locations", "no location is on: the list will be empty")
-            for location in ("local", "dropbox", "onedrive"):
-                key = f"operator.{one}.{location}_folder"
-                if key in self.origins and location not in operator.locations:
-                    self._warn(key, f"{location} is not on")
-        for section, ids in (("provider", self.providers), ("operator", self.operators)):
-            seen: dict[str, str] = {}
-            for one in ids:
-                other = seen.setdefault(one.casefold(), one)
-                if other != one:
-                    self._warn(f"{section}.{one}", f"differs from {section}.{other} in letter case alone")
-
-    # --- inside
-
-    def _values(self) -> Iterator[tuple[str, Any]]:
-        sections: dict[str, Any] = {"practice": self.practice}
-        sections |= {f"provider.{one}": section for one, section in self.providers.items()}
-        sections |= {f"operator.{one}": section for one, section in self.operators.items()}
-        for name, section in sections.items():
+    def _secrets(self) -> Iterator[Mistake]:
+        """Find secrets that are written in a settings file, or can't be read on this computer."""
+        for name, section in self.sections.items():
             for field in attrs.fields(type(section)):
-                if rule_of(field).secret:
-                    yield f"{name}.{field.name}", getattr(section, field.name)
+                key, value = f"{name}.{field.name}", getattr(section, field.name)
+                if value is None or not format_of(field).secret:
+                    continue
+                if isinstance(value, SecretReference):
+                    if doubt := value.doubt():
+                        yield self._mistake(key, doubt)
+                elif not self.origins.get(key, "").startswith(f"{ENVIRONMENT} ") and _is_secret(key, value):
+                    yield self._mistake(key, f"the file contains the secret itself; better: {REFERENCE}")
 
-    def _from_environment(self, key: str) -> bool:
-        return self.origins.get(key, _DEFAULT).startswith(f"{_ENVIRONMENT} ")
+    def _similar_ids(self) -> Iterator[Mistake]:
+        seen: dict[str, str] = {}
+        for name in self.sections:
+            other = seen.setdefault(name.casefold(), name)
+            if other != name:
+                yield self._mistake(name, f"differs from {other} only in upper and lower case")
 
-    def _mistake(self, key: str, text: str) -> None:
-        self.mistakes.append(Mistake(file=self._file(key), key=key, text=text))
+    # --- common
 
-    def _warn(self, key: str, text: str) -> None:
-        self.warnings.append(Mistake(file=self._file(key), key=key, text=text))
+    def _of(self, kind: str) -> list[tuple[str, Any]]:
+        return [(name, section) for name, section in self.sections.items() if name.startswith(f"{kind}.")]
 
-    def _file(self, key: str) -> str:
-        """The file that a key stands in; for one that stands nowhere, any that its section stands in."""
-        if key in self.given:
-            return self.given[key]
+    def _providers_with(self, location: str) -> list[str]:
+        return [name for name, _ in self._of("provider") if f"{name}.{NEEDED[location]}" in self.given]
+
+    def _invalid(self, key: str) -> bool:
+        return key in self.given and key not in self.origins
+
+    def _mistake(self, key: str, text: str) -> Mistake:
+        """Make a mistake in the file that sets the key; else in any file that has the key's section."""
         section = key.rpartition(".")[0]
-        return next((file for known, file in self.given.items() if known.startswith(f"{section}.")), "")
+        others = (file for known, file in self.given.items() if known.startswith(f"{section}."))
+        return Mistake(file=self.given.get(key) or next(others, ""), key=key, text=text)
 
 
 def _identity(folder: str, *, ask_disk: bool) -> str:
-    """What is the same for one folder, however its path is spelled.
+    """Return a text that is the same for one folder, however its path is written.
 
     Args:
-        folder: Its path.
-        ask_disk: Whether to tell links, letter case and second mounts too. A share that is not there may take
-            long to say so.
+        folder: The path.
+        ask_disk: Whether to recognise links, letter case and second mounts too. A network share that is not
+            available may take long to answer.
     """
-    path = os.path.expanduser(folder)  # noqa: PTH111  # a home that is not known is no error here
+    path = os.path.expanduser(folder)  # noqa: PTH111  # an unknown home folder is not an error here
     try:
         found = os.stat(path) if ask_disk else None  # noqa: PTH116
     except (OSError, ValueError):
@@ -304,8 +242,8 @@ def _identity(folder: str, *, ask_disk: bool) -> str:
     return os.path.normcase(os.path.abspath(path))  # noqa: PTH100  # `resolve` would ask the disk
 
 
-def _shows_a_secret(key: str, value: Secret) -> bool:
-    """Whether a text holds a secret: a database URL does so only with a password."""
+def _is_secret(key: str, value: Secret) -> bool:
+    """Return whether a text is secret: a database URL is so only with a password or a query."""
     if not key.endswith(".records"):
         return True
     from sqlalchemy import make_url

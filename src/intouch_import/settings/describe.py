@@ -1,18 +1,17 @@
-"""Settings for people, made from the classes: the file to fill in, the values, the reference page."""
+"""Describe settings for people: the file to fill in, the values in use, and the reference page."""
 
 from __future__ import annotations
 
+import json
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from intouch_import.settings.load import variable
-from intouch_import.settings.sections import SECTIONS, rule_of
+from intouch_import.settings.sections import SECTIONS, format_of, sections_by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from intouch_import.settings.settings import Settings
 
 __all__ = ["DEFAULT", "Shown", "commented_file", "reference", "show"]
@@ -20,16 +19,19 @@ __all__ = ["DEFAULT", "Shown", "commented_file", "reference", "show"]
 DEFAULT: Final = "default"
 
 _EXAMPLE_IDS: Final = {"practice": "", "provider": "DRJ", "operator": "reception"}
-# What a new file sets from the start, so that it works as it is.
-_FILLED_IN: Final = {"zone", "locations", "local_folder"}
-_FILLED_IN_VALUES: Final = {"locations": '["local"]'}
+# A new file sets these keys, so that it works as it is.
+_FILLED_IN: Final = {
+    "practice.zone": '"Australia/Sydney"',
+    "operator.locations": '["local"]',
+    "operator.local_folder": '"photos"',
+}
 _HEAD: Final = """\
 # The settings of one practice, for intouch-import.
 #
-# A key with a # before it is not set: it has its default, or none, and the value shown is an example.
+# A key with a # before it is not set. The value shown is then its default, or an example.
 # Relative paths start at the folder of this file.
 #
-# A secret is best kept elsewhere, and named here by its place:
+# Keep secrets outside this file, and write here where they are:
 #   { env = "NAME" }   { keyring = "service/user" }   { file = "path" }
 #
 # Check the file after each change:  intouch-import settings check FILE
@@ -44,7 +46,7 @@ class Shown:
     Args:
         key: Dotted.
         value: JSON values; a secret is masked.
-        origin: The file or the environment variable that it comes from, or ``"default"``.
+        origin: The file or the environment variable that the value comes from, or ``"default"``.
     """
 
     key: str
@@ -53,70 +55,63 @@ class Shown:
 
 
 def show(settings: Settings) -> list[Shown]:
-    """The effective values, and where each comes from."""
-    return list(_shown(settings))
-
-
-def _shown(settings: Settings) -> Iterator[Shown]:
-    sections: list[tuple[str, Any]] = [("practice", settings.practice)]
-    sections += [(f"provider.{one}", section) for one, section in settings.providers.items()]
-    sections += [(f"operator.{one}", section) for one, section in settings.operators.items()]
-    for name, section in sections:
-        for field in attrs.fields(type(section)):
-            value = getattr(section, field.name)
-            yield Shown(
-                key=f"{name}.{field.name}",
-                value=None if value is None else rule_of(field).show(value),
-                origin=settings.origins.get(f"{name}.{field.name}", DEFAULT),
-            )
+    """Return all values in use, and where each comes from."""
+    sections = sections_by_name(settings.practice, settings.providers, settings.operators)
+    return [
+        Shown(
+            key=(key := f"{name}.{field.name}"),
+            value=None if (value := getattr(section, field.name)) is None else format_of(field).show(value),
+            origin=settings.origins.get(key, DEFAULT),
+        )
+        for name, section in sections.items()
+        for field in attrs.fields(type(section))
+    ]
 
 
 def commented_file() -> str:
-    """A settings file to be filled in: every key with its meaning, and the few that are needed set."""
+    """Return a settings file to fill in: every key with its meaning; the few that are needed are set."""
     lines = [_HEAD]
     for section, kind in SECTIONS.items():
-        section_id = _EXAMPLE_IDS[section]
-        lines += [*_comment(_first_line(kind.__doc__)), _table(section, section_id)]
+        lines += [*_comment(_summary(kind)), _table(section)]
         for field in attrs.fields(kind):
-            filled_in = field.name in _FILLED_IN and section != "provider"
-            value = _FILLED_IN_VALUES.get(field.name, field.metadata["example"])
-            if not filled_in and field.default is not None:
-                value = _toml(field.default)
             lines += ["", *_comment(field.metadata["meaning"])]
-            lines.append(f"{field.name} = {value}" if filled_in else f"# {field.name} = {value}")
+            if filled_in := _FILLED_IN.get(f"{section}.{field.name}"):
+                lines.append(f"{field.name} = {filled_in}")
+            else:
+                value = field.metadata["example"] if field.default is None else _toml(field.default)
+                lines.append(f"# {field.name} = {value}")
         lines.append("")
     return "\n".join(lines)
 
 
 def reference() -> str:
-    """The settings as Markdown tables."""
+    """Return all settings as Markdown tables."""
     lines: list[str] = []
     for section, kind in SECTIONS.items():
-        section_id = _EXAMPLE_IDS[section]
-        lines += [f"## `{_table(section, section_id)}`", "", _first_line(kind.__doc__), ""]
+        lines += [f"## `{_table(section)}`", "", _summary(kind), ""]
         lines += ["| key | meaning | expected | example | default | environment |"]
         lines += ["| --- | --- | --- | --- | --- | --- |"]
         for field in attrs.fields(kind):
-            default = "" if field.default in (None, ()) else f"`{_toml(field.default)}`"
             cells = (
                 f"`{field.name}`",
                 field.metadata["meaning"],
-                rule_of(field).expected,
+                format_of(field).expected,
                 f"`{field.metadata['example']}`",
-                default,
-                f"`{variable(section, section_id, field.name)}`",
+                "" if field.default in (None, ()) else f"`{_toml(field.default)}`",
+                f"`{variable(section, _EXAMPLE_IDS[section], field.name)}`",
             )
             lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
         lines.append("")
     return "\n".join(lines)
 
 
-def _table(section: str, section_id: str) -> str:
+def _table(section: str) -> str:
+    section_id = _EXAMPLE_IDS[section]
     return f"[{section}.{section_id}]" if section_id else f"[{section}]"
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").partition("\n")[0]
+def _summary(kind: type) -> str:
+    return (kind.__doc__ or "").partition("\n")[0]
 
 
 def _comment(text: str) -> list[str]:
@@ -124,12 +119,5 @@ def _comment(text: str) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return f'"{value}"'
-        case tuple():
-            return f"[{', '.join(map(_toml, value))}]"
-        case _:
-            return str(value)
+    """Write the default of a setting as TOML: true, 2.0, "text" and ["a", "b"] are also JSON."""
+    return json.dumps(value)

@@ -1,7 +1,7 @@
-"""From TOML files and the environment to settings, with every mistake found at once.
+"""Load settings from TOML files and environment variables, and find every mistake at once.
 
-The values of each file are checked before they are merged, so that a mistake is told with its file even where
-a later file overrides it. Merging, names of environment variables and precedence are typed-settings' own.
+The values of each file are checked before the files are merged. So a wrong value is reported with its file
+even where a later file overrides it.
 """
 
 from __future__ import annotations
@@ -11,37 +11,23 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import typed_settings as ts
-from typed_settings.types import LoadedSettings, LoaderMeta
 
-from intouch_import.errors import ConfigError, SettingsError
-from intouch_import.settings.check import Mistake, check
-from intouch_import.settings.fields import ID, Refused
-from intouch_import.settings.sections import (
-    SECTIONS,
-    OperatorSettings,
-    PracticeSettings,
-    ProviderSettings,
-    rule_of,
-)
+from intouch_import.settings.check import ENVIRONMENT, Checks, Mistake
+from intouch_import.settings.formats import ID, InvalidValue
+from intouch_import.settings.sections import SECTIONS, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from typed_settings.loaders import Loader
-    from typed_settings.types import OptionInfo, OptionList, SettingsClass
+    from intouch_import.settings.formats import Format
 
-    from intouch_import.settings.fields import Rule
-
-__all__ = ["ENVIRONMENT", "FILES_VARIABLE", "Found", "read", "variable"]
+__all__ = ["FILES_VARIABLE", "Loaded", "load", "variable"]
 
 FILES_VARIABLE: Final = "INTOUCH_SETTINGS"
-"""Names the settings files where none are given, separated as in ``PATH``."""
-
-ENVIRONMENT: Final = "environment"
+"""The variable with the settings files to use where none are given, separated as in ``PATH``."""
 
 _PREFIX: Final = "INTOUCH_"
 _WHERE: Final = re.compile(r"line \d+(, column \d+)?")
@@ -51,301 +37,180 @@ _MAX_FILE_BYTES: Final = 1024 * 1024
 # Read by other parts: the command's own options.
 _OTHER_VARIABLES: Final = frozenset({FILES_VARIABLE, "INTOUCH_OPERATOR"})
 
-_Section = TypeVar("_Section")
-
 
 @attrs.frozen(kw_only=True, repr=False)
-class Found:
-    """What files and environment come to.
+class Loaded:
+    """The settings in files and environment variables, right or wrong.
 
     Args:
-        practice, providers, operators: As far as they could be read.
-        origins: By dotted key, where each value that is set comes from.
+        sections: By dotted name (``practice``, ``provider.DRJ``), as far as they could be read.
+        origins: By dotted key: the file or variable that each value comes from.
         mistakes: What is wrong.
-        warnings: What is doubtful, and does not keep the settings from being used.
+        warnings: What is doubtful; the settings can be used all the same.
     """
 
-    practice: PracticeSettings
-    providers: dict[str, ProviderSettings]
-    operators: dict[str, OperatorSettings]
+    sections: dict[str, Any]
     origins: dict[str, str]
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...]
 
-    def refuse_mistakes(self) -> Found:
-        """Itself, if nothing is wrong.
-
-        Raises:
-            SettingsError: Something is.
-        """
-        if self.mistakes:
-            raise SettingsError("\n".join(map(str, self.mistakes)), mistakes=self.mistakes)
-        return self
+    def by_id(self, kind: str) -> dict[str, Any]:
+        """Return the sections of a kind, ``"provider"`` or ``"operator"``, by id."""
+        prefix = f"{kind}."
+        return {name[len(prefix) :]: one for name, one in self.sections.items() if name.startswith(prefix)}
 
 
-def read(files: Sequence[str | Path] = (), *, ask_disk: bool = False) -> Found:
-    """Read settings; nothing is raised for what is wrong with them.
+def load(files: Sequence[str | Path] = (), *, ask_disk: bool = False) -> Loaded:
+    """Load settings. Mistakes are returned, not raised.
 
     Args:
         files: See `Settings.load`.
-        ask_disk: Whether to look at the folders that are named, to tell whether two of them are one.
+        ask_disk: Whether to look on the disk if two folders are the same one.
     """
-    paths = [Path(file) for file in files] or [
-        Path(name) for name in os.environ.get(FILES_VARIABLE, "").split(os.pathsep) if name
-    ]
-    reading = _Reading(ask_disk=ask_disk)
+    paths = [Path(file) for file in files or os.environ.get(FILES_VARIABLE, "").split(os.pathsep) if file]
+    loading = _Loading()
     if not paths:
-        reading.mistakes.append(
-            Mistake(
-                file=ENVIRONMENT,
-                key=FILES_VARIABLE,
-                text="names no settings file, and none is given",
-            )
-        )
-    tables = [(path, table) for path in paths if (table := reading.tables_of(path)) is not None]
-    return reading.finish(tables)
+        loading.mistake(ENVIRONMENT, FILES_VARIABLE, "names no settings file, and none is given")
+    tables = [(path, loading.tables_of(path)) for path in paths]
+    names = dict.fromkeys(["practice", *(name for _, by_name in tables for name in by_name)])
+    sections = {
+        name: loading.section(name, [(path, by_name[name]) for path, by_name in tables if name in by_name])
+        for kind in SECTIONS
+        for name in names
+        if name.partition(".")[0] == kind
+    }
+    checks = Checks(sections, loading.origins, loading.given, ask_disk=ask_disk)
+    return Loaded(
+        sections=sections,
+        origins=loading.origins,
+        mistakes=(*loading.mistakes, *checks.mistakes()),
+        warnings=(*loading.unknown_variables(), *checks.warnings()),
+    )
 
 
-def variable(section: str, section_id: str, option: str) -> str:
-    """The environment variable that stands for a setting."""
-    return f"{_prefix(section, section_id)}{option.upper()}"
+def variable(section: str, section_id: str, key: str) -> str:
+    """Return the name of the environment variable for a setting."""
+    parts = [section, re.sub(r"[^A-Z0-9]", "_", section_id.upper())] if section_id else []
+    return _PREFIX + "_".join([*parts, key]).upper()
 
 
-def _prefix(section: str, section_id: str) -> str:
-    if section == "practice":
-        return _PREFIX
-    return f"{_PREFIX}{section.upper()}_{re.sub(r'[^A-Z0-9]', '_', section_id.upper())}_"
+class _Loading:
+    """The mistakes and origins that one loading collects."""
 
-
-class _Reading:
-    """One reading of files and environment: what was found, and what is wrong with it."""
-
-    def __init__(self, *, ask_disk: bool) -> None:
-        self._ask_disk = ask_disk
+    def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
-        self.warnings: list[Mistake] = []
         self.origins: dict[str, str] = {}
-        # Keys that somebody has tried to set: a wrong value is one mistake, not also a missing one.
+        # All keys that a file or variable tries to set: a key with an invalid value is not also missing.
         self.given: dict[str, str] = {}
         self._variables: set[str] = set()
 
-    # --- files
-
-    def tables_of(self, path: Path) -> dict[str, dict[str, dict[str, Any]]] | None:
-        """The tables of one file by section and id (empty for the practice); None if it can't be read."""
-        content = self._content(path)
-        if content is None:
-            return None
-        tables: dict[str, dict[str, dict[str, Any]]] = {section: {} for section in SECTIONS}
-        for section, value in content.items():
+    def tables_of(self, path: Path) -> dict[str, dict[str, Any]]:
+        """Return the tables of one file by dotted name, without those that are not tables of settings."""
+        tables: dict[str, dict[str, Any]] = {}
+        for section, value in self._content(path).items():
             if section not in SECTIONS:
-                self._unknown(str(path), section, section, SECTIONS)
+                self._unknown(path, section, section, SECTIONS)
             elif not isinstance(value, dict):
-                self._mistake(str(path), section, f"expected a table: [{section}]")
+                self.mistake(path, section, f"expected a table: [{section}]")
             elif section == "practice":
-                tables[section][""] = value
+                tables[section] = value
             else:
-                tables[section] = self._by_id(path, section, value)
+                tables |= self._tables_by_id(path, section, value)
         return tables
 
-    def _content(self, path: Path) -> dict[str, Any] | None:
+    def _content(self, path: Path) -> dict[str, Any]:
         try:
             with path.open("rb") as file:
                 raw = file.read(_MAX_FILE_BYTES + 1)
             if len(raw) > _MAX_FILE_BYTES:
-                raise Refused("it is too large")
+                raise InvalidValue("it is too large")
             # Editors on Windows put a mark before the text.
             return tomllib.loads(raw.decode("utf-8-sig"))
         except FileNotFoundError:
-            self._mistake(str(path), "", "expected a settings file: there is none of this name")
+            self.mistake(path, "", "expected a settings file: there is none of this name")
         except (OSError, ValueError, RecursionError) as exc:  # lists in lists in lists
-            self._mistake(str(path), "", _why_unreadable(exc))
-        return None
+            self.mistake(path, "", _why_unreadable(exc))
+        return {}
 
-    def _by_id(self, path: Path, section: str, value: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    def _tables_by_id(self, path: Path, section: str, value: dict[str, Any]) -> dict[str, dict[str, Any]]:
         tables: dict[str, dict[str, Any]] = {}
         for section_id, table in value.items():
-            key = f"{section}.{section_id}"
+            name = f"{section}.{section_id}"
             try:
-                ID.take(section_id)
-            except Refused as exc:
-                self._mistake(str(path), key, f"expected {ID.expected}: {exc}")
+                ID.check(section_id)
+            except InvalidValue as exc:
+                self.mistake(path, name, f"expected {ID.expected}: {exc}")
                 continue
             if isinstance(table, dict):
-                tables[section_id] = table
+                tables[name] = table
             else:
-                self._mistake(str(path), key, f"expected a table for each id: {_EXAMPLES[section]}")
+                self.mistake(path, name, f"expected a table for each id: {_EXAMPLES[section]}")
         return tables
 
-    # --- sections
+    def section(self, name: str, tables: Sequence[tuple[Path, Mapping[str, Any]]]) -> attrs.AttrsInstance:
+        """Make a section from its tables and the environment. A later value replaces an earlier one."""
+        section, _, section_id = name.partition(".")
+        fields = attrs.fields_dict(SECTIONS[section])
+        values: dict[str, Any] = {}
+        for path, table in tables:
+            for key, value in table.items():
+                if key in fields:
+                    form = format_of(fields[key])
+                    values |= self._take(str(path), f"{name}.{key}", form, value, path.parent)
+                else:
+                    self._unknown(path, f"{name}.{key}", key, fields)
+        for key, field in fields.items():
+            variable_name = variable(section, section_id, key)
+            self._variables.add(variable_name)
+            if text := os.environ.get(variable_name):  # an empty variable is not set
+                origin, form = f"{ENVIRONMENT} {variable_name}", format_of(field)
+                values |= self._take(origin, f"{name}.{key}", form, form.parse(text), Path.cwd())
+        return SECTIONS[section](**values)
 
-    def finish(self, tables: Sequence[tuple[Path, Mapping[str, dict[str, dict[str, Any]]]]]) -> Found:
-        """Merge what the files say with the environment, and check it as a whole."""
-
-        def of(section: str, section_id: str, kind: type[_Section]) -> _Section:
-            parts = [
-                (path, by_section[section][section_id])
-                for path, by_section in tables
-                if section_id in by_section[section]
-            ]
-            return self._section(section, section_id, kind, parts)
-
-        def ids(section: str) -> Iterable[str]:
-            return dict.fromkeys(one for _, by_section in tables for one in by_section[section])
-
-        practice = of("practice", "", PracticeSettings)
-        providers = {one: of("provider", one, ProviderSettings) for one in ids("provider")}
-        operators = {one: of("operator", one, OperatorSettings) for one in ids("operator")}
-        mistakes, warnings = check(
-            practice=practice,
-            providers=providers,
-            operators=operators,
-            origins=self.origins,
-            given=self.given,
-            ask_disk=self._ask_disk,
-        )
-        self._unknown_variables()
-        return Found(
-            practice=practice,
-            providers=providers,
-            operators=operators,
-            origins=self.origins,
-            mistakes=(*self.mistakes, *mistakes),
-            warnings=(*self.warnings, *warnings),
-        )
-
-    def _section(
-        self,
-        section: str,
-        section_id: str,
-        kind: type[_Section],
-        parts: Sequence[tuple[Path, dict[str, Any]]],
-    ) -> _Section:
-        name = f"{section}.{section_id}" if section_id else section
-        environment = ts.EnvLoader(prefix=_prefix(section, section_id))
-        loaders: list[Loader] = [
-            *(_Checked(self, name, str(path), path.parent, table) for path, table in parts),
-            _CheckedEnvironment(self, name, environment),
-        ]
-        try:
-            return ts.load_settings(kind, loaders, converter=_Made())
-        except ExceptionGroup:
-            # Each value has passed its rule already; typed-settings' own text would repeat them.
-            raise ConfigError(f"{name}: the settings can't be put together") from None
-
-    def take(
-        self, section: str, origin: str, option: OptionInfo, rule: Rule, value: Any, folder: Path
-    ) -> Any:
-        """The value of one setting, checked; None if it is wrong."""
-        key = f"{section}.{option.name}"
+    def _take(self, origin: str, key: str, form: Format, value: Any, folder: Path) -> dict[str, Any]:
+        """Check one value. Return it under its name, or nothing if it is invalid."""
         self.given[key] = origin
         try:
-            taken = rule.place(rule.take(value), folder)
-        except Refused as exc:
-            self._mistake(origin, key, f"expected {rule.expected}: {exc}")
-            return None
+            taken = form.check(form.place(form.check(value), folder))
+        except InvalidValue as exc:
+            self.mistake(origin, key, f"expected {form.expected}: {exc}")
+            return {}
         self.origins[key] = origin
-        return taken
+        return {key.rpartition(".")[2]: taken}
 
-    def unknown(self, section: str, file: str, key: str, options: OptionList) -> None:
-        """A key that stands in a table and means nothing."""
-        self._unknown(file, f"{section}.{key}", key, [option.name for option in options])
+    def mistake(self, file: str | Path, key: str, text: str) -> None:
+        """Add a mistake."""
+        self.mistakes.append(Mistake(file=str(file), key=key, text=text))
 
-    def asked(self, name: str) -> None:
-        """An environment variable that means something."""
-        self._variables.add(name)
+    def _unknown(self, path: Path, key: str, word: str, known: Iterable[str]) -> None:
+        self.mistake(path, key, f"no such key{_nearest(word, known)}")
 
-    # --- what is wrong
-
-    def _mistake(self, file: str, key: str, text: str) -> None:
-        self.mistakes.append(Mistake(file=file, key=key, text=text))
-
-    def _unknown(self, file: str, key: str, word: str, known: Iterable[str]) -> None:
-        self._mistake(file, key, f"no such key{_nearest(word, known)}")
-
-    def _unknown_variables(self) -> None:
-        for name in sorted(os.environ):
-            if name.startswith(_PREFIX) and name not in self._variables | _OTHER_VARIABLES:
-                text = f"no setting has this variable{_nearest(name, self._variables)}"
-                self.warnings.append(Mistake(file=ENVIRONMENT, key=name, text=text))
-
-
-class _Checked:
-    """The loader of one table of one file."""
-
-    def __init__(
-        self, reading: _Reading, section: str, file: str, folder: Path, table: Mapping[str, Any]
-    ) -> None:
-        self._reading = reading
-        self._section = section
-        self._file = file
-        self._folder = folder
-        self._table = table
-
-    def __call__(self, settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:
-        by_name = {option.name: option for option in options}
-        rules = {field.name: rule_of(field) for field in attrs.fields(settings_cls)}
-        values: dict[str, Any] = {}
-        for key, value in self._table.items():
-            if key not in by_name:
-                self._reading.unknown(self._section, self._file, key, options)
-                continue
-            taken = self._reading.take(
-                self._section, self._file, by_name[key], rules[key], value, self._folder
+    def unknown_variables(self) -> list[Mistake]:
+        """Return a warning for each environment variable that looks like a setting and is none."""
+        unknown = (
+            {name for name in os.environ if name.startswith(_PREFIX)} - self._variables - _OTHER_VARIABLES
+        )
+        return [
+            Mistake(
+                file=ENVIRONMENT,
+                key=name,
+                text=f"no setting has this variable{_nearest(name, self._variables)}",
             )
-            if taken is not None:
-                values[key] = taken
-        return LoadedSettings(values, LoaderMeta(self._file, base_dir=self._folder))
-
-
-class _CheckedEnvironment:
-    """The loader of the environment variables of one section."""
-
-    def __init__(self, reading: _Reading, section: str, loader: ts.EnvLoader) -> None:
-        self._reading = reading
-        self._section = section
-        self._loader = loader
-
-    def __call__(self, settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:
-        loaded = self._loader(settings_cls, options)
-        rules = {field.name: rule_of(field) for field in attrs.fields(settings_cls)}
-        values: dict[str, Any] = {}
-        for option in options:
-            name = self._loader.get_envvar(option)
-            self._reading.asked(name)
-            text = loaded.settings.get(option.name)
-            if not isinstance(text, str) or not text:  # a variable that is empty is not set
-                continue
-            rule = rules[option.name]
-            origin = f"{ENVIRONMENT} {name}"
-            taken = self._reading.take(self._section, origin, option, rule, rule.parse(text), Path.cwd())
-            if taken is not None:
-                values[option.name] = taken
-        return LoadedSettings(values, LoaderMeta(ENVIRONMENT))
-
-
-class _Made:
-    """typed-settings' converter: every value is what it must be already, and a class is made of them."""
-
-    def structure(self, obj: Any, cl: type[_Section]) -> _Section:
-        made: Any = cl(**obj) if isinstance(obj, dict) and attrs.has(cl) else obj
-        return cast("_Section", made)
-
-    def get_structure_hook(self, _cl: type[_Section]) -> Any:
-        return self.structure
+            for name in sorted(unknown)
+        ]
 
 
 def _why_unreadable(exc: Exception) -> str:
     match exc:
-        case Refused():
+        case InvalidValue():
             return f"expected a settings file: {exc}"
         case UnicodeDecodeError():
             return "expected text in UTF-8"
         case tomllib.TOMLDecodeError():
-            # The text of the decoder may repeat what stands there: a secret without its quotes.
+            # Not the decoder's text: it may repeat the content, such as a secret without its quotes.
             where = _WHERE.search(str(exc))
             twice = _TWICE.search(str(exc)) is not None
-            what = "a key or an id stands here twice" if twice else "this is not TOML"
+            what = "a key or an id is given twice" if twice else "this is not TOML"
             return f"expected TOML: {what}" + (f" ({where[0]})" if where else "")
         case _:
             return "expected a settings file: it can't be read"

@@ -1,4 +1,4 @@
-"""Where a secret is kept, when it is not written into the settings: read late, and never shown."""
+"""References to secrets that are not written in the settings. A secret is read late and never shown."""
 
 from __future__ import annotations
 
@@ -16,26 +16,24 @@ from intouch_import.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KINDS", "SecretReference", "resolve"]
+__all__ = ["SecretReference", "resolve"]
 
-Kind = Literal["env", "keyring", "file"]
-KINDS: Final[tuple[Kind, ...]] = ("env", "keyring", "file")
-
+_Kind = Literal["env", "keyring", "file"]
+_KINDS: Final[tuple[_Kind, ...]] = ("env", "keyring", "file")
 _MAX_FILE_BYTES: Final = 64 * 1024
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 @attrs.frozen(kw_only=True)
 class SecretReference:
-    """A secret by the place where it is kept.
+    """The place where a secret is kept.
 
     Args:
-        kind: ``"env"``: an environment variable; ``"keyring"``: an entry of the system's key ring, as
-            ``service/user``; ``"file"``: a file that holds the secret and nothing else.
+        kind: ``"env"``: an environment variable; ``"keyring"``: an entry of the system's keyring, written
+            ``service/user``; ``"file"``: a file that contains only the secret.
         name: The variable, the entry or the path.
     """
 
-    kind: Kind
+    kind: _Kind
     name: str = attrs.field(repr=False)
 
     def __str__(self) -> str:
@@ -43,31 +41,31 @@ class SecretReference:
 
     @classmethod
     def read(cls, table: Mapping[str, Any], /) -> SecretReference:
-        """Take ``{ env = "NAME" }`` as TOML gives it.
+        """Read a reference such as ``{ env = "NAME" }``, as TOML returns it.
 
         Raises:
-            ValueError: It is not such a table. Nothing of it is repeated.
+            ValueError: The table is not a reference. The message repeats nothing of it.
         """
         if len(table) != 1:
             raise ValueError("a reference has exactly one key")
         ((kind, name),) = table.items()
-        if kind not in KINDS:
-            raise ValueError(f"a reference is one of {', '.join(KINDS)}")
+        if kind not in _KINDS:
+            raise ValueError(f"a reference is one of {', '.join(_KINDS)}")
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise ValueError("a reference names one place, in text")
         if kind == "keyring" and not all(name.rpartition("/")[::2]):
-            raise ValueError("a key ring entry is written service/user")
+            raise ValueError("a keyring entry is written service/user")
         return cls(kind=kind, name=name)
 
     def beside(self, folder: Path) -> SecretReference:
-        """The same, a relative path of a file taken from ``folder``."""
+        """Return the same reference; the relative path of a file starts at ``folder``."""
         if self.kind != "file":
             return self
-        # A home that is not known here is no error yet: the secret may not be needed on this machine.
+        # An unknown home folder is not an error yet: this computer may not need the secret.
         return attrs.evolve(self, name=str(folder / os.path.expanduser(self.name)))  # noqa: PTH111
 
     def doubt(self) -> str | None:
-        """What would keep it from being read here, told without reading it; None if nothing is seen."""
+        """Return why the secret can't or should not be read here, without reading it; None if it can."""
         match self.kind:
             case "env":
                 return None if os.environ.get(self.name) else "the environment variable is not set here"
@@ -80,8 +78,8 @@ class SecretReference:
         """Read the secret.
 
         Raises:
-            MissingExtraError: It is in a key ring, and the package for it is not installed.
-            ConfigError: It is not there, empty, or can't be read. The place is not repeated.
+            MissingExtraError: The secret is in a keyring, and the package for it is not installed.
+            ConfigError: The secret is missing, empty, or can't be read. The message does not name the place.
         """
         match self.kind:
             case "env":
@@ -92,21 +90,21 @@ class SecretReference:
                 missing = "the file is empty"
             case "keyring":
                 text = _read_keyring(*self.name.rpartition("/")[::2])
-                missing = "the key ring has no such entry"
+                missing = "the keyring has no such entry"
         if not text:
             raise ConfigError(missing)
         return Secret(text)
 
 
 def resolve(value: Secret | SecretReference, /, *, key: str) -> Secret:
-    """The secret itself, read now if it is kept elsewhere.
+    """Return the secret itself; read it now if it is kept elsewhere.
 
     Args:
-        value: What the settings hold.
-        key: Which setting it is, for the message.
+        value: The value in the settings.
+        key: The setting, for the message.
 
     Raises:
-        ConfigError: It can't be read.
+        ConfigError: The secret can't be read.
     """
     if isinstance(value, Secret):
         return value
@@ -120,13 +118,13 @@ def resolve(value: Secret | SecretReference, /, *, key: str) -> Secret:
 
 def _doubt_of_file(path: Path) -> str | None:
     try:
-        found = path.stat()
+        mode = path.stat().st_mode
     except OSError:
         return "the file can't be read here"
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(mode):
         return "that is not a file"
-    if os.name != "nt" and found.st_mode & _OTHERS:
-        return "other users of this machine may use the file: chmod 600"
+    if os.name != "nt" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return "other users of this computer may use the file: chmod 600"
     return None
 
 
@@ -139,17 +137,16 @@ def _read_file(path: Path) -> str:
     if len(content) > _MAX_FILE_BYTES:
         raise ConfigError("the file is too large to be a secret")
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise ConfigError("the file is not text in UTF-8") from None
-    return text.strip()
 
 
 def _read_keyring(service: str, user: str) -> str:
-    with needing("secrets in a key ring need keyring", "keyring", install="intouch-import[keyring]"):
+    with needing("secrets in a keyring need keyring", "keyring", install="intouch-import[keyring]"):
         import keyring
         from keyring.errors import KeyringError
     try:
         return keyring.get_password(service, user) or ""
     except KeyringError:
-        raise ConfigError("the key ring can't be asked") from None
+        raise ConfigError("the keyring can't be read") from None

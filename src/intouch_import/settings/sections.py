@@ -1,7 +1,7 @@
-"""The settings of a practice, its providers and its operators.
+"""The three sections of the settings: practice, providers and operators.
 
-The classes are what `Settings.load`, ``intouch-import settings`` and the reference page are made from: a
-setting is added here, once.
+Add a setting here, and only here: `Settings.load`, ``intouch-import settings`` and the reference page read
+these classes.
 """
 
 from __future__ import annotations
@@ -11,230 +11,229 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from intouch_import.filenames import DEFAULT_PATTERN
-from intouch_import.secret import Secret
-from intouch_import.settings import fields
-from intouch_import.settings.secret_refs import SecretReference
+from intouch_import.settings import formats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from intouch_import.settings.fields import Rule
+    from intouch_import.secret import Secret
+    from intouch_import.settings.formats import Format
+    from intouch_import.settings.secret_refs import SecretReference
 
 __all__ = [
     "SECTIONS",
     "OperatorSettings",
     "PracticeSettings",
     "ProviderSettings",
-    "rule_of",
+    "format_of",
+    "sections_by_name",
 ]
 
-SecretSetting = Secret | SecretReference  # resolved at run time by typed-settings
+_LOCAL_ID: Final = (
+    "A name for that folder, the same on all workstations, in case they reach it by different paths. "
+    "Never change it: import ids are derived from it."
+)
 
 
-def _setting(rule: Rule, meaning: str, example: str, *, default: Any = None) -> Any:
-    """One setting.
+def _setting(form: Format, meaning: str, example: str, *, default: Any = None, needs: str = "") -> Any:
+    """Define one setting.
 
     Args:
-        rule: What its value must be.
-        meaning: What it is for, in a sentence or two, for people who fill in the file.
-        example: A value, as it is written in TOML.
-        default: What holds when it is not set.
+        form: The format of its value.
+        meaning: What it does, in a sentence or two, for the people who fill in the file.
+        example: A value as it is written in TOML.
+        default: The value if it is not set.
+        needs: Another key of the same section, without which the setting makes no sense.
     """
-    return attrs.field(
-        default=default, converter=rule, metadata={"rule": rule, "meaning": meaning, "example": example}
-    )
+    metadata = {"format": form, "meaning": meaning, "example": example, "needs": needs}
+    return attrs.field(default=default, converter=form, repr=False, metadata=metadata)
 
 
-def rule_of(field: attrs.Attribute[Any]) -> Rule:
-    """What the value of a setting must be."""
-    rule: Rule = field.metadata["rule"]
-    return rule
+def format_of(field: attrs.Attribute[Any]) -> Format:
+    """Return the format of a setting's value."""
+    form: Format = field.metadata["format"]
+    return form
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True)
 class PracticeSettings:
-    """What holds for the practice as a whole: one database of patient records.
+    """The settings of the whole practice, which has one database of patient records.
 
-    The fields are the keys of a settings file, and mean what they mean there. Each takes a value of the same
-    form.
+    The fields are the keys of a settings file. They have the same meaning and take values of the same format.
 
     Raises:
-        ConfigError: A value is not of that form. It is not repeated in the message.
+        ConfigError: A value does not have that format. The message does not repeat the value.
     """
 
     zone: str | None = _setting(
-        fields.ZONE,
-        "The time zone of the practice, in which capture names are read. This machine's by default.",
+        formats.ZONE,
+        "The time zone of the practice, for the times in file names. The default is that of this computer.",
         '"Australia/Sydney"',
     )
     hosted: bool = _setting(
-        fields.FLAG,
+        formats.FLAG,
         "Whether the practice is hosted in the vendor's cloud. Dropbox is then refused.",
         "false",
         default=False,
     )
     pattern: str = _setting(
-        fields.PATTERN,
+        formats.PATTERN,
         "How the capture app names its files. The default is ours, not the vendor's: check it against a real "
         "file.",
         f'"{DEFAULT_PATTERN}"',
         default=DEFAULT_PATTERN,
     )
     allowed_extensions: frozenset[str] | None = _setting(
-        fields.EXTENSIONS,
-        "The only extensions that may be imported, in any letter case; files with others wait in the list, "
-        "with the reason. All are allowed by default. "
-        f'"{fields.EXTERNAL_FILES}" stands for the list of the reference product.',
-        f'["{fields.EXTERNAL_FILES}", ".heic"]',
+        formats.EXTENSIONS,
+        "The only extensions that may be imported, in upper or lower case. Files with other extensions wait "
+        "in the list, with the reason. By default all are allowed. "
+        f'"{formats.EXTERNAL_FILES}" means the list of the reference product.',
+        f'["{formats.EXTERNAL_FILES}", ".heic"]',
     )
     settle_s: float = _setting(
-        fields.SECONDS,
-        "How long a file must keep its size and time to count as arrived, in seconds.",
+        formats.SECONDS,
+        "How long the size and time of a file must stay the same before it counts as complete, in seconds.",
         "2.0",
         default=2.0,
     )
-    records: SecretSetting | None = _setting(
-        fields.RECORDS,
-        "The database of the reference patient records, for the command line. A host has records of its own.",
+    records: Secret | SecretReference | None = _setting(
+        formats.RECORDS,
+        "The database of the reference patient records, for the command line. A host has its own records.",
         '"sqlite:///clinic.db"',
     )
     files: str | None = _setting(
-        fields.FILES,
+        formats.FILES,
         "Where the reference patient records keep their files: a folder, or an fsspec URL.",
         '"clinic-files"',
     )
     log_dir: str | None = _setting(
-        fields.LOCAL_FOLDER,
+        formats.LOCAL_FOLDER,
         "The folder for logs of failed connections: MailCenter_Dropbox.log, MailCenter_OneDrive.log.",
         '"logs"',
     )
     azure_account: str | None = _setting(
-        fields.ACCOUNT,
+        formats.ACCOUNT,
         "The storage account of the practice. Each provider has a container in it.",
         '"clinicphotos"',
     )
-    azure_key: SecretSetting | None = _setting(
-        fields.SECRET,
-        "The key of that account. It opens every container: a provider's own azure_sas is the safer choice.",
+    azure_key: Secret | SecretReference | None = _setting(
+        formats.SECRET,
+        "The key of that account. It opens every container: an azure_sas for each provider is safer.",
         '{ env = "CLINIC_AZURE_KEY" }',
+        needs="azure_account",
     )
     azure_identity: bool = _setting(
-        fields.FLAG,
-        "Use the identity that this machine or person has with Azure (azure-identity) instead of a key.",
+        formats.FLAG,
+        "Use the Azure identity of this computer or user (azure-identity) instead of a key.",
         "false",
         default=False,
+        needs="azure_account",
     )
     azure_endpoint: str | None = _setting(
-        fields.ENDPOINT,
-        "The address of the blob service, if it is not the public cloud's.",
+        formats.ENDPOINT,
+        "The address of the blob service, if it is not in the public cloud.",
         '"https://clinicphotos.blob.core.chinacloudapi.cn"',
     )
 
-    def __repr__(self) -> str:
-        return "<PracticeSettings>"
 
-
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True)
 class ProviderSettings:
-    """What belongs to one provider, the doctor: places that only this provider's files come from.
+    """The settings of one provider (a doctor): the folders that contain only this provider's files.
 
-    The fields are as in `PracticeSettings`.
+    The fields work as in `PracticeSettings`.
 
     Raises:
-        ConfigError: Likewise.
+        ConfigError: As in `PracticeSettings`.
     """
 
     azure_container: str | None = _setting(
-        fields.CONTAINER, "The provider's own container in the practice's storage account.", '"drjones"'
+        formats.CONTAINER, "The provider's own container in the practice's storage account.", '"drjones"'
     )
     azure_folder: str = _setting(
-        fields.FOLDER,
-        "The folder in that container; the container itself by default.",
+        formats.FOLDER,
+        "The folder in that container. The default is the container itself.",
         '"/photos"',
         default="/",
+        needs="azure_container",
     )
-    azure_sas: SecretSetting | None = _setting(
-        fields.SECRET,
-        "A shared access signature that may list, read, write and delete in this container alone. It is used "
+    azure_sas: Secret | SecretReference | None = _setting(
+        formats.SECRET,
+        "A shared access signature that can list, read, write and delete in this container only. It is used "
         "instead of the account's key.",
         '{ keyring = "intouch-azure/drjones" }',
+        needs="azure_container",
     )
     onedrive_app_id: str | None = _setting(
-        fields.WORD,
-        "The App ID (client id) that was registered for the provider's OneDrive.",
+        formats.WORD,
+        "The App ID (client ID) that was registered for the provider's OneDrive.",
         '"11111111-2222-3333-4444-555555555555"',
     )
-    onedrive_secret: SecretSetting | None = _setting(
-        fields.SECRET, "The secret of that app, if it has one.", '{ keyring = "intouch-onedrive/drjones" }'
+    onedrive_secret: Secret | SecretReference | None = _setting(
+        formats.SECRET,
+        "The secret of that app, if it has one.",
+        '{ keyring = "intouch-onedrive/drjones" }',
+        needs="onedrive_app_id",
     )
     onedrive_folder: str | None = _setting(
-        fields.FOLDER, "The folder in the provider's OneDrive; its root by default.", '"/images/intouch"'
+        formats.FOLDER,
+        "The folder in the provider's OneDrive. The default is its root.",
+        '"/images/intouch"',
+        needs="onedrive_app_id",
     )
     dropbox_app_key: str | None = _setting(
-        fields.WORD, "The key of the Dropbox app that the provider signs in to.", '"a1b2c3d4e5f6g7h"'
+        formats.WORD, "The key of the Dropbox app that the provider signs in to.", '"a1b2c3d4e5f6g7h"'
     )
     dropbox_folder: str | None = _setting(
-        fields.FOLDER, "The folder in the provider's Dropbox; its root by default.", '"/apps/intouch"'
+        formats.FOLDER,
+        "The folder in the provider's Dropbox. The default is its root.",
+        '"/apps/intouch"',
+        needs="dropbox_app_key",
     )
     local_folder: str | None = _setting(
-        fields.LOCAL_FOLDER,
+        formats.LOCAL_FOLDER,
         "The provider's own local or network folder. A relative path starts at this file's folder.",
         '"photos/drjones"',
     )
     local_id: str | None = _setting(
-        fields.WORD,
-        "A name for that folder that all workstations agree on, if they reach it by different paths. "
-        "Keep it for good: import ids are derived from it.",
-        '"practice-photos-drjones"',
+        formats.WORD, _LOCAL_ID, '"practice-photos-drjones"', needs="local_folder"
     )
 
-    def __repr__(self) -> str:
-        return "<ProviderSettings>"
 
-
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True)
 class OperatorSettings:
-    """What belongs to one operator, a member of staff: where this person's list comes from.
+    """The settings of one operator (a member of staff): the folders in this person's list.
 
-    The fields are as in `PracticeSettings`.
+    The fields work as in `PracticeSettings`.
 
     Raises:
-        ConfigError: Likewise.
+        ConfigError: As in `PracticeSettings`.
     """
 
     locations: tuple[str, ...] = _setting(
-        fields.LOCATIONS,
-        f"Which locations are on, several at once: {', '.join(fields.LOCATION_NAMES)}.",
+        formats.LOCATIONS,
+        f"Which locations are on, one or several: {', '.join(formats.LOCATION_NAMES)}.",
         '["local", "azure"]',
         default=(),
     )
     auto_import: bool = _setting(
-        fields.FLAG,
-        "Whether files whose names say whose they are are imported without a person.",
+        formats.FLAG,
+        "Whether files whose names identify the patient are imported automatically.",
         "true",
         default=True,
     )
     local_folder: str | None = _setting(
-        fields.LOCAL_FOLDER,
+        formats.LOCAL_FOLDER,
         "The local or network folder of this operator, used instead of the provider's. "
-        "It is nobody's in particular: files of every provider may lie in it.",
+        "It may contain the files of all providers.",
         '"photos"',
     )
-    local_id: str | None = _setting(
-        fields.WORD,
-        "A name for that folder that all workstations agree on, if they reach it by different paths. "
-        "Keep it for good: import ids are derived from it.",
-        '"practice-photos"',
-    )
+    local_id: str | None = _setting(formats.WORD, _LOCAL_ID, '"practice-photos"', needs="local_folder")
     onedrive_folder: str | None = _setting(
-        fields.FOLDER, "The folder in OneDrive, used instead of the provider's.", '"/images/intouch"'
+        formats.FOLDER, "The folder in OneDrive, used instead of the provider's.", '"/images/intouch"'
     )
     dropbox_folder: str | None = _setting(
-        fields.FOLDER, "The folder in Dropbox, used instead of the provider's.", '"/apps/intouch"'
+        formats.FOLDER, "The folder in Dropbox, used instead of the provider's.", '"/apps/intouch"'
     )
-
-    def __repr__(self) -> str:
-        return "<OperatorSettings>"
 
 
 SECTIONS: Final[Mapping[str, type[attrs.AttrsInstance]]] = {
@@ -242,4 +241,17 @@ SECTIONS: Final[Mapping[str, type[attrs.AttrsInstance]]] = {
     "provider": ProviderSettings,
     "operator": OperatorSettings,
 }
-"""The tables of a settings file. ``provider`` and ``operator`` hold a table for each id."""
+"""The tables of a settings file. ``provider`` and ``operator`` contain one table for each id."""
+
+
+def sections_by_name(
+    practice: PracticeSettings,
+    providers: Mapping[str, ProviderSettings],
+    operators: Mapping[str, OperatorSettings],
+) -> dict[str, attrs.AttrsInstance]:
+    """Return all sections by dotted name: ``practice``, ``provider.DRJ``, ``operator.reception``."""
+    return {
+        "practice": practice,
+        **{f"provider.{one}": section for one, section in providers.items()},
+        **{f"operator.{one}": section for one, section in operators.items()},
+    }
