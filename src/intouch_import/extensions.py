@@ -1,7 +1,6 @@
-"""From a file's extension to its place in the patient's record.
+"""Decide by a file's extension where it appears in the patient's record.
 
-Pure: no disk, no clock, no log. A name is all that is looked at; whether the bytes are what the
-extension says is decided elsewhere.
+Pure: no disk, no clock, no log. Only the name is examined; `media` checks whether the content matches.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ IMAGE_EXTENSIONS: Final[frozenset[str]] = frozenset(
         ".tiff",
     }
 )
-"""The extensions that go to the Images tab, lower case, with their dot; every other goes to Notes."""
+"""The extensions that go to the Images tab, lower case, with the dot. All others go to Notes."""
 
 EXTERNAL_FILE_EXTENSIONS: Final[frozenset[str]] = frozenset(
     {
@@ -45,22 +44,22 @@ EXTERNAL_FILE_EXTENSIONS: Final[frozenset[str]] = frozenset(
         ".avi", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg", ".wmv",
     }
 )  # fmt: skip
-"""The extensions that the reference product allows for external files, lower case, with their dot.
+"""The extensions that the reference product allows for external files, lower case, with the dot.
 
 Source: its public help, page "External files", section "Allowed file types",
-https://incisivesupport.com/support/help/spmnz/EXTERNAL-FILES.2059173958.html. The list is theirs, gaps
-included: ``.tif``, ``.heic`` and ``.dcm`` are not in it.
+https://incisivesupport.com/support/help/spmnz/EXTERNAL-FILES.2059173958.html. The list is copied as it is:
+``.tif``, ``.heic`` and ``.dcm`` are not in it.
 """
 
-# Every spelling is written out instead of lowering the name: str.lower() turns U+212A KELVIN SIGN
-# into "k", so that a file whose extension is not .j2k would be stored as an image.
+# Compare with every spelling instead of lowering the name: str.lower() turns U+212A KELVIN SIGN into "k",
+# so that a file with another extension than .j2k would be stored as an image.
 _EVERY_SPELLING: Final = frozenset(
     "".join(letters)
     for extension in IMAGE_EXTENSIONS
     for letters in itertools.product(*({char, char.upper()} for char in extension[1:]))
 )
 _ASCII_LOWER: Final = {ord(char): char.lower() for char in string.ascii_uppercase}
-# Looking a member up on its enum costs as much as the rest of `classify`.
+# Accessing an enum member takes as long as the rest of `classify`.
 _IMAGES: Final = Destination.IMAGES
 _NOTES: Final = Destination.NOTES
 
@@ -73,33 +72,33 @@ def classify(name: str, /) -> Destination:
 
     Returns:
         `Destination.IMAGES` if the extension is one of `IMAGE_EXTENSIONS` in any letter case (ASCII
-        only), else `Destination.NOTES`: also without an extension, for ``.jpg`` alone, and for
-        ``scan.jpg`` followed by a blank.
+        only), otherwise `Destination.NOTES`. A name without an extension, ``.jpg`` alone, and ``scan.jpg``
+        followed by a space also go to Notes.
     """
     stem, _, extension = name.rpartition(".")
     return _IMAGES if extension in _EVERY_SPELLING and stem.strip(".") else _NOTES
 
 
 def is_allowed(name: str, allowed: Collection[str] | None, /) -> bool:
-    """Whether a file of this name may be imported at all.
+    """Return whether a file of this name may be imported at all.
 
     Args:
         name: Base name with its extension, no folder.
-        allowed: Extensions, lower case, with their dot; None allows every file.
+        allowed: Extensions, lower case, with the dot; None allows every file.
     """
     # Not lower(): see _EVERY_SPELLING.
     return allowed is None or extension_of(name).translate(_ASCII_LOWER) in allowed
 
 
 def extension_of(name: str, /) -> str:
-    """Cut the extension from a name.
+    """Return the extension of a name.
 
     Args:
         name: Base name, no folder.
 
     Returns:
-        What follows the last dot, with the dot, exactly as written (``".JPG"``). Empty if there is
-        no dot, nothing after it, or nothing but dots before it: ``.jpg`` is a stem, not an extension.
+        The last dot and everything after it, as written (``".JPG"``). Empty if there is no dot, nothing
+        after it, or nothing but dots before it: ``.jpg`` is a stem, not an extension.
     """
     stem, dot, extension = name.rpartition(".")
     return dot + extension if extension and stem.strip(".") else ""

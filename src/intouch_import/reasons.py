@@ -1,4 +1,4 @@
-"""Why a file waits, was ignored, was imported or failed: the stored values, and a sentence for each."""
+"""The reasons why a file was imported, waits, is ignored or failed: stored values, and a text for each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Reason"]
 
 
 class Reason(enum.StrEnum):
-    """Why a file waits, was ignored, was imported or failed. The values are stored; never reuse one."""
+    """Why a file was imported, waits, is ignored or failed. The values are stored data: never reuse one."""
 
     # Imported.
     CAPTURE_NAME = "capture_name"
@@ -49,7 +49,7 @@ class Reason(enum.StrEnum):
     PATIENT_CONFLICT = "patient_conflict"
     DATE_IMPOSSIBLE = "date_impossible"
     DATE_IN_FUTURE = "date_in_future"
-    # Waits until it has arrived whole.
+    # Waits until it has arrived completely.
     EMPTY = "empty"
     STILL_ARRIVING = "still_arriving"
     OPEN_ELSEWHERE = "open_elsewhere"
@@ -88,81 +88,95 @@ class Reason(enum.StrEnum):
 
     @property
     def text(self) -> str:
-        """The reason as a sentence for people, without patient data."""
+        """The reason as one or two sentences for staff, without patient data."""
         return _REASON_TEXT[self]
 
 
 _REASON_TEXT: dict[Reason, str] = {
-    Reason.CAPTURE_NAME: "The file name says whose it is.",
+    Reason.CAPTURE_NAME: "The file name identifies the patient.",
     Reason.CHOSEN: "A person chose the patient.",
-    Reason.REASSIGNED: "A person moved it into this patient's record from another's.",
-    Reason.INTERRUPTED: "It was stored before an interruption; the move was finished now.",
+    Reason.REASSIGNED: "A person moved the file from another patient's record into this one.",
+    Reason.INTERRUPTED: "The file was stored before an interruption; the move is now finished.",
     Reason.FINISHED_ELSEWHERE: "Another workstation finished this move.",
-    Reason.FOLDER_NAME: "The folder says whose it is.",
-    Reason.LISTED: "The list says whose it is.",
-    Reason.ONE_PATIENT: "Everything in this archive is one patient's.",
-    Reason.ALREADY_STORED: "It is in the patient's record already.",
-    Reason.NO_CAPTURE_NAME: "The name does not say whose it is: choose the patient.",
+    Reason.FOLDER_NAME: "The folder identifies the patient.",
+    Reason.LISTED: "The list identifies the patient.",
+    Reason.ONE_PATIENT: "All files in this archive belong to one patient.",
+    Reason.ALREADY_STORED: "The file is already in the patient's record.",
+    Reason.NO_CAPTURE_NAME: "The file name does not identify the patient. Choose the patient.",
     Reason.EXTENSION_NOT_ALLOWED: "The practice does not allow files with this extension.",
     Reason.AUTO_IMPORT_OFF: "Automatic import is turned off.",
     Reason.PATIENT_UNKNOWN: "No patient has the id in the file name.",
-    Reason.PATIENT_INACTIVE: "The patient named by the file is not active.",
+    Reason.PATIENT_INACTIVE: "The patient in the file name is not active.",
     Reason.PROVIDER_UNKNOWN: "No provider has the id in the file name.",
-    Reason.OTHER_PROVIDER: "The name claims another provider than the one whose folder this is.",
-    Reason.TIME_IMPOSSIBLE: "The date or time in the file name can't exist.",
-    Reason.TIME_SKIPPED: "The time in the file name was skipped when the clocks changed.",
-    Reason.TIME_REPEATED: "The time in the file name came twice when the clocks changed.",
+    Reason.OTHER_PROVIDER: "The provider in the file name is not the owner of this folder.",
+    Reason.TIME_IMPOSSIBLE: "The date or time in the file name does not exist.",
+    Reason.TIME_SKIPPED: "The time in the file name does not exist, because the clocks went forward.",
+    Reason.TIME_REPEATED: "The time in the file name occurred twice, because the clocks went back.",
     Reason.TIME_IN_FUTURE: "The time in the file name is in the future.",
-    Reason.CONTENT_NOT_AS_NAMED: "The content is not what the extension says.",
-    Reason.CONTENT_CUT_SHORT: "The content ends too early.",
-    Reason.CONTENT_DAMAGED: "The content can't be decoded: it is damaged.",
+    Reason.CONTENT_NOT_AS_NAMED: "The content does not match the file extension.",
+    Reason.CONTENT_CUT_SHORT: "The content is incomplete: it ends too early.",
+    Reason.CONTENT_DAMAGED: "The content is damaged: it can't be decoded.",
     Reason.CONTENT_UNCHECKED: "The content could not be checked within the limits of size, time and memory.",
-    Reason.DUPLICATE: "The same bytes are in this patient's record already.",
-    Reason.DUPLICATE_ELSEWHERE: "The same bytes are in another patient's record: find out whose they are.",
-    Reason.CONTENT_ALTERED: "The location delivers other bytes than it says it holds: a person must look.",
-    Reason.REAPPEARED: "This very file was imported and removed before, and is here again.",
-    Reason.UNDONE: "Its import was undone; it is not imported again by itself.",
-    Reason.CANCELLED: "The work was cancelled before this file's turn.",
-    Reason.NO_RULE: "No rule of the migration says whose it is.",
-    Reason.NOT_LISTED: "The list does not name this file.",
-    Reason.LISTED_TWICE: "The list names this file more than once, and differently.",
-    Reason.LISTED_UNCLEAR: "The line of the list for this file can't be read.",
-    Reason.PATIENT_CONFLICT: "Its name, its folders or the list name more than one patient.",
-    Reason.DATE_IMPOSSIBLE: "The date in the folder's name can't exist.",
-    Reason.DATE_IN_FUTURE: "The date of the folder or of the list is in the future.",
+    Reason.DUPLICATE: "The same content is already in this patient's record.",
+    Reason.DUPLICATE_ELSEWHERE: (
+        "The same content is in another patient's record. Check which patient it belongs to."
+    ),
+    Reason.CONTENT_ALTERED: (
+        "The location delivers other bytes than it reports. A person must check the file."
+    ),
+    Reason.REAPPEARED: "This file was imported and removed before, and is here again.",
+    Reason.UNDONE: "The import of this file was undone. It is not imported automatically again.",
+    Reason.CANCELLED: "The work was cancelled before this file was processed.",
+    Reason.NO_RULE: "No rule of the migration identifies the patient.",
+    Reason.NOT_LISTED: "The list does not contain this file.",
+    Reason.LISTED_TWICE: "The list contains this file more than once, with different values.",
+    Reason.LISTED_UNCLEAR: "The list's line for this file can't be read.",
+    Reason.PATIENT_CONFLICT: "The file name, the folders or the list name more than one patient.",
+    Reason.DATE_IMPOSSIBLE: "The date in the folder name does not exist.",
+    Reason.DATE_IN_FUTURE: "The date in the folder name or in the list is in the future.",
     Reason.EMPTY: "The file is still empty.",
     Reason.STILL_ARRIVING: "The file is still growing or changing.",
     Reason.OPEN_ELSEWHERE: "Another program has the file open for writing.",
-    Reason.FOLDER: "A folder: only files directly in the source are imported.",
-    Reason.LINK: "A link: links are never followed.",
-    Reason.SPECIAL_FILE: "Not a regular file.",
-    Reason.HIDDEN: "A hidden file.",
-    Reason.SYSTEM_FILE: "A file that the operating system or a program keeps for itself.",
-    Reason.UNFINISHED_DOWNLOAD: "A temporary file or an unfinished download.",
-    Reason.LEFT_OUT: "A person left it out of the migration.",
-    Reason.CHANGED: "The file changed after it was listed; it was left where it is.",
+    Reason.FOLDER: "This is a folder. Only files directly in the source are imported.",
+    Reason.LINK: "This is a link. Links are never followed.",
+    Reason.SPECIAL_FILE: "This is not a regular file.",
+    Reason.HIDDEN: "This is a hidden file.",
+    Reason.SYSTEM_FILE: "This file belongs to the operating system or to another program.",
+    Reason.UNFINISHED_DOWNLOAD: "This is a temporary file or an unfinished download.",
+    Reason.LEFT_OUT: "A person excluded this file from the migration.",
+    Reason.CHANGED: "The file changed after it was listed. It stays where it is.",
     Reason.VANISHED: "The file is no longer there.",
     Reason.UNREADABLE: "The file could not be read.",
     Reason.ALREADY_ASSIGNED: "This file is already stored in another patient's record.",
-    Reason.DIGEST_DIFFERS: "The bytes received are not those the location says it holds.",
+    Reason.DIGEST_DIFFERS: "The received bytes do not have the checksum that the location reports.",
     Reason.STORED_COPY_DIFFERS: (
-        "What was stored can't be read back, or differs from what was read; the source file was kept."
+        "The stored copy can't be read back, or differs from the source file. The source file was kept."
     ),
-    Reason.NOT_REMOVED: "Stored, but it could not be taken out of its source; the next refresh tries again.",
-    Reason.NOT_REASSIGNED: "It is still in the record that it was in.",
-    Reason.ARCHIVED: "The file is in an archive tier and can't be read until it is brought back.",
-    Reason.LEASED: "Stored, but another program holds the file; the next refresh tries again.",
-    Reason.HAS_SNAPSHOTS: "Stored, but the file has snapshots, which would be deleted with it.",
-    Reason.RETAINED: "Stored, but a retention policy or a legal hold keeps the file in its source.",
-    Reason.REMOVAL_FORBIDDEN: "Stored, but this account has no right to delete the file from its source.",
-    Reason.LEFT_IN_SOURCE: "Stored as it was delivered; the original was left for a person to remove.",
-    Reason.NAME_TAKEN: "A file of that name is in the source already.",
-    Reason.NAME_REFUSED: "The location can't hold a file of that name.",
-    Reason.STORAGE_FULL: "There is no room left where files are kept.",
+    Reason.NOT_REMOVED: (
+        "The file is stored, but could not be removed from its source. The next refresh tries again."
+    ),
+    Reason.NOT_REASSIGNED: "The file is still in its previous record.",
+    Reason.ARCHIVED: "The file is in an archive tier. It can't be read until it is restored from there.",
+    Reason.LEASED: (
+        "The file is stored, but another program has locked it in its source. The next refresh tries again."
+    ),
+    Reason.HAS_SNAPSHOTS: (
+        "The file is stored, but stays in its source, because deleting it would delete its snapshots."
+    ),
+    Reason.RETAINED: "The file is stored, but a retention policy or a legal hold keeps it in its source.",
+    Reason.REMOVAL_FORBIDDEN: (
+        "The file is stored, but this account is not allowed to delete it from its source."
+    ),
+    Reason.LEFT_IN_SOURCE: (
+        "The file is stored as the location delivered it. A person must remove the original."
+    ),
+    Reason.NAME_TAKEN: "The source already contains a file of that name.",
+    Reason.NAME_REFUSED: "The location does not allow a file of that name.",
+    Reason.STORAGE_FULL: "There is no space left where the files are stored.",
     Reason.REPOSITORY_FAILED: "The patient records could not be written.",
-    Reason.LEDGER_FAILED: "The ledger could not be written, so the file was not taken out of its source.",
+    Reason.LEDGER_FAILED: "The ledger could not be written, so the file was not removed from its source.",
     Reason.SOURCE_FAILED: "The location failed.",
-    Reason.LISTED_MISSING: "The list names this file, but it is not there.",
-    Reason.FOLDER_UNREADABLE: "A folder could not be listed: what is in it is not in the plan.",
-    Reason.UNEXPECTED: "An unexpected error; the file was left where it is.",
+    Reason.LISTED_MISSING: "The list contains this file, but the file does not exist.",
+    Reason.FOLDER_UNREADABLE: "A folder could not be listed. Its files are not in the plan.",
+    Reason.UNEXPECTED: "An unexpected error. The file stays where it is.",
 }

@@ -1,9 +1,9 @@
-"""What should happen to a file, decided from what is known: no I/O, no clock, no logging.
+"""Decide what should happen to a file. Pure: no I/O, no clock, no logging.
 
-The rules stand in the order in which they apply, in four steps that an inbox runs over many files at
-once: `screen` (what is this entry), `already` (was it imported before), `read_name` (does the
-name say whose it is) and `identify` (may that be trusted without a person). A fifth, `doubt_of_copies`,
-has its turn when the bytes were read: are they in a record already?
+An inbox applies the rules to many files at once, in four steps: `screen` (is this entry a file to import),
+`already` (was it imported before), `read_name` (does the name identify the patient) and `identify` (can the
+name be trusted without a person). A fifth step, `doubt_of_copies`, follows when the content was read: is it
+already in a record?
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ __all__ = [
     "waiting",
 ]
 
-_FILE: Final = EntryKind.FILE  # looking a member up on its enum takes as long as a rule
+_FILE: Final = EntryKind.FILE  # accessing an enum member takes as long as a rule
 _EXACT: Final = TakenAtFlag.EXACT
-# Between these a sum of times takes an eighth of what `datetime.replace` takes.
+# Adding a difference to these takes an eighth of the time of `datetime.replace`.
 _NAIVE_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OF_PYTHON: Final = (ZoneInfo, timezone)
@@ -82,11 +82,11 @@ _UNFINISHED: Final = frozenset(
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """What the practice and the operator have set, for one source.
+    """The settings of the practice and the operator for one source.
 
     Args:
-        provider: Whose folder it is; None where it is nobody's in particular.
-        auto_import: Whether files may be imported without a person.
+        provider: The owner of the folder; None if it has no particular owner.
+        auto_import: Whether files may be imported automatically.
         zone: The practice's time zone.
     """
 
@@ -97,12 +97,12 @@ class Rules:
 
 @attrs.frozen(kw_only=True)
 class Known:
-    """What the repository and the ledger know about the files being judged.
+    """What the repository and the ledger know about the files.
 
     Args:
-        patients: By id, those that exist.
-        providers: By id, those that exist.
-        put_back: Printable name and size of files that an undo has put back into this source.
+        patients: The patients that exist, by id.
+        providers: The providers that exist, by id.
+        put_back: Printable name and size in bytes of the files that an undo returned to this source.
     """
 
     patients: Mapping[str, Patient]
@@ -111,7 +111,7 @@ class Known:
 
 
 def screen(file: SourceFile) -> Verdict | None:
-    """The verdict on what is not a photo or document at all; None for a file worth looking at."""
+    """Return the verdict on an entry that is no photo or document; None if the entry needs the next step."""
     name = file.name
     if file.kind is not _FILE:
         return _ignored(_KINDS[file.kind])
@@ -128,25 +128,25 @@ def screen(file: SourceFile) -> Verdict | None:
 
 
 def arriving(name: str, reason: Reason) -> Verdict:
-    """The verdict on a file that has not arrived whole."""
+    """Return the verdict on a file that has not arrived completely."""
     return _shared(Action.ARRIVING, reason, classify(name))
 
 
 def waiting(name: str, reason: Reason, *, like: Verdict | None = None) -> Verdict:
-    """A verdict that leaves a file to a person, keeping what ``like`` knew of it."""
+    """Return a verdict that leaves the file to a person, with the other values of ``like``."""
     if like is None:
         return _shared(Action.WAIT, reason, classify(name))
     return attrs.evolve(like, action=Action.WAIT, reason=reason, patient_id=None)
 
 
 def already(file: SourceFile, stored: StoredAttachment, *, moved: bool) -> Verdict:
-    """The verdict on a file whose import id is stored.
+    """Return the verdict on a file whose import id is already stored.
 
     Args:
         file: The file.
-        stored: What the repository holds under its import id.
-        moved: Whether the ledger says that it was removed from its source since. Then it came back
-            by other hands, and a person decides.
+        stored: The attachment with its import id.
+        moved: Whether the ledger says that the file was removed from its source. If so, somebody else put it
+            back, and a person decides.
     """
     if moved:
         return waiting(file.name, Reason.REAPPEARED)
@@ -160,12 +160,12 @@ def already(file: SourceFile, stored: StoredAttachment, *, moved: bool) -> Verdi
 
 
 def doubt_of_copies(patient_id: str, copies: Collection[StoredAttachment], *, undone: bool) -> Reason | None:
-    """Why bytes that are known already may not be imported without a person; None if nothing is known.
+    """Return why known content may not be imported automatically; None if it is not known.
 
     Args:
-        patient_id: Whose record they would go to.
-        copies: Attachments with the same bytes, under other import ids.
-        undone: Whether somebody took these bytes out of this very record before.
+        patient_id: The patient for whom it would be stored.
+        copies: Attachments with the same content, under other import ids.
+        undone: Whether somebody removed the same content from this patient's record before.
     """
     if any(copy.patient_id != patient_id for copy in copies):
         return Reason.DUPLICATE_ELSEWHERE
@@ -177,12 +177,12 @@ def doubt_of_copies(patient_id: str, copies: Collection[StoredAttachment], *, un
 def read_name(
     name: str, naming: CaptureNaming, *, allowed: Collection[str] | None = None
 ) -> CaptureName | Verdict:
-    """What the name says, or the verdict if it does not say enough.
+    """Return the parts of the name, or the verdict if the name does not identify the patient.
 
     Args:
         name: Base name of the file.
-        naming: How the capture app names files.
-        allowed: The only extensions that the practice allows, lower case, with their dot; None allows all.
+        naming: The structure of the capture app's file names.
+        allowed: The extensions that the practice allows, lower case, with the dot; None allows all.
     """
     if allowed is not None and not is_allowed(name, allowed):
         return waiting(name, Reason.EXTENSION_NOT_ALLOWED)
@@ -196,14 +196,14 @@ def read_name(
 def identify(
     name: str, size_bytes: int, capture: CaptureName, rules: Rules, known: Known, *, now: datetime
 ) -> Verdict:
-    """The identity gate: import without a person only if nothing at all is in doubt.
+    """Decide whether a file can be imported automatically: only if nothing is in doubt.
 
     Args:
         name: Base name of the file.
-        size_bytes: Its size, bytes.
-        capture: What its name says.
-        rules: What is set.
-        known: What is known.
+        size_bytes: Size of the file in bytes.
+        capture: The parts of its name.
+        rules: The settings of the source.
+        known: The known patients and providers, and the files that were put back.
         now: The time, aware.
     """
     taken_at, flag = place_in_zone(capture.taken_local, rules.zone)
@@ -220,23 +220,23 @@ def identify(
 
 
 def place_in_zone(local: datetime, zone: tzinfo) -> tuple[datetime | None, TakenAtFlag]:
-    """Make a naive wall time aware.
+    """Convert a naive local time to UTC.
 
     Returns:
-        The time in UTC, and `TakenAtFlag.EXACT`; or None and the flag, where a change of clocks skips that
-        time or repeats it: it is not guessed.
+        The time in UTC and `TakenAtFlag.EXACT`; or None and the flag if a clock change skips or repeats that
+        local time. The time is never guessed.
     """
     try:
         first = local.replace(fold=0) if local.fold else local
-        # To give the time to a zone takes as long as the rest. Only Python's own zones do without: others may
-        # give another answer, or none, about a time that is not in them.
+        # Attaching the zone takes as long as the rest. Only Python's own zones work without it: others may
+        # return another offset, or none, for a time that has no zone.
         asked = first if isinstance(zone, _OF_PYTHON) else first.replace(tzinfo=zone)
         offset = zone.utcoffset(asked)
         if offset is not None and offset == zone.utcoffset(asked.replace(fold=1)):
             return _EPOCH + (first - _NAIVE_EPOCH - offset), _EXACT
         there = first.replace(tzinfo=zone)
         skipped = there.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local
-    except OverflowError:  # the first or last day that datetime knows
+    except OverflowError:  # on the first or last day of datetime
         return None, TakenAtFlag.SKIPPED
     return None, TakenAtFlag.SKIPPED if skipped else TakenAtFlag.REPEATED
 
@@ -270,7 +270,7 @@ def _doubt_of_time(taken_at: datetime | None, flag: TakenAtFlag, now: datetime) 
 
 @cache
 def _shared(action: Action, reason: Reason, destination: Destination) -> Verdict:
-    # Thousands of rows that merely wait share one verdict.
+    # Thousands of waiting rows share one verdict.
     return Verdict(action=action, reason=reason, destination=destination)
 
 

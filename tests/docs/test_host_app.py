@@ -37,7 +37,7 @@ def test_the_host_files_what_the_names_say(tmp_path: Path) -> None:
     before = {path.name for path in (tmp_path / "photos").iterdir() if path.is_file()}
     first, *waiting = _run(tmp_path)
     assert first == "21 files: 4 imported, 14 waiting, 0 failed"
-    assert any("wound left.png" in line and "choose the patient" in line for line in waiting)
+    assert any("wound left.png" in line and "Choose the patient" in line for line in waiting)
     left = {path.name for path in (tmp_path / "photos").iterdir() if path.is_file()}
     assert len(before - left) == 4
     assert len(list((tmp_path / "clinic" / "documents").iterdir())) == 4

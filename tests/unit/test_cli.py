@@ -225,7 +225,7 @@ def test_a_person_is_told_what_is_wrong_with_a_file(command: Command, practice: 
     done = command("assign", practice.photos, "IMG_1.jpg", "--patient", "10042")
     assert done.code == 0
     assert (
-        "A person chose the patient. The content is not what the extension says. It is a web page."
+        "A person chose the patient. The content does not match the file extension. It is a web page."
         in done.out
     )
     assert practice.left() == []

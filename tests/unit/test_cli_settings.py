@@ -310,7 +310,7 @@ def test_watch_imports_until_it_is_told_to_end(
         moved = [one for line in out.splitlines() for one in json.loads(line)["moved"]]
         assert [(one["name"], one["state"]) for one in moved] == [(CAPTURED, "imported")]
     else:
-        assert f"{CAPTURED}  imported: The file name says whose it is." in out
+        assert f"{CAPTURED}  imported: The file name identifies the patient." in out
 
 
 @pytest.mark.parametrize("name", ["scan", "refresh"])

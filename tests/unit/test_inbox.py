@@ -624,7 +624,7 @@ def test_choices_that_cannot_be_saved_are_refused(practice: Practice) -> None:
         inbox.prepare([], patient="10042")
     with pytest.raises(SelectionError, match="twice"):
         inbox.prepare([row, row], patient="10042")
-    with pytest.raises(SelectionError, match="A hidden file"):
+    with pytest.raises(SelectionError, match="This is a hidden file"):
         inbox.prepare([hidden], patient="10042")
     with pytest.raises(UnknownPatient):
         inbox.prepare([row], patient="10042 ")

@@ -74,7 +74,9 @@ def test_what_is_seen_first(practice: Practice, open_widget: Callable[..., Talk]
     assert [line[NAME] for line in said["lines"]] == [".hidden", "letter.pdf", "wound.jpg"]
     assert [line[STATUS] for line in said["lines"]] == ["ignored", "waiting", "waiting"]
     assert [line[CHOOSABLE] for line in said["lines"]] == [False, True, True]
-    assert hello["reasons"][said["lines"][2][REASON]].startswith("The name does not say whose it is")
+    assert hello["reasons"][said["lines"][2][REASON]].startswith(
+        "The file name does not identify the patient."
+    )
     assert said["sources"] == [{"location": "local", "label": "photos"}]
     refreshed = talk.wait("refreshed")
     assert (refreshed["imported"], refreshed["waiting"], refreshed["closes"]) == (1, 2, True)

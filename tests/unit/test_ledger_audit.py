@@ -260,7 +260,7 @@ WHOLE_MESSAGE = """\
   <EventIdentification EventActionCode="U" EventDateTime="2026-03-01T12:00:00.123+00:00" EventOutcomeIndicator="4">
     <EventID csd-code="110110" codeSystemName="DCM" originalText="Patient Record" />
     <EventTypeCode csd-code="not_reassigned" codeSystemName="urn:intouch-import" originalText="not reassigned" />
-    <EventOutcomeDescription>It is still in the record that it was in.</EventOutcomeDescription>
+    <EventOutcomeDescription>The file is still in its previous record.</EventOutcomeDescription>
   </EventIdentification>
   <ActiveParticipant UserID="reception" UserIsRequestor="true" />
   <ActiveParticipant UserID="intouch-import" UserIsRequestor="false">

@@ -111,7 +111,7 @@ def test_what_is_no_photo_is_told(examiner: Examiner, content: bytes, kind: str)
     """A web page, a program and a PDF under a photo's name are named."""
     facts = examiner.examine(content, name="a.jpg")
     assert (facts.soundness, facts.doubt) == (Soundness.UNVERIFIED, Reason.CONTENT_NOT_AS_NAMED)
-    assert facts.check.text == f"The content is not what the extension says. It is {kind}."
+    assert facts.check.text == f"The content does not match the file extension. It is {kind}."
 
 
 def test_a_heic_that_is_a_jpeg_is_told_and_the_reverse(examiner: Examiner) -> None:
@@ -129,7 +129,7 @@ def test_damage_is_told_from_being_cut_short(examiner: Examiner) -> None:
     content[len(content) // 2] ^= 1
     facts = examiner.examine(bytes(content), name="a.png")
     assert (facts.soundness, facts.doubt) == (Soundness.DAMAGED, Reason.CONTENT_DAMAGED)
-    assert facts.check.text == "The content can't be decoded: it is damaged."
+    assert facts.check.text == "The content is damaged: it can't be decoded."
 
 
 def test_limits_leave_a_doubt() -> None:

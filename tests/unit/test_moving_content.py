@@ -240,7 +240,7 @@ def test_what_is_told_survives_json(practice: Practice) -> None:
         "kind": "html",
         "soundness": "unverified",
         "doubt": "content_not_as_named",
-        "text": "The content is not what the extension says. It is a web page.",
+        "text": "The content does not match the file extension. It is a web page.",
     }
     assert ContentCheck(kind="jpeg", soundness=Soundness.VERIFIED).text == "The content is verified."
 
