@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from intouch_import.testing import Check
 
 
+@pytest.mark.parametrize("check", REPOSITORY_CHECKS, ids=str)
 @pytest.mark.parametrize("made", REPOSITORIES, ids=lambda made: made.__name__)
 def test_a_repository_keeps_each_promise(
-    repository_check: Check, made: Callable[[pytest.FixtureRequest], Opening], request: pytest.FixtureRequest
+    check: Check, made: Callable[[pytest.FixtureRequest], Opening], request: pytest.FixtureRequest
 ) -> None:
     """Each repository of this library passes each check of the kit that hosts run."""
     opening = made(request)
-    repository_check(opening.factory, damage=opening.damage)
+    check(opening.factory, damage=opening.damage)
 
 
 def test_the_whole_kit_is_one_call(request: pytest.FixtureRequest) -> None:

@@ -41,11 +41,6 @@ def test_light_names_stay_light(name: str) -> None:
     assert not loaded & BACKENDS
 
 
-def test_the_plugin_for_pytest_is_light() -> None:
-    """Every run of pytest on the machine loads it: it costs those that do not use it nothing."""
-    assert not _loaded_by("import intouch_import.testing.pytest_plugin") & (HEAVY | {"pytest"})
-
-
 def test_opening_a_local_folder_loads_no_network_client() -> None:
     """A local folder needs neither the package of another location nor the database."""
     loaded = _loaded_by("import intouch_import; intouch_import.open_source('.')")

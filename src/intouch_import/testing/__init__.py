@@ -2,10 +2,7 @@
 
 `check_repository` runs every promise of `PatientRepository` against a host's class, `check_source` every
 promise of `Source` against a location. Both are plain functions with plain assertions; no test framework is
-needed, and `pytest_plugin` makes each check a test of its own for those who use pytest.
-
-The names below are imported on first use: pytest loads the plugin in every project that has this library
-installed, and must not pay for it.
+needed. `REPOSITORY_CHECKS` and `SOURCE_CHECKS` are the single checks, for ``pytest.mark.parametrize``.
 """
 
 from __future__ import annotations

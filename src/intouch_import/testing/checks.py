@@ -43,6 +43,9 @@ class Check(Generic[Bench]):
     function: Callable[[Bench], None] = attrs.field(repr=False)
     bench: Callable[..., AbstractContextManager[Bench]] = attrs.field(repr=False)
 
+    def __str__(self) -> str:
+        return self.name
+
     def __call__(self, factory: Callable[[], Any], /, **hands: Any) -> None:
         """Try to break the promise."""
         with self.bench(factory, **hands) as bench:
