@@ -7,7 +7,7 @@ import enum
 import logging
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from intouch_import.azure.account import Account
     from intouch_import.cloud.retry import Patience
 
-__all__ = ["Asking", "Doubtful", "Failed", "Fault", "Kind", "Unreached", "fault_of", "not_removed", "unread"]
+__all__ = ["Failed", "Fault", "Kind", "Unreached", "fault_of", "not_removed", "send", "unread"]
 
 log = logging.getLogger(__name__)
 
@@ -333,77 +333,58 @@ def not_removed(fault: Fault, source_id: str) -> InTouchImportError:
 
 
 class Failed(Exception):
-    """A request that failed for good. It never leaves this package."""
+    """A request that failed for good. It never leaves this package.
 
-    def __init__(self, fault: Fault) -> None:
+    Args:
+        fault: What the last answer means.
+        in_doubt: Whether the service may have carried out one of the attempts all the same.
+    """
+
+    def __init__(self, fault: Fault, *, in_doubt: bool) -> None:
         super().__init__(fault.kind.value)
         self.fault = fault
+        self.in_doubt = in_doubt
 
 
-class Asking:
-    """Sends requests for one source.
+def send(request: Callable[[], _T], *, account: Account, patience: Patience, source_id: str) -> _T:
+    """Send a request until it is answered, fails for good, or the budget is spent.
 
     Args:
-        source_id: Which.
-        patience: How long it may wait.
+        request: It.
         account: Whose right is used.
+        patience: How long to wait.
+        source_id: For whom.
+
+    Raises:
+        Failed: It failed, and asking again did not help.
+        InTouchImportError: What the request raised of ours.
+        OSError: This machine's own disk failed, with its number.
     """
+    in_doubt = False
 
-    def __init__(self, source_id: str, patience: Patience, account: Account) -> None:
-        self.source_id = source_id
-        self._patience = patience
-        self._account = account
-
-    def __call__(self, request: Callable[[], _T]) -> _T:
-        """Send a request until it is answered, fails for good, or the budget is spent.
-
-        Raises:
-            Failed: It failed, and asking again did not help.
-            InTouchImportError: What the request raised of ours.
-            OSError: This machine's own disk failed, with its number.
-        """
-        try:
-            return self._patience.ask(request, again=self._again)
-        except InTouchImportError as exc:
-            exc.__dict__.setdefault("source_id", self.source_id)
-            raise
-        except Exception as exc:
-            if isinstance(exc, OSError) and exc.errno is not None:
-                raise
-            fault = self.fault(exc)
-            if fault.kind is Kind.NONSENSE:
-                log.error(
-                    "an answer of Azure makes no sense",
-                    extra={"source_id": self.source_id, "kind": type(exc).__name__},
-                )
-            raise Failed(fault) from None
-
-    def fault(self, exc: Exception) -> Fault:
-        """What an exception of a request means."""
-        account = self._account
+    def fault(exc: Exception) -> Fault:
         return fault_of(exc, expires_at=account.expires_at, identity=account.credential is not None)
 
-    def _again(self, exc: Exception) -> Again | None:
-        return None if isinstance(exc, InTouchImportError) else self.fault(exc).again
+    def again(exc: Exception) -> Again | None:
+        nonlocal in_doubt
+        if isinstance(exc, InTouchImportError):
+            return None
+        found = fault(exc)
+        in_doubt = in_doubt or found.in_doubt
+        return found.again
 
-
-class Doubtful(Generic[_T]):
-    """A request that changes something, and may have done so though its answer was lost.
-
-    Args:
-        asking: Sends it.
-        request: It.
-        doubt: Whether it was sent before.
-    """
-
-    def __init__(self, asking: Asking, request: Callable[[], _T], *, doubt: bool = False) -> None:
-        self._asking = asking
-        self._request = request
-        self.doubt = doubt
-
-    def __call__(self) -> _T:
-        try:
-            return self._request()
-        except Exception as exc:
-            self.doubt = self.doubt or self._asking.fault(exc).in_doubt
+    try:
+        return patience.ask(request, again=again)
+    except InTouchImportError as exc:
+        exc.__dict__.setdefault("source_id", source_id)
+        raise
+    except Exception as exc:
+        if isinstance(exc, OSError) and exc.errno is not None:
             raise
+        found = fault(exc)
+        if found.kind is Kind.NONSENSE:
+            log.error(
+                "an answer of Azure makes no sense",
+                extra={"source_id": source_id, "kind": type(exc).__name__},
+            )
+        raise Failed(found, in_doubt=in_doubt) from None

@@ -136,18 +136,7 @@ for _name in (
 ):
     setattr(AzureFolderFileSystem, _name, _refuse)
 for _name in (
-    *(
-        "_cp_file",
-        "_copy",
-        "_makedirs",
-        "_mkdir",
-        "_mv",
-        "_mv_file",
-        "_pipe",
-        "_pipe_file",
-        "_put",
-        "_put_file",
-    ),
-    *("_rm", "_rm_file", "_rm_files", "_rmdir", "_setxattrs", "_touch", "_url"),
+    *("_cp_file", "_copy", "_makedirs", "_mkdir", "_mv", "_mv_file", "_pipe", "_pipe_file", "_put"),
+    *("_put_file", "_rm", "_rm_file", "_rm_files", "_rmdir", "_setxattrs", "_touch", "_url"),
 ):
     setattr(AzureFolderFileSystem, _name, _refuse_later)

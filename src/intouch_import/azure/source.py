@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, TypeVar
 
 from intouch_import.azure.account import Account, Folder
-from intouch_import.azure.errors import Asking, Doubtful, Failed, Fault, Kind, not_removed, unread
+from intouch_import.azure.errors import Failed, Fault, Kind, not_removed, send, unread
 from intouch_import.azure.listing import Listing, etag_of, folder, is_appended, source_file
 from intouch_import.cloud.retry import Patience
 from intouch_import.content import StagedContent, staging_file
@@ -42,6 +42,8 @@ __all__ = ["AzureSource"]
 
 _DELETED: Final = 202
 
+_T = TypeVar("_T")
+
 
 class AzureSource(Source):
     """A folder of one container. The version of a file is its ETag.
@@ -71,7 +73,6 @@ class AzureSource(Source):
     """
 
     location: ClassVar[str] = "azure"
-    _borrows = False
     commits_whole = True
     removes_together = 64
 
@@ -109,7 +110,6 @@ class AzureSource(Source):
         self.concurrency = concurrency
         self._timeout_s = timeout_s
         self._patience = patience or Patience()
-        self._ask = Asking(self.source_id, self._patience, self._account)
         self._lock = threading.Lock()
         self._clients: dict[int, ContainerClient] = {}
         self._filesystem: Any = None
@@ -140,7 +140,7 @@ class AzureSource(Source):
         blobs = self._client().walk_blobs(self._folder.prefix, include=["metadata"], delimiter="/")
         pages = blobs.by_page()
         try:
-            while (page := self._ask(lambda: _files_of(pages, listing))) is not None:
+            while (page := self._send(lambda: _files_of(pages, listing))) is not None:
                 yield from page
         except Failed as exc:
             raise exc.fault.error(self.source_id) from None
@@ -160,7 +160,7 @@ class AzureSource(Source):
         with staging_file(staging) as (target, path):
             download = Download(file, target)
             try:
-                self._ask(self._reading(download, file, blob))
+                self._send(self._reading(download, file, blob))
             except Failed as exc:
                 raise unread(self._certain(exc.fault, file), self.source_id) from None
             except OSError as exc:
@@ -179,7 +179,7 @@ class AzureSource(Source):
             try:
                 # Answers may come in another order than the requests, so only one thing can be learned from
                 # them: that all were deleted. Else each is asked for once more, by itself.
-                if self._ask(lambda: self._delete_batch(files)):
+                if self._send(lambda: self._delete_batch(files)):
                     return [None] * len(files)
                 doubt = True
             except Failed as exc:
@@ -196,7 +196,7 @@ class AzureSource(Source):
 
         blob = self._blob(name)
         try:
-            found = upload(self._ask, blob, chunks) if self._look(name, blob) is None else None
+            found = upload(self._send, blob, chunks) if self._look(name, blob) is None else None
         except Failed as exc:
             raise exc.fault.error(self.source_id) from None
         if found is None:
@@ -210,7 +210,6 @@ class AzureSource(Source):
 
     def _descend(self, folders: Sequence[str]) -> None:
         self._folder = Folder("/".join((self._folder.container, *_parts(self._folder.prefix), *folders)))
-        self._ask = Asking(self.source_id, self._patience, self._account)
         self._filesystem = None
 
     def close(self) -> None:
@@ -229,6 +228,9 @@ class AzureSource(Source):
         raise TypeError("a source holds a secret and connections, and can't be pickled: open it again there")
 
     # --- how
+
+    def _send(self, request: Callable[[], _T]) -> _T:
+        return send(request, account=self._account, patience=self._patience, source_id=self.source_id)
 
     def _delete_batch(self, files: Sequence[SourceFile]) -> bool:
         wanted = [{"name": self._folder.blob(file.name), "etag": _pin(file)} for file in files]
@@ -258,26 +260,23 @@ class AzureSource(Source):
         from azure.core import MatchConditions
 
         blob = self._client().get_blob_client(self._checked(file))
-        request: Doubtful[None] = Doubtful(
-            self._ask,
-            lambda: blob.delete_blob(etag=_pin(file), match_condition=MatchConditions.IfNotModified),
-            doubt=doubt,
-        )
         try:
-            self._ask(request)
+            self._send(
+                lambda: blob.delete_blob(etag=_pin(file), match_condition=MatchConditions.IfNotModified)
+            )
         except Failed as exc:
             fault = self._certain(exc.fault, file)
-            if not (fault.kind is Kind.GONE and request.doubt):
+            if not (fault.kind is Kind.GONE and (doubt or exc.in_doubt)):
                 raise not_removed(fault, self.source_id) from None
 
     def _look(self, name: str, blob: BlobClient) -> SourceFile | None:
         try:
-            return self._ask(lambda: source_file(name, blob.get_blob_properties()))
+            return self._send(lambda: source_file(name, blob.get_blob_properties()))
         except Failed as exc:
             if exc.fault.kind is not Kind.GONE:
                 raise
         below = self._client().walk_blobs(f"{blob.blob_name}/", delimiter="/", results_per_page=1).by_page()
-        page = self._ask(lambda: next(below, None))
+        page = self._send(lambda: next(below, None))
         return folder(name) if page is not None and any(page) else None
 
     def _certain(self, fault: Fault, file: SourceFile) -> Fault:
@@ -314,7 +313,7 @@ class AzureSource(Source):
     def _check_container(self) -> None:
         pages = self._client().walk_blobs(self._folder.prefix, delimiter="/", results_per_page=1).by_page()
         try:
-            self._ask(lambda: next(pages, None))
+            self._send(lambda: next(pages, None))
         except Failed as exc:
             raise exc.fault.error(self.source_id) from None
 

@@ -18,18 +18,17 @@ from azure.storage.blob import BlobBlock, ContentSettings, generate_container_sa
 
 from intouch_import import disk
 from intouch_import.azure.client import CHUNK_BYTES, abandon
-from intouch_import.azure.errors import Doubtful, Failed, Kind
+from intouch_import.azure.errors import Failed, Kind
 from intouch_import.azure.listing import etag_of, is_appended
 from intouch_import.errors import ContentMismatch, FileUnreadable, StillArriving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
     from azure.storage.blob import BlobClient
 
     from intouch_import.azure.account import Account
-    from intouch_import.azure.errors import Asking
     from intouch_import.model import SourceFile
 
 __all__ = ["Download", "FastLane", "upload"]
@@ -237,11 +236,11 @@ _OURS: Final = "intouch_put"
 _TAKEN: Final = frozenset({Kind.TAKEN, Kind.CHANGED, Kind.LEASED, Kind.IMMUTABLE, Kind.SNAPSHOTS})
 
 
-def upload(asking: Asking, blob: BlobClient, chunks: Iterable[bytes]) -> Any:
+def upload(send: Callable[[Callable[[], Any]], Any], blob: BlobClient, chunks: Iterable[bytes]) -> Any:
     """Create a blob.
 
     Args:
-        asking: Sends the requests.
+        send: Sends one request.
         blob: Which.
         chunks: Its bytes. If they end with an exception there is no blob.
 
@@ -254,28 +253,26 @@ def upload(asking: Asking, blob: BlobClient, chunks: Iterable[bytes]) -> Any:
     run, md5, blocks = secrets.token_hex(8), hashlib.md5(usedforsecurity=False), []
     for number, block in enumerate(_blocks(chunks)):
         block_id = base64.b64encode(f"{run}-{number:07}".encode()).decode()
-        asking(lambda block_id=block_id, block=block: blob.stage_block(block_id, block, len(block)))  # type: ignore[misc]
+        send(lambda block_id=block_id, block=block: blob.stage_block(block_id, block, len(block)))  # type: ignore[misc]
         blocks.append(BlobBlock(block_id))
         md5.update(block)
     settings = ContentSettings(content_md5=bytearray(md5.digest()))
-    commit: Doubtful[Any] = Doubtful(
-        asking,
-        lambda: blob.commit_block_list(
-            blocks,
-            match_condition=MatchConditions.IfMissing,
-            content_settings=settings,
-            metadata={_OURS: run},
-        ),
-    )
     try:
-        asking(commit)
+        send(
+            lambda: blob.commit_block_list(
+                blocks,
+                match_condition=MatchConditions.IfMissing,
+                content_settings=settings,
+                metadata={_OURS: run},
+            )
+        )
     except Failed as exc:
         if exc.fault.kind not in _TAKEN:
             raise
-        if not commit.doubt:
+        if not exc.in_doubt:
             return None
     # After a lost answer: is it ours that is there?
-    found = asking(blob.get_blob_properties)
+    found = send(blob.get_blob_properties)
     return found if (found.metadata or {}).get(_OURS) == run else None
 
 
