@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
 from intouch_import.azure.account import Account, Folder
 from intouch_import.azure.errors import Failed, Fault, Kind, not_removed, send, unread
@@ -25,7 +25,7 @@ from intouch_import.errors import (
 )
 from intouch_import.extras import needing
 from intouch_import.model import EntryKind, SourceFile
-from intouch_import.sources.base import Source, check_name
+from intouch_import.sources.base import ConnectedSource, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,7 +45,7 @@ _DELETED: Final = 202
 _T = TypeVar("_T")
 
 
-class AzureSource(Source):
+class AzureSource(ConnectedSource):
     """A folder of one container. The version of a file is its ETag.
 
     A folder in which nothing lies does not exist in blob storage, and is listed as empty; a container that
@@ -203,18 +203,13 @@ class AzureSource(Source):
             raise NameTaken("a file of that name is there already")
         return source_file(name, found)
 
-    def below(self, *folders: str, source_id: str) -> Self:
+    def _descend(self, folders: Sequence[str]) -> None:
         for name in folders:
             self._checked_name(name)
-        return self._sharing(folders, source_id)
-
-    def _descend(self, folders: Sequence[str]) -> None:
         self._folder = Folder("/".join((self._folder.container, *_parts(self._folder.prefix), *folders)))
         self._filesystem = None
 
-    def close(self) -> None:
-        if self._borrows:
-            return  # the connections are those of the source above, which closes them
+    def _disconnect(self) -> None:
         with self._lock:
             clients, self._clients = self._clients, {}
             filesystem, self._filesystem = self._filesystem, None

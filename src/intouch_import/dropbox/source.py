@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from intouch_import.cloud.retry import Patience
 from intouch_import.dropbox.account import Account, Doubt
@@ -14,7 +14,7 @@ from intouch_import.dropbox.listing import Listing, checked_name, folded, folder
 from intouch_import.dropbox.transfer import delete, delete_together, download, upload
 from intouch_import.errors import ConfigError, MissingExtraError, SourceUnavailable
 from intouch_import.signin import SignIn
-from intouch_import.sources.base import Source
+from intouch_import.sources.base import ConnectedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,7 +34,7 @@ _RELIST_AFTER_S: Final = 6 * 3600.0
 _SHORTEST_POLL_S, _LONGEST_POLL_S, _PUT_OFF_S = 30, 480, 90
 
 
-class DropboxSource(Source):
+class DropboxSource(ConnectedSource):
     """A folder of a Dropbox. The version of a file is its ``rev``.
 
     Nothing is asked before the first listing, so that a location which can't be reached, or where nobody is
@@ -184,9 +184,6 @@ class DropboxSource(Source):
         time.sleep(max(0.0, self._poll_after_s - time.monotonic()))
         return self._poll(cursor, max(_SHORTEST_POLL_S, min(_LONGEST_POLL_S, int(timeout_s))))
 
-    def below(self, *folders: str, source_id: str) -> Self:
-        return self._sharing(folders, source_id)
-
     def _descend(self, folders: Sequence[str]) -> None:
         self._path = "".join((self._path, *(f"/{checked_name(folder)}" for folder in folders)))
         self._listing = Listing(self._account.read, relist_after_s=self._relist_after_s)
@@ -199,9 +196,8 @@ class DropboxSource(Source):
         self._signin.sign_in(cancelled=cancelled)
         return True
 
-    def close(self) -> None:
-        if not self._borrows:
-            self._account.close()
+    def _disconnect(self) -> None:
+        self._account.close()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 from urllib.parse import quote
 
 import attrs
@@ -34,7 +34,7 @@ from intouch_import.onedrive.listing import Folder, Listing, can_be_held, file_o
 from intouch_import.onedrive.removing import Deletion
 from intouch_import.onedrive.transfer import fetch_into, look_for, refuse_altered, upload
 from intouch_import.signin import SignIn
-from intouch_import.sources.base import Source, check_name
+from intouch_import.sources.base import ConnectedSource, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ _TIMEOUT_S: Final = 60.0
 _RELIST_AFTER_S: Final = 6 * 3600.0
 
 
-class OneDriveSource(Source):
+class OneDriveSource(ConnectedSource):
     """A folder of a OneDrive, Business or Personal, or of a SharePoint library.
 
     Nothing is asked before the first listing, so that a location which can't be reached, or where nobody is
@@ -187,9 +187,6 @@ class OneDriveSource(Source):
                 raise NameTaken("a file of that name is there already")
             return upload(self._graph, folder, name, chunks)
 
-    def below(self, *folders: str, source_id: str) -> Self:
-        return self._sharing(folders, source_id)
-
     def _descend(self, folders: Sequence[str]) -> None:
         for folder in folders:
             self._check_name(folder)
@@ -209,9 +206,8 @@ class OneDriveSource(Source):
         self._signin.sign_in(cancelled=cancelled)
         return True
 
-    def close(self) -> None:
-        if not self._borrows:
-            self._graph.close()
+    def _disconnect(self) -> None:
+        self._graph.close()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a OneDrive source holds a sign-in and is not pickled: open it where it is needed")

@@ -8,22 +8,21 @@ import hashlib
 import os
 import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError, NameRefused
-from intouch_import.sources.opening import open_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from fsspec import AbstractFileSystem
 
     from intouch_import.content import Content
     from intouch_import.model import SourceFile
 
-__all__ = ["Source", "Weakness", "check_name", "expanded"]
+__all__ = ["ConnectedSource", "Source", "Weakness", "check_name"]
 
 _MAX_NAME_BYTES = 255
 _WINDOWS_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
@@ -105,14 +104,12 @@ class Source(Closable, abc.ABC):
     opened_with: tuple[str, Mapping[str, Any]] | None = None
     """The URL and the options that `open_source` was called with; options may hold secrets."""
 
-    _borrows = False
-    """Whether the connections are those of the source above this one, which closes them."""
-
     def __init__(
         self, url: str, *, provider: str | None = None, source_id: str | None = None, label: str | None = None
     ) -> None:
         self.provider = provider
-        self.source_id = source_id or f"{self.location}-{_fingerprint(url)}"
+        fingerprint = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        self.source_id = source_id or f"{self.location}-{fingerprint}"
         self.label = label if label is not None else url.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
 
     @property
@@ -233,7 +230,7 @@ class Source(Closable, abc.ABC):
         time.sleep(timeout_s)
         return True
 
-    def below(self, *folders: str, source_id: str) -> Source:
+    def below(self, *folders: str, source_id: str) -> Source:  # noqa: ARG002
         """Open a folder below this one, with the same options. For archives: an inbox never looks there.
 
         Args:
@@ -246,32 +243,9 @@ class Source(Closable, abc.ABC):
         Raises:
             NameRefused: That can't be the name of a folder.
             SourceError: There is no such folder, or a link stands in its place.
-            ConfigError: This source was not opened by `open_source`, and can't be opened again.
+            ConfigError: Folders below this source can't be opened.
         """
-        for folder in folders:
-            check_name(folder, windows=False)
-        if self.opened_with is None:
-            raise ConfigError("what is below a source is opened with the source: use open_source")
-        url, options = self.opened_with
-        return open_below(url, folders, {**options, "provider": self.provider, "source_id": source_id})
-
-    def _sharing(self, folders: Sequence[str], source_id: str) -> Self:
-        """`below`, on the connections of this source: what a location calls that has a `_descend`.
-
-        A practice has as many folders as patients: with connections of its own, each would sign in anew.
-        """
-        deeper = object.__new__(type(self))
-        deeper.__dict__.update(self.__dict__)
-        deeper.source_id = source_id
-        deeper.label = folders[-1] if folders else self.label
-        deeper.opened_with = None  # that is the way to the source above
-        deeper._borrows = True
-        deeper._descend(folders)
-        return deeper
-
-    def _descend(self, folders: Sequence[str]) -> None:
-        """Go from the folder above to one below it, in a copy of the source above. Raises as `below`."""
-        raise NotImplementedError
+        raise ConfigError("folders below this source can't be opened")
 
     def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:  # noqa: ARG002
         """Let a person sign in, where the location needs that, and wait for it.
@@ -304,6 +278,38 @@ class Source(Closable, abc.ABC):
         return f"<{type(self).__name__} {self.source_id}{weak}>"
 
 
+class ConnectedSource(Source):
+    """A source with connections, which the sources below it share.
+
+    A practice has as many folders as patients: with connections of its own, each would sign in anew.
+    """
+
+    _borrows = False
+    """Whether the connections are those of the source above this one, which closes them."""
+
+    def below(self, *folders: str, source_id: str) -> Self:
+        deeper = object.__new__(type(self))
+        deeper.__dict__.update(self.__dict__)
+        deeper.source_id = source_id
+        deeper.label = folders[-1] if folders else self.label
+        deeper.opened_with = None  # that is the way to the source above
+        deeper._borrows = True
+        deeper._descend(folders)
+        return deeper
+
+    @abc.abstractmethod
+    def _descend(self, folders: Sequence[str]) -> None:
+        """Go from the folder above to one below it, in a copy of the source above. Raises as `below`."""
+
+    def close(self) -> None:
+        if not self._borrows:
+            self._disconnect()
+
+    @abc.abstractmethod
+    def _disconnect(self) -> None:
+        """Let go of connections."""
+
+
 def check_name(name: str, *, windows: bool = os.name == "nt") -> None:
     """Refuse names that are not the name of one file in one folder.
 
@@ -328,19 +334,3 @@ def check_name(name: str, *, windows: bool = os.name == "nt") -> None:
             raise NameRefused("Windows refuses a character of that name")
         if name.endswith((".", " ")):
             raise NameRefused("Windows drops the dot or blank at the end of that name")
-
-
-def _fingerprint(url: str) -> str:
-    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def expanded(path: str) -> Path:
-    """A local path as the system will use it: ``~`` expanded, links in it resolved.
-
-    Raises:
-        ConfigError: The path can't be one.
-    """
-    try:
-        return Path(path).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError):
-        raise ConfigError("the folder's path can't be used") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import secrets
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from intouch_import import disk
 from intouch_import.content import StagedContent, staging_file
@@ -22,7 +22,7 @@ from intouch_import.errors import (
 )
 from intouch_import.model import EntryKind, SourceFile
 from intouch_import.remote import Connections, hidden, modified_ns, reading, renames, write_whole
-from intouch_import.sources.base import Source, Weakness, check_name
+from intouch_import.sources.base import ConnectedSource, Weakness, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ _KINDS = {"file": EntryKind.FILE, "directory": EntryKind.FOLDER, "link": EntryKi
 _TAGS = ("etag", "ETag", "rev", "version_id", "checksum", "md5")
 
 
-class FsspecSource(Source):
+class FsspecSource(ConnectedSource):
     """A folder of any fsspec file system.
 
     What fsspec can't promise, whatever the location (`Weakness`):
@@ -105,9 +105,6 @@ class FsspecSource(Source):
                 self._shown = self._connections.take()  # never given back: the host may use it in any thread
         return self._shown
 
-    def below(self, *folders: str, source_id: str) -> Self:
-        return self._sharing(folders, source_id)
-
     def _descend(self, folders: Sequence[str]) -> None:
         self._shown = None
         with self._asking("the folder can't be looked for") as filesystem:
@@ -124,9 +121,7 @@ class FsspecSource(Source):
                     )
                 self._folder = self._path(folder)
 
-    def close(self) -> None:
-        if self._borrows:
-            return  # the connections are those of the source above, which closes them
+    def _disconnect(self) -> None:
         if self._shown is not None:
             self._connections.give_back(self._shown)
             self._shown = None

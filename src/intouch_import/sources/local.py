@@ -7,11 +7,13 @@ import importlib.util
 import os
 import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from intouch_import import disk
 from intouch_import.content import StagedContent, staging_file
 from intouch_import.errors import (
+    ConfigError,
     FileChanged,
     FileUnreadable,
     FileVanished,
@@ -23,12 +25,11 @@ from intouch_import.errors import (
     without_path,
 )
 from intouch_import.model import EntryKind, SourceFile
-from intouch_import.sources.base import Source, check_name, expanded
+from intouch_import.sources.base import Source, check_name
 from intouch_import.sources.hard_link import LeasedContent, SharedContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from fsspec import AbstractFileSystem
     from watchfiles._rust_notify import RustNotify
@@ -72,7 +73,10 @@ class LocalSource(Source):
         source_id: str | None = None,
         label: str | None = None,
     ) -> None:
-        self.folder = expanded(path)
+        try:
+            self.folder = Path(path).expanduser().resolve()
+        except (OSError, RuntimeError, ValueError):
+            raise ConfigError("the folder's path can't be used") from None
         self._prefix = os.path.join(self.folder, "")  # joined to a name ten times faster than a Path is
         super().__init__(str(self.folder), provider=provider, source_id=source_id, label=label)
         self._inode: int | None = None

@@ -18,11 +18,11 @@ from intouch_import.errors import ConfigError, InTouchImportError, SourceError
 from intouch_import.reports import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from intouch_import.sources.base import Source
 
-__all__ = ["LOCATIONS", "Unopened", "open_below", "open_source"]
+__all__ = ["LOCATIONS", "Unopened", "open_source"]
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +73,6 @@ def open_source(
     source = _open(protocol, path, {**options, **named})
     source.opened_with = (text, {**options, **{name: value for name, value in named.items() if value}})
     return source
-
-
-def open_below(url: str, folders: Sequence[str], options: Mapping[str, Any]) -> Source:
-    """Open a folder below the one at ``url``, with connections of its own. See `Source.below`."""
-    protocol, path = _split(url)
-    return _open(protocol, "/".join((path.rstrip("/"), *folders)) if folders else path, options)
 
 
 def _open(protocol: str, path: str, options: Mapping[str, Any]) -> Source:
