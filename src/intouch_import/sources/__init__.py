@@ -1,4 +1,4 @@
-"""Locations: one folder of an fsspec file system behind one `Source`."""
+"""Locations: a `Source` is one folder in one of them."""
 
 from intouch_import.sources.base import Source, Weakness
 from intouch_import.sources.opening import open_source

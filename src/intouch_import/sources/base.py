@@ -1,4 +1,4 @@
-"""What a location promises: `Source`."""
+"""`Source`: what every location implements."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _WINDOWS_REFUSED = re.compile(r'[<>:"|?*\x00-\x1f]')
 
 
 class Weakness(enum.StrEnum):
-    """What a kind of location can't promise.
+    """A promise of `Source` that some locations can't keep.
 
-    Each member names one promise that is weaker there, and what the source does instead, which is stricter
-    and never laxer. For a source that declares it, the kit (`intouch_import.testing`) relaxes the check
-    of that promise alone, and checks what is done instead.
+    The source then does something stricter instead, never something laxer. For a source that declares a
+    weakness, the test kit (`intouch_import.testing`) relaxes the check of that promise alone and checks what
+    the source does instead.
     """
 
     text: str
-    """What it means, in a sentence."""
+    """The weakness in a sentence."""
 
     REMOVAL_NOT_PINNED = (
         "removal_not_pinned",
@@ -46,19 +46,19 @@ class Weakness(enum.StrEnum):
     )
     VERSION_MAY_REPEAT = (
         "version_may_repeat",
-        "a version is size and time: a change that keeps both is told by the bytes alone",
+        "a version is size and time: a change that keeps both is only found by comparing the bytes",
     )
     PUT_MAY_OVERWRITE = (
         "put_may_overwrite",
-        "of two files put under one name in the same moment, one may replace the other",
+        "of two files put under one name at the same time, one may replace the other",
     )
     PUT_SEEN_UNFINISHED = (
         "put_seen_unfinished",
-        "a file that is put there may be seen under its name while it is being written",
+        "a file that is being put there may be visible under its name before it is complete",
     )
     LINKS_TOLD_BY_LISTING = (
         "links_told_by_listing",
-        "whether a name is a link is told by a listing alone, not when the file is looked at again",
+        "only a listing shows whether a name is a link, not a later look at that name",
     )
 
     def __new__(cls, value: str, text: str) -> Self:
@@ -71,38 +71,39 @@ class Weakness(enum.StrEnum):
 class Source(Closable, abc.ABC):
     """One folder in one location: the only folder that files may be taken from.
 
-    A source lists its folder, never what is below it, and touches no other. Its methods may be called from
-    several threads at once: it holds no state that depends on a listing, or guards what it holds (a cloud
-    drive remembers its last listing, so that the next one asks for changes only).
+    A source lists its own folder, not the folders below it, and touches no other folder. Its methods are
+    thread-safe. A source keeps no state that depends on a listing, or protects that state with a lock (a
+    cloud drive remembers its last listing, so that the next request asks for changes only).
 
     Args:
-        url: Where the folder is; used for the default ``source_id`` only.
-        provider: Id of the provider whose folder this is, or None (an operator's folder).
-        source_id: A name for this folder that every workstation agrees on. By default it is derived
-            from ``url``: give one when the same folder is reached by different paths (a network
-            share mounted in different places), since import ids are derived from it.
-        label: What people see; by default the last part of the folder.
+        url: Address of the folder; only used to derive the default ``source_id``.
+        provider: Id of the provider who owns this folder, or None (an operator's folder).
+        source_id: A name for this folder, the same on every workstation; by default derived from ``url``.
+            Import ids are derived from it, so give one when workstations reach the folder by different
+            paths (a network share that is mounted in different places).
+        label: Name for people to see; by default the last part of the folder's path.
     """
 
     location: ClassVar[str]
-    """Kind of place, as lists show it: ``"local"``, ``"azure"``…"""
+    """Kind of location, as lists show it: ``"local"``, ``"azure"``…"""
 
     commits_whole: bool = False
-    """True where a file appears only when its upload is complete, so that nothing needs to settle."""
+    """Whether a file appears only when its upload is complete, so that an import need not wait for it."""
 
     tells_changes: bool = False
-    """True where `wait_for_change` returns as soon as something changes: nobody needs to keep looking."""
+    """Whether `wait_for_change` returns as soon as something changes, so that polling is not needed."""
+
     concurrency: int = 2
-    """How many files are read or removed at a time: more where the time goes into waiting for a network."""
+    """How many files to read or remove in parallel; more where most of the time is network latency."""
 
     removes_together: int = 0
-    """How many files `remove_many` takes in one request; 0 where the location has no such request."""
+    """How many files `remove_many` accepts at once; 0 if the location can't remove several in one request."""
 
     weaknesses: tuple[Weakness, ...] = ()
-    """What this location can't promise; `Weakness.text` says each in a sentence."""
+    """The promises that this location can't keep."""
 
     opened_with: tuple[str, Mapping[str, Any]] | None = None
-    """The URL and the options that `open_source` was called with; options may hold secrets."""
+    """The URL and the options that `open_source` was called with. Options may contain secrets."""
 
     def __init__(
         self, url: str, *, provider: str | None = None, source_id: str | None = None, label: str | None = None
@@ -115,18 +116,18 @@ class Source(Closable, abc.ABC):
     @property
     @abc.abstractmethod
     def filesystem(self) -> AbstractFileSystem:
-        """The fsspec file system of this location, for a host that wants to look around.
+        """An fsspec file system for this location, for a host that wants to look around.
 
-        This library itself lists, reads and removes through the methods below alone: generic
-        fsspec calls expand wildcards in file names and swallow errors.
+        The library itself only uses the methods below: generic fsspec calls expand wildcards in file names
+        and hide errors.
         """
 
     @abc.abstractmethod
     def scan(self) -> Iterator[SourceFile]:
-        """List the folder, in no particular order, straight from the location.
+        """List the folder, in no particular order and without a cache.
 
-        Everything in it is listed, folders and links included, each with its kind. The
-        iteration either comes to its end or raises: it never ends early.
+        Everything in the folder is listed with its kind, including folders and links. The iteration never
+        ends early: it is complete, or it raises.
 
         Raises:
             SourceError: The folder can't be listed.
@@ -134,38 +135,38 @@ class Source(Closable, abc.ABC):
 
     @abc.abstractmethod
     def look(self, name: str) -> SourceFile | None:
-        """What stands under ``name`` now; None if nothing does.
+        """Return the file or folder that has this name now, or None.
 
-        It says the same as `scan`, and never of anything outside the folder: links are not followed.
+        The answer is the same as in `scan`. Links are not followed, so nothing outside the folder is shown.
 
         Raises:
-            NameRefused: That can't be the name of a file in one folder.
-            SourceError: The location can't be asked, or the folder is not there any more.
+            NameRefused: No file in a folder can have this name.
+            SourceError: The location can't be reached, or the folder no longer exists.
         """
 
     @abc.abstractmethod
     def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
-        """Read exactly the version that was listed, hashing it.
+        """Read and hash exactly the version that was listed.
 
         Args:
-            file: As listed.
+            file: A file from `scan` or `look`.
             staging: Folder for temporary files, best on the file system where the bytes will stay. Closing
-                the content leaves none in it.
+                the content deletes them.
 
         Raises:
-            FileChanged: Another version stands there now.
-            FileVanished: Nothing stands there now.
-            StillArriving: It grew or changed while it was read, or somebody is writing it.
-            ContentMismatch: The location's own hash says that other bytes should have come.
-            FileUnreadable: It can't be read.
+            FileChanged: The file is now another version.
+            FileVanished: The file no longer exists.
+            StillArriving: The file changed while it was read, or another program is writing it.
+            ContentMismatch: The bytes do not match the hash that the location has for them.
+            FileUnreadable: The file can't be read.
             SourceError: The location failed.
         """
 
     def fetch_as_delivered(self, file: SourceFile, *, staging: Path | None = None) -> Content:
-        """`fetch`, for a file that a person has chosen: take what is delivered, though it be altered.
+        """Read a file that a person has chosen, even if the location delivers an altered copy of it.
 
-        Only where `fetch` raises `ContentAltered` does it differ from it: the file is read, and `remove` will
-        refuse to take the original away.
+        This differs from `fetch` only where `fetch` raises `ContentAltered`: here the copy is accepted, and
+        `remove` will refuse to remove the original.
 
         Raises:
             FileError, SourceError: As `fetch`, but never `ContentAltered`.
@@ -174,55 +175,56 @@ class Source(Closable, abc.ABC):
 
     @abc.abstractmethod
     def remove(self, file: SourceFile, *, sha256: str) -> None:
-        """Remove the file, if it still is the version that was listed. `moving` alone calls this.
+        """Remove the file if it is still the version that was listed. Only `moving` calls this.
 
         Args:
-            file: As listed.
-            sha256: Digest of what was stored. A location that has no versions to pin a removal to
-                reads the file again and compares.
+            file: A file from `scan` or `look`.
+            sha256: SHA-256 of the stored bytes. A location that can't pin a removal to a version reads the
+                file again and compares.
 
         Raises:
-            FileChanged: Another version stands there; it was not touched.
-            FileVanished: Nothing stands there.
-            NotRemoved: The right version is there and could not be removed.
-            SourceError: The location failed; whether the file is gone is not known.
+            FileChanged: The file is now another version; it was not touched.
+            FileVanished: The file no longer exists.
+            NotRemoved: The listed version is there and could not be removed.
+            SourceError: The location failed; it is not known whether the file was removed.
         """
 
     def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
-        """Remove several files in one request, each as `remove` does it. `moving` alone calls this.
+        """Remove several files in one request, each under the same conditions as `remove`.
 
-        Called only where `removes_together` says so, which needs versions that a removal can be pinned to.
+        Only `moving` calls this, and only if `removes_together` is not 0. It needs a location that can pin a
+        removal to a version.
 
         Args:
-            files: As listed; at most `removes_together`.
+            files: Files from `scan` or `look`, at most `removes_together`.
 
         Returns:
-            For each file None, or what `remove` would have raised.
+            For each file, None or the exception that `remove` would have raised.
         """
         raise NotImplementedError
 
     @abc.abstractmethod
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
-        """Write a new file, so that nothing half-written is ever seen under ``name``.
+        """Write a new file that becomes visible under ``name`` only when it is complete.
 
         Raises:
-            NameTaken: A file of that name is there; it was not touched.
-            NameRefused: The location can't hold a file of that name.
-            SourceError: It could not be written; nothing stands under ``name``.
+            NameTaken: A file with this name exists; it was not touched.
+            NameRefused: The location does not allow this name.
+            SourceError: The file could not be written; there is no file with this name.
         """
 
     def wait_for_change(self, timeout_s: float) -> bool:
-        """Wait until something in the folder may have changed since this was called before.
+        """Wait until something in the folder may have changed since the previous call.
 
-        Called by one thread at a time, over and over: what changes between two calls is told by the second.
-        The default can't tell: it waits, and says that something may have changed.
+        Called repeatedly by one thread at a time. The next call reports changes that happen between two
+        calls. The default implementation detects nothing: it waits and returns True.
 
         Args:
-            timeout_s: How long to wait at most, seconds; a service that has a longer wait of its own may take
-                that. 0 begins to watch, where there is something to begin, and returns at once.
+            timeout_s: Longest wait, seconds; a service may have a longer minimum. 0 starts watching and
+                returns at once.
 
         Returns:
-            False only if nothing has changed for all that is known here.
+            False if the source knows of no change; otherwise True.
 
         Raises:
             SourceError: The location can't be watched now.
@@ -231,46 +233,46 @@ class Source(Closable, abc.ABC):
         return True
 
     def below(self, *folders: str, source_id: str) -> Source:  # noqa: ARG002
-        """Open a folder below this one, with the same options. For archives: an inbox never looks there.
+        """Open a folder below this one, with the same options. Only migrations do this, never an inbox.
 
         Args:
-            folders: Names of folders, one below the other, as `scan` lists them; none for this folder itself.
-            source_id: Its id.
+            folders: Names of nested folders, outermost first, as `scan` lists them; none for this folder.
+            source_id: Id of the new source.
 
         Returns:
             A source. It may share connections with this one, so close this one last.
 
         Raises:
-            NameRefused: That can't be the name of a folder.
-            SourceError: There is no such folder, or a link stands in its place.
-            ConfigError: Folders below this source can't be opened.
+            NameRefused: No folder can have this name.
+            SourceError: There is no such folder, or it is a link.
+            ConfigError: This kind of source can't open folders below it.
         """
         raise ConfigError("folders below this source can't be opened")
 
     def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:  # noqa: ARG002
-        """Let a person sign in, where the location needs that, and wait for it.
+        """Let a person sign in, where the location needs it, and wait until they have.
 
-        Called after another method raised `SignInNeeded`, with nothing locked: it may take minutes.
+        Called after another method raised `SignInNeeded`, with no lock held: it may take minutes.
 
         Args:
-            cancelled: Asked now and then; once True, nobody is waited for any longer.
+            cancelled: Called now and then; waiting stops when it returns True.
 
         Returns:
-            Whether somebody signed in, so that the location can be listed now. False where it has no
-            sign-in of its own.
+            Whether a person signed in, so that the location can be listed now. False if the location has no
+            sign-in.
 
         Raises:
-            SignInTimeout: Nobody did it in time.
-            SignInFailed: The person did not allow it, it was cancelled, or the service refused.
-            SourceError: The location was not reached.
+            SignInTimeout: Nobody signed in in time.
+            SignInFailed: The person refused or cancelled, or the service refused.
+            SourceError: The location could not be reached.
         """
         return False
 
     def sync(self) -> None:
-        """Make removals durable, where a location does not by itself. Called once per batch."""
+        """Make removals durable, if the location does not do so itself. Called once for each batch."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
 
     def __repr__(self) -> str:
         # The folder's path is left out: imaging towers name folders after patients.
@@ -279,27 +281,26 @@ class Source(Closable, abc.ABC):
 
 
 class ConnectedSource(Source):
-    """A source with connections, which the sources below it share.
+    """A source with connections that the sources below it share.
 
-    A practice has as many folders as patients: with connections of its own, each would sign in anew.
+    An archive may have one folder for each patient. Without sharing, every one would sign in again.
     """
 
-    _borrows = False
-    """Whether the connections are those of the source above this one, which closes them."""
+    _borrows = False  # True in a source below another: that one closes the connections
 
     def below(self, *folders: str, source_id: str) -> Self:
         deeper = object.__new__(type(self))
         deeper.__dict__.update(self.__dict__)
         deeper.source_id = source_id
         deeper.label = folders[-1] if folders else self.label
-        deeper.opened_with = None  # that is the way to the source above
+        deeper.opened_with = None  # it opens the source above
         deeper._borrows = True
         deeper._descend(folders)
         return deeper
 
     @abc.abstractmethod
     def _descend(self, folders: Sequence[str]) -> None:
-        """Go from the folder above to one below it, in a copy of the source above. Raises as `below`."""
+        """Turn this copy of the source above into the source below. Raises as `below`."""
 
     def close(self) -> None:
         if not self._borrows:
@@ -307,30 +308,30 @@ class ConnectedSource(Source):
 
     @abc.abstractmethod
     def _disconnect(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
 
 
 def check_name(name: str, *, windows: bool = os.name == "nt") -> None:
-    """Refuse names that are not the name of one file in one folder.
+    """Refuse a name that can't be the name of one file in one folder.
 
     Args:
         name: Base name.
-        windows: Whether Windows' rules apply too: names that it keeps for devices, characters that it
-            refuses, and trailing dots and blanks, which it drops silently.
+        windows: Whether to apply the rules of Windows too: it reserves names of devices, forbids some
+            characters, and silently drops dots and spaces at the end.
 
     Raises:
-        NameRefused: With the reason; the name is not repeated in the message.
+        NameRefused: With the reason, but without the name.
     """
     if name in {"", ".", ".."}:
-        raise NameRefused("a file name is empty or stands for a folder")
+        raise NameRefused("a file name is empty, . or ..")
     if "/" in name or "\0" in name or ("\\" in name and (windows or os.name == "nt")):
-        raise NameRefused("a file name holds a separator or a NUL character")
+        raise NameRefused("a file name contains a separator or a NUL character")
     if len(name) * 3 > _MAX_NAME_BYTES and len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
         raise NameRefused(f"a file name is longer than {_MAX_NAME_BYTES} bytes")
     if windows:
         if _WINDOWS_RESERVED.fullmatch(name):
-            raise NameRefused("Windows keeps that name for a device")
+            raise NameRefused("Windows reserves this name for a device")
         if _WINDOWS_REFUSED.search(name):
-            raise NameRefused("Windows refuses a character of that name")
+            raise NameRefused("Windows does not allow a character in this name")
         if name.endswith((".", " ")):
-            raise NameRefused("Windows drops the dot or blank at the end of that name")
+            raise NameRefused("Windows drops the dot or space at the end of this name")

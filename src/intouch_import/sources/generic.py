@@ -1,4 +1,4 @@
-"""Any other fsspec location: SMB, FTP, memory, an object store without a module of its own."""
+"""All other fsspec locations: SMB, FTP, memory, object stores that have no module here."""
 
 from __future__ import annotations
 
@@ -42,29 +42,28 @@ _TAGS = ("etag", "ETag", "rev", "version_id", "checksum", "md5")
 class FsspecSource(ConnectedSource):
     """A folder of any fsspec file system.
 
-    What fsspec can't promise, whatever the location (`Weakness`):
+    What fsspec can't promise for any location (`Weakness`):
 
-    - *Removal.* fsspec knows no removal on condition of a version. So before a file is removed it is read
-      once more and compared with what was stored; what remains open is the time between that and the
-      removal.
-    - *Version.* An etag, a revision or a checksum where the location tells one, else size and time; the size
-      alone where it tells no time. A file that changes and keeps all of these while it is being read may be
-      read in parts; the second reading, before the removal, finds that, and the file stays.
-    - *Links.* What a listing calls a link is not read. Some file systems follow a link that takes a file's
-      place later.
-    - *Putting.* A file is written under a hidden name, its size is compared, then it is renamed, or copied
-      where the file system has no rename: copies may be seen half done. Whether the name is free is asked
-      before that, and nothing holds it free.
-    - *Empty folders.* Object stores have no folders: an empty one is told as missing, not as empty.
+    - *Removal.* fsspec can't remove a file only if it has a given version. So the file is read again before
+      its removal and compared with the stored bytes. A change between the two remains a risk.
+    - *Version.* The version is an etag, a revision or a checksum if the location has one; otherwise size and
+      time, or the size alone. A file that changes while it is read and keeps its version may be read in
+      parts. The second reading, before the removal, finds that, and the file stays.
+    - *Links.* Entries that a listing shows as links are not read. Some file systems follow a link that later
+      takes the place of a file.
+    - *Putting.* A file is written under a hidden name, its size is compared, and then it is renamed, or
+      copied if the file system has no rename; an unfinished copy may be visible. The name is checked to be
+      free before that, but not reserved.
+    - *Empty folders.* Object stores have no folders. An empty folder is reported as missing, not as empty.
 
     Args:
         path: Folder within the file system, decoded.
-        protocol: fsspec's name of the location, such as ``"smb"``.
-        options: Passed to fsspec.
+        protocol: fsspec's name for the location, such as ``"smb"``.
+        options: Options for fsspec.
 
     Raises:
-        ConfigError: fsspec knows no such location.
-        MissingExtraError: A package that it needs is not installed.
+        ConfigError: fsspec has no such location.
+        MissingExtraError: The location needs a package that is not installed.
         SourceUnavailable: The folder can't be listed.
     """
 
@@ -86,7 +85,7 @@ class FsspecSource(ConnectedSource):
         label: str | None = None,
         **options: Any,
     ) -> None:
-        self.location = protocol  # type: ignore[misc]  # what kind of place it is, is known only now
+        self.location = protocol  # type: ignore[misc]  # known only here, not in the class
         self._shown: AbstractFileSystem | None = None
         url = f"{protocol}://{path}"
         super().__init__(_public(url), provider=provider, source_id=source_id, label=label)
@@ -102,20 +101,20 @@ class FsspecSource(ConnectedSource):
     def filesystem(self) -> AbstractFileSystem:
         if self._shown is None:
             with self._failing("the location can't be reached"):
-                self._shown = self._connections.take()  # never given back: the host may use it in any thread
+                self._shown = self._connections.take()  # not given back: hosts may use it
         return self._shown
 
     def _descend(self, folders: Sequence[str]) -> None:
         self._shown = None
         with self._asking("the folder can't be looked for") as filesystem:
             for folder in folders:
-                # One by one: a path is followed through whatever links stand in it.
+                # One by one: a path with several parts would be followed through links.
                 there = self._look(filesystem, folder)
                 if there is None:
                     raise SourceUnavailable("the folder does not exist", source_id=self.source_id)
                 if there.kind is not EntryKind.FOLDER:
                     raise SourceUnavailable(
-                        "a link or a file stands where a folder was listed",
+                        "a link or a file has taken the place of a listed folder",
                         source_id=self.source_id,
                         retry_helps=False,
                     )
@@ -133,7 +132,7 @@ class FsspecSource(ConnectedSource):
         with self._asking("the folder can't be listed") as filesystem:
             files = [self._source_file(name, info) for name, info in self._entries(filesystem)]
             if not files:
-                self._check_folder(filesystem)  # some list nothing where there is no folder
+                self._check_folder(filesystem)  # some list a missing folder as empty
         yield from files
 
     def look(self, name: str) -> SourceFile | None:
@@ -150,7 +149,7 @@ class FsspecSource(ConnectedSource):
             with staging_file(staging) as (target, path):
                 digested = self._read(filesystem, file, target)
                 if digested.size_bytes != file.size_bytes:
-                    raise StillArriving("the file is longer or shorter than it was listed")
+                    raise StillArriving("the file has another size than it was listed with")
                 self._compare(filesystem, file)
         return StagedContent(path, digested)
 
@@ -164,9 +163,9 @@ class FsspecSource(ConnectedSource):
                 self._try_to_unlink(filesystem, file.name)
         except NotRemoved as exc:
             failure = exc
-        # Asked again either way: some file systems log a failed removal and return as if all were well, and a
-        # removal whose answer was lost has taken effect.
-        with self._asking("whether the file was removed is not known") as filesystem:
+        # Look again in both cases: some file systems log a failed removal and return normally, and a removal
+        # may have taken effect although its answer was lost.
+        with self._asking("it is not known whether the file was removed") as filesystem:
             there = self._look(filesystem, file.name)
         if there is None:
             return
@@ -180,7 +179,7 @@ class FsspecSource(ConnectedSource):
         with self._asking("the file could not be written") as filesystem:
 
             def publish(temporary: str, final: str) -> None:
-                self._must_be_free(filesystem, name)  # once more: writing may have taken minutes
+                self._must_be_free(filesystem, name)  # again: writing may have taken minutes
                 self._publish(filesystem, temporary, final)
 
             self._must_be_free(filesystem, name)
@@ -196,35 +195,35 @@ class FsspecSource(ConnectedSource):
             raise SourceUnavailable("the file is not there after it was written", source_id=self.source_id)
         return there
 
-    # --- what a location may do in a better way
+    # --- what a subclass may do better
 
     def _connect(self, url: str, **options: Any) -> tuple[AbstractFileSystem, str]:
-        """Open a connection of its own; returns it, and the folder's path in it."""
+        """Open a new connection. Return it and the path of the folder in it."""
         import fsspec
 
         filesystem, path = fsspec.core.url_to_fs(url, **options)
         return filesystem, path
 
     def _entries(self, filesystem: AbstractFileSystem) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """What is directly in the folder, by name."""
+        """List what is directly in the folder: names and what fsspec says about them."""
         entries = filesystem.ls(self._folder, detail=True)
         if not isinstance(entries, list):
-            raise SourceUnavailable("the listing is not one", source_id=self.source_id)
+            raise SourceUnavailable("the answer is not a listing", source_id=self.source_id)
         for entry in entries:
             path = str(entry["name"]).rstrip("/")
             if path.strip("/") == self._folder.strip("/"):
-                continue  # object stores list the marker of the folder itself
+                continue  # object stores also list a marker for the folder itself
             folder, _, name = path.rpartition("/")
             if not name or folder.strip("/") != self._folder.strip("/"):
-                # Left out silently, files would wait for ever without anybody knowing.
+                # Fail: entries that are left out silently would never be imported.
                 raise SourceUnavailable("the listing shows another folder", source_id=self.source_id)
             yield name, entry
 
     def _info(self, filesystem: AbstractFileSystem, name: str) -> Mapping[str, Any]:
-        """What stands under a name.
+        """Return what fsspec says about one name in the folder.
 
         Raises:
-            FileNotFoundError: Nothing does.
+            FileNotFoundError: There is nothing with this name.
         """
         found: Mapping[str, Any] = filesystem.info(self._path(name))
         return found
@@ -234,7 +233,7 @@ class FsspecSource(ConnectedSource):
 
     def _write(
         self,
-        filesystem: AbstractFileSystem,  # noqa: ARG002  # where it has to be asked to make bytes durable
+        filesystem: AbstractFileSystem,  # noqa: ARG002  # for subclasses that must ask it to make bytes durable
         chunks: Iterable[bytes],
         target: BinaryIO,
     ) -> disk.Digested:
@@ -244,17 +243,17 @@ class FsspecSource(ConnectedSource):
         filesystem.rm_file(self._path(name))
 
     def _publish(self, filesystem: AbstractFileSystem, temporary: str, final: str) -> None:
-        """Give a finished file its name.
+        """Give a complete file its name.
 
         Raises:
-            NameTaken: Where the location refuses to replace a file.
+            NameTaken: The location refuses to replace a file.
         """
         (filesystem.mv if renames(type(filesystem)) else filesystem.cp_file)(temporary, final)
 
     # --- inside
 
     def _check_folder(self, filesystem: AbstractFileSystem) -> None:
-        """The folder is there: one that is not would look like an empty one."""
+        """Check that the folder exists: a missing folder could look like an empty one."""
         try:
             kind = str(filesystem.info(self._folder or "/")["type"])
         except FileNotFoundError:
@@ -315,25 +314,25 @@ class FsspecSource(ConnectedSource):
 
     @contextlib.contextmanager
     def _asking(self, text: str) -> Iterator[AbstractFileSystem]:
-        """A file system for one operation of one thread; what it raises becomes ours."""
+        """Borrow a file system for one operation, and map its errors to ours."""
         with self._failing(text), self._connections.borrow() as filesystem:
             yield filesystem
 
     @contextlib.contextmanager
     def _failing(self, text: str) -> Iterator[None]:
-        """Whatever a file system raises becomes a `SourceUnavailable`; what is ours passes."""
+        """Map every error of a file system to `SourceUnavailable`. Our own errors pass."""
         try:
             yield
         except InTouchImportError:
             raise
         except UnicodeEncodeError:
-            raise NameRefused("the location can't hold a file of that name") from None
+            raise NameRefused("the location does not allow this file name") from None
         except Exception as exc:  # noqa: BLE001  # fsspec file systems raise anything
             raise SourceUnavailable(text, source_id=self.source_id) from hidden(exc)
 
 
 def _public(url: str) -> str:
-    """What the id and the label are made of: no password, which may change, and no slash at the end."""
+    """Return the URL that id and label are made of: without password, which may change, and final slash."""
     protocol, slashes, rest = url.partition("://")
     server, slash, folder = rest.partition("/")
     user, at, host = server.rpartition("@")

@@ -1,14 +1,13 @@
-"""A local file that becomes the stored one without copying its bytes.
+"""A local file that becomes the stored file without a copy of its bytes.
 
-A hard link shares the inode: whoever can write to the source file could change what is stored. So a link
-is made only under a read lease of the kernel (Linux, files of our own user), which proves that
-nobody has the file open for writing or mapped writable, and which stands from before the first byte is
-hashed until the source name is gone.
+The stored file is then a hard link to the source file: both are one inode, and a program that writes to the
+source file would change the stored one. So the link is only made while this process has a read lease from
+the kernel (Linux, files of the same user). The lease proves that no process has the file open for writing or
+mapped writable. It is taken before the first byte is hashed and kept until the source name is removed.
 
-What remains open: a process that holds the file open for *reading* can open it for writing through
-``/proc/self/fd`` after the move, if its user owns the file; and a crash between the link and the
-end of the move leaves two names for one inode until the next refresh, which compares digests before it
-removes anything.
+Two risks remain. A process that has the file open for *reading* can open it for writing through
+``/proc/self/fd`` after the move, if its user owns the file. A crash between the link and the end of the move
+leaves two names for one inode until the next refresh, which compares digests before it removes anything.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ log = logging.getLogger(__name__)
 
 
 class LeasedContent(Content):
-    """The source file itself, held by a descriptor with a read lease.
+    """The source file itself, open under a read lease.
 
     Args:
-        fd: Open for reading, with a lease held; owned by this object from now on.
-        found: What ``fstat`` says of it.
-        digested: What one pass over it, under the lease, found.
+        fd: Descriptor, open for reading and with a lease. This object closes it.
+        found: Result of ``fstat`` on the descriptor.
+        digested: Size and digest, read under the lease.
         staging: Folder for temporary files, if there is one.
     """
 
@@ -58,7 +57,7 @@ class LeasedContent(Content):
         self._apart = False
 
     def open(self) -> BinaryIO:
-        # Not os.dup: a duplicate shares the file position with every other reader.
+        # Not os.dup: all duplicates share one file position.
         return cast("BinaryIO", _PositionedReader(self._fd))
 
     def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
@@ -78,17 +77,17 @@ class LeasedContent(Content):
         if (other.st_dev, other.st_ino) != self._identity:
             return False
         if self._placed is None:
-            self._placed = _path_of(stored)  # another process made the link; `settle` must know of it
+            self._placed = _path_of(stored)  # made by another process; `settle` must know about it
         return disk.lease_holds(self._fd)
 
     def stay_apart(self) -> None:
         self._apart = True
 
     def settle(self) -> None:
-        """Replace the link by a private copy if somebody asked to write, or made a link of their own.
+        """Replace the link with a separate copy if a program asked to write, or made another link.
 
-        A writer that waits in ``open`` has found the inode already and gets it as soon as the
-        lease is given up. Until then the bytes are the hashed ones.
+        A program that waits in ``open`` to write gets the inode as soon as the lease ends. Until then the
+        bytes are those that were hashed.
         """
         placed = self._placed
         if placed is None or self._settled:
@@ -101,33 +100,36 @@ class LeasedContent(Content):
         if self._fd < 0:
             return
         try:
-            _settle_at_last(self)
+            _settle_before_close(self)
         finally:
-            os.close(self._fd)  # gives up the lease
+            os.close(self._fd)  # ends the lease
             self._fd = -1
 
     def _link(self, path: str | os.PathLike[str]) -> bool:
         if sys.platform != "linux":
             return False
         try:
-            # By descriptor, not by name: the name may have been given to another file since.
-            # A folder descriptor makes Python call linkat, which follows /proc's link; link(2) does not.
+            # By descriptor: another file may have taken the name meanwhile. With a folder descriptor, Python
+            # calls linkat, which follows the link in /proc; link(2) does not.
             os.link(f"/proc/self/fd/{self._fd}", path, src_dir_fd=self._fd, follow_symlinks=True)
         except FileExistsError:
             raise
         except OSError:
-            return False  # another file system, no /proc, links forbidden: copy
+            return False  # another file system, no /proc, or links not allowed: copy
         self._placed = path
         return True
 
 
 class SharedContent(StagedContent):
-    """A copy of a file that has another name. If that is a stored file, the link of a crash, it is replaced.
+    """A copy of a file that has a second name.
+
+    The second name may be a stored file, linked by a move that crashed. `settle` then replaces that stored
+    file with a separate copy.
 
     Args:
         path: The copy.
-        digested: What one pass over it found.
-        found: What ``fstat`` said of the file itself.
+        digested: Its size and digest.
+        found: Result of ``fstat`` on the original file.
     """
 
     def __init__(self, path: Path, digested: disk.Digested, found: os.stat_result) -> None:
@@ -136,7 +138,7 @@ class SharedContent(StagedContent):
         self._shared: Path | None = None
 
     def is_same_file(self, stored: BinaryIO) -> bool:
-        with contextlib.suppress(OSError, AttributeError):  # without a descriptor it is no file here
+        with contextlib.suppress(OSError, AttributeError):  # without a descriptor it is no local file
             other = os.fstat(stored.fileno())
             if (other.st_dev, other.st_ino) == self._identity:
                 self._shared = _path_of(stored)
@@ -148,12 +150,12 @@ class SharedContent(StagedContent):
             _make_private(self, shared, self._path.parent)
 
     def close(self) -> None:
-        _settle_at_last(self)
+        _settle_before_close(self)
         super().close()
 
 
-def _settle_at_last(content: Content) -> None:
-    """A move that ended before the removal leaves the file: edited in place, it would change the record."""
+def _settle_before_close(content: Content) -> None:
+    """Settle, in case the move ended early: an edit of the source file would change the record, too."""
     try:
         content.settle()
     except OSError as exc:
@@ -171,7 +173,7 @@ def _path_of(stored: BinaryIO) -> Path | None:
 
 
 class _PositionedReader(io.RawIOBase):
-    """Reads a descriptor from the start, with a position of its own; closing leaves the descriptor open."""
+    """Reads a descriptor from the start, at its own position. Closing it leaves the descriptor open."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -194,7 +196,7 @@ class _PositionedReader(io.RawIOBase):
 
     def readinto(self, buffer: Buffer, /) -> int:
         if sys.platform == "win32":
-            raise io.UnsupportedOperation  # leases exist on Linux alone
+            raise io.UnsupportedOperation  # leases only exist on Linux
         count = os.preadv(self._fd, [buffer], self._position)
         self._position += count
         return count

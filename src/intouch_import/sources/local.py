@@ -1,4 +1,4 @@
-"""Local and network folders, as the operating system shows them, and what it tells of changes in them."""
+"""Folders on this machine and mounted network shares, and notifications about changes in them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FolderEvents", "LocalSource", "available"]
 
-# O_NONBLOCK: a FIFO put in the folder's place of a photo must not hang the import.
+# O_NONBLOCK: a FIFO that took the place of a photo must not block the import.
 _OPEN_FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -47,7 +47,7 @@ _OPEN_FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.stat in os.supports_dir_fd
-_FILE, _SPECIAL = EntryKind.FILE, EntryKind.SPECIAL  # looked up once: on the enum it takes as long as a call
+_FILE, _SPECIAL = EntryKind.FILE, EntryKind.SPECIAL  # reading them from the enum is as slow as a call
 _KINDS = {stat.S_IFREG: _FILE, stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFLNK: EntryKind.LINK}
 _WINDOWS_IN_USE = {32, 33}  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
 
@@ -59,8 +59,8 @@ class LocalSource(Source):
     ``path`` may be relative and may begin with ``~``.
 
     Raises:
-        ConfigError: ``path`` can't be a path.
-        SourceUnavailable: It is not a folder that may be read.
+        ConfigError: ``path`` is not a valid path.
+        SourceUnavailable: The path is not a folder, or it may not be read.
     """
 
     location: ClassVar[str] = "local"
@@ -77,7 +77,7 @@ class LocalSource(Source):
             self.folder = Path(path).expanduser().resolve()
         except (OSError, RuntimeError, ValueError):
             raise ConfigError("the folder's path can't be used") from None
-        self._prefix = os.path.join(self.folder, "")  # joined to a name ten times faster than a Path is
+        self._prefix = os.path.join(self.folder, "")  # ten times faster than joining a Path and a name
         super().__init__(str(self.folder), provider=provider, source_id=source_id, label=label)
         self._inode: int | None = None
         self._inode = self._check_folder()
@@ -95,10 +95,10 @@ class LocalSource(Source):
             with os.scandir(self.folder) as entries:
                 for entry in entries:
                     try:
-                        # Windows leaves the inode out of what scandir knows.
+                        # On Windows, the entries of scandir have no inode.
                         found = os.lstat(entry.path) if os.name == "nt" else entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
-                        continue  # gone since the folder was read
+                        continue  # removed since the folder was read
                     yield _source_file(entry.name, found)
         except OSError as exc:
             raise self._unavailable(exc) from without_path(exc)
@@ -123,7 +123,7 @@ class LocalSource(Source):
                 raise StillArriving("another program has the file open for writing", open_elsewhere=True)
             if lease is disk.Lease.HELD and self._may_link(found, staging):
                 digested = disk.digest_file(fd, found.st_size)
-                # Only now is it known that these are the bytes of the listed version.
+                # Compare again: only now do we know that these are the bytes of the listed version.
                 found = os.fstat(fd)
                 self._compare(file, found)
                 if disk.lease_holds(fd):
@@ -145,14 +145,14 @@ class LocalSource(Source):
                 folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
                 try:
                     self._compare(file, os.stat(file.name, dir_fd=folder, follow_symlinks=False))
-                    # What remains open: a file that is renamed over this name between the line above
-                    # and the one below, some microseconds, is removed in its stead. No system
-                    # call removes a name on condition of its inode.
+                    # A remaining risk: a file that is renamed to this name between the line above and
+                    # the line below, some microseconds, is removed instead. No system call removes a
+                    # name only if it has a given inode.
                     os.unlink(file.name, dir_fd=folder)
                 finally:
                     os.close(folder)
             else:
-                # By path: if the folder itself is swapped meanwhile, only the inode protects its files.
+                # By path: if another folder takes this path meanwhile, only the inode protects its files.
                 path = self.folder / file.name
                 self._compare(file, os.lstat(path))
                 path.unlink()
@@ -176,7 +176,7 @@ class LocalSource(Source):
             raise NameTaken("a file of that name is there already") from None
         except OSError as exc:
             if exc.errno == errno.ENAMETOOLONG:
-                raise NameRefused("the file system refuses so long a name") from without_path(exc)
+                raise NameRefused("the file system does not allow such a long name") from without_path(exc)
             raise self._unavailable(exc) from without_path(exc)
 
     def below(self, *folders: str, source_id: str) -> LocalSource:
@@ -186,7 +186,7 @@ class LocalSource(Source):
         found = LocalSource(str(wanted), provider=self.provider, source_id=source_id)
         if os.path.normcase(found.folder) != os.path.normcase(wanted):
             raise SourceUnavailable(
-                "a link stands where a folder was listed", source_id=source_id, retry_helps=False
+                "a link has taken the place of a listed folder", source_id=source_id, retry_helps=False
             )
         return found
 
@@ -197,7 +197,7 @@ class LocalSource(Source):
             raise self._unavailable(exc) from without_path(exc)
 
     @property
-    def tells_changes(self) -> bool:  # type: ignore[override]  # it depends on what is installed
+    def tells_changes(self) -> bool:  # type: ignore[override]  # it depends on an optional package
         return available()
 
     def wait_for_change(self, timeout_s: float) -> bool:
@@ -209,7 +209,7 @@ class LocalSource(Source):
                 self._events = FolderEvents(self.folder)
             return self._events.wait(timeout_s)
         except SourceUnavailable:
-            self._stop_listening()  # a folder that comes back is another one to the system
+            self._stop_listening()  # for the system, a folder that comes back is another folder
             raise
 
     def close(self) -> None:
@@ -221,7 +221,7 @@ class LocalSource(Source):
             self._events = None
 
     def _check_folder(self) -> int:
-        """The folder is there and the one that was opened: a share that is not mounted is no empty folder."""
+        """Return the folder's inode. A share that is no longer mounted must not look like an empty folder."""
         try:
             found = self.folder.stat()
         except OSError as exc:
@@ -230,7 +230,7 @@ class LocalSource(Source):
             raise SourceUnavailable("the source is not a folder", source_id=self.source_id, retry_helps=False)
         if self._inode not in (None, found.st_ino):
             raise SourceUnavailable(
-                "another folder stands there than was opened: is the share still mounted?",
+                "the path now leads to another folder: is the share still mounted?",
                 source_id=self.source_id,
             )
         return found.st_ino
@@ -246,14 +246,14 @@ class LocalSource(Source):
             if getattr(exc, "winerror", None) in _WINDOWS_IN_USE:
                 raise StillArriving("another program is using the file", open_elsewhere=True) from None
             if exc.errno in (errno.ELOOP, errno.ENXIO):
-                raise FileChanged("a link or a device stands there now") from None
+                raise FileChanged("a link or a device has taken the place of the file") from None
             raise FileUnreadable("the file may not be read", errno=exc.errno) from without_path(exc)
 
     def _staged(self, file: SourceFile, fd: int, staging: Path | None) -> Content:
-        """Copy through the descriptor. A change while it is read shows in size or time afterwards.
+        """Copy the file. A change during the copy shows in its size or time afterwards.
 
-        What remains open: a writer that changes bytes in place without changing size or time (which
-        takes `utime`, or a clock that stands still) is not noticed here.
+        A remaining risk: a program that changes bytes and keeps size and time (by `utime`, or with a clock
+        that stopped) is not noticed here.
         """
         with staging_file(staging) as (target, path):
             with open(fd, "rb", buffering=0, closefd=False) as stream:
@@ -265,9 +265,9 @@ class LocalSource(Source):
 
     @staticmethod
     def _may_link(found: os.stat_result, staging: Path | None) -> bool:
-        """Whether the leased file itself can become the stored one.
+        """Return whether the leased file itself can become the stored file.
 
-        A second hard link is a name that somebody else may write through later: then it is copied.
+        A file with a second hard link is copied instead: somebody could write to it later by that name.
         """
         return found.st_nlink == 1 and (staging is None or os.stat(staging).st_dev == found.st_dev)
 
@@ -305,23 +305,23 @@ def _source_file(name: str, found: os.stat_result) -> SourceFile:
     )
 
 
-# A burst, such as a card being copied, is told once it pauses this long, or after the longer time.
+# A burst of events (a card is being copied) is reported when it pauses, or after the longer time.
 _PAUSE_MS: Final = 200
 _BURST_MS: Final = 1_600
 
 
 def available() -> bool:
-    """Whether the package that listens to the operating system (the extra ``watch``) is installed."""
+    """Return whether the package for notifications (the extra ``watch``) is installed."""
     return importlib.util.find_spec("watchfiles") is not None
 
 
 class FolderEvents:
-    """The events of one folder, kept from one wait to the next so that none falls in between.
+    """The operating system's notifications for one folder. None is lost between two waits.
 
-    A network folder tells only what this machine changes in it, and what other machines do is not told.
+    For a network folder, only changes by this machine are reported.
 
     Args:
-        folder: The folder; what is below it does not count.
+        folder: The folder; changes in folders below it are not reported.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -329,20 +329,20 @@ class FolderEvents:
         self._listener: RustNotify | None = None
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for an event since the last wait. With 0, begin to listen and return.
+        """Wait for an event since the last wait. With 0, start listening and return.
 
         Raises:
-            SourceUnavailable: The system does not tell: no such folder, no rights, too many listeners.
+            SourceUnavailable: The system refuses: no such folder, no permission, too many listeners.
         """
         if self._listener is None:
             self._listener = self._listen()
         if timeout_s <= 0:
             return True
-        # Not watchfiles.watch(): it logs the paths of what has changed.
-        told = self._listener.watch(_BURST_MS, _PAUSE_MS, max(1, int(timeout_s * 1000)), None)
-        if told == "signal":
+        # Not watchfiles.watch(): it logs the paths of changed files.
+        answer = self._listener.watch(_BURST_MS, _PAUSE_MS, max(1, int(timeout_s * 1000)), None)
+        if answer == "signal":
             raise KeyboardInterrupt
-        return not isinstance(told, str)
+        return not isinstance(answer, str)
 
     def close(self) -> None:
         """Stop listening."""
@@ -354,7 +354,7 @@ class FolderEvents:
         from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
         try:
-            return RustNotify([str(self._folder)], False, False, 300, False, True)  # noqa: FBT003  # their signature
+            return RustNotify([str(self._folder)], False, False, 300, False, True)  # noqa: FBT003  # watchfiles' signature
         except OSError as exc:
             raise SourceUnavailable("the folder's events can't be watched") from without_path(exc)
         except WatchfilesRustInternalError:

@@ -1,6 +1,6 @@
-"""`open_source`, which opens a folder in any location, and `Unopened`, one that could not be opened.
+"""`open_source` opens a folder in any location; `Unopened` is a location that could not be opened.
 
-A new location costs one module, or a small package, in this folder and one line in `LOCATIONS`.
+A new location is one module, or one small package, and one line in `LOCATIONS`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOCATIONS: dict[str, str] = {
     "sftp": "intouch_import.sources.sftp:SftpSource",
     "onedrive": "intouch_import.onedrive:OneDriveSource",
 }
-"""Protocol → ``module:class``, imported on demand. Any other protocol is opened through plain fsspec."""
+"""Protocol → ``module:class``, imported on demand. All other protocols are opened with plain fsspec."""
 
 _OTHER = "intouch_import.sources.generic:FsspecSource"
 
@@ -55,19 +55,19 @@ def open_source(
     Args:
         url: A local path, taken as it is (``~`` is expanded), or an fsspec URL
             (``sftp://tower/export``), whose path is percent-decoded once.
-        provider: Whose folder it is; capture names that claim another provider then wait.
+        provider: Id of the provider who owns the folder. Files with another provider in their name then wait.
         source_id: See `Source`.
-        label: What people see instead of the folder's name.
-        options: What the location needs (accounts, tokens), passed to it.
+        label: Name for people to see instead of the folder's name.
+        options: Options of the location, such as accounts and tokens.
 
     Raises:
-        ConfigError: The URL or an option makes no sense for that location.
+        ConfigError: The URL or an option is not valid for this location.
         MissingExtraError: The location needs a package that is not installed.
-        SourceUnavailable: There is no such folder, or it can't be reached.
+        SourceUnavailable: The folder does not exist or can't be reached.
     """
     text = os.fspath(url)
     if not text.strip():
-        raise ConfigError("a source needs a folder: the path is empty")
+        raise ConfigError("the path of a source is empty")
     protocol, path = _split(text)
     named = {"provider": provider, "source_id": source_id, "label": label}
     source = _open(protocol, path, {**options, **named})
@@ -87,7 +87,7 @@ def _open(protocol: str, path: str, options: Mapping[str, Any]) -> Source:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Protocol and path; a plain path, a Windows drive and a UNC path are ``file``."""
+    """Split a URL into protocol and path. Plain paths, Windows drives and UNC paths are ``file``."""
     protocol, found, rest = text.partition("://")
     if not found or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", protocol):
         return "file", text
@@ -107,13 +107,13 @@ def _split(text: str) -> tuple[str, str]:
 
 @attrs.frozen(kw_only=True, repr=False)
 class Unopened:
-    """A location that is not open: not yet, or, with other settings, not at all.
+    """A location that could not be opened.
 
     Args:
-        location: What kind of place.
-        opener: Opens it; called anew at each attempt, in one thread at a time.
-        problem: Why it is not open.
-        may_open: Whether another attempt may succeed with nothing changed in the settings.
+        location: Kind of location.
+        opener: Opens it; called at each attempt, by one thread at a time.
+        problem: Why the location is not open.
+        may_open: Whether another attempt may succeed with the same settings.
     """
 
     location: str
@@ -123,7 +123,7 @@ class Unopened:
 
     @classmethod
     def attempt(cls, location: str, opener: Callable[[], Source]) -> Source | Unopened:
-        """Open a location; whatever goes wrong is told, not raised, and stops no other location."""
+        """Open a location. A failure is returned, not raised, so that it does not stop other locations."""
         may_open = True
         try:
             return opener()
@@ -133,14 +133,14 @@ class Unopened:
             text, retry_helps = str(exc), exc.retry_helps
         except InTouchImportError as exc:
             text, retry_helps = str(exc), True
-        except Exception as exc:  # noqa: BLE001  # a dead location never stops the others
+        except Exception as exc:  # noqa: BLE001  # one failing location must not stop the others
             log.error("a location can't be opened", extra={"location": location, "kind": type(exc).__name__})
             text, retry_helps = "an unexpected error", True
         problem = Problem(source_id="", location=location, text=text, retry_helps=retry_helps)
         return cls(location=location, opener=opener, problem=problem, may_open=may_open)
 
     def again(self) -> Source | Unopened:
-        """Try again."""
+        """Try again to open the location."""
         return self.attempt(self.location, self.opener)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Folders on an SSH server, through fsspec's SFTP and paramiko."""
+"""Folders on an SSH server, with fsspec's SFTP file system and paramiko."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _READ_AHEAD_FROM_BYTES = 64 * 1024
 class SftpSource(FsspecSource):
     """A folder on an SSH server: ``sftp://me@tower/export``.
 
-    The version of a file is its size and its time in whole seconds: the protocol tells no more. A link that
-    takes a file's place is told as a link, and `put` renames in a way that replaces nothing. As over any
+    The version of a file is its size and its time in whole seconds: the protocol has nothing else. A link
+    that takes the place of a file is recognised, and `put` uses a rename that replaces nothing. As in every
     fsspec location, a removal can't be pinned to a version.
 
-    The server's key must be known: by default it is looked up in ``~/.ssh/known_hosts``.
+    The server's key must be known; by default it is looked up in ``~/.ssh/known_hosts``.
 
     Args:
         path: ``[user@]host[:port]/folder``.
         known_hosts: Another file of known keys.
-        timeout_s: How long to wait for any answer, seconds.
-        options: Passed to paramiko: ``username``, ``port``, ``key_filename``, ``password``…
+        timeout_s: How long to wait for each answer, seconds.
+        options: Options for paramiko: ``username``, ``port``, ``key_filename``, ``password``…
 
     Raises:
-        ConfigError: An option makes no sense.
+        ConfigError: An option is not valid.
         MissingExtraError: paramiko is not installed.
-        SourceUnavailable: The server can't be reached, is not the one that is known, or does not let us in;
-            or there is no such folder.
+        SourceUnavailable: The server can't be reached, has another key than the known one, or refuses the
+            login; or the folder does not exist.
     """
 
     location: ClassVar[str] = "sftp"
@@ -58,7 +58,7 @@ class SftpSource(FsspecSource):
         **options: Any,
     ) -> None:
         if "?" in path.partition("/")[0]:
-            raise ConfigError("options of an SFTP folder are given by name, not in its URL")
+            raise ConfigError("give the options of an SFTP folder by name, not in its URL")
         super().__init__(
             path, protocol="sftp", provider=provider, source_id=source_id, label=label, **options
         )
@@ -83,7 +83,7 @@ class SftpSource(FsspecSource):
         return cast("BinaryIO", filesystem.ftp.open(self._path(file.name), "rb"))
 
     def _write(self, filesystem: Any, chunks: Iterable[bytes], target: Any) -> disk.Digested:
-        target.set_pipelined()  # without, each piece of 32 KiB waits for its answer; closing collects them
+        target.set_pipelined()  # otherwise each block of 32 KiB waits for its answer
         digested = disk.copy_and_digest(chunks, target)
         filesystem.ftp.sync(target)
         return digested
@@ -93,7 +93,7 @@ class SftpSource(FsspecSource):
 
     def _publish(self, filesystem: Any, temporary: str, final: str) -> None:
         try:
-            filesystem.mv(temporary, final)  # replaces nothing, but does not say why it refused
+            filesystem.mv(temporary, final)  # replaces nothing, but gives no reason when it refuses
         except OSError:
             if self._look(filesystem, final.rpartition("/")[2]) is not None:
                 raise NameTaken("a file of that name is there already") from None
