@@ -27,14 +27,14 @@ def test_one_server_has_one_spelling(text: str, origin: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("http://blob.example", "plain http is for this machine alone"),
-        ("http://127.0.0.1.example", "plain http is for this machine alone"),
-        ("http://localhost.example", "plain http is for this machine alone"),
-        ("http://10.0.0.1", "plain http is for this machine alone"),
+        ("http://blob.example", "plain http is only allowed on this machine"),
+        ("http://127.0.0.1.example", "plain http is only allowed on this machine"),
+        ("http://localhost.example", "plain http is only allowed on this machine"),
+        ("http://10.0.0.1", "plain http is only allowed on this machine"),
         ("ftp://blob.example", "a URL such as https://example"),
         ("blob.example", "a URL such as https://example"),
         ("https://", "a URL such as https://example"),
-        ("https://blob.example:port", "endpoint is no URL"),
+        ("https://blob.example:port", "endpoint is not a URL"),
     ],
 )
 def test_what_is_no_address_or_leaves_this_machine_unencrypted_is_refused(text: str, said: str) -> None:

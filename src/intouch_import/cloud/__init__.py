@@ -1,1 +1,1 @@
-"""What all cloud drives share: waiting and trying again, and the addresses of servers."""
+"""What all cloud locations share: retries, and checks of server addresses."""

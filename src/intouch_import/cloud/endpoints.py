@@ -1,4 +1,4 @@
-"""Addresses of servers: https anywhere, plain http on this machine alone."""
+"""Addresses of servers: https anywhere, plain http only on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _USUAL = {"https": 443, "http": 80}
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by its name or address, is this machine: what is sent there leaves it on no wire."""
+    """Return whether a host name or address is this machine, so that nothing is sent over a network."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -25,26 +25,29 @@ def is_loopback(host: str) -> bool:
 
 
 def origin_of(text: str, *, such_as: str) -> tuple[str, SplitResult]:
-    """Scheme, host and port of an endpoint, in one spelling, and the parts of the whole address.
+    """Check the address of an endpoint and split it.
 
     Args:
         text: The address.
-        such_as: One that would do, for the message.
+        such_as: A valid example, for the error message.
+
+    Returns:
+        Scheme, host and port in a normalised form, and the parts of the whole address.
 
     Raises:
-        ConfigError: It is no http(s) URL, or plain http to another machine: whatever opens the service would
-            be readable on the way.
+        ConfigError: The address is not an http(s) URL, or it is plain http to another machine: keys and
+            tokens would be readable on the way.
     """
     try:
         parts = urlsplit(text.strip())
         port = parts.port
     except ValueError:
-        raise ConfigError("endpoint is no URL") from None
+        raise ConfigError("endpoint is not a URL") from None
     host = (parts.hostname or "").lower()
     if parts.scheme not in _USUAL or not host:
-        raise ConfigError(f"endpoint is a URL such as {such_as}")
+        raise ConfigError(f"endpoint must be a URL such as {such_as}")
     if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigError("endpoint must be https: plain http is for this machine alone")
+        raise ConfigError("endpoint must be https: plain http is only allowed on this machine")
     shown = f"[{host}]" if ":" in host else host
     authority = shown if port in {None, _USUAL[parts.scheme]} else f"{shown}:{port}"
     return f"{parts.scheme}://{authority}", parts

@@ -1,4 +1,4 @@
-"""Waiting for a service that asks for time: within a budget, in sight of the caller, all threads together."""
+"""Retries of failed requests, within a time budget. When a service asks for a pause, all threads pause."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ _LONGEST_PAUSE_S: Final = 30.0
 
 @attrs.frozen(kw_only=True)
 class Again:
-    """An answer that is worth asking for again.
+    """A failed request that is worth a retry.
 
     Args:
-        after_s: How long the service wants to be left alone, seconds (its ``Retry-After``); None if it
-            did not say.
-        throttled: Whether it asked everybody to slow down, so that all threads pause; else only the call
-            that failed does.
+        after_s: Pause that the service asks for (its ``Retry-After``), seconds; None if it asks for none.
+        throttled: Whether the service asks all clients to slow down. Then all threads pause, otherwise only
+            the thread whose request failed.
     """
 
     after_s: float | None = None
@@ -38,13 +37,13 @@ class Again:
 
 @attrs.frozen(kw_only=True)
 class Pause:
-    """One pause, told before it begins.
+    """One pause, reported before it begins.
 
     Args:
-        seconds: How long.
-        spent_s: What this operation has waited before.
-        budget_s: What it may wait in all.
-        throttled: Whether the service asked for it; else a connection failed and is tried again.
+        seconds: Length of the pause.
+        spent_s: How long this operation has paused before, seconds.
+        budget_s: How long this operation may pause in total, seconds.
+        throttled: Whether the service asked for the pause; otherwise a request failed and is retried.
     """
 
     seconds: float
@@ -54,13 +53,13 @@ class Pause:
 
 
 class Patience:
-    """How long one source waits, and what it does meanwhile. Shared by the threads that use the source.
+    """How long one source pauses between retries. Thread-safe.
 
     Args:
-        budget_s: What one operation may spend on pauses, all of them together, seconds. 0 never waits.
+        budget_s: How long one operation may pause in total, seconds. 0 never waits.
         on_wait: Called before each pause, in the thread that pauses.
-        monotonic_s, sleep: The clock, and how to wait.
-        chance: Gives numbers from 0 to 1, to spread the attempts of many workstations.
+        monotonic_s, sleep: The clock, and the function that waits.
+        chance: Returns numbers from 0 to 1, to spread the retries of many workstations.
     """
 
     def __init__(
@@ -81,17 +80,17 @@ class Patience:
         self._quiet_until_s = 0.0
 
     def ask(self, attempt: Callable[[], _T], *, again: Callable[[Exception], Again | None]) -> _T:
-        """Call ``attempt`` until it returns, fails for good, or the budget is spent.
+        """Call ``attempt`` until it returns, fails for good, or the budget is used up.
 
-        A request whose effect is in doubt must not be repeated blindly: let ``attempt`` look first.
+        If a failed request may have taken effect, ``attempt`` must check that before it repeats the request.
 
         Args:
-            attempt: One request. It may be called again after any exception that ``again`` accepts.
-            again: Whether asking again helps after this exception; None if it does not.
+            attempt: Sends one request. It is called again after an exception that ``again`` accepts.
+            again: Returns whether a retry may help after this exception; None means no.
 
         Raises:
-            Throttled: The service asked for a longer pause than is left of the budget.
-            Exception: What ``attempt`` raised, where asking again does not help or nothing is left.
+            Throttled: The service asked for a longer pause than the budget allows.
+            Exception: The exception of ``attempt``, if a retry does not help or the budget is used up.
         """
         spent_s = 0.0
         failures = 0
@@ -115,16 +114,16 @@ class Patience:
                 spent_s += seconds
 
     def _pause_after(self, failures: int, answer: Again) -> float:
-        # Full jitter: many workstations that failed together do not come back together.
+        # Jitter: workstations that failed at the same time must not retry at the same time.
         ours = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**failures) * (0.5 + self._chance() / 2)
         return ours if answer.after_s is None else max(0.0, answer.after_s)
 
     def _keep_quiet(self, spent_s: float) -> float:
-        """Wait while the service wants to be left alone, whoever was told so. Returns what is spent then."""
+        """Wait for the end of a pause that the service asked any thread for. Return the time spent so far."""
         while (seconds := self._quiet_until_s - self._monotonic_s()) > 0:
             if spent_s + seconds > self.budget_s:
                 raise Throttled(
-                    "the service asks for a longer pause than was allowed",
+                    "the service asks for a longer pause than the budget allows",
                     after_s=seconds,
                 )
             self._pause(seconds, spent_s, throttled=True)
