@@ -1,1 +1,1 @@
-"""Azure Blob Storage: one folder of one container."""
+"""Azure Blob Storage: a folder of a container as a source."""

@@ -1,4 +1,4 @@
-"""Which storage account, and by which right: options checked, nothing asked of any server yet."""
+"""The options of an Azure folder, checked before any request is sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONTAINER: Final = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 _MAX_BLOB_NAME: Final = 1024
 _PUBLIC_CLOUD: Final = "core.windows.net"
 _EMULATOR_ENDPOINT: Final = "http://127.0.0.1:10000/devstoreaccount1"
-# Published with the emulator; it opens nothing else.
+# Published with the emulator; no other account has this key.
 _EMULATOR_KEY: Final = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
@@ -28,19 +28,20 @@ _A_SIGNATURE: Final = re.compile(r"[?&]sig=", re.IGNORECASE)
 
 
 class Account:
-    """The blob endpoint of an account and one right to use it.
+    """The blob endpoint of a storage account, and one credential for it.
 
     Args:
-        account_name: The account; it gives the endpoint where none is given.
-        account_key: Shared key of the account: may do everything, in every container.
-        sas_token: Shared access signature, with or without its leading ``?``.
-        connection_string: As the portal shows it, with a key or a signature in it.
-        credential: An object with ``get_token``, such as one of ``azure.identity``.
-        endpoint: The blob endpoint, account path included where the server wants one. https, or
-            plain http for loopback alone.
+        account_name: Name of the account; gives the endpoint if none is given.
+        account_key: Shared key of the account; allows everything in every container.
+        sas_token: Shared access signature (SAS), with or without its leading ``?``.
+        connection_string: Connection string from the portal, with a key or a SAS.
+        credential: An object with ``get_token``, such as a credential of ``azure.identity``.
+        endpoint: The blob endpoint, with the account in its path if the server needs that. https, or
+            plain http on this machine only.
 
     Raises:
-        ConfigError: Not exactly one right is given, or something in it can't be. No value is repeated.
+        ConfigError: There is not exactly one credential, or a value is not valid. The message never
+            contains the value.
     """
 
     __slots__ = ("_key", "_sas", "credential", "endpoint", "expires_at", "name")
@@ -64,7 +65,7 @@ class Account:
         if connection_string is not None:
             found = _connection(_revealed(connection_string) or "")
             if account_name not in {None, found.get("accountname")}:
-                raise ConfigError("account_name is another account than that of the connection string")
+                raise ConfigError("account_name and the connection string name different accounts")
             account_name, key = found.get("accountname"), found.get("accountkey")
             sas = found.get("sharedaccesssignature")
             endpoint = (
@@ -74,7 +75,7 @@ class Account:
         if endpoint is None:
             raise ConfigError("an Azure folder needs account_name, endpoint or connection_string")
         if account_name is not None and not _ACCOUNT.fullmatch(account_name):
-            raise ConfigError("account_name is 3 to 24 lower-case letters and digits")
+            raise ConfigError("account_name must be 3 to 24 lower-case letters and digits")
         self.endpoint = _checked_endpoint(endpoint)
         self.name = account_name
         self.credential = credential
@@ -85,17 +86,17 @@ class Account:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the endpoint is plain http, as an emulator on this machine has it."""
+        """Whether the endpoint is plain http: an emulator on this machine."""
         return self.endpoint.startswith("http://")
 
     def key(self) -> tuple[str, str] | None:
-        """Account name and shared key, if that is the right."""
+        """Return account name and shared key, or None if the credential is another one."""
         if self._key is None or self.name is None:
             return None
         return self.name, self._key.reveal()
 
     def signature(self) -> str | None:
-        """The signature without its question mark, if that is the right."""
+        """Return the SAS without its question mark, or None if the credential is another one."""
         return None if self._sas is None else self._sas.reveal()
 
     def __repr__(self) -> str:
@@ -106,46 +107,48 @@ class Account:
 
 
 class Folder:
-    """A container and a folder in it: which blobs are ours.
+    """A container and a folder in it.
 
     Args:
-        path: ``container/folder``, decoded. Without a folder, the container itself.
+        path: ``container/folder``, decoded; or only the container.
 
     Raises:
-        ConfigError: It is no container, or the folder can't be one.
+        ConfigError: The name of the container or of the folder is not valid.
     """
 
     __slots__ = ("container", "prefix")
 
     def __init__(self, path: str) -> None:
         if _A_SIGNATURE.search(path):
-            raise ConfigError("a signature belongs into sas_token=, never into the URL")
+            raise ConfigError("give the SAS as sas_token=, never in the URL")
         container, _, rest = path.partition("/")
         if "@" in container:
-            raise ConfigError("write az://container/folder, and give the account as account_name=")
+            raise ConfigError("write az://container/folder and give the account as account_name=")
         if not _CONTAINER.fullmatch(container):
             raise ConfigError(
-                "a container has 3 to 63 lower-case letters, digits, single hyphens: az://container/folder"
+                "a container's name is 3 to 63 lower-case letters, digits, single hyphens: az://container/folder"
             )
         folder = rest.strip("/")
         if folder and not all(_is_segment(segment) for segment in folder.split("/")):
-            raise ConfigError("the folder has an empty part, . or .., a backslash or a control character")
+            raise ConfigError(
+                "the folder contains an empty part, . or .., a backslash or a control character"
+            )
         if len(folder) >= _MAX_BLOB_NAME:
             raise ConfigError("the folder's name is too long")
         self.container = container
         self.prefix = f"{folder}/" if folder else ""
 
     def blob(self, name: str) -> str | None:
-        """The blob that a file of this name in this folder is; None if there can be none."""
+        """Return the blob name for a file name in this folder, or None if no blob can have it."""
         blob = f"{self.prefix}{name}"
         return blob if _is_segment(name) and "/" not in name and len(blob) <= _MAX_BLOB_NAME else None
 
 
 def _is_segment(segment: str) -> bool:
-    """Whether a part of a name reaches the service as it is.
+    """Return whether a part of a name reaches the service unchanged.
 
-    HTTP clients resolve ``.`` and ``..`` on the way, and the service takes a backslash for a slash: both
-    would address another blob, of another folder. Control characters but the tab can't stand in a listing.
+    HTTP clients resolve ``.`` and ``..``, and the service treats a backslash as a slash: both would address a
+    blob in another folder. A listing can't contain control characters, except the tab and the line feed.
     """
     if segment in {"", ".", ".."} or "\\" in segment:
         return False
@@ -153,13 +156,13 @@ def _is_segment(segment: str) -> bool:
         return False
     try:
         segment.encode()
-    except UnicodeEncodeError:  # a lone surrogate: bytes that are no text
+    except UnicodeEncodeError:  # a lone surrogate: the name is not valid text
         return False
     return True
 
 
 def _usual(account_name: str | None, suffix: str | None = None) -> str | None:
-    """The endpoint of an account, by its name."""
+    """Return the endpoint of an account in the public cloud, or in the one with this suffix."""
     return f"https://{account_name}.blob.{suffix or _PUBLIC_CLOUD}" if account_name else None
 
 
@@ -170,7 +173,7 @@ def _revealed(value: str | Secret | None) -> str | None:
 def _connection(text: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in text.strip().rstrip(";").split(";")]
     if not all(name and equals for name, equals, _ in pairs):
-        raise ConfigError("the connection string is not made of name=value; pairs")
+        raise ConfigError("the connection string does not consist of name=value; pairs")
     found = {name.strip().lower(): value.strip() for name, _, value in pairs}
     if found.get("usedevelopmentstorage", "").lower() == "true":
         return {
@@ -181,25 +184,27 @@ def _connection(text: str) -> dict[str, str]:
     if ("accountkey" in found) == ("sharedaccesssignature" in found):
         raise ConfigError("the connection string needs either AccountKey or SharedAccessSignature")
     if "blobendpoint" not in found and found.get("defaultendpointsprotocol", "https").lower() != "https":
-        raise ConfigError("the connection string asks for plain http")
+        raise ConfigError("the connection string uses plain http")
     return found
 
 
 def _checked_endpoint(text: str) -> str:
     origin, parts = origin_of(text, such_as="https://account.blob.core.windows.net")
     if parts.query or parts.fragment or parts.username is not None or parts.password is not None:
-        raise ConfigError("endpoint has no user, query or fragment: a signature belongs into sas_token=")
+        raise ConfigError("endpoint must have no user, query or fragment: give the SAS as sas_token=")
     path = parts.path.strip("/")
     if path and not all(_is_segment(segment) for segment in path.split("/")):
-        raise ConfigError("endpoint's path is at most an account")
+        raise ConfigError("endpoint's path may only be an account")
     return f"{origin}/{path}" if path else origin
 
 
 def _check_credential(credential: Any, *, plain: bool) -> None:
     if not callable(getattr(credential, "get_token", None)):
-        raise ConfigError("credential is an object with get_token, such as one of azure.identity")
+        raise ConfigError(
+            "credential must be an object with get_token, such as a credential of azure.identity"
+        )
     if plain:
-        raise ConfigError("Azure takes a credential through https alone, not from this endpoint")
+        raise ConfigError("Azure only accepts a credential over https: this endpoint is plain http")
 
 
 def _checked_key(key: str | None, account_name: str | None) -> Secret | None:
@@ -208,12 +213,12 @@ def _checked_key(key: str | None, account_name: str | None) -> Secret | None:
     if account_name is None:
         raise ConfigError("account_key needs account_name")
     if not re.fullmatch(r"[A-Za-z0-9+/]{4,}={0,2}", key) or len(key) % 4:
-        raise ConfigError("account_key is base64, as the portal shows it")
+        raise ConfigError("account_key must be base64, as the portal shows it")
     return Secret(key)
 
 
 def _checked_signature(sas: str | None) -> tuple[Secret | None, datetime | None]:
-    """The signature without its question mark, and when it ends."""
+    """Return the SAS without its question mark, and the time when it expires."""
     if sas is None:
         return None, None
     sas = sas.strip().removeprefix("?").strip("&")
@@ -222,12 +227,12 @@ def _checked_signature(sas: str | None) -> tuple[Secret | None, datetime | None]
         raise ConfigError("sas_token is not a shared access signature")
     rights = fields.get("sp")
     if rights is not None and not set(rights[0]) >= _NEEDED_RIGHTS:
-        raise ConfigError("the SAS must allow to read, to list and to delete: its sp= lacks one of r, l, d")
+        raise ConfigError("the SAS must allow read, list and delete: its sp= lacks r, l or d")
     if fields.get("sr", ["c"])[0] == "b":
         raise ConfigError("the SAS is for a single blob: it must be for the container")
     try:
         text = fields["se"][0]
         ends_at = datetime.fromisoformat(text)
     except (KeyError, ValueError):
-        return Secret(sas), None  # it stands in a stored access policy, which only the service knows
+        return Secret(sas), None  # a stored access policy has it, which only the service knows
     return Secret(sas), ends_at if ends_at.tzinfo is not None else ends_at.replace(tzinfo=UTC)

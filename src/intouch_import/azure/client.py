@@ -1,4 +1,4 @@
-"""The SDK's clients, on a transport that keeps quiet, heeds no environment and never retries."""
+"""The SDK's client, on a transport that logs nothing, ignores the environment and never retries."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["CHUNK_BYTES", "abandon", "connect", "credential_of", "settings_of"]
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
-"""What one request asks for at most. The SDK holds that much of a blob in memory, for each thread."""
+"""Most bytes of one request. Each thread holds that much of a blob in memory."""
 
 _busy = threading.local()
-# In no hierarchy, so that no host's configuration turns it on: the SDK's own prints every URL at INFO.
+# The SDK logs every URL at INFO. This logger has no parent, so that no host's configuration enables it.
 _SILENT: Final = logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001  # see above
 _SILENT.addHandler(logging.NullHandler())
 
 
 class _Quiet(logging.Filter):
-    """Drops what urllib3 logs of our requests: its URLs hold file names, and signatures."""
+    """Drop the log records of urllib3 about our requests: their URLs contain file names and signatures."""
 
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002  # whatever it says
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
         return not getattr(_busy, "here", False)
 
 
@@ -44,10 +44,10 @@ for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
 
 
 class _Adapter(HTTPAdapter):  # type: ignore[misc]  # requests is not typed
-    """Sends one request once, and says in our words why it failed.
+    """Sends each request once, and raises `Unreached` if it fails.
 
-    What it raises is no exception of requests or of the SDK: these hold URLs, and on its own kinds the SDK's
-    download retries three times, with pauses that nobody sees.
+    It never raises exceptions of requests or of the SDK. Their texts contain URLs, and after its own kinds of
+    exceptions the SDK's download retries three times, with pauses that `Patience` does not know about.
     """
 
     def send(self, *args: Any, **options: Any) -> Any:
@@ -57,25 +57,25 @@ class _Adapter(HTTPAdapter):  # type: ignore[misc]  # requests is not typed
             if options.get("stream"):
                 _busy.answer = answer
         except requests.RequestException as exc:
-            raise _why(exc) from None
+            raise _unreached(exc) from None
         finally:
             _busy.here = False
         return answer
 
     def build_response(self, req: Any, resp: Any) -> Any:
-        resp.stream = _told(resp.stream)
+        resp.stream = _mapping_errors(resp.stream)
         return super().build_response(req, resp)
 
 
 def abandon() -> None:
-    """Close the answer that this thread had last, if it was not read: the SDK gives up some as they are."""
+    """Close the last answer of this thread if it was not read to its end: the SDK leaves some open."""
     answer = getattr(_busy, "answer", None)
     if answer is not None:
         answer.close()
 
 
-def _told(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
-    """A body whose failures are in our words."""
+def _mapping_errors(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+    """Wrap the reader of a body, so that its failures become `Unreached`."""
 
     def whole(*args: Any, **options: Any) -> Iterator[bytes]:
         try:
@@ -88,8 +88,8 @@ def _told(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[byte
     return whole
 
 
-def _why(exc: BaseException) -> Unreached:
-    """What lies at the bottom of an exception of requests."""
+def _unreached(exc: BaseException) -> Unreached:
+    """Find the cause in an exception of requests."""
     chain: list[BaseException] = []
     one: Any = exc
     while isinstance(one, BaseException) and one not in chain:
@@ -104,7 +104,7 @@ def _why(exc: BaseException) -> Unreached:
             return Unreached(Kind.NOT_TRUSTED)
         if isinstance(part, (u3.ProxyError, requests.exceptions.ProxyError)):
             return Unreached(Kind.PROXY)
-        if isinstance(part, u3.NewConnectionError):  # before its base, which is that of timeouts
+        if isinstance(part, u3.NewConnectionError):  # before its base class, ConnectTimeoutError
             return Unreached(Kind.REFUSED)
         if isinstance(part, u3.ConnectTimeoutError):
             return Unreached(Kind.NO_ANSWER)
@@ -115,9 +115,9 @@ def _why(exc: BaseException) -> Unreached:
 
 def _session(account: Account, connections: int) -> requests.Session:
     session = requests.Session()
-    # An emulator is not reached through a practice's proxy; anything else may be.
+    # An emulator on this machine is not reached through a proxy; a service in the cloud may be.
     session.trust_env = not account.is_plain
-    # A ~/.netrc would put its own Authorization header over ours.
+    # Otherwise an entry in ~/.netrc would replace our Authorization header.
     session.auth = lambda request: request
     adapter = _Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
     session.mount("https://", adapter)
@@ -126,7 +126,7 @@ def _session(account: Account, connections: int) -> requests.Session:
 
 
 def credential_of(account: Account) -> Any:
-    """The account's right as the SDK takes it. Always given, so that nothing is read from the environment."""
+    """Return the credential for the SDK. Without one, the SDK would look for one in the environment."""
     key, signature = account.key(), account.signature()
     if key is not None:
         return AzureNamedKeyCredential(*key)
@@ -136,7 +136,7 @@ def credential_of(account: Account) -> Any:
 
 
 def settings_of(timeout_s: float) -> dict[str, Any]:
-    """What our clients have in common: small pieces, no retries, no redirects, no log."""
+    """Return the options of all our clients: small parts, no retries, no redirects, no log."""
     return {
         "max_single_get_size": CHUNK_BYTES,
         "max_chunk_get_size": CHUNK_BYTES,
@@ -149,13 +149,13 @@ def settings_of(timeout_s: float) -> dict[str, Any]:
 
 
 def connect(account: Account, container: str, *, connections: int, timeout_s: float) -> ContainerClient:
-    """A client of one container. Nothing is sent yet.
+    """Make a client for one container. This sends no request.
 
     Args:
-        account: Whose.
-        container: Which.
-        connections: How many are kept open, one for each thread.
-        timeout_s: How long the service may be silent, seconds.
+        account: Endpoint and credential.
+        container: Name of the container.
+        connections: How many connections to keep open, one for each thread.
+        timeout_s: Longest wait for an answer or for more of it, seconds.
     """
     settings = settings_of(timeout_s)
     transport = RequestsTransport(

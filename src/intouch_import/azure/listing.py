@@ -1,4 +1,4 @@
-"""From what the service says of a blob to a source file."""
+"""From the service's description of a blob to a source file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _NO_NAME: Final = "/"
 
 
 class Listing:
-    """Sorts what a folder's listing says: files, what only looks like one, and folders.
+    """Turns the pages of a folder's listing into source files.
 
-    In a flat namespace a blob ``a`` and a folder ``a`` (a blob ``a/b``) may both be there. The file then has
-    the name, and the folder is listed as ``a/``.
+    A blob ``a`` and a folder ``a`` (a blob ``a/b``) can both exist. The file then gets the name ``a``, and the
+    folder is listed as ``a/``.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -32,12 +32,12 @@ class Listing:
         self._folders: dict[str, None] = {}
 
     def page(self, entries: list[Any]) -> Iterator[SourceFile]:
-        """The files of one page."""
+        """Return the files of one page."""
         start, names, ours = self._start, self._names, self._folder
         for entry in entries:
             blob = entry.name
             if not blob.startswith(ours.prefix):
-                continue  # no answer to what was asked; never ours
+                continue  # not in this folder: a wrong answer
             name = blob[start:]
             if "blob_type" not in entry:
                 self._folders[name.rstrip("/") or _NO_NAME] = None
@@ -45,7 +45,7 @@ class Listing:
             if ours.blob(name) is None:
                 if name or entry.size:
                     yield _not_a_file(name or _NO_NAME, EntryKind.SPECIAL)
-                continue  # the mark of this folder itself
+                continue  # the marker of this folder itself
             file = source_file(name, entry)
             if file.kind is EntryKind.FOLDER:
                 self._folders[name] = None
@@ -54,20 +54,20 @@ class Listing:
             yield file
 
     def folders(self) -> Iterator[SourceFile]:
-        """The folders, once all pages were read."""
+        """Return the folders, after all pages were read."""
         for name in self._folders:
             yield folder(f"{name}/" if name in self._names else name)
 
 
 def source_file(name: str, properties: Any) -> SourceFile:
-    """A blob as a source file.
+    """Return a blob as a source file.
 
     Args:
         name: Base name.
-        properties: The SDK's ``BlobProperties``, of a listing or of the blob itself.
+        properties: The SDK's ``BlobProperties``, from a listing or from a request for one blob.
 
     Raises:
-        ValueError: They are not those of a blob: a proxy's page answers HEAD, too.
+        ValueError: They do not describe a blob: the answer came from a proxy, for example.
     """
     if not properties.etag or not properties.blob_type or properties.size is None:
         raise ValueError
@@ -76,7 +76,7 @@ def source_file(name: str, properties: Any) -> SourceFile:
     kind = EntryKind.FILE
     match str(getattr(properties.blob_type, "value", properties.blob_type)):
         case "PageBlob":
-            kind = EntryKind.SPECIAL  # a disk image: its bytes are read by pages, which no ETag pins
+            kind = EntryKind.SPECIAL  # a disk image, read in pages that can't be pinned to an ETag
         case "AppendBlob" if not properties.is_append_blob_sealed:
             version += _APPENDED
     if size == 0 and str((properties.metadata or {}).get(_FOLDER_MARK, "")).lower() == "true":
@@ -94,17 +94,17 @@ def source_file(name: str, properties: Any) -> SourceFile:
 
 
 def folder(name: str) -> SourceFile:
-    """A folder, of which the service knows nothing but that there are blobs in it."""
+    """Return a folder. The service only knows that there are blobs in it."""
     return _not_a_file(name, EntryKind.FOLDER)
 
 
 def etag_of(text: str) -> str:
-    """An ETag or a version without quotes: listings leave them out, answers to HEAD have them."""
+    """Return an ETag or a version without quotes: listings have none, other answers have them."""
     return text.removesuffix(_APPENDED).strip('"')
 
 
 def is_appended(version: str) -> bool:
-    """Whether a blob of that version may still be appended to, so that it may be seen half-written."""
+    """Return whether more can be appended to this version, so that it may be incomplete."""
     return version.endswith(_APPENDED)
 
 
