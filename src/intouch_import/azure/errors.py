@@ -7,7 +7,7 @@ import enum
 import logging
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
 
@@ -43,7 +43,16 @@ _CLOCK_TOLERANCE: Final = timedelta(minutes=15)
 class Kind(enum.Enum):
     """What went wrong."""
 
-    # About one blob.
+    text: str
+    """A sentence for people; empty for what goes wrong with one blob alone."""
+
+    def __new__(cls, value: str, text: str = "") -> Self:
+        member = object.__new__(cls)
+        member._value_ = value
+        member.text = text
+        return member
+
+    # With one blob.
     GONE = "gone"
     CHANGED = "changed"
     TAKEN = "taken"
@@ -52,55 +61,37 @@ class Kind(enum.Enum):
     IMMUTABLE = "immutable"
     ARCHIVED = "archived"
     COPYING = "copying"
-    # About the container or the account.
-    NO_CONTAINER = "no container"
-    CONTAINER_GOING = "container being deleted"
-    FORBIDDEN = "forbidden"
-    NOT_KNOWN = "not known"
-    EXPIRED = "expired"
-    CLOCK = "clock"
-    DISABLED = "disabled"
-    NO_CREDENTIAL = "no credential"
-    NO_TOKENS = "no tokens"
-    # About the service.
-    REJECTED = "rejected"
-    BUSY = "busy"
-    BROKEN = "broken"
-    # About the way to it.
-    NO_SUCH_HOST = "no such host"
-    NO_RESOLVER = "no resolver"
-    NOT_TRUSTED = "not trusted"
-    PROXY = "proxy"
-    REFUSED = "refused"
-    NO_ANSWER = "no answer"
-    SILENT = "silent"
-    CUT = "cut"
-    NONSENSE = "nonsense"
+    # With the container or the account.
+    NO_CONTAINER = "no container", "the container does not exist"
+    CONTAINER_GOING = "container being deleted", "the container is being deleted"
+    FORBIDDEN = "forbidden", "access denied: the key, the signature (SAS) or the role does not allow this"
+    NOT_KNOWN = (
+        "not known",
+        "access denied: the key, the signature (SAS) or the access token is not valid here",
+    )
+    EXPIRED = "expired", "the signature (SAS) has expired or is not valid yet: a new one is needed"
+    CLOCK = "clock", "this machine's clock differs from the service's by more than 15 minutes"
+    DISABLED = "disabled", "the storage account is disabled"
+    NO_CREDENTIAL = (
+        "no credential",
+        "Azure gave no access token: nobody is signed in, or the identity is not set up",
+    )
+    NO_TOKENS = "no tokens", "the service that gives access tokens for Azure can't be reached"
+    # With the service.
+    REJECTED = "rejected", "the service rejects the request: is the endpoint a blob endpoint?"
+    BUSY = "busy", "the service is busy"
+    BROKEN = "broken", "the service failed"
+    # On the way to the service.
+    NO_SUCH_HOST = "no such host", "the network (DNS) knows no storage account with this name"
+    NO_RESOLVER = "no resolver", "names can't be looked up: is this machine connected to the network?"
+    NOT_TRUSTED = "not trusted", "the server's certificate is not trusted"
+    PROXY = "proxy", "the proxy of this network failed"
+    REFUSED = "refused", "the server refused the connection"
+    NO_ANSWER = "no answer", "the server did not answer"
+    SILENT = "silent", "the server stopped sending"
+    CUT = "cut", "the connection was cut"
+    NONSENSE = "nonsense", "the answer makes no sense: is something between this machine and Azure?"
 
-
-TEXTS: Final[Mapping[Kind, str]] = {
-    Kind.NO_CONTAINER: "the container does not exist",
-    Kind.CONTAINER_GOING: "the container is being deleted",
-    Kind.FORBIDDEN: "the account refuses: the key, the signature or the role has no right to do this",
-    Kind.NOT_KNOWN: "the account refuses: the key, the signature or the access token is not the right one",
-    Kind.EXPIRED: "the signature (SAS) has expired or is not valid yet: a new one is needed",
-    Kind.CLOCK: "this machine's clock differs from the service's by more than 15 minutes",
-    Kind.DISABLED: "the storage account is disabled",
-    Kind.NO_CREDENTIAL: "Azure gave no access token: nobody is signed in, or the identity is not set up",
-    Kind.NO_TOKENS: "the service that gives access tokens for Azure can't be reached",
-    Kind.REJECTED: "the service does not accept the request: is the endpoint that of blob storage?",
-    Kind.BUSY: "the service is busy",
-    Kind.BROKEN: "the service failed",
-    Kind.NO_SUCH_HOST: "no storage account of that name was found in the network (DNS)",
-    Kind.NO_RESOLVER: "names can't be looked up: is this machine connected to the network?",
-    Kind.NOT_TRUSTED: "the server's certificate is not trusted",
-    Kind.PROXY: "the proxy of this network failed",
-    Kind.REFUSED: "the server refused the connection",
-    Kind.NO_ANSWER: "the server did not answer",
-    Kind.SILENT: "the server fell silent",
-    Kind.CUT: "the connection was cut",
-    Kind.NONSENSE: "the answer makes no sense: is something between this machine and Azure?",
-}
 
 _AGAIN: Final = frozenset(
     {
@@ -191,7 +182,7 @@ class Fault:
 
     def error(self, source_id: str) -> SourceUnavailable:
         """The location's failure that this fault is, if nothing better is known."""
-        text = TEXTS.get(self.kind, TEXTS[Kind.NONSENSE])
+        text = self.kind.text or Kind.NONSENSE.text
         helps = self.kind not in _NEEDS_A_PERSON
         return SourceUnavailable(text, source_id=source_id, retry_helps=helps, kind=self.kind.value)
 

@@ -21,7 +21,7 @@ _NO_NAME: Final = "/"
 class Listing:
     """Turns the pages of a folder's listing into source files.
 
-    A blob ``a`` and a folder ``a`` (a blob ``a/b``) can both exist. The file then gets the name ``a``, and the
+    A blob ``a`` and a folder ``a`` (a blob ``a/b``) can both exist. The file then gets the name ``a`` and the
     folder is listed as ``a/``.
     """
 
