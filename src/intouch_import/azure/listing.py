@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from intouch_import.azure.account import Folder
 
-__all__ = ["Listing", "etag_of", "folder", "is_appended", "source_file"]
+__all__ = ["Listing", "etag_of", "folder", "is_appended", "quoted_etag", "source_file"]
 
 _APPENDED: Final = "+append"
 _FOLDER_MARK: Final = "hdi_isfolder"
@@ -101,6 +101,11 @@ def folder(name: str) -> SourceFile:
 def etag_of(text: str) -> str:
     """Return an ETag or a version without quotes: listings have none, other answers have them."""
     return text.removesuffix(_APPENDED).strip('"')
+
+
+def quoted_etag(version: str) -> str:
+    """Return the ETag of a version in quotes, as requests contain it."""
+    return f'"{etag_of(version)}"'
 
 
 def is_appended(version: str) -> bool:

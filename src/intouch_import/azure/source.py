@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
 from intouch_import.azure.account import Account, Folder
 from intouch_import.azure.errors import Failed, Fault, Kind, not_removed, send, unread
-from intouch_import.azure.listing import Listing, etag_of, folder, is_appended, source_file
+from intouch_import.azure.listing import Listing, folder, is_appended, quoted_etag, source_file
 from intouch_import.cloud.retry import Patience
 from intouch_import.content import StagedContent, staging_file
 from intouch_import.disk import NO_ROOM
@@ -117,7 +117,10 @@ class AzureSource(ConnectedSource):
         _import_sdk()
         self._lane = self._fast_lane(wanted=fast)
         try:
-            self._check_container()
+            self._first_page(self._folder.prefix)
+        except Failed as exc:
+            self.close()
+            raise exc.fault.error(self.source_id) from None
         except BaseException:
             self.close()
             raise
@@ -206,7 +209,8 @@ class AzureSource(ConnectedSource):
     def _descend(self, folders: Sequence[str]) -> None:
         for name in folders:
             self._checked_name(name)
-        self._folder = Folder("/".join((self._folder.container, *_parts(self._folder.prefix), *folders)))
+        above = self._folder
+        self._folder = Folder(f"{above.container}/{above.prefix}{'/'.join(folders)}")
         self._filesystem = None
 
     def _disconnect(self) -> None:
@@ -228,7 +232,7 @@ class AzureSource(ConnectedSource):
         return send(request, account=self._account, patience=self._patience, source_id=self.source_id)
 
     def _delete_batch(self, files: Sequence[SourceFile]) -> bool:
-        wanted = [{"name": self._folder.blob(file.name), "etag": _pin(file)} for file in files]
+        wanted = [{"name": self._folder.blob(file.name), "etag": quoted_etag(file.version)} for file in files]
         parts = list(self._client().delete_blobs(*wanted, raise_on_any_failure=False))
         return len(parts) == len(files) and all(part.status_code == _DELETED for part in parts)
 
@@ -256,9 +260,8 @@ class AzureSource(ConnectedSource):
 
         blob = self._client().get_blob_client(self._checked(file))
         try:
-            self._send(
-                lambda: blob.delete_blob(etag=_pin(file), match_condition=MatchConditions.IfNotModified)
-            )
+            pin = {"etag": quoted_etag(file.version), "match_condition": MatchConditions.IfNotModified}
+            self._send(lambda: blob.delete_blob(**pin))
         except Failed as exc:
             fault = self._certain(exc.fault, file)
             if not (fault.kind is Kind.GONE and (doubt or exc.in_doubt)):
@@ -270,9 +273,11 @@ class AzureSource(ConnectedSource):
         except Failed as exc:
             if exc.fault.kind is not Kind.GONE:
                 raise
-        below = self._client().walk_blobs(f"{blob.blob_name}/", delimiter="/", results_per_page=1).by_page()
-        page = self._send(lambda: next(below, None))
-        return folder(name) if page is not None and any(page) else None
+        return folder(name) if any(self._first_page(f"{blob.blob_name}/")) else None
+
+    def _first_page(self, prefix: str) -> Iterable[Any]:
+        pages = self._client().walk_blobs(prefix, delimiter="/", results_per_page=1).by_page()
+        return self._send(lambda: next(pages, ()))
 
     def _certain(self, fault: Fault, file: SourceFile) -> Fault:
         """Tell "gone" from "changed", which the answer to a pinned request does not."""
@@ -304,13 +309,6 @@ class AzureSource(ConnectedSource):
             return download.run(self._client().get_blob_client(blob))
 
         return attempt
-
-    def _check_container(self) -> None:
-        pages = self._client().walk_blobs(self._folder.prefix, delimiter="/", results_per_page=1).by_page()
-        try:
-            self._send(lambda: next(pages, None))
-        except Failed as exc:
-            raise exc.fault.error(self.source_id) from None
 
     def _client(self) -> ContainerClient:
         # One for each process: a child that was forked must not write into its parent's connections.
@@ -368,15 +366,6 @@ def _files_of(pages: Iterator[Any], listing: Listing) -> list[SourceFile] | None
     """The files of the next page; None after the last."""
     page = next(pages, None)
     return None if page is None else list(listing.page(list(page)))
-
-
-def _parts(prefix: str) -> list[str]:
-    return [part for part in prefix.split("/") if part]
-
-
-def _pin(file: SourceFile) -> str:
-    """The ETag of a listed file as requests write it."""
-    return f'"{etag_of(file.version)}"'
 
 
 def _import_sdk() -> None:

@@ -19,7 +19,7 @@ from azure.storage.blob import BlobBlock, ContentSettings, generate_container_sa
 from intouch_import import disk
 from intouch_import.azure.client import CHUNK_BYTES, abandon
 from intouch_import.azure.errors import Failed, Kind
-from intouch_import.azure.listing import etag_of, is_appended
+from intouch_import.azure.listing import etag_of, is_appended, quoted_etag
 from intouch_import.errors import ContentMismatch, FileUnreadable, StillArriving
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Download:
     def __init__(self, file: SourceFile, target: BinaryIO) -> None:
         self._file = file
         self._target = target
-        self._etag = f'"{etag_of(file.version)}"'
+        self._etag = quoted_etag(file.version)
         self._position = 0
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False) if file.vendor_hash is not None else None
