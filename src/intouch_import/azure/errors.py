@@ -1,4 +1,4 @@
-"""What a failed request means: one word for it, whether asking again helps, and a sentence for people."""
+"""Failed requests: what they mean, whether to retry them, and which of our errors they become."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-# Requests signed with a key more than 15 minutes off are refused:
+# The service refuses requests whose signed time is more than 15 minutes wrong:
 # https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
 _CLOCK_TOLERANCE: Final = timedelta(minutes=15)
 
@@ -44,7 +44,7 @@ class Kind(enum.Enum):
     """What went wrong."""
 
     text: str
-    """A sentence for people; empty for what goes wrong with one blob alone."""
+    """A sentence for people; empty for failures that concern only one blob."""
 
     def __new__(cls, value: str, text: str = "") -> Self:
         member = object.__new__(cls)
@@ -99,7 +99,7 @@ _AGAIN: Final = frozenset(
         *(Kind.NO_ANSWER, Kind.SILENT, Kind.CUT, Kind.NO_TOKENS),
     }
 )
-# The request may have reached the service, and may have been carried out there.
+# The service may have carried out the request.
 _IN_DOUBT: Final = frozenset({Kind.BUSY, Kind.BROKEN, Kind.PROXY, Kind.SILENT, Kind.CUT, Kind.NONSENSE})
 _NEEDS_A_PERSON: Final = frozenset(
     {
@@ -148,8 +148,8 @@ _STATUSES: Final[Mapping[int, Kind]] = {
 }
 
 
-class Unreached(Exception):  # named after what happened
-    """A request that got no whole answer. It holds no URL."""
+class Unreached(Exception):
+    """A request without a complete answer. The text contains no URL."""
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind.value)
@@ -158,11 +158,11 @@ class Unreached(Exception):  # named after what happened
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """What a failed request means.
+    """The meaning of a failed request.
 
     Args:
-        kind: In one word.
-        after_s: How long the service wants to be left alone, seconds, if it said so.
+        kind: What went wrong.
+        after_s: Pause that the service asks for, seconds, or None.
     """
 
     kind: Kind
@@ -170,18 +170,18 @@ class Fault:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the service may have done what it was asked for all the same."""
+        """Whether the service may have carried out the request although it failed."""
         return self.kind in _IN_DOUBT
 
     @property
     def again(self) -> Again | None:
-        """Whether asking again helps."""
+        """Whether a retry may help; None means no."""
         if self.kind not in _AGAIN:
             return None
         return Again(after_s=self.after_s, throttled=self.kind is Kind.BUSY)
 
     def error(self, source_id: str) -> SourceUnavailable:
-        """The location's failure that this fault is, if nothing better is known."""
+        """Return the error for a failure of the whole location."""
         text = self.kind.text or Kind.NONSENSE.text
         helps = self.kind not in _NEEDS_A_PERSON
         return SourceUnavailable(text, source_id=source_id, retry_helps=helps, kind=self.kind.value)
@@ -194,13 +194,13 @@ def fault_of(
     identity: bool = False,
     now: datetime | None = None,
 ) -> Fault:
-    """Read an exception of the SDK, of our transport, or of whoever gives access tokens.
+    """Return the meaning of an exception of the SDK, of our transport, or of a credential.
 
     Args:
-        exc: Which.
-        expires_at: When the signature in use ends, if that is known.
-        identity: Whether an identity is the right in use.
-        now: The time; by default this machine's.
+        exc: The exception.
+        expires_at: When the SAS in use expires, if known.
+        identity: Whether the credential in use is an identity.
+        now: The current time; by default this machine's.
     """
     if isinstance(exc, Unreached):
         return Fault(kind=exc.kind)
@@ -223,10 +223,10 @@ def fault_of(
 
 
 def _of_tokens(exc: Exception) -> Kind | None:
-    """What an exception of azure.identity means: it is another package, so it is told by its name.
+    """Return the meaning of an exception of azure.identity, or None for other exceptions.
 
-    Its transport is not ours, so nothing else of the SDK says that a service was not reached; and it calls
-    that a refusal, whose cause is the true reason.
+    The package may not be installed, so its classes are recognised by name. It uses the SDK's own transport
+    and raises an authentication error when the token service can't be reached; the cause is the real reason.
     """
     names: set[str] = set()
     cause: BaseException | None = exc
@@ -239,16 +239,16 @@ def _of_tokens(exc: Exception) -> Kind | None:
 
 
 def _kind_of(status: int) -> Kind:
-    """What a status means whose code is not known."""
+    """Return the meaning of a status with an unknown error code."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Kind.BROKEN
-    # A "not found" that does not say what is missing may come from anybody on the way.
+    # Any server on the way can answer "not found". Azure also says what is missing.
     known = status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_FOUND
     return Kind.REJECTED if known else Kind.NONSENSE
 
 
 def _refused(kind: Kind, headers: Mapping[str, str], expires_at: datetime | None, now: datetime) -> Kind:
-    """Why a right was refused: by the service's clock, or because it never was one."""
+    """Return why access was denied: expired, a wrong clock, or the reason that is known so far."""
     there = _date(headers.get("date"))
     if expires_at is not None and expires_at <= (there or now):
         return Kind.EXPIRED
@@ -264,7 +264,7 @@ def _headers(exc: Exception) -> Mapping[str, str]:
 
 
 def _after_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """``Retry-After``: seconds, or a date."""
+    """Return the pause in ``Retry-After``, which has seconds or a date."""
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
@@ -286,15 +286,15 @@ def _date(text: str | None) -> datetime | None:
 
 _STAYS: Final[Mapping[Kind, tuple[str, Reason, bool]]] = {
     Kind.LEASED: ("another program holds a lease on the blob", Reason.LEASED, True),
-    Kind.SNAPSHOTS: ("the blob has snapshots, which would go with it", Reason.HAS_SNAPSHOTS, False),
+    Kind.SNAPSHOTS: ("the blob has snapshots, which would be deleted with it", Reason.HAS_SNAPSHOTS, False),
     Kind.IMMUTABLE: ("a retention policy or a legal hold keeps the blob", Reason.RETAINED, False),
-    Kind.FORBIDDEN: ("the key, signature or role may not delete", Reason.REMOVAL_FORBIDDEN, False),
+    Kind.FORBIDDEN: ("the key, SAS or role does not allow deleting", Reason.REMOVAL_FORBIDDEN, False),
 }
-"""Why a blob is not removed: the sentence, the reason, whether waiting helps."""
+"""Why a blob can't be removed: text, reason, and whether a later retry may help."""
 
 
 def unread(fault: Fault, source_id: str) -> InTouchImportError:
-    """What it means that a blob could not be read."""
+    """Return our error for a blob that could not be read."""
     match fault.kind:
         case Kind.GONE:
             return FileVanished("the file is no longer there")
@@ -307,16 +307,16 @@ def unread(fault: Fault, source_id: str) -> InTouchImportError:
         case Kind.COPYING:
             return StillArriving("the blob is still being copied")
         case Kind.CUT:
-            return FileUnreadable("the transfer was cut, again and again")
+            return FileUnreadable("the transfer was cut repeatedly")
     return fault.error(source_id)
 
 
 def not_removed(fault: Fault, source_id: str) -> InTouchImportError:
-    """What it means that a blob could not be removed."""
+    """Return our error for a blob that could not be removed."""
     if fault.kind is Kind.GONE:
         return FileVanished("the file is no longer there")
     if fault.kind is Kind.CHANGED:
-        return FileChanged("another version stands there; it was not touched")
+        return FileChanged("the blob is now another version; it was not touched")
     if fault.kind in _STAYS:
         text, reason, helps = _STAYS[fault.kind]
         return NotRemoved(text, reason=reason, retry_helps=helps)
@@ -327,8 +327,8 @@ class Failed(Exception):
     """A request that failed for good. It never leaves this package.
 
     Args:
-        fault: What the last answer means.
-        in_doubt: Whether the service may have carried out one of the attempts all the same.
+        fault: The meaning of the last attempt.
+        in_doubt: Whether the service may have carried out one of the attempts.
     """
 
     def __init__(self, fault: Fault, *, in_doubt: bool) -> None:
@@ -338,18 +338,18 @@ class Failed(Exception):
 
 
 def send(request: Callable[[], _T], *, account: Account, patience: Patience, source_id: str) -> _T:
-    """Send a request until it is answered, fails for good, or the budget is spent.
+    """Send a request, and retry it until it succeeds, fails for good, or the budget is used up.
 
     Args:
-        request: It.
-        account: Whose right is used.
-        patience: How long to wait.
-        source_id: For whom.
+        request: Sends it once.
+        account: Its credential decides what some failures mean.
+        patience: How long to retry.
+        source_id: Id of the source, for errors and the log.
 
     Raises:
-        Failed: It failed, and asking again did not help.
-        InTouchImportError: What the request raised of ours.
-        OSError: This machine's own disk failed, with its number.
+        Failed: The request failed for good.
+        InTouchImportError: One of our errors, raised by the request.
+        OSError: This machine's own disk failed; the error has an errno.
     """
     in_doubt = False
 

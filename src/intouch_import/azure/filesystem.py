@@ -1,7 +1,7 @@
-"""adlfs on one folder: for a host that wants to look around. It reads, and does nothing else.
+"""A read-only adlfs file system on one folder, for hosts that want to look around.
 
-adlfs expands wildcards when it deletes, deletes whole containers, mixes versions and takes keys from the
-environment. This library never calls it.
+The library itself never uses it: adlfs expands wildcards in deletions, deletes whole containers, mixes
+versions, and reads keys from the environment.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _PROTOCOLS = ("az", "abfs", "azure")
 
 
 class AzureFolderFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs is not typed
-    """What `AzureSource.filesystem` gives. Paths are ``container/folder/name``, taken as they are.
+    """The file system in `AzureSource.filesystem`. Paths are ``container/folder/name``, not encoded.
 
-    Nothing is cached, nothing can be pickled or written as JSON, and paths outside the folder are refused.
+    It caches nothing, can't be pickled or written as JSON, and refuses paths outside the folder.
     """
 
     cachable = False
@@ -34,7 +34,7 @@ class AzureFolderFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs
     root_marker = ""
 
     def __init__(self, **_options: Any) -> None:
-        # Not adlfs's own: it reads the environment, and keeps every instance alive for ever.
+        # Not the constructor of adlfs: it reads the environment and never releases an instance.
         AsyncFileSystem.__init__(self, loop=get_loop(), use_listings_cache=False, skip_instance_cache=True)
         self.account_name = self.account_key = self.connection_string = self.sas_token = None
         self.credential = self.sync_credential = None
@@ -46,7 +46,7 @@ class AzureFolderFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs
         self._inside: tuple[str, str] = ("", "")
 
     def bind(self, client: Any, folder: Folder) -> None:
-        """Set what `open_filesystem` made; in no argument, since fsspec keeps and shows arguments."""
+        """Set client and folder. They are not arguments of the constructor: fsspec stores and shows those."""
         self.service_client = client
         self._inside = (folder.container, folder.prefix)
 
@@ -59,7 +59,7 @@ class AzureFolderFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs
         return path.strip("/")
 
     def split_path(self, path: str, *_args: Any, **_options: Any) -> tuple[str, str, None]:
-        """Container and blob. Every operation of adlfs goes through here.
+        """Split a path into container and blob. Every operation of adlfs calls this.
 
         Raises:
             PermissionError: The path is outside the folder.
@@ -67,7 +67,7 @@ class AzureFolderFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs
         container, _, blob = self._strip_protocol(path).partition("/")
         ours, prefix = self._inside
         if container != ours or not f"{blob}/".startswith(prefix) or _climbs(blob):
-            raise PermissionError("that path is outside the folder of this source")
+            raise PermissionError("the path is outside the folder of this source")
         return container, blob, None
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
@@ -76,7 +76,7 @@ class AzureFolderFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs
         return super()._open(path, mode=mode, **options)
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         sync(self.loop, self.service_client.close)
 
     def to_json(self, **_options: Any) -> NoReturn:
@@ -92,24 +92,27 @@ class AzureFolderFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs
         return "<AzureFolderFileSystem>"
 
 
-class _Awaited:
-    """A credential of ours for the SDK's asynchronous client."""
+class _AsyncCredential:
+    """Makes a credential usable in the SDK's asynchronous client."""
 
     def __init__(self, credential: Any) -> None:
         self._credential = credential
 
     async def get_token(self, *scopes: str, **options: Any) -> Any:
-        """Ask in a thread: a token may need the network."""
+        """Get a token in a thread, because that may need the network."""
         return await asyncio.to_thread(self._credential.get_token, *scopes, **options)
 
 
 def open_filesystem(account: Account, folder: Folder, *, timeout_s: float) -> AzureFolderFileSystem:
-    """Open adlfs on a folder, with the account's right and nothing from the environment."""
-    right = credential_of(account)
+    """Open adlfs on a folder, with the credential of the account and nothing from the environment."""
+    credential = credential_of(account)
     if account.credential is not None:
-        right = _Awaited(right)
+        credential = _AsyncCredential(credential)
     client = BlobServiceClient(
-        account.endpoint, credential=right, use_env_settings=not account.is_plain, **settings_of(timeout_s)
+        account.endpoint,
+        credential=credential,
+        use_env_settings=not account.is_plain,
+        **settings_of(timeout_s),
     )
     filesystem = AzureFolderFileSystem()
     filesystem.bind(client, folder)
@@ -121,14 +124,14 @@ def _climbs(blob: str) -> bool:
 
 
 def _refuse(*_args: Any, **_options: Any) -> NoReturn:
-    raise NotImplementedError("this file system only reads: files leave a source by moves alone")
+    raise NotImplementedError("this file system is read-only: only a move removes files from a source")
 
 
 async def _refuse_later(*_args: Any, **_options: Any) -> NoReturn:
     _refuse()
 
 
-# What changes something, and `url`, which would print a signature.
+# All methods that change something, and `url`, which would show a SAS.
 for _name in (
     *("cp", "cp_file", "copy", "delete", "makedir", "makedirs", "mkdir", "move", "mv", "pipe", "pipe_file"),
     *("put", "put_file", "rename", "rm", "rm_file", "rmdir", "setxattrs", "sign", "touch", "upload", "url"),

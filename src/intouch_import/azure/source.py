@@ -48,28 +48,28 @@ _T = TypeVar("_T")
 class AzureSource(ConnectedSource):
     """A folder of one container. The version of a file is its ETag.
 
-    A folder in which nothing lies does not exist in blob storage, and is listed as empty; a container that
-    does not exist is an error. What is read is one version, whatever happens to the blob meanwhile, and what
-    is removed is that version or nothing.
+    Blob storage has no empty folders: a folder that does not exist is listed as empty. A missing container
+    is an error. `fetch` reads exactly one version, even if the blob changes meanwhile. `remove` removes that
+    version or nothing.
 
     Args:
         path: ``container/folder``, decoded; a folder is optional.
         provider, source_id, label: See `Source`.
-        account_name: The storage account.
-        account_key: Its shared key.
-        sas_token: A shared access signature that may read, list and delete.
-        connection_string: As the portal shows it.
+        account_name: Name of the storage account.
+        account_key: Shared key of the account.
+        sas_token: Shared access signature (SAS) that allows read, list and delete.
+        connection_string: Connection string from the portal.
         credential: A credential of ``azure.identity``, or any object with its ``get_token``.
-        endpoint: The blob endpoint, if it is another than the public cloud's: an emulator, a national cloud.
-        patience: How long one operation may wait for the service; by default 60 s.
-        concurrency: How many files are read or removed at a time.
-        timeout_s: How long the service may be silent within one request, seconds.
-        fast: Whether to download through obstore; by default if it is installed.
+        endpoint: The blob endpoint, if it is not in the public cloud: an emulator, a national cloud.
+        patience: How long one operation may retry; by default 60 s.
+        concurrency: How many files to read or remove in parallel.
+        timeout_s: Longest wait for an answer or for more of it, seconds.
+        fast: Whether to download with obstore; by default if it is installed.
 
     Raises:
-        ConfigError: An option makes no sense. No value is repeated.
+        ConfigError: An option is not valid. The message never contains its value.
         MissingExtraError: The packages of the extra ``azure`` are not installed.
-        SourceUnavailable: The container does not exist, or may not be listed, or was not reached.
+        SourceUnavailable: The container does not exist, can't be reached, or may not be listed.
     """
 
     location: ClassVar[str] = "azure"
@@ -104,7 +104,7 @@ class AzureSource(ConnectedSource):
             endpoint=endpoint,
         )
         if concurrency < 1 or timeout_s <= 0:
-            raise ConfigError("concurrency is at least 1, and timeout_s above 0")
+            raise ConfigError("concurrency must be at least 1 and timeout_s greater than 0")
         url = f"{self._account.endpoint}/{self._folder.container}/{self._folder.prefix}"
         super().__init__(url, provider=provider, source_id=source_id, label=label)
         self.concurrency = concurrency
@@ -127,7 +127,7 @@ class AzureSource(ConnectedSource):
 
     @property
     def filesystem(self) -> AbstractFileSystem:
-        """The adlfs file system on this folder, to look around: what writes or deletes is closed in it."""
+        """A read-only adlfs file system on this folder, for a host that wants to look around."""
         with self._lock:
             if self._filesystem is None:
                 from intouch_import.azure.filesystem import open_filesystem
@@ -180,21 +180,21 @@ class AzureSource(ConnectedSource):
         doubt = False
         if self._batches and all(self._is_ours(file) for file in files):
             try:
-                # Answers may come in another order than the requests, so only one thing can be learned from
-                # them: that all were deleted. Else each is asked for once more, by itself.
+                # The answers may be in another order than the requests, so they only prove that all files
+                # were deleted. If one was not, each deletion is repeated in a request of its own.
                 if self._send(lambda: self._delete_batch(files)):
                     return [None] * len(files)
                 doubt = True
             except Failed as exc:
                 if exc.fault.in_doubt or exc.fault.again:
                     return [exc.fault.error(self.source_id)] * len(files)
-                self._batches = False  # the server, or the right, knows none
+                self._batches = False  # the server or the credential does not allow batches
             except InTouchImportError as exc:
                 return [exc] * len(files)
         return self._delete_each(files, doubt=doubt)
 
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
-        check_name(name, windows=False)  # what could be stored nowhere else is refused here, too
+        check_name(name, windows=False)  # refuse names that other locations refuse
         from intouch_import.azure.transfer import upload
 
         blob = self._blob(name)
@@ -203,7 +203,7 @@ class AzureSource(ConnectedSource):
         except Failed as exc:
             raise exc.fault.error(self.source_id) from None
         if found is None:
-            raise NameTaken("a file of that name is there already")
+            raise NameTaken("a file with this name exists already")
         return source_file(name, found)
 
     def _descend(self, folders: Sequence[str]) -> None:
@@ -226,7 +226,7 @@ class AzureSource(ConnectedSource):
     def __reduce_ex__(self, protocol: Any, /) -> NoReturn:
         raise TypeError("a source holds a secret and connections, and can't be pickled: open it again there")
 
-    # --- how
+    # --- inside
 
     def _send(self, request: Callable[[], _T]) -> _T:
         return send(request, account=self._account, patience=self._patience, source_id=self.source_id)
@@ -243,7 +243,7 @@ class AzureSource(ConnectedSource):
                 self._delete(file, doubt=doubt)
                 found.append(None)
             except SourceError as exc:
-                # The service is not to be had: the others would only wait for it, too, one by one.
+                # The service can't be reached: do not wait again for each of the other files.
                 return found + [exc] * (len(files) - len(found))
             except InTouchImportError as exc:
                 found.append(exc)
@@ -253,8 +253,8 @@ class AzureSource(ConnectedSource):
         """Delete one version of a blob.
 
         Args:
-            file: Which.
-            doubt: Whether it was asked for before, and may be gone because of us.
+            file: The listed file.
+            doubt: Whether an earlier request may have deleted it already.
         """
         from azure.core import MatchConditions
 
@@ -280,19 +280,19 @@ class AzureSource(ConnectedSource):
         return self._send(lambda: next(pages, ()))
 
     def _certain(self, fault: Fault, file: SourceFile) -> Fault:
-        """Tell "gone" from "changed", which the answer to a pinned request does not."""
+        """Find out whether a blob is gone or changed: the answer to a pinned request does not say."""
         if fault.kind not in {Kind.GONE, Kind.CHANGED}:
             return fault
         try:
             there = self.look(file.name)
         except SourceError:
             return fault
-        if there is None or not there.version:  # nothing, or a folder that has the name
+        if there is None or not there.version:  # nothing, or a folder with this name
             return Fault(kind=Kind.GONE)
         return Fault(kind=Kind.CHANGED if there.version != file.version else Kind.NONSENSE)
 
     def _reading(self, download: Download, file: SourceFile, blob: str) -> Callable[[], None]:
-        """Read a blob: at the first attempt through the fast lane if it takes it, then through the SDK."""
+        """Return a function that downloads a blob: first with obstore if possible; retries use the SDK."""
         lane = self._lane
         if lane is not None and (is_appended(file.version) or not lane.takes(blob)):
             lane = None
@@ -303,7 +303,7 @@ class AzureSource(ConnectedSource):
                 chosen, lane = lane, None
                 try:
                     return download.run_fast(chosen, blob)
-                except Exception as exc:  # the SDK's answer is the one that counts
+                except Exception as exc:  # only the SDK's answer decides
                     if isinstance(exc, OSError) and exc.errno is not None:
                         raise  # this machine's own disk
             return download.run(self._client().get_blob_client(blob))
@@ -311,7 +311,7 @@ class AzureSource(ConnectedSource):
         return attempt
 
     def _client(self) -> ContainerClient:
-        # One for each process: a child that was forked must not write into its parent's connections.
+        # One for each process: after a fork, parent and child must not share connections.
         process = os.getpid()
         with self._lock:
             client = self._clients.get(process)
@@ -331,16 +331,16 @@ class AzureSource(ConnectedSource):
         return self._client().get_blob_client(self._checked_name(name))
 
     def _checked_name(self, name: str) -> str:
-        """The whole name of a blob of this folder."""
+        """Return the full name of a blob in this folder."""
         blob = self._folder.blob(name)
         if blob is None:
-            raise NameRefused("no blob of this folder can have that name")
+            raise NameRefused("no blob in this folder can have this name")
         return blob
 
     def _checked(self, file: SourceFile) -> str:
-        """The whole name of the blob that a listed file is."""
+        """Return the full name of the blob of a listed file."""
         if file.kind is not EntryKind.FILE:
-            raise FileChanged("only files are read and removed")
+            raise FileChanged("only files can be read and removed")
         return self._checked_name(file.name)
 
     def _is_ours(self, file: SourceFile) -> bool:
@@ -363,7 +363,7 @@ class AzureSource(ConnectedSource):
 
 
 def _files_of(pages: Iterator[Any], listing: Listing) -> list[SourceFile] | None:
-    """The files of the next page; None after the last."""
+    """Return the files of the next page, or None after the last page."""
     page = next(pages, None)
     return None if page is None else list(listing.page(list(page)))
 

@@ -1,4 +1,4 @@
-"""The bytes of blobs: one version read to its end, with or without the fast lane, and a new one put."""
+"""Downloads and uploads of the bytes of one blob."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Download", "FastLane", "upload"]
 
-# Whoever appends to a blob does it every few seconds, or has gone.
+# A program that appends to a blob does so every few seconds, or it has finished.
 _QUIET_AFTER: Final = timedelta(seconds=60)
 
 
 class Download:
-    """What has been read of a blob so far.
+    """The download of one version of a blob. A retry continues where it was cut.
 
     Args:
-        file: Which, as listed.
-        target: Where the bytes go; unbuffered.
+        file: The listed file.
+        target: Unbuffered file for the bytes.
     """
 
     def __init__(self, file: SourceFile, target: BinaryIO) -> None:
@@ -54,7 +54,7 @@ class Download:
         self._md5 = hashlib.md5(usedforsecurity=False) if file.vendor_hash is not None else None
 
     def run(self, blob: BlobClient) -> None:
-        """Read on from where it stands, in pieces: each is asked for under the ETag that was listed."""
+        """Continue the download in parts. Each request is pinned to the listed ETag."""
         size = self._file.size_bytes
         if is_appended(self._file.version) and self._position == 0:
             self._check_quiet(blob)
@@ -64,19 +64,19 @@ class Download:
             self._take(self._piece(blob, min(CHUNK_BYTES, size - self._position)))
 
     def run_fast(self, lane: FastLane, name: str) -> None:
-        """Read all of it through the fast lane. Whatever goes wrong there, `run` goes on from here."""
+        """Download the whole blob with obstore. After any failure, `run` can continue."""
         for data in lane.chunks(name, self._etag, self._file.size_bytes):
             self._take(data)
 
     def end(self) -> disk.Digested:
-        """Compare what was read with what the service said of it.
+        """Compare size and MD5 with those that the service has, and return size and SHA-256.
 
         Raises:
-            FileUnreadable: It is longer or shorter than it was listed.
-            ContentMismatch: Its MD5 is another than the stored one.
+            FileUnreadable: The download has another size than the listed file.
+            ContentMismatch: The download has another MD5 than the one stored with the blob.
         """
         if self._position != self._file.size_bytes:
-            raise FileUnreadable("the transfer is longer or shorter than the file")
+            raise FileUnreadable("the download has another size than the file")
         if self._md5 is not None and f"md5:{self._md5.hexdigest()}" != self._file.vendor_hash:
             raise ContentMismatch("the bytes have another MD5 than the one stored with the blob")
         return disk.Digested(self._position, self._sha256.hexdigest())
@@ -96,14 +96,14 @@ class Download:
             abandon()
             raise
         if etag_of(str(piece.properties.etag)) != etag_of(self._etag) or len(data) != length:
-            raise FileUnreadable("the answer is not the part of the file that was asked for")
+            raise FileUnreadable("the answer is not the requested part of the file")
         return data
 
     def _check_empty(self, blob: BlobClient) -> None:
-        """An empty blob has no part to ask for; the SDK would ask twice, and leave an answer unread."""
+        """Check an empty blob without a download: the SDK would send two requests and leave one unread."""
         found = blob.get_blob_properties(etag=self._etag, match_condition=MatchConditions.IfNotModified)
         if found.size != 0:
-            raise FileUnreadable("the answer is not about the version that was listed")
+            raise FileUnreadable("the answer is not about the listed version")
 
     def _take(self, data: Any) -> None:
         view = memoryview(data)
@@ -115,20 +115,20 @@ class Download:
             view = view[self._target.write(view) :]
 
     def _check_quiet(self, blob: BlobClient) -> None:
-        """A blob that is appended to can be seen half-written. Both times are the service's own."""
-        told: list[datetime] = []
+        """Refuse an append blob that may be incomplete. Both times are from the service's clock."""
+        answered_at: list[datetime] = []
 
         def read(response: Any) -> None:
-            told.append(parsedate_to_datetime(response.http_response.headers["Date"]))
+            answered_at.append(parsedate_to_datetime(response.http_response.headers["Date"]))
 
         found = blob.get_blob_properties(
             etag=self._etag, match_condition=MatchConditions.IfNotModified, raw_response_hook=read
         )
-        if told and told[0].astimezone(UTC) - found.last_modified < _QUIET_AFTER:
-            raise StillArriving("the blob was appended to a moment ago")
+        if answered_at and answered_at[0].astimezone(UTC) - found.last_modified < _QUIET_AFTER:
+            raise StillArriving("a program appended to the blob a moment ago")
 
 
-# Names that mean the same to every library. All others go through the SDK.
+# Names that all libraries encode in the same way. Other names are read with the SDK.
 _PLAIN_NAME: Final = re.compile(r"[\w\-. ()/]+")
 _PIECE_BYTES: Final = 1024 * 1024
 _SIGNED_FOR: Final = timedelta(hours=1)
@@ -138,20 +138,20 @@ _SERVICE_VERSION: Final = "2023-11-03"
 
 
 class FastLane:
-    """Reads blobs of one container through obstore, where it is installed.
+    """Downloads blobs of one container with obstore, which takes less processor time than the SDK.
 
-    It carries bytes and judges nothing. Whatever fails in it is asked again through the SDK, whose answer is
-    the one that counts; so every reason is the same with it and without it.
+    After any failure here, the download is repeated with the SDK, and only the SDK's answer decides. So the
+    results are the same with and without obstore.
 
     Args:
-        account, container: Which.
-        timeout_s: How long the service may be silent, seconds.
+        account, container: The container, and the credential for it.
+        timeout_s: Longest wait for an answer or for more of it, seconds.
 
     Raises:
         ImportError: obstore is not installed.
     """
 
-    # obstore's threads do not survive a fork: a child that used them would wait for ever.
+    # obstore's threads do not survive a fork: a child process that used them would hang.
     _process: int | None = None
 
     def __init__(self, account: Account, container: str, *, timeout_s: float) -> None:
@@ -166,30 +166,30 @@ class FastLane:
         self._lock = threading.Lock()
         self._store: Any = None
         self._good_until = datetime.min.replace(tzinfo=UTC)
-        # An emulator is not reached through a proxy, which obstore would take from the environment.
+        # obstore would use a proxy from the environment, also for an emulator on this machine.
         self._closed = account.is_plain and bool(getproxies())
 
     def takes(self, name: str) -> bool:
-        """Whether a blob of that name can be read here and now."""
+        """Return whether obstore can read a blob with this name in this process."""
         if FastLane._process not in {None, os.getpid()}:
             return False
         return not self._closed and _PLAIN_NAME.fullmatch(name) is not None
 
     def chunks(self, name: str, etag: str, size_bytes: int) -> Iterator[Any]:
-        """The bytes of one version of a blob, in pieces.
+        """Yield the bytes of one version of a blob.
 
         Args:
-            name: The whole name of the blob.
-            etag: Its ETag, in quotes.
-            size_bytes: Its size.
+            name: Full name of the blob.
+            etag: ETag of the version, in quotes.
+            size_bytes: Size of the version.
 
         Raises:
-            ValueError: The answer is not about that version: a page of a proxy, for example.
+            ValueError: The answer is not about this version: a proxy's page, for example.
         """
         FastLane._process = os.getpid()
         found = self._get(self._current_store(), name, options={"if_match": etag})
-        told = (found.meta["e_tag"] or "").strip('"'), found.meta["size"], tuple(found.range)
-        if told != (etag.strip('"'), size_bytes, (0, size_bytes)):
+        answer = (found.meta["e_tag"] or "").strip('"'), found.meta["size"], tuple(found.range)
+        if answer != (etag.strip('"'), size_bytes, (0, size_bytes)):
             raise ValueError
         return iter(found.stream(min_chunk_size=_PIECE_BYTES))
 
@@ -197,24 +197,24 @@ class FastLane:
         with self._lock:
             now = datetime.now(UTC)
             if self._store is None or now >= self._good_until - _RENEWED_BEFORE:
-                query, headers, self._good_until = self._right(now)
-                # A plain HTTP store, not obstore's own for Azure: that one reads keys and settings from
-                # the environment, and they could win over what we were given.
+                query, headers, self._good_until = self._credential(now)
+                # A plain HTTP store: obstore's store for Azure reads keys and settings from the environment,
+                # and they could override ours.
                 self._store = self._open_store(
                     f"{self._account.endpoint}/{self._container}{query}",
                     client_options={
                         "allow_http": self._account.is_plain,
                         "connect_timeout": timedelta(seconds=min(self._timeout_s, 10.0)),
                         "read_timeout": timedelta(seconds=self._timeout_s),
-                        "timeout": timedelta(days=1),  # of a whole download: a video takes its time
+                        "timeout": timedelta(days=1),  # for a whole download: a video may take long
                         "default_headers": headers,
                     },
                     retry_config={"max_retries": 0, "retry_timeout": timedelta(0)},
                 )
             return self._store
 
-    def _right(self, now: datetime) -> tuple[str, dict[str, str], datetime]:
-        """Query, headers and end of a right to read: our own if it fits into a URL, else one for an hour."""
+    def _credential(self, now: datetime) -> tuple[str, dict[str, str], datetime]:
+        """Return a query and headers that allow reading, and when they expire. A key becomes a SAS."""
         account = self._account
         signature, key = account.signature(), account.key()
         if signature is not None:
@@ -237,18 +237,18 @@ _TAKEN: Final = frozenset({Kind.TAKEN, Kind.CHANGED, Kind.LEASED, Kind.IMMUTABLE
 
 
 def upload(send: Callable[[Callable[[], Any]], Any], blob: BlobClient, chunks: Iterable[bytes]) -> Any:
-    """Create a blob.
+    """Create a blob. It appears under its name only when it is complete.
 
     Args:
-        send: Sends one request.
-        blob: Which.
-        chunks: Its bytes. If they end with an exception there is no blob.
+        send: Sends one request, with retries.
+        blob: Client of the new blob.
+        chunks: Its bytes. If they raise an exception, no blob is created.
 
     Returns:
-        Its properties; None if the name was taken meanwhile, and what is there was not touched.
+        The properties of the new blob, or None if another blob has the name; that one was not touched.
 
     Raises:
-        Failed: It could not be written; there is no blob.
+        Failed: The blob could not be written and does not exist.
     """
     run, md5, blocks = secrets.token_hex(8), hashlib.md5(usedforsecurity=False), []
     for number, block in enumerate(_blocks(chunks)):
@@ -271,13 +271,13 @@ def upload(send: Callable[[Callable[[], Any]], Any], blob: BlobClient, chunks: I
             raise
         if not exc.in_doubt:
             return None
-    # After a lost answer: is it ours that is there?
+    # If an answer was lost, check whether the blob is the one that we wrote.
     found = send(blob.get_blob_properties)
     return found if (found.metadata or {}).get(_OURS) == run else None
 
 
 def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Chunks of any size as blocks of one size."""
+    """Regroup chunks of any size into blocks of one size."""
     held = bytearray()
     for chunk in chunks:
         held += chunk

@@ -263,7 +263,7 @@ class FsspecSource(ConnectedSource):
 
     def _must_be_free(self, filesystem: AbstractFileSystem, name: str) -> None:
         if self._look(filesystem, name) is not None:
-            raise NameTaken("a file of that name is there already")
+            raise NameTaken("a file with this name exists already")
         self._check_folder(filesystem)
 
     def _look(self, filesystem: AbstractFileSystem, name: str) -> SourceFile | None:

@@ -173,7 +173,7 @@ class LocalSource(Source):
             disk.sync_folder(self.folder)
             return _source_file(name, os.lstat(self.folder / name))
         except FileExistsError:
-            raise NameTaken("a file of that name is there already") from None
+            raise NameTaken("a file with this name exists already") from None
         except OSError as exc:
             if exc.errno == errno.ENAMETOOLONG:
                 raise NameRefused("the file system does not allow such a long name") from without_path(exc)

@@ -96,5 +96,5 @@ class SftpSource(FsspecSource):
             filesystem.mv(temporary, final)  # replaces nothing, but gives no reason when it refuses
         except OSError:
             if self._look(filesystem, final.rpartition("/")[2]) is not None:
-                raise NameTaken("a file of that name is there already") from None
+                raise NameTaken("a file with this name exists already") from None
             raise
