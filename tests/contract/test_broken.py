@@ -100,7 +100,7 @@ RELAXED = [
     ("AsksThenWrites", Weakness.PUT_MAY_OVERWRITE, {"one_of_many_wins"}),
     ("Overwrites", Weakness.PUT_MAY_OVERWRITE, {"one_of_many_wins"}),
     ("WritesInPlace", Weakness.PUT_SEEN_UNFINISHED, {"nothing_half_written_is_seen"}),
-    ("ReadsLinks", Weakness.LINKS_TOLD_BY_LISTING, {"only_files_are_read"}),
+    ("ReadsLinks", Weakness.LINKS_ONLY_IN_LISTINGS, {"only_files_are_read"}),
 ]
 
 

@@ -875,7 +875,7 @@ def test_a_put_that_fails_leaves_nothing(dropbox_server: DropboxServer, open_dro
 def test_a_change_is_told_at_once(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
     """Dropbox holds the question open; before the first listing everything counts as changed."""
     source = open_dropbox()
-    assert source.tells_changes
+    assert source.reports_changes
     assert source.wait_for_change(0)
     list(source.scan())
     assert not source.wait_for_change(0)

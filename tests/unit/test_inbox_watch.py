@@ -35,7 +35,7 @@ needs_events = pytest.mark.skipif(not local.available(), reason="watchfiles is n
 class Teller(LocalSource):
     """A local folder that tells of changes when the test says so, and counts how often it is listed."""
 
-    tells_changes = True  # type: ignore[assignment]
+    reports_changes = True  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -61,7 +61,7 @@ class Teller(LocalSource):
 class Mute(Teller):
     """The same, of a location that can't tell."""
 
-    tells_changes = False  # type: ignore[assignment]
+    reports_changes = False  # type: ignore[assignment]
 
     def wait_for_change(self, timeout_s: float) -> bool:
         raise AssertionError("nobody listens to what can't tell")
@@ -241,7 +241,7 @@ def test_without_the_package_a_local_folder_can_not_tell(
 ) -> None:
     """It is then looked at again and again, as any other location."""
     monkeypatch.setattr("intouch_import.sources.local.available", lambda: False)
-    assert practice.source().tells_changes is False
+    assert practice.source().reports_changes is False
     assert practice.source().wait_for_change(0.01) is True
     with watching(practice.inbox()) as watch:
         next(watch)
@@ -257,7 +257,7 @@ def test_any_other_location_is_looked_at_again(practice: Practice) -> None:
     folder = f"/watch{time.monotonic_ns()}"
     memory.makedirs(folder)
     source = open_source(f"memory:/{folder}")
-    assert source.tells_changes is False
+    assert source.reports_changes is False
     with watching(practice.inbox(source)) as watch:
         next(watch)
         memory.pipe(f"{folder}/IMG_1.jpg", b"bytes")

@@ -64,7 +64,7 @@ class DropboxSource(ConnectedSource):
 
     location: ClassVar[str] = "dropbox"
     commits_whole = True
-    tells_changes = True
+    reports_changes = True
     removes_together = 200
 
     def __init__(

@@ -169,7 +169,7 @@ class Watch(Closable):
         begun = [
             self._signals.listen(source, self._looks[source.source_id])
             for source in new
-            if source.tells_changes
+            if source.reports_changes
         ]
         until_s = time.monotonic() + _BEGIN_S
         for one in begun:

@@ -56,8 +56,8 @@ class Weakness(enum.StrEnum):
         "put_seen_unfinished",
         "a file that is being put there may be visible under its name before it is complete",
     )
-    LINKS_TOLD_BY_LISTING = (
-        "links_told_by_listing",
+    LINKS_ONLY_IN_LISTINGS = (
+        "links_only_in_listings",
         "only a listing shows whether a name is a link, not a later look at that name",
     )
 
@@ -90,7 +90,7 @@ class Source(Closable, abc.ABC):
     commits_whole: bool = False
     """Whether a file appears only when its upload is complete, so that an import need not wait for it."""
 
-    tells_changes: bool = False
+    reports_changes: bool = False
     """Whether `wait_for_change` returns as soon as something changes, so that polling is not needed."""
 
     concurrency: int = 2

@@ -72,7 +72,7 @@ class FsspecSource(ConnectedSource):
         Weakness.REMOVAL_NOT_PINNED,
         Weakness.VERSION_MAY_REPEAT,
         Weakness.PUT_MAY_OVERWRITE,
-        Weakness.LINKS_TOLD_BY_LISTING,
+        Weakness.LINKS_ONLY_IN_LISTINGS,
     )
 
     def __init__(

@@ -197,7 +197,7 @@ class LocalSource(Source):
             raise self._unavailable(exc) from without_path(exc)
 
     @property
-    def tells_changes(self) -> bool:  # type: ignore[override]  # it depends on an optional package
+    def reports_changes(self) -> bool:  # type: ignore[override]  # it depends on an optional package
         return available()
 
     def wait_for_change(self, timeout_s: float) -> bool:

@@ -136,7 +136,7 @@ def only_files_are_read(place: Place) -> None:
         place.write("b.jpg", b"outside")
         file = there(source, "b.jpg")
         place.delete("b.jpg")
-        if place.make_link("b.jpg") and Weakness.LINKS_TOLD_BY_LISTING not in source.weaknesses:
+        if place.make_link("b.jpg") and Weakness.LINKS_ONLY_IN_LISTINGS not in source.weaknesses:
             fails(FileError, "reading a link that took the file's place", lambda: source.fetch(file))
             link = listed(source)["b.jpg"]
             fails(FileError, "reading a link", lambda: source.fetch(link))

@@ -136,7 +136,7 @@ def links_are_told(place: Place) -> None:
             return
         found = given(listed(source).get("link.jpg"), "a link was not listed")
         expect(found.kind is EntryKind.LINK, f"it was listed as a {found.kind}")
-        if Weakness.LINKS_TOLD_BY_LISTING not in source.weaknesses:
+        if Weakness.LINKS_ONLY_IN_LISTINGS not in source.weaknesses:
             seen = source.look("link.jpg")
             expect(seen is not None and seen.kind is EntryKind.LINK, "look did not say that it is a link")
 
