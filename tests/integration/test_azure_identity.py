@@ -147,8 +147,8 @@ def test_the_fast_lane_reads_by_the_token(
     ("change", "told"),
     [
         ({"refuses": True}, "Azure gave no access token"),
-        ({"audience": "https://vault.azure.net"}, "not the right one"),
-        ({"lifetime_s": -30}, "not the right one"),
+        ({"audience": "https://vault.azure.net"}, "not valid here"),
+        ({"lifetime_s": -30}, "not valid here"),
     ],
     ids=["no identity", "a token for another service", "an expired token"],
 )
