@@ -116,18 +116,18 @@ def test_photos_move_by_an_identity_alone(
 
 
 @pytest.mark.usefixtures("trusting")
-def test_the_fast_lane_reads_by_the_token(
+def test_obstore_reads_by_the_token(
     monkeypatch: pytest.MonkeyPatch, secure: Azurite, container: ContainerClient, identity: ManagedIdentity
 ) -> None:
     """The library obstore is given the token in a header, and it is renewed before it ends."""
     data = jpeg("one")
     container.upload_blob("photos/one.jpg", data)
     stores: list[Any] = []
-    current = transfer.FastLane._current_store
+    current = transfer.FastReader._current_store
     monkeypatch.setattr(
-        transfer.FastLane, "_current_store", lambda lane: stores.append(current(lane)) or stores[-1]
+        transfer.FastReader, "_current_store", lambda lane: stores.append(current(lane)) or stores[-1]
     )
-    monkeypatch.setattr("intouch_import.azure.transfer.Download.run", None)  # the SDK reads nothing
+    monkeypatch.setattr("intouch_import.azure.transfer.Download._piece", None)  # the SDK reads nothing
     with opened(secure, container, fast=True) as source:
         (file,) = source.scan()
         for _ in range(2):

@@ -44,8 +44,6 @@ class Account:
             contains the value.
     """
 
-    __slots__ = ("_key", "_sas", "credential", "endpoint", "expires_at", "name")
-
     def __init__(
         self,
         *,
@@ -82,7 +80,12 @@ class Account:
         self._key = _checked_key(key, account_name)
         self._sas, self.expires_at = _checked_signature(sas)
         if credential is not None:
-            _check_credential(credential, plain=self.is_plain)
+            if not callable(getattr(credential, "get_token", None)):
+                raise ConfigError(
+                    "credential must be an object with get_token, such as one of azure.identity"
+                )
+            if self.is_plain:
+                raise ConfigError("Azure only accepts a credential over https: this endpoint is plain http")
 
     @property
     def is_plain(self) -> bool:
@@ -115,8 +118,6 @@ class Folder:
     Raises:
         ConfigError: The name of the container or of the folder is not valid.
     """
-
-    __slots__ = ("container", "prefix")
 
     def __init__(self, path: str) -> None:
         if _A_SIGNATURE.search(path):
@@ -196,15 +197,6 @@ def _checked_endpoint(text: str) -> str:
     if path and not all(_is_segment(segment) for segment in path.split("/")):
         raise ConfigError("endpoint's path may only be an account")
     return f"{origin}/{path}" if path else origin
-
-
-def _check_credential(credential: Any, *, plain: bool) -> None:
-    if not callable(getattr(credential, "get_token", None)):
-        raise ConfigError(
-            "credential must be an object with get_token, such as a credential of azure.identity"
-        )
-    if plain:
-        raise ConfigError("Azure only accepts a credential over https: this endpoint is plain http")
 
 
 def _checked_key(key: str | None, account_name: str | None) -> Secret | None:

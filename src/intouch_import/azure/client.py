@@ -113,18 +113,6 @@ def _unreached(exc: BaseException) -> Unreached:
     return Unreached(Kind.CUT)
 
 
-def _session(account: Account, connections: int) -> requests.Session:
-    session = requests.Session()
-    # An emulator on this machine is not reached through a proxy; a service in the cloud may be.
-    session.trust_env = not account.is_plain
-    # Otherwise an entry in ~/.netrc would replace our Authorization header.
-    session.auth = lambda request: request
-    adapter = _Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
-
-
 def credential_of(account: Account) -> Any:
     """Return the credential for the SDK. Without one, the SDK would look for one in the environment."""
     key, signature = account.key(), account.signature()
@@ -157,9 +145,17 @@ def connect(account: Account, container: str, *, connections: int, timeout_s: fl
         connections: How many connections to keep open, one for each thread.
         timeout_s: Longest wait for an answer or for more of it, seconds.
     """
+    session = requests.Session()
+    # An emulator on this machine is not reached through a proxy; a service in the cloud may be.
+    session.trust_env = not account.is_plain
+    # Otherwise an entry in ~/.netrc would replace our Authorization header.
+    session.auth = lambda request: request
+    adapter = _Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
     settings = settings_of(timeout_s)
     transport = RequestsTransport(
-        session=_session(account, connections),
+        session=session,
         connection_timeout=settings["connection_timeout"],
         read_timeout=settings["read_timeout"],
         connection_data_block_size=256 * 1024,

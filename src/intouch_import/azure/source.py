@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
 from intouch_import.azure.account import Account, Folder
 from intouch_import.azure.errors import Failed, Fault, Kind, not_removed, send, unread
-from intouch_import.azure.listing import Listing, folder, is_appended, quoted_etag, source_file
+from intouch_import.azure.listing import Listing, folder, quoted_etag, source_file
 from intouch_import.cloud.retry import Patience
 from intouch_import.content import StagedContent, staging_file
 from intouch_import.disk import NO_ROOM
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, ContainerClient
     from fsspec import AbstractFileSystem
 
-    from intouch_import.azure.transfer import Download, FastLane
+    from intouch_import.azure.transfer import FastReader
     from intouch_import.content import Content
     from intouch_import.secret import Secret
 
@@ -115,7 +115,7 @@ class AzureSource(ConnectedSource):
         self._filesystem: Any = None
         self._batches = True
         _import_sdk()
-        self._lane = self._fast_lane(wanted=fast)
+        self._fast = self._fast_reader(wanted=fast)
         try:
             self._first_page(self._folder.prefix)
         except Failed as exc:
@@ -161,9 +161,9 @@ class AzureSource(ConnectedSource):
 
         blob = self._checked(file)
         with staging_file(staging) as (target, path):
-            download = Download(file, target)
+            download = Download(file, target, self._fast)
             try:
-                self._send(self._reading(download, file, blob))
+                self._send(lambda: download.run(self._client().get_blob_client(blob)))
             except Failed as exc:
                 raise unread(self._certain(exc.fault, file), self.source_id) from None
             except OSError as exc:
@@ -291,25 +291,6 @@ class AzureSource(ConnectedSource):
             return Fault(kind=Kind.GONE)
         return Fault(kind=Kind.CHANGED if there.version != file.version else Kind.NONSENSE)
 
-    def _reading(self, download: Download, file: SourceFile, blob: str) -> Callable[[], None]:
-        """Return a function that downloads a blob: first with obstore if possible; retries use the SDK."""
-        lane = self._lane
-        if lane is not None and (is_appended(file.version) or not lane.takes(blob)):
-            lane = None
-
-        def attempt() -> None:
-            nonlocal lane
-            if lane is not None:
-                chosen, lane = lane, None
-                try:
-                    return download.run_fast(chosen, blob)
-                except Exception as exc:  # only the SDK's answer decides
-                    if isinstance(exc, OSError) and exc.errno is not None:
-                        raise  # this machine's own disk
-            return download.run(self._client().get_blob_client(blob))
-
-        return attempt
-
     def _client(self) -> ContainerClient:
         # One for each process: after a fork, parent and child must not share connections.
         process = os.getpid()
@@ -346,16 +327,16 @@ class AzureSource(ConnectedSource):
     def _is_ours(self, file: SourceFile) -> bool:
         return file.kind is EntryKind.FILE and self._folder.blob(file.name) is not None
 
-    def _fast_lane(self, *, wanted: bool | None) -> FastLane | None:
+    def _fast_reader(self, *, wanted: bool | None) -> FastReader | None:
         if wanted is False:
             return None
-        from intouch_import.azure.transfer import FastLane
+        from intouch_import.azure.transfer import FastReader
 
         try:
             with needing(
                 "fast Azure downloads need obstore", "obstore", install="intouch-import[azure-fast]"
             ):
-                return FastLane(self._account, self._folder.container, timeout_s=self._timeout_s)
+                return FastReader(self._account, self._folder.container, timeout_s=self._timeout_s)
         except MissingExtraError:
             if wanted:
                 raise
