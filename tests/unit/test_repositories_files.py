@@ -12,7 +12,7 @@ from failing_fsspec import FailingFileSystem, faulty, raising
 from intouch_import.errors import ConfigError, ContentMismatch, RepositoryError, StorageFull
 from intouch_import.repositories.files import FsspecFiles
 from intouch_import.testing import BytesContent
-from intouch_import.testing.contents import FailingContent
+from intouch_import.testing.samples import FailingContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

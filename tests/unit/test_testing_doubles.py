@@ -29,7 +29,7 @@ from intouch_import.testing import (
     raising,
     waiting,
 )
-from intouch_import.testing.repositories.bench import new
+from intouch_import.testing.records import new
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from intouch_import import disk
 from intouch_import.model import Attachment, Destination, StoredAttachment
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.testing.checks import broken, expect
-from intouch_import.testing.contents import BytesContent
-from intouch_import.testing.samples import PATIENT, PROVIDER
+from intouch_import.testing.samples import PATIENT, PROVIDER, BytesContent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
