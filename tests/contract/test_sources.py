@@ -1,4 +1,4 @@
-"""The kit over every location, one test a promise."""
+"""The test kit over every location, one test for each promise."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def test_a_location_keeps_each_promise(
     made: Callable[[pytest.FixtureRequest], Callable[[], Place]],
     request: pytest.FixtureRequest,
 ) -> None:
-    """Each location of this library passes each check of the kit, its declared weaknesses aside."""
+    """Each location of this library passes each check of the kit, except for its declared weaknesses."""
     check(made(request))
 
 
 def test_the_whole_kit_is_one_call(request: pytest.FixtureRequest) -> None:
-    """One function tries every promise."""
+    """One function checks every promise."""
     check_source(in_memory(request))

@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "azure.md").read_text("u
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind.text])
 def test_every_failure_of_a_folder_says_what_to_look_at(kind: Kind) -> None:
-    """Whatever a report says of an Azure folder, the page has it in the same words."""
+    """The page has each message about an Azure folder in the same words."""
     assert f"\n| {kind.text} | " in PAGE
 
 
@@ -23,5 +23,5 @@ def test_every_failure_of_a_folder_says_what_to_look_at(kind: Kind) -> None:
     [Reason.ARCHIVED, Reason.LEASED, Reason.HAS_SNAPSHOTS, Reason.RETAINED, Reason.REMOVAL_FORBIDDEN],
 )
 def test_every_reason_of_its_own_is_explained(reason: Reason) -> None:
-    """What only Azure can say of a file stands there, too."""
+    """The page explains the reasons that only Azure has."""
     assert f"\n| `{reason.value}` | " in PAGE

@@ -1,4 +1,4 @@
-"""A folder of a container, on Azurite: what is listed, read, removed and put, and what is refused."""
+"""A folder of a container on Azurite: listing, reading, removing, putting, and what is refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ODD_NAMES = (*TABLE, "trailing.", "trailing", "trailing ", "\u00fc.jpg", "u\u030
 
 @pytest.fixture(params=[False, True], ids=["sdk", "fast"])
 def fast(request: pytest.FixtureRequest) -> bool:
-    """Which library carries the bytes."""
+    """Download with the SDK, and with obstore."""
     return bool(request.param)
 
 
@@ -61,13 +61,13 @@ def source(azurite: Azurite, container: ContainerClient, fast: bool) -> Iterator
 
 @pytest.fixture
 def proxy(azurite: Azurite) -> Iterator[FaultyProxy]:
-    """A way to the service on which things can go wrong."""
+    """A proxy on which the tests inject faults."""
     with run_faulty_proxy(azurite.url) as proxy:
         yield proxy
 
 
 def through(azurite: Azurite, proxy: FaultyProxy, container: ContainerClient, **options: Any) -> Source:
-    """Open the folder on that way; what was asked for to open it is forgotten."""
+    """Open the folder through the proxy, and forget the requests of opening it."""
     endpoint = f"{proxy.url}/{ACCOUNT}"
     source = azurite.open(f"{container.container_name}/photos", endpoint=endpoint, **options)
     proxy.reset()
@@ -95,7 +95,7 @@ def names(container: ContainerClient) -> set[str]:
 
 
 def test_names_are_told_apart_exactly(container: ContainerClient, source: Source) -> None:
-    """Each name is listed as it is, and read and removed as itself, whatever a URL or a wildcard would make of it."""
+    """Each name is listed, read and removed exactly, even if a URL or a wildcard would change it."""
     for name in ODD_NAMES:
         container.upload_blob(f"photos/{name}", name.encode())
     found = listed(source)
@@ -114,7 +114,7 @@ def test_names_are_told_apart_exactly(container: ContainerClient, source: Source
 
 
 def test_only_the_folder_itself_is_listed(container: ContainerClient, source: Source) -> None:
-    """Neighbours whose names begin alike, parents and sub-folders are not looked into."""
+    """Neighbouring folders with a similar name, parents and sub-folders are not listed."""
     for blob in (
         "photos/a.jpg",
         "photos/sub/b.jpg",
@@ -131,7 +131,7 @@ def test_only_the_folder_itself_is_listed(container: ContainerClient, source: So
 
 
 def test_twins_and_marks_are_told_apart(container: ContainerClient, source: Source) -> None:
-    """A blob that is also a folder is both; marks of folders are folders; a real file is one whatever is noted with it."""
+    """A blob and a folder with one name are both listed; markers are folders; a real file with marker metadata is a file."""
     container.upload_blob("photos/", b"")
     container.upload_blob("photos/twin.jpg", b"photo")
     container.upload_blob("photos/twin.jpg/below.jpg", b"below")
@@ -166,13 +166,13 @@ def test_twins_and_marks_are_told_apart(container: ContainerClient, source: Sour
 def test_a_blob_that_has_the_folders_name_and_bytes_is_told(
     container: ContainerClient, source: Source
 ) -> None:
-    """It has no name to be imported under, so it is shown as what it is, and not dropped in silence."""
+    """It has no name for an import, so it is shown as special instead of being left out."""
     container.upload_blob("photos/", b"bytes")
     assert [(file.name, file.kind) for file in source.scan()] == [("/", EntryKind.SPECIAL)]
 
 
 def test_a_listing_is_never_remembered(container: ContainerClient, source: Source) -> None:
-    """What came and what went shows at once, in the source and in its file system."""
+    """New and removed blobs show at once, in the source and in its file system."""
     folder = f"{container.container_name}/photos"
     for step in range(3):
         container.upload_blob(f"photos/{step}.jpg", b"x")
@@ -185,7 +185,7 @@ def test_a_listing_is_never_remembered(container: ContainerClient, source: Sourc
 def test_long_listings_are_whole(
     azurite: Azurite, container: ContainerClient, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Page after page is asked for until there is none."""
+    """All pages of a listing are read."""
     for number in range(7):
         container.upload_blob(f"photos/{number}.jpg", b"x")
     walk = ContainerClient.walk_blobs
@@ -200,7 +200,7 @@ def test_long_listings_are_whole(
 
 
 def test_what_is_not_there_yet_or_no_more_is_not_listed(container: ContainerClient, source: Source) -> None:
-    """Blocks without a commit, and snapshots, are no files."""
+    """Uncommitted blocks and snapshots are not files."""
     blob = container.get_blob_client("photos/arriving.jpg")
     blob.stage_block("AAAA", b"half")
     container.upload_blob("photos/a.jpg", b"x").create_snapshot()
@@ -211,7 +211,7 @@ def test_what_is_not_there_yet_or_no_more_is_not_listed(container: ContainerClie
 
 
 def test_an_empty_folder_is_empty_and_a_missing_container_is_an_error(azurite: Azurite) -> None:
-    """A folder is there only while something lies in it; a container that is not there is a mistake."""
+    """A folder only exists while there is a blob in it; a missing container is a mistake."""
     with azurite.container() as client, azurite.open(f"{client.container_name}/typo") as source:
         assert list(source.scan()) == []
         client.delete_container()
@@ -227,7 +227,7 @@ def test_an_empty_folder_is_empty_and_a_missing_container_is_an_error(azurite: A
 
 
 def test_a_version_is_the_same_in_a_listing_and_alone(container: ContainerClient, source: Source) -> None:
-    """The service writes ETags with and without quotes; a file has one version all the same."""
+    """The service sends ETags with and without quotes; the version is the same."""
     container.upload_blob("photos/a.jpg", b"x")
     (file,) = source.scan()
     assert source.look("a.jpg") == file
@@ -236,7 +236,7 @@ def test_a_version_is_the_same_in_a_listing_and_alone(container: ContainerClient
 
 
 def test_bytes_are_those_that_are_stored(container: ContainerClient, source: Source) -> None:
-    """A blob that says it is compressed is taken as it is, and compared with the MD5 that was stored with it."""
+    """A blob with a content encoding is read undecoded and compared with its stored MD5."""
     packed = gzip.compress(b"photo" * 1000)
     settings = ContentSettings(content_encoding="gzip", content_md5=bytearray(hashlib.md5(packed).digest()))
     container.upload_blob("photos/a.jpg", packed, content_settings=settings)
@@ -248,7 +248,7 @@ def test_bytes_are_those_that_are_stored(container: ContainerClient, source: Sou
 def test_a_stored_md5_that_is_wrong_is_told(
     container: ContainerClient, source: Source, tmp_path: Path
 ) -> None:
-    """Bytes that are not those that were uploaded are not imported, and leave nothing behind."""
+    """Bytes with another MD5 than the stored one are not imported and leave nothing behind."""
     blob = container.get_blob_client("photos/a.jpg")
     blob.stage_block("AAAA", b"other bytes")
     blob.commit_block_list(
@@ -262,7 +262,7 @@ def test_a_stored_md5_that_is_wrong_is_told(
 
 
 def test_a_blob_without_md5_is_read(container: ContainerClient, source: Source) -> None:
-    """Large uploads have none; then size and ETag must do."""
+    """Large uploads have no MD5; then size and ETag must be enough."""
     blob = container.get_blob_client("photos/a.jpg")
     blob.stage_block("AAAA", b"bytes")
     blob.commit_block_list([BlobBlock("AAAA")])
@@ -274,7 +274,7 @@ def test_a_blob_without_md5_is_read(container: ContainerClient, source: Source) 
 def test_a_blob_replaced_between_two_parts_is_not_mixed(
     azurite: Azurite, container: ContainerClient, proxy: FaultyProxy, tmp_path: Path
 ) -> None:
-    """Every part of one download is of one version, or there is no download."""
+    """All parts of a download are of one version, or the download fails."""
     size = 9_000_000
     container.upload_blob("photos/a.mp4", bytes(size))
 
@@ -294,7 +294,7 @@ def test_a_blob_replaced_between_two_parts_is_not_mixed(
 
 
 def test_large_files_arrive_whole(container: ContainerClient, source: Source) -> None:
-    """Parts are put together in their order."""
+    """The parts are joined in their order."""
     data = os.urandom(1_000_000) * 11
     container.upload_blob("photos/a.mp4", data)
     (file,) = source.scan()
@@ -302,7 +302,7 @@ def test_large_files_arrive_whole(container: ContainerClient, source: Source) ->
 
 
 def test_what_was_replaced_or_taken_away_since_is_told(container: ContainerClient, source: Source) -> None:
-    """Another version is not read in its stead, and what is gone is gone."""
+    """Another version is not read instead, and a missing blob is reported as vanished."""
     container.upload_blob("photos/a.jpg", b"old")
     (file,) = source.scan()
     container.upload_blob("photos/a.jpg", b"new", overwrite=True)
@@ -314,7 +314,7 @@ def test_what_was_replaced_or_taken_away_since_is_told(container: ContainerClien
 
 
 def test_an_archived_blob_says_so(container: ContainerClient, source: Source) -> None:
-    """It can't be read until somebody brings it back, which takes hours: trying again is of no use."""
+    """An archived blob can't be read until somebody rehydrates it, which takes hours: a retry does not help."""
     container.upload_blob("photos/a.jpg", b"x").set_standard_blob_tier("Archive")
     (file,) = source.scan()
     with pytest.raises(FileUnreadable) as caught:
@@ -325,7 +325,7 @@ def test_an_archived_blob_says_so(container: ContainerClient, source: Source) ->
 def test_a_blob_that_is_appended_to_is_left_to_grow(
     container: ContainerClient, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It can be seen half-written, so it is taken only when it has been quiet, by the service's clock."""
+    """An append blob may be incomplete, so it is read only when nothing was appended for a minute."""
     blob = container.get_blob_client("photos/a.mp4")
     blob.create_append_blob()
     blob.append_block(b"half")
@@ -350,7 +350,7 @@ def test_a_blob_that_is_appended_to_is_left_to_grow(
 def test_a_removal_takes_the_version_that_was_read_or_nothing(
     container: ContainerClient, source: Source, together: bool
 ) -> None:
-    """A blob that was replaced stays; one that is gone is told as gone; the others go."""
+    """A replaced blob stays, a missing one is reported as vanished, and the others are removed."""
     for name in "abcd":
         container.upload_blob(f"photos/{name}.jpg", b"old")
     files = sorted(source.scan(), key=lambda file: file.name)
@@ -372,7 +372,7 @@ def test_a_removal_takes_the_version_that_was_read_or_nothing(
 
 @pytest.mark.parametrize("together", [True, False])
 def test_what_holds_a_blob_is_told(container: ContainerClient, source: Source, together: bool) -> None:
-    """A lease, or snapshots that would be deleted with it: the blob stays, and the reason is said."""
+    """With a lease or snapshots the blob stays, and the reason is reported."""
     container.upload_blob("photos/free.jpg", b"x")
     lease = container.upload_blob("photos/leased.jpg", b"x").acquire_lease(60)
     container.upload_blob("photos/kept.jpg", b"x").create_snapshot()
@@ -404,7 +404,7 @@ def _refusal(source: Source, file: SourceFile) -> NotRemoved:
 def test_a_right_that_may_not_delete_is_told(
     azurite: Azurite, container: ContainerClient, fast: bool
 ) -> None:
-    """The photo is stored and stays, and it is said why: a stored policy can take a right back any time."""
+    """Without permission to delete, the photo is stored and stays: a stored policy can change at any time."""
     container.upload_blob("photos/a.jpg", b"x")
     container.set_container_access_policy(
         {"readers": AccessPolicy(permission="rl", expiry="2099-01-01T00:00:00Z")}
@@ -423,7 +423,7 @@ def test_a_right_that_may_not_delete_is_told(
 def test_a_blob_under_retention_is_told(
     azurite: Azurite, container: ContainerClient, proxy: FaultyProxy, code: str
 ) -> None:
-    """Azurite knows no retention; the service's answer is put in its mouth."""
+    """Azurite has no retention, so the proxy gives the service's answer."""
     container.upload_blob("photos/a.jpg", b"x")
     with through(azurite, proxy, container) as source:
         (file,) = source.scan()
@@ -438,7 +438,7 @@ def test_a_blob_under_retention_is_told(
 def test_a_batch_whose_answer_is_lost_is_asked_about(
     azurite: Azurite, container: ContainerClient, proxy: FaultyProxy
 ) -> None:
-    """The blobs are gone, and that is what is reported; one that was replaced meanwhile stays."""
+    """Removed blobs are reported as removed; a blob that was replaced meanwhile stays."""
     for name in "abc":
         container.upload_blob(f"photos/{name}.jpg", b"x")
     with through(azurite, proxy, container) as source:
@@ -455,7 +455,7 @@ def test_a_batch_whose_answer_is_lost_is_asked_about(
 def test_a_server_without_batches_is_asked_one_by_one(
     azurite: Azurite, container: ContainerClient, proxy: FaultyProxy
 ) -> None:
-    """After the first refusal no batch is tried again."""
+    """After the first refusal, no batch is tried again."""
     for number in range(4):
         container.upload_blob(f"photos/{number}.jpg", b"x")
     with through(azurite, proxy, container) as source:
@@ -470,7 +470,7 @@ def test_a_server_without_batches_is_asked_one_by_one(
 
 
 def test_what_is_put_appears_whole(azurite: Azurite, container: ContainerClient, proxy: FaultyProxy) -> None:
-    """Blocks are nothing to see; the list of blocks makes them a file, in one step."""
+    """Blocks are invisible; the commit makes them a file in one step."""
     chunks = [os.urandom(300_000) for _ in range(30)]
     seen: list[set[str]] = []
     with through(azurite, proxy, container) as source:
@@ -484,7 +484,7 @@ def test_what_is_put_appears_whole(azurite: Azurite, container: ContainerClient,
 
 
 def test_nothing_is_overwritten(azurite: Azurite, container: ContainerClient, proxy: FaultyProxy) -> None:
-    """A name that is taken stays as it is, also when it was taken a moment ago."""
+    """An existing blob is not touched, even if it appeared a moment ago."""
     container.upload_blob("photos/a.jpg", b"first")
     with through(azurite, proxy, container) as source:
         with pytest.raises(NameTaken):
@@ -504,7 +504,7 @@ def test_nothing_is_overwritten(azurite: Azurite, container: ContainerClient, pr
 def test_a_commit_whose_answer_is_lost_is_ours(
     azurite: Azurite, container: ContainerClient, proxy: FaultyProxy
 ) -> None:
-    """The file is there, by our own hand: that is no taken name."""
+    """If the answer to our own commit is lost, the name is not reported as taken."""
     with through(azurite, proxy, container) as source:
         proxy.reset(
             lambda asked: cut_after if asked.kind == "commit" and proxy.kinds().count("commit") == 1 else None
@@ -515,7 +515,7 @@ def test_a_commit_whose_answer_is_lost_is_ours(
 
 
 def test_a_stream_that_breaks_leaves_nothing(container: ContainerClient, source: Source) -> None:
-    """If what is to be put can't be read to its end, nothing stands under the name."""
+    """If reading the new content fails, no blob is created."""
 
     def breaking() -> Iterator[bytes]:
         yield bytes(5_000_000)
@@ -546,7 +546,7 @@ def test_a_stream_that_breaks_leaves_nothing(container: ContainerClient, source:
 def test_what_is_no_name_of_a_file_here_is_refused(
     container: ContainerClient, source: Source, name: str
 ) -> None:
-    """Another folder, another blob, or nothing would be meant: no request is sent."""
+    """A name that leads elsewhere is refused without a request."""
     container.upload_blob("photos", b"x")
     container.upload_blob("photos/b.jpg", b"x")
     forged = SourceFile(name=name, size_bytes=1, version="0x1")
@@ -569,7 +569,7 @@ def test_what_is_no_name_of_a_file_here_is_refused(
 def test_every_kind_of_right_opens_the_folder(
     azurite: Azurite, container: ContainerClient, fast: bool
 ) -> None:
-    """Key, signature and connection string do the same; the folder's id does not depend on them."""
+    """Key, SAS and connection string work alike; the folder's id does not depend on them."""
     container.upload_blob("photos/a.jpg", b"x")
     path = f"{container.container_name}/photos"
     rights: list[dict[str, Any]] = [
@@ -595,7 +595,7 @@ def test_every_kind_of_right_opens_the_folder(
 
 
 def test_a_wrong_key_is_an_error_everywhere(azurite: Azurite, container: ContainerClient) -> None:
-    """Nothing looks like an empty folder because the service refused."""
+    """A refusal of the service never looks like an empty folder."""
     wrong = KEY[:-6] + "AAAA=="
     with pytest.raises(SourceUnavailable, match="access denied") as caught:
         azurite.open(f"{container.container_name}/photos", account_name=ACCOUNT, account_key=wrong)
@@ -603,7 +603,7 @@ def test_a_wrong_key_is_an_error_everywhere(azurite: Azurite, container: Contain
 
 
 def test_an_expired_signature_says_so(azurite: Azurite, container: ContainerClient) -> None:
-    """A person must make a new one."""
+    """A person must create a new one."""
     for options in ({"hours": -1.0}, {"permission": "rld", "hours": -0.001}):
         with pytest.raises(SourceUnavailable, match="expired") as caught:
             azurite.open(container.container_name, sas_token=azurite.sas(container.container_name, **options))
@@ -617,7 +617,7 @@ def test_the_environment_does_not_decide(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Keys, endpoints, proxies and passwords lying about on the machine do not replace what was given."""
+    """Keys, endpoints, proxies and passwords in the environment do not replace the options."""
     container.upload_blob("photos/a.jpg", b"x")
     wrong = {
         "AZURE_STORAGE_CONNECTION_STRING": f"AccountName=other;AccountKey={KEY};BlobEndpoint=http://127.0.0.1:9/other",
@@ -646,7 +646,7 @@ def test_the_environment_does_not_decide(
 
 
 def test_options_that_make_no_sense_are_told(azurite: Azurite) -> None:
-    """Before anything is sent."""
+    """Invalid options are refused without a request."""
     for options in ({"concurrency": 0}, {"timeout_s": 0}, {"folder": "x"}):
         with pytest.raises(ConfigError):
             azurite.open("photos", **options)

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to Azure: every fault at every request of a move, and the reason of each."""
+"""Faults at every request of a move from Azure, and the reason that is reported for each."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ USUAL = ["half", "cut after", "500 after", "503", "portal after", "403"]
 
 
 class Clock:
-    """Seconds that pass while somebody waits."""
+    """A clock that only moves during a wait."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -95,7 +95,7 @@ def clock() -> Clock:
 
 
 class Clinic:
-    """A practice whose photos come from a container, on the faulty way."""
+    """A practice whose photos are in a container, behind the faulty proxy."""
 
     def __init__(self, practice: Practice, azurite: Azurite, proxy: FaultyProxy, *, fast: bool) -> None:
         self.azurite, self.proxy, self.fast = azurite, proxy, fast
@@ -104,7 +104,7 @@ class Clinic:
         self.bytes: dict[str, bytes] = {}
 
     def lay_out(self, container: ContainerClient, count: int) -> None:
-        """Photos that say whose they are, and one that a person must choose for."""
+        """Create photos with capture names, and one that a person must assign."""
         self.container = container
         self.bytes = {
             f"10042_DRJ_20260131_1425{number:02}.jpg": jpeg(f"{container} {number}")
@@ -129,7 +129,7 @@ class Clinic:
         return self.practice.inbox(source, records=self.records)
 
     def stored(self) -> dict[str, str]:
-        """Names and digests of what is in the records from this container, each read back."""
+        """Return names and digests of the stored photos from this container, each read back."""
         found = {}
         for stored in self.records.attachments("10042"):
             if stored.source_id != self.container.container_name:
@@ -148,12 +148,12 @@ class Clinic:
         return found
 
     def check_nothing_is_lost(self) -> None:
-        """Each photo is in the container or in the records, with its own bytes."""
+        """Check that each photo is in the container or in the records, with its own bytes."""
         expected = {name: hashlib.sha256(data).hexdigest() for name, data in self.bytes.items()}
         assert {**self.left(), **self.stored()} == expected
 
     def finish(self) -> None:
-        """Nothing goes wrong any more: everything comes to its end, once."""
+        """Without further faults, check that each photo is imported once."""
         with self.open(faulty=False) as source:
             inbox = self.inbox(source)
             report = inbox.refresh()
@@ -172,7 +172,7 @@ class Clinic:
 
 
 def work(clinic: Clinic, source: Source) -> None:
-    """What a workstation does: a refresh imports what it may, and a person saves the rest."""
+    """Do the work of a workstation: a refresh imports automatically, and a person saves the rest."""
     inbox = clinic.inbox(source)
     report = inbox.refresh()
     assert report.closes
@@ -187,7 +187,7 @@ def work(clinic: Clinic, source: Source) -> None:
 def test_a_fault_at_any_request_loses_nothing_and_doubles_nothing(
     practice: Practice, azurite: Azurite, proxy: FaultyProxy, fault: str, fast: bool
 ) -> None:
-    """Whichever request it hits, each photo is in one place, the counts close, and the next refresh finishes."""
+    """After a fault at any request, each photo is in one place, the counts close, and the next refresh finishes."""
     clinic = Clinic(practice, azurite, proxy, fast=fast)
     number, hit = 0, True
     while hit:
@@ -217,7 +217,7 @@ def test_a_fault_at_any_request_loses_nothing_and_doubles_nothing(
 def test_a_fault_from_any_request_on_loses_nothing(
     practice: Practice, azurite: Azurite, proxy: FaultyProxy, fault: str
 ) -> None:
-    """A service that stays broken is a problem with a sentence; what was stored by then is finished later."""
+    """A service that stays broken is a problem with a message; stored files are finished later."""
     clinic = Clinic(practice, azurite, proxy, fast=True)
     for number in range(8) if ALL else (0, 2):
         with azurite.container() as container:
@@ -259,7 +259,7 @@ def test_a_fault_from_any_request_on_loses_nothing(
 def test_why_a_folder_is_not_listed(
     azurite: Azurite, proxy: FaultyProxy, clock: Clock, fault: Any, text: str, helps: bool
 ) -> None:
-    """Each failure has its own sentence, says whether trying again helps, and is no empty folder."""
+    """Each failure has its own message, says whether a retry may help, and is not an empty folder."""
     with azurite.container() as container:
         container.upload_blob("photos/a.jpg", b"x")
         path, endpoint = f"{container.container_name}/photos", f"{proxy.url}/{ACCOUNT}"
@@ -280,7 +280,7 @@ def test_why_a_folder_is_not_listed(
 def test_a_listing_that_breaks_in_its_middle_is_no_shorter_listing(
     azurite: Azurite, proxy: FaultyProxy, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page that failed is asked for again, and only that; if it stays broken the listing fails."""
+    """Only the failed page is requested again; if it keeps failing, the listing fails."""
     from azure.storage.blob import ContainerClient
 
     walk = ContainerClient.walk_blobs
@@ -303,7 +303,7 @@ def test_a_listing_that_breaks_in_its_middle_is_no_shorter_listing(
 
 
 def test_a_download_goes_on_where_it_was_cut(azurite: Azurite, proxy: FaultyProxy, clock: Clock) -> None:
-    """What has arrived is not sent again; each pause is told, and none is taken in secret."""
+    """Received parts are not requested again, and each pause is reported."""
     data = os.urandom(100_000) * 90
     with azurite.container() as container:
         container.upload_blob("photos/a.mp4", data)
@@ -326,7 +326,7 @@ def test_a_download_goes_on_where_it_was_cut(azurite: Azurite, proxy: FaultyProx
 def test_a_budget_of_nothing_waits_for_nothing(
     azurite: Azurite, proxy: FaultyProxy, clock: Clock, fast: bool
 ) -> None:
-    """The SDK's own retries and pauses are off: the caller's budget is the only one."""
+    """The SDK's own retries and pauses are off: only the caller's budget applies."""
     with azurite.container() as container:
         container.upload_blob("photos/a.jpg", bytes(1000))
         path, endpoint = f"{container.container_name}/photos", f"{proxy.url}/{ACCOUNT}"
@@ -348,7 +348,7 @@ def test_a_budget_of_nothing_waits_for_nothing(
 
 
 def test_retry_after_is_kept_by_everybody(azurite: Azurite, proxy: FaultyProxy, clock: Clock) -> None:
-    """The service says how long it wants to be left alone, as a number or as a date."""
+    """Retry-After is honoured, as a number and as a date."""
     with azurite.container() as container:
         path, endpoint = f"{container.container_name}/photos", f"{proxy.url}/{ACCOUNT}"
         with azurite.open(path, endpoint=endpoint, patience=clock.patience()) as source:
@@ -361,7 +361,7 @@ def test_retry_after_is_kept_by_everybody(azurite: Azurite, proxy: FaultyProxy, 
 
 
 def test_a_server_that_refuses_or_is_silent_or_unknown(azurite: Azurite, clock: Clock) -> None:
-    """Nobody listens, nobody answers, nobody has that name: each in its own words."""
+    """A closed port, a silent server and an unknown host have different messages."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}/{ACCOUNT}"
@@ -379,7 +379,7 @@ def test_a_server_that_refuses_or_is_silent_or_unknown(azurite: Azurite, clock: 
 
 
 def test_a_certificate_that_nobody_signed_is_not_trusted(azurite: Azurite, clock: Clock) -> None:
-    """Https to a server that can't prove who it is sends nothing, and says so at once."""
+    """Nothing is sent to a server with an untrusted certificate, and the error comes at once."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def hang_up() -> None:
@@ -401,7 +401,7 @@ def test_a_certificate_that_nobody_signed_is_not_trusted(azurite: Azurite, clock
 def test_wrong_bytes_under_the_right_size_are_told(
     practice: Practice, azurite: Azurite, proxy: FaultyProxy, fast: bool
 ) -> None:
-    """A body that was changed on its way has another MD5, and is not imported."""
+    """A body that was changed on the way has another MD5 and is not imported."""
     clinic = Clinic(practice, azurite, proxy, fast=fast)
     with azurite.container() as container:
         clinic.lay_out(container, 1)

@@ -1,4 +1,4 @@
-"""A container that is reached by an Azure identity: no key and no signature, tokens of azure.identity alone."""
+"""A container that is opened with tokens of azure.identity, without a key or a SAS."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LANES = pytest.mark.parametrize("fast", [False, True], ids=["sdk", "fast"])
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The certificate to trust; the server's stand beside it."""
+    """The certificate to trust; the server's certificate is beside it."""
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
@@ -47,14 +47,14 @@ def secure(certificates: Path) -> Iterator[Azurite]:
 
 @pytest.fixture
 def trusting(monkeypatch: pytest.MonkeyPatch, certificates: Path) -> None:
-    """This machine trusts the practice's own authority, as administrators set it up."""
+    """This machine trusts the practice's own certificate authority."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates))
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates))
 
 
 @pytest.fixture
 def identity(monkeypatch: pytest.MonkeyPatch) -> Iterator[ManagedIdentity]:
-    """Where tokens come from."""
+    """The service that gives tokens."""
     with run_managed_identity() as identity:
         for name, value in identity.environment.items():
             monkeypatch.setenv(name, value)
@@ -63,7 +63,7 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> Iterator[ManagedIdentity]:
 
 @pytest.fixture
 def tenant(certificates: Path) -> Iterator[Tenant]:
-    """Who gives tokens to app registrations."""
+    """The service that gives tokens to app registrations."""
     with run_tenant(certificates.parent) as tenant:
         yield tenant
 
@@ -96,7 +96,7 @@ def registration(tenant: Tenant, *, secret: str | None = None) -> ClientSecretCr
 def test_photos_move_by_an_identity_alone(
     practice: Practice, secure: Azurite, container: ContainerClient, identity: ManagedIdentity, fast: bool
 ) -> None:
-    """Listed, read, stored, removed and put back, with one token for all of it."""
+    """One token is enough to list, read, store, remove and put back."""
     photos = {f"{number}.jpg": jpeg(str(number)) for number in range(70)}  # more than one request removes
     for name, data in photos.items():
         container.upload_blob(f"photos/{name}", data)
@@ -119,7 +119,7 @@ def test_photos_move_by_an_identity_alone(
 def test_obstore_reads_by_the_token(
     monkeypatch: pytest.MonkeyPatch, secure: Azurite, container: ContainerClient, identity: ManagedIdentity
 ) -> None:
-    """The library obstore is given the token in a header, and it is renewed before it ends."""
+    """The library obstore gets the token in a header, and the token is renewed before it expires."""
     data = jpeg("one")
     container.upload_blob("photos/one.jpg", data)
     stores: list[Any] = []
@@ -161,7 +161,7 @@ def test_a_location_that_lets_nobody_in_says_why(
     change: dict[str, Any],
     told: str,
 ) -> None:
-    """The other locations work on, and the problem says what to do; no token is in it."""
+    """The other locations work on, and the problem says what to do, without a token."""
     for name, value in change.items():
         setattr(identity, name, value)
     practice.photo("near.jpg")
@@ -176,7 +176,7 @@ def test_a_location_that_lets_nobody_in_says_why(
 def test_a_right_that_is_taken_away_stops_one_location(
     practice: Practice, secure: Azurite, container: ContainerClient, identity: ManagedIdentity, fast: bool
 ) -> None:
-    """An identity that is revoked while the list is open: its photos stay, those of another folder move."""
+    """When an identity is revoked while the list is open, its photos stay and those of another folder move."""
     container.upload_blob("photos/far.jpg", jpeg("far"))
     practice.photo("near.jpg")
     identity.lifetime_s = 200  # so short that a new token is asked for with each request
@@ -196,7 +196,7 @@ def test_a_right_that_is_taken_away_stops_one_location(
 def test_a_server_that_is_not_trusted_gets_no_token(
     monkeypatch: pytest.MonkeyPatch, secure: Azurite, container: ContainerClient, identity: ManagedIdentity
 ) -> None:
-    """Without the practice's own authority the connection ends before anything is said."""
+    """Without the practice's own authority, the connection ends before anything is sent."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     with (
@@ -212,7 +212,7 @@ def test_a_server_that_is_not_trusted_gets_no_token(
 def test_an_app_registration_with_a_secret_moves_photos(
     practice: Practice, secure: Azurite, container: ContainerClient, tenant: Tenant, fast: bool
 ) -> None:
-    """As a practice outside of Azure has it; a secret that has ended is told as that, not as a wrong key."""
+    """A practice outside of Azure uses an app registration; an expired secret is not reported as a wrong key."""
     container.upload_blob("photos/a.jpg", jpeg("a"))
     with opened(secure, container, credential=registration(tenant), fast=fast) as source:
         inbox = practice.inbox(source)
@@ -234,7 +234,7 @@ def test_an_app_registration_with_a_secret_moves_photos(
 def test_a_token_service_that_is_not_reached_is_told(
     secure: Azurite, container: ContainerClient, tenant: Tenant
 ) -> None:
-    """A firewall that lets storage through and not the sign-in: trying again helps once that is mended."""
+    """If a firewall blocks the sign-in service only, a retry may help later."""
     tenant.url = "https://127.0.0.1:9"
     with (
         pytest.raises(SourceUnavailable, match="gives access tokens for Azure can't be reached") as caught,
@@ -249,7 +249,7 @@ def test_a_token_service_that_is_not_reached_is_told(
 def test_no_log_tells_a_token(
     practice: Practice, secure: Azurite, container: ContainerClient, identity: ManagedIdentity, fast: bool
 ) -> None:
-    """Everything at DEBUG, through a whole move and a failure: no token, and nothing of what is in it."""
+    """With all loggers at DEBUG, a move and a failure log no token and no part of one."""
     container.upload_blob("photos/a.jpg", jpeg("a"))
     printed = io.StringIO()
     handler = logging.StreamHandler(printed)

@@ -1,4 +1,4 @@
-"""A workstation that moves photos out of a container is killed at every step; then another one starts."""
+"""A process that moves photos from a container is killed at every step; then another process starts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def ward(azurite: Azurite, killer: Killer) -> Iterator[Ward]:
 @pytest.mark.parametrize("work", ["refresh", "save"])
 @pytest.mark.parametrize("count", [3, 1] if ALL else [3])
 def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(ward: Ward, work: str, count: int) -> None:
-    """Whatever the step, each photo is in the container or in the record; the next start finishes, once."""
+    """After a kill at any step, each photo is in the container or in the record, and the next start finishes once."""
     seen = kill_at_steps_of_a_move(ward, work, count, stride=STRIDE, ends=not ALL)
     assert {"after AzureSource.fetch", "after AzureSource._delete_batch"} <= seen
 
@@ -83,7 +83,7 @@ def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(ward: Ward, work: 
 def test_a_kill_at_any_step_of_an_undo_loses_nothing_and_doubles_nothing(
     ward: Ward, work: str, again: bool
 ) -> None:
-    """The photo is back or in the record, whole, and saved once whatever comes next."""
+    """The photo is back or in the record, complete, and is saved once afterwards."""
     assert "after BlobClient.commit_block_list" in kill_at_steps_of_an_undo(
         ward, work, again=again, stride=STRIDE
     )

@@ -30,7 +30,7 @@ FILES = 30
 def test_two_workstations_at_once_store_each_photo_once(
     practice: Practice, azurite: Azurite, named: bool
 ) -> None:
-    """Whoever is faster: each photo is in one record, gone from the container, and both reports close."""
+    """Each photo is in one record and gone from the container, and both reports close."""
     for _ in range(ROUNDS):
         with azurite.container() as container, practice.records() as records:
             pattern = "10042_DRJ_20260131_1425{:02}.jpg" if named else "IMG {:03}.jpg"
@@ -69,7 +69,7 @@ def test_two_workstations_at_once_store_each_photo_once(
 
 
 def _check_the_loser_was_told(reports: list[dict[str, Any]]) -> None:
-    """Of two people who saved a photo to different patients at most one is told that it was done."""
+    """If two people save a photo to different patients, at most one save succeeds."""
     by_name: dict[str, list[str]] = {}
     for report in reports:
         for outcome in report["outcomes"]:
@@ -84,7 +84,7 @@ def _check_the_loser_was_told(reports: list[dict[str, Any]]) -> None:
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_source_works_on_in_a_forked_child(azurite: Azurite, fast: bool, tmp_path: Path) -> None:
-    """The child neither hangs nor writes into its parent's connections."""
+    """The child process does not hang and does not use its parent's connections."""
     with azurite.container() as container, azurite.open(container.container_name, fast=fast) as source:
         for number in range(3):
             container.upload_blob(f"{number}.jpg", b"x" * 1000)
@@ -127,7 +127,7 @@ def test_threads_share_a_source(azurite: Azurite) -> None:
 def test_a_file_that_is_replaced_after_it_was_stored_is_not_removed(
     practice: Practice, azurite: Azurite
 ) -> None:
-    """The record has the former version; the new one stays, and is a new file at the next refresh."""
+    """The record has the old version; the new one stays and is a new file at the next refresh."""
     with azurite.container() as container, azurite.open(container.container_name) as source:
         container.upload_blob("scan.jpg", jpeg("old"))
         inbox = practice.inbox(source)

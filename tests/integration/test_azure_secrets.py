@@ -1,4 +1,4 @@
-"""Keys, signatures and names of patients stay where they are; and one provider's folder is not another's."""
+"""No key, signature or patient's name leaks, and no provider's folder is open to another provider."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FOLDER = f"{CANARY}-folder"
 
 @pytest.fixture
 def printed() -> Iterator[io.StringIO]:
-    """What every logger prints at DEBUG, while the SDK logs whatever it can."""
+    """All output of all loggers at DEBUG, with the SDK's logging turned on."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s %(exc_info)s"))
@@ -49,7 +49,7 @@ def printed() -> Iterator[io.StringIO]:
 
 
 def secrets_of(*texts: str) -> list[str]:
-    """What must not be seen of them: the whole, and the part that is the secret, however it is encoded."""
+    """Return what must not be visible: each secret, and its secret part in each encoding."""
     found = [CANARY, base64.b64encode(CANARY.encode()).decode()[:12]]
     for text in texts:
         for part in (text, text.rpartition("sig=")[2].partition("&")[0]):
@@ -62,7 +62,7 @@ def secrets_of(*texts: str) -> list[str]:
 def test_no_log_and_no_exception_tells(
     practice: Practice, azurite: Azurite, printed: io.StringIO, right: str, fast: bool
 ) -> None:
-    """Through a whole move, and through every way to fail: no name, no folder, no key, in text or traceback."""
+    """A whole move and every failure show no name, folder or key, in text or traceback."""
     told: list[str] = []
     with azurite.container() as container, run_faulty_proxy(azurite.url) as proxy:
         sas = azurite.sas(container.container_name)
@@ -130,7 +130,7 @@ def test_no_log_and_no_exception_tells(
 
 
 def test_mistakes_in_options_are_told_without_their_values() -> None:
-    """What is refused may be a secret in the wrong place."""
+    """A refused value may be a secret in the wrong place."""
     from intouch_import import open_source
 
     secret = "sv=1&sig=" + CANARY
@@ -165,7 +165,7 @@ def test_mistakes_in_options_are_told_without_their_values() -> None:
 
 
 def test_the_file_system_tells_nothing_and_changes_nothing(azurite: Azurite) -> None:
-    """Fsspec keeps, prints and caches options of file systems; this one has none, and only reads."""
+    """The base class stores, prints and caches options; this file system has none, and only reads."""
     with azurite.container() as container, azurite.open(f"{container.container_name}/photos") as source:
         container.upload_blob("photos/a#1.jpg", b"bytes")
         container.upload_blob("photos/a", b"other")
@@ -206,7 +206,7 @@ def test_the_file_system_tells_nothing_and_changes_nothing(azurite: Azurite) -> 
 
 
 def test_a_closed_source_leaves_memory(azurite: Azurite) -> None:
-    """No cache of file systems keeps a source, or its key, for the life of the process."""
+    """No cache of file systems keeps a source, or its key, until the process ends."""
     with azurite.container() as container:
         with azurite.open(container.container_name) as source:
             assert source.filesystem.ls(container.container_name) == []
@@ -224,7 +224,7 @@ NAMES = ("../../drk/secret.jpg", "../secret.jpg", "..", ".", "%2e%2e/secret.jpg"
 
 
 def test_one_provider_reaches_nothing_of_another(azurite: Azurite) -> None:
-    """Whatever folders and names are configured or forged: nothing outside the own folder is seen, read or removed."""
+    """With any configured or forged name, nothing outside the source's own folder is seen, read or removed."""
     with azurite.container("drj") as mine, azurite.container("drk") as other:
         theirs = [
             (other, "secret.jpg"), (other, "photos/secret.jpg"), (mine, "secret.jpg"), (mine, "photos2/secret.jpg"),
@@ -268,7 +268,7 @@ def _raise(exc: Exception | None) -> None:
 
 
 def test_a_signature_for_one_container_opens_no_other(azurite: Azurite) -> None:
-    """Least privilege is the service's own: the settings can't be turned against it."""
+    """The service enforces least privilege: no setting can bypass it."""
     with azurite.container() as mine, azurite.container() as other:
         sas = azurite.sas(mine.container_name)
         with azurite.open(mine.container_name, sas_token=sas) as source:

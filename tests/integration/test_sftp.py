@@ -1,4 +1,4 @@
-"""Folders on a real OpenSSH server: what the kit does not ask of every location."""
+"""Folders on a real OpenSSH server: tests that the kit does not have for every location."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def opened(openssh_server: OpenSSHServer, photos: Path) -> Iterator[Callable[...
 def test_photos_move_from_the_server_and_back(
     opened: Callable[..., Source], photos: Path, tmp_path: Path
 ) -> None:
-    """A refresh imports what the names say and takes it off the server; undo puts it back, byte for byte."""
+    """A refresh imports automatically and removes the file from the server; undo puts back the same bytes."""
     for number in range(5):
         (photos / f"1004{number}_DRJ_20260131_142501.jpg").write_bytes(jpeg(str(number)))
     large = jpeg("large") + bytes(3_000_000) + b"\xff\xd9"
@@ -89,7 +89,7 @@ def test_photos_move_from_the_server_and_back(
 def test_no_log_names_a_file(
     opened: Callable[..., Source], photos: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With every logger at DEBUG, paramiko says nothing of the files that are read, put or removed."""
+    """With every logger at DEBUG, paramiko logs no file that is read, put or removed."""
     (photos / "CANARY.jpg").write_bytes(bytes(300_000))
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="paramiko")
@@ -106,7 +106,7 @@ def test_no_log_names_a_file(
 def test_a_server_that_is_not_known_is_not_trusted(
     opened: Callable[..., Source], tmp_path: Path, openssh_server: OpenSSHServer
 ) -> None:
-    """Whoever sits between us and the server has another key; nothing is told or given to them."""
+    """A server with another key gets no data and no login."""
     stranger = tmp_path / "known_hosts"
     known = (openssh_server.root / "known_hosts").read_text("ascii").split()
     public = (openssh_server.root / "user_key.pub").read_text("ascii").split()[1]
@@ -118,7 +118,7 @@ def test_a_server_that_is_not_known_is_not_trusted(
 
 
 def test_a_wrong_key_or_port_is_told(opened: Callable[..., Source], openssh_server: OpenSSHServer) -> None:
-    """Who is not let in, or finds nobody there, hears that the location can't be reached."""
+    """After a refused login or connection, the location is reported as not reachable."""
     options = {"allow_agent": False, "look_for_keys": False, "timeout_s": 5.0}
     with pytest.raises(SourceUnavailable):
         opened(key_filename=str(openssh_server.root / "host_key"), **options)
@@ -129,7 +129,7 @@ def test_a_wrong_key_or_port_is_told(opened: Callable[..., Source], openssh_serv
 
 
 def test_a_connection_that_is_cut_is_opened_again(opened: Callable[..., Source], photos: Path) -> None:
-    """Servers hang up when nothing is asked for some time; the next refresh must not fail for that."""
+    """Servers close idle connections; the next refresh must not fail because of that."""
     (photos / "a.jpg").write_bytes(b"bytes")
     source = opened()
     (file,) = source.scan()
@@ -142,7 +142,7 @@ def test_a_connection_that_is_cut_is_opened_again(opened: Callable[..., Source],
 def test_a_connection_that_is_cut_while_it_is_used_is_told(
     opened: Callable[..., Source], photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cut in the middle is an error, never a short file; afterwards all is as before."""
+    """A cut connection is an error, never a short file; the next operation works."""
     (photos / "a.jpg").write_bytes(bytes(4_000_000))
     source = opened()
     (file,) = source.scan()
@@ -165,7 +165,7 @@ def test_a_connection_that_is_cut_while_it_is_used_is_told(
 def test_a_server_that_falls_silent_at_the_start_is_not_waited_for_for_ever(
     tmp_path: Path, silent_at: str
 ) -> None:
-    """Its SFTP program hangs, as on a home whose disk is away: it lets people in, and never answers."""
+    """A server that accepts the login but whose SFTP program hangs is a failure after the timeout."""
     import paramiko
 
     key, end = paramiko.RSAKey.generate(2048), threading.Event()
@@ -221,7 +221,7 @@ def test_a_server_that_falls_silent_at_the_start_is_not_waited_for_for_ever(
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
 def test_devices_are_not_opened(opened: Callable[..., Source], photos: Path) -> None:
-    """A FIFO that takes a photo's place would hang the import; fsspec calls it a file."""
+    """A FIFO in place of a photo would block the import; fsspec calls it a file."""
     (photos / "a.jpg").write_bytes(b"")
     source = opened()
     (file,) = source.scan()
@@ -236,7 +236,7 @@ def test_devices_are_not_opened(opened: Callable[..., Source], photos: Path) -> 
 def test_a_link_that_takes_a_photos_place_is_not_followed(
     opened: Callable[..., Source], photos: Path
 ) -> None:
-    """Not even one to a file of the same size and time: its version is the link's own."""
+    """A link is not followed, not even to a file of the same size and time: its version differs."""
     (photos / "a.jpg").write_bytes(b"bytes")
     source = opened()
     (file,) = source.scan()
@@ -251,7 +251,7 @@ def test_a_link_that_takes_a_photos_place_is_not_followed(
 
 
 def test_without_paramiko_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who lacks the package hears what to install."""
+    """Without the package, the error says what to install."""
     monkeypatch.delitem(sys.modules, "intouch_import._paramiko", raising=False)
     import intouch_import
 
@@ -262,7 +262,7 @@ def test_without_paramiko_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_files_of_records_may_be_kept_on_the_server(openssh_server: OpenSSHServer, tmp_path: Path) -> None:
-    """Placed whole, read by several threads at once, never replaced by other bytes, deleted for good."""
+    """Files of records are placed complete, read by several threads, never replaced, and deleted for good."""
     files = FsspecFiles(openssh_server.url(tmp_path / "kept"), **openssh_server.options)
     ids = [f"{number:02x}" + "0" * 38 for number in range(6)]
     data = {one: one.encode() * 20_000 for one in ids}

@@ -1,4 +1,4 @@
-"""Who gives an Azure identity its tokens, in Azure and elsewhere, and Azurite behind https, which alone takes them."""
+"""Services that give tokens to an Azure identity, and Azurite behind https, which is needed for tokens."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ManagedIdentity:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What Azure sets for the app."""
+        """The environment variables that Azure sets for the app."""
         return {"IDENTITY_ENDPOINT": f"{self.url}/msi/token", "IDENTITY_HEADER": self.secret}
 
     def answer(self, query: dict[str, list[str]], secret: str | None) -> tuple[int, dict[str, Any]]:
@@ -98,7 +98,7 @@ class Tenant:
         self.given: list[str] = []
 
     def describe(self) -> tuple[int, dict[str, Any]]:
-        """Where the service wants to be asked."""
+        """The endpoints of the service."""
         endpoint = f"{self.url}/{self.id}/oauth2/v2.0"
         return 200, {
             "issuer": f"{self.url}/{self.id}/v2.0",
@@ -136,7 +136,7 @@ def run_managed_identity() -> Iterator[ManagedIdentity]:
 
 @contextlib.contextmanager
 def run_tenant(folder: Path) -> Iterator[Tenant]:
-    """Serve a tenant on a free loopback port, by https; see `make_certificates`."""
+    """Serve a tenant over https on a free loopback port; see `make_certificates`."""
 
     class Handler(_Handler):
         def do_GET(self) -> None:
@@ -184,7 +184,7 @@ def _served(
 
 @contextlib.contextmanager
 def run_secure_azurite(folder: Path) -> Iterator[Azurite]:
-    """Start an emulator that is reached by https and takes tokens; see `make_certificates`."""
+    """Start an emulator that uses https and accepts tokens; see `make_certificates`."""
     with run_azurite(
         "--oauth", "basic", "--cert", str(folder / "server.pem"), "--key", str(folder / "server.key")
     ) as azurite:  # fmt: skip
@@ -192,7 +192,7 @@ def run_secure_azurite(folder: Path) -> Iterator[Azurite]:
 
 
 def make_certificates(folder: Path) -> Path:
-    """Make a certificate of an authority, ``ca.pem``, and one of a server on 127.0.0.1. Returns the first."""
+    """Make a certificate of an authority, ``ca.pem``, and one of a server on 127.0.0.1. Return the first."""
     now = datetime.now(UTC)
 
     def named(name: str) -> x509.Name:
@@ -235,7 +235,7 @@ def make_certificates(folder: Path) -> Path:
 
 
 def _token(audience: str, until: int, *, number: int) -> str:
-    """A token as Azurite wants it: it looks at the claims, not at the signature."""
+    """Return a token that Azurite accepts: it checks the claims, not the signature."""
 
     def part(content: bytes) -> str:
         return base64.urlsafe_b64encode(content).rstrip(b"=").decode()

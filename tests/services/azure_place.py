@@ -1,4 +1,4 @@
-"""A folder of a container in Azurite, for `check_source`: the second hand is the SDK, on clients of its own."""
+"""A folder of a container in Azurite for `check_source`. The other program is the SDK on its own clients."""
 
 from __future__ import annotations
 

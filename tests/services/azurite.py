@@ -60,11 +60,11 @@ class Azurite:
 
     @property
     def connection_string(self) -> str:
-        """As a portal would show it."""
+        """The connection string, as a portal would show it."""
         return f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={self.endpoint};"
 
     def container(self, name: str | None = None, **options: Any) -> ContainerClient:
-        """The SDK's own client of a new container: the second hand of a test. Close it."""
+        """A new container and the SDK's own client for it. Close the client."""
         from azure.storage.blob import ContainerClient
 
         name = name or f"c{uuid.uuid4().hex[:16]}"
@@ -75,7 +75,7 @@ class Azurite:
         return client
 
     def sas(self, container: str, *, permission: str = "rld", hours: float = 1.0, **options: Any) -> str:
-        """A signature for one container."""
+        """A SAS for one container."""
         from azure.storage.blob import generate_container_sas
 
         if "policy_id" not in options:  # else the policy says what may be done, and until when
@@ -84,7 +84,7 @@ class Azurite:
         return text
 
     def open(self, path: str, *, endpoint: str | None = None, **options: Any) -> Source:
-        """Open a source by the account's key, unless another right is given."""
+        """Open a source with the account's key, unless another credential is given."""
         from intouch_import import open_source
 
         if not {"sas_token", "connection_string", "credential", "account_key"} & set(options):
@@ -137,14 +137,14 @@ def _url(process: subprocess.Popen[bytes], log: Path) -> str:
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
-    """An emulator for all tests of this process; each makes containers of its own."""
+    """An emulator for all tests of this process; each test makes its own containers."""
     yield from azurite_or_skip(run_azurite)
 
 
 def azurite_or_skip(
     run: Callable[[], contextlib.AbstractContextManager[Azurite]],
 ) -> Iterator[Azurite]:
-    """Run an emulator for a fixture; where it can't be installed, the tests say so."""
+    """Run an emulator for a fixture, or skip the tests with the reason if it can't be installed."""
     pytest.importorskip("azure.storage.blob", reason="the extra azure is not installed")
     with contextlib.ExitStack() as stack:
         try:

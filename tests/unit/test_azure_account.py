@@ -1,4 +1,4 @@
-"""Options of an Azure folder, before anything is sent."""
+"""The options of an Azure folder, checked before any request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAS = "sv=2024-11-04&sr=c&sp=rld&se=2030-01-31T12:00:00Z&sig=abc%2B%3D"
 
 class Token:
     def get_token(self, *_scopes: str) -> None:
-        """As azure.identity has it."""
+        """The method that credentials of azure.identity have."""
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ class Token:
     ],
 )  # fmt: skip
 def test_the_endpoint_is_the_one_that_is_meant(options: dict[str, Any], endpoint: str) -> None:
-    """By name, by connection string or as given; the same endpoint is spelled in one way."""
+    """The endpoint comes from the name, the connection string or the option, in one normalised form."""
     assert Account(**options).endpoint == endpoint
 
 
@@ -81,13 +81,13 @@ def test_the_endpoint_is_the_one_that_is_meant(options: dict[str, Any], endpoint
     ],
 )  # fmt: skip
 def test_what_can_not_be_is_told(options: dict[str, Any], text: str) -> None:
-    """Each mistake has its sentence, and nothing is guessed."""
+    """Each mistake has its own message, and nothing is guessed."""
     with pytest.raises(ConfigError, match=text):
         Account(**options)
 
 
 def test_a_signature_knows_when_it_ends() -> None:
-    """The end stands in it, unless a stored policy has it."""
+    """The expiry time is read from the SAS, unless a stored policy has it."""
     assert Account(account_name="practice", sas_token=SAS).expires_at == datetime(2030, 1, 31, 12, tzinfo=UTC)
     day = Account(account_name="practice", sas_token="sp=rld&se=2030-01-31&sig=x").expires_at
     assert day == datetime(2030, 1, 31, tzinfo=UTC)
@@ -96,7 +96,7 @@ def test_a_signature_knows_when_it_ends() -> None:
 
 
 def test_secrets_are_taken_concealed_or_plain() -> None:
-    """A setting may come as an object that shows its text only when asked."""
+    """A key may be a string or a `Secret`."""
     account = Account(account_name="practice", account_key=Secret(KEY))
     assert account.key() == ("practice", KEY)
     assert account.signature() is None
@@ -116,7 +116,7 @@ def test_secrets_are_taken_concealed_or_plain() -> None:
     ],
 )
 def test_a_folder_is_a_container_and_a_prefix(path: str, container: str, prefix: str) -> None:
-    """The prefix ends with a slash, so that no neighbour begins with it."""
+    """The prefix ends with a slash, so that no neighbouring folder begins with it."""
     folder = Folder(path)
     assert (folder.container, folder.prefix) == (container, prefix)
     assert folder.blob("a.jpg") == f"{prefix}a.jpg"
@@ -130,6 +130,6 @@ def test_a_folder_is_a_container_and_a_prefix(path: str, container: str, prefix:
     ],
 )  # fmt: skip
 def test_a_folder_that_can_not_be_is_refused(path: str) -> None:
-    """No other container and no other folder is ever meant."""
+    """A path never leads to another container or folder."""
     with pytest.raises(ConfigError):
         Folder(path)

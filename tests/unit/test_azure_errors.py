@@ -1,4 +1,4 @@
-"""What an answer of the service means."""
+"""The meaning of the service's answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LATE = "Sun, 01 Mar 2026 12:16:00 GMT"
 
 
 class Answer(Exception):
-    """An exception as the SDK raises them."""
+    """An exception like those of the SDK."""
 
     def __init__(self, status: int | None, code: str | None = None, **headers: str) -> None:
         super().__init__("text with a name in it")
@@ -59,12 +59,12 @@ class Answer(Exception):
     ],
 )
 def test_an_answer_means_one_thing(answer: Exception, kind: Kind) -> None:
-    """By its code, then by its status; what nobody knows makes no sense, and is no "gone"."""
+    """The error code decides, then the status; an unknown answer is never "gone"."""
     assert fault_of(answer, now=NOW).kind is kind
 
 
 def test_an_identity_that_gives_no_token_is_told() -> None:
-    """azure.identity refuses without asking the storage service, also where the refusal has a status of its own."""
+    """azure.identity fails without a request to the storage service, even if its exception has a status."""
 
     class ClientAuthenticationError(Exception):
         def __init__(self, status: int | None, code: str = "") -> None:
@@ -87,7 +87,7 @@ def test_an_identity_that_gives_no_token_is_told() -> None:
 
 @pytest.mark.parametrize(("hour", "kind"), [(11, Kind.EXPIRED), (13, Kind.NOT_KNOWN)])
 def test_a_signature_that_has_ended_is_told_as_that(hour: int, kind: Kind) -> None:
-    """By the service's clock where it says the time, else by ours."""
+    """The service's clock decides if the answer has a date, otherwise ours."""
     ends_at = datetime(2026, 3, 1, hour, tzinfo=UTC)
     for answer in (Answer(403, "AuthenticationFailed"), Answer(403, "AuthenticationFailed", Date=IN_TIME)):
         assert fault_of(answer, expires_at=ends_at, now=NOW).kind is kind
@@ -106,7 +106,7 @@ def test_a_signature_that_has_ended_is_told_as_that(hour: int, kind: Kind) -> No
     ],
 )
 def test_how_long_the_service_wants_to_be_left_alone(headers: dict[str, str], after_s: float | None) -> None:
-    """A number of seconds or a date; the date by the service's own clock."""
+    """Retry-After is a number of seconds or a date; the date is compared with the service's clock."""
     fault = fault_of(Answer(503, "ServerBusy", **headers), now=NOW)
     assert fault.after_s == after_s
     assert fault.again is not None
@@ -115,7 +115,7 @@ def test_how_long_the_service_wants_to_be_left_alone(headers: dict[str, str], af
 
 @pytest.mark.parametrize("kind", Kind)
 def test_every_fault_can_be_told(kind: Kind) -> None:
-    """A sentence, without the service's own text, and whether trying again helps."""
+    """Each failure has a sentence of ours and says whether a retry may help."""
     fault = fault_of(Unreached(kind))
     error = fault.error("azure-1")
     assert str(error)

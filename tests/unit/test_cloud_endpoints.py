@@ -1,4 +1,4 @@
-"""Addresses of servers: the one rule about plain http, and one spelling."""
+"""Addresses of servers: the rule about plain http, and the normalised form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from intouch_import.errors import ConfigError
     ],
 )
 def test_one_server_has_one_spelling(text: str, origin: str) -> None:
-    """Letter case, blanks around it and the usual port make no other server."""
+    """Letter case, spaces around the address and the default port do not make another server."""
     assert origin_of(text, such_as="https://example")[0] == origin
 
 
@@ -38,12 +38,12 @@ def test_one_server_has_one_spelling(text: str, origin: str) -> None:
     ],
 )
 def test_what_is_no_address_or_leaves_this_machine_unencrypted_is_refused(text: str, said: str) -> None:
-    """A key or a token never goes over a wire in plain text, whatever the host is called."""
+    """Keys and tokens are never sent unencrypted to another machine, whatever its name."""
     with pytest.raises(ConfigError, match=said):
         origin_of(text, such_as="https://example")
 
 
 @pytest.mark.parametrize("host", ["", "example", "0.0.0.0", "::", "127.1", "LOCALHOST."])
 def test_what_may_be_another_machine_is_not_this_one(host: str) -> None:
-    """Only what is known to be loopback counts as it."""
+    """Only addresses that are surely loopback are accepted as this machine."""
     assert not is_loopback(host)

@@ -1,4 +1,4 @@
-"""Waiting for services, on a clock that only waiting moves."""
+"""Retries, on a clock that only moves when somebody waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """Seconds that pass while somebody sleeps, and not otherwise."""
+    """A clock that only moves during a sleep."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -31,7 +31,7 @@ class Clock:
 
 
 def failing(times: int, exc: Exception) -> Callable[[], str]:
-    """A request that fails so many times, then answers."""
+    """A request that fails a number of times, then succeeds."""
     left = [exc] * times
 
     def attempt() -> str:
@@ -43,14 +43,14 @@ def failing(times: int, exc: Exception) -> Callable[[], str]:
 
 
 def test_an_answer_at_once_costs_no_pause() -> None:
-    """Nothing failed, nothing is waited for."""
+    """Without a failure there is no pause."""
     clock = Clock()
     assert clock.patience().ask(failing(0, OSError()), again=lambda _: Again()) == "answer"
     assert clock.slept == []
 
 
 def test_pauses_grow_and_are_told_before_they_begin() -> None:
-    """Each failure doubles the pause, up to half a minute; the caller sees each, with what is spent."""
+    """Each failure doubles the pause, up to half a minute; the caller sees each pause and the time spent."""
     clock = Clock()
     seen: list[Pause] = []
     patience = clock.patience(600.0, on_wait=seen.append)
@@ -61,7 +61,7 @@ def test_pauses_grow_and_are_told_before_they_begin() -> None:
 
 
 def test_what_asking_again_does_not_help_is_raised_at_once() -> None:
-    """A refusal is not repeated."""
+    """A final failure is not retried."""
     clock = Clock()
     with pytest.raises(KeyError):
         clock.patience().ask(failing(1, KeyError()), again=lambda _: None)
@@ -69,7 +69,7 @@ def test_what_asking_again_does_not_help_is_raised_at_once() -> None:
 
 
 def test_a_spent_budget_raises_what_happened_last() -> None:
-    """The pause that would exceed the budget is not begun."""
+    """A pause that would exceed the budget is not started."""
     clock = Clock()
     with pytest.raises(ConnectionError):
         clock.patience(2.0).ask(failing(9, ConnectionError()), again=lambda _: Again())
@@ -77,7 +77,7 @@ def test_a_spent_budget_raises_what_happened_last() -> None:
 
 
 def test_the_service_says_how_long() -> None:
-    """Its Retry-After is kept exactly, also when it is zero or nonsense."""
+    """The pause is exactly the Retry-After, even if it is zero or negative."""
     clock = Clock()
     patience = clock.patience()
     assert patience.ask(failing(1, OSError()), again=lambda _: Again(after_s=7.0, throttled=True)) == "answer"
@@ -86,7 +86,7 @@ def test_the_service_says_how_long() -> None:
 
 
 def test_a_longer_pause_than_allowed_is_throttling() -> None:
-    """The error says how long the service asked for, and no time was lost on it."""
+    """The error says how long the service asked for, and no time was spent on waiting."""
     clock = Clock()
     with pytest.raises(Throttled) as caught:
         clock.patience(10.0).ask(failing(1, OSError()), again=lambda _: Again(after_s=300.0, throttled=True))
@@ -95,7 +95,7 @@ def test_a_longer_pause_than_allowed_is_throttling() -> None:
 
 
 def test_a_throttled_service_is_left_alone_by_every_call() -> None:
-    """What one call was told holds for the next one, which counts it against its own budget."""
+    """A pause that one call was asked for applies to the next call, which counts it in its own budget."""
     clock = Clock()
     patience = clock.patience(5.0)
     with pytest.raises(Throttled):

@@ -51,20 +51,20 @@ def test_urls_and_paths_are_read(url: str, protocol: str, path: str) -> None:
 
 @pytest.mark.parametrize("url", ["file:///a?b", "file:///a#b", "local:///a?b=c"])
 def test_a_file_url_has_no_query(url: str) -> None:
-    """A character that would cut the path is refused, not dropped."""
+    """A character that would end the path is refused, not dropped."""
     with pytest.raises(ConfigError, match="percent-encode"):
         open_source(url)
 
 
 @pytest.mark.parametrize("url", ["", " ", "\t\n"])
 def test_an_empty_path_is_not_the_current_folder(url: str) -> None:
-    """A setting that was never filled in does not open whatever folder the program runs in."""
+    """An empty setting does not open the current directory of the program."""
     with pytest.raises(ConfigError, match="empty"):
         open_source(url)
 
 
 def test_a_plain_path_with_percent_signs_is_opened_as_it_is(tmp_path: Path) -> None:
-    """A folder whose name looks encoded is that folder, by path; by URL it takes the encoded name."""
+    """A plain path is not decoded; in a URL the same folder needs its encoded name."""
     odd = tmp_path / "100%20 x"
     odd.mkdir()
     for url in (odd, str(odd), odd.as_uri()):
@@ -76,7 +76,7 @@ def test_a_plain_path_with_percent_signs_is_opened_as_it_is(tmp_path: Path) -> N
 
 
 def test_home_and_relative_paths_are_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """~ is the home folder, and a relative path is that of the moment it was opened."""
+    """~ is the home folder, and a relative path is relative to the directory at the time of opening."""
     (tmp_path / "Photos").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -86,14 +86,14 @@ def test_home_and_relative_paths_are_expanded(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_link_to_a_folder_is_the_folder(tmp_path: Path) -> None:
-    """The same folder by another way has the same id, hence the same import ids."""
+    """The same folder by another path has the same id, and so the same import ids."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert open_source(tmp_path / "link").source_id == open_source(tmp_path / "real").source_id
 
 
 def test_sources_carry_what_they_are_given(tmp_path: Path) -> None:
-    """Provider, id and label are kept; by default the label is the folder's name, the id derived."""
+    """Provider, id and label are kept; by default the label is the folder's name and the id is derived."""
     with open_source(tmp_path, provider="DRJ", source_id="share", label="Room 1") as source:
         assert (source.provider, source.source_id, source.label) == ("DRJ", "share", "Room 1")
         assert source.location == "local"
@@ -112,7 +112,7 @@ def test_options_that_a_location_does_not_take_are_told(tmp_path: Path) -> None:
 
 
 def test_a_location_without_a_module_is_opened_through_fsspec() -> None:
-    """Any protocol that fsspec knows is a location, weaknesses told; one it does not know is an error."""
+    """Any protocol that fsspec knows is a location with weaknesses; an unknown protocol is an error."""
     import fsspec
 
     fsspec.filesystem("memory").makedirs("/base-test", exist_ok=True)
@@ -128,7 +128,7 @@ def test_a_location_without_a_module_is_opened_through_fsspec() -> None:
 @pytest.mark.parametrize("windows", [True, False])
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\0", "x" * 256, "\u20ac" * 86, "../a"])
 def test_names_that_name_no_file_are_refused_everywhere(name: str, windows: bool) -> None:
-    """What is empty, a path, too long or holds NUL is no name of a file in a folder."""
+    """A name that is empty, a path, too long or contains NUL can't be a file in a folder."""
     with pytest.raises(NameRefused) as caught:
         check_name(name, windows=windows)
     assert name in {"", ".", ".."} or name not in str(caught.value)
@@ -142,7 +142,7 @@ def test_names_that_name_no_file_are_refused_everywhere(name: str, windows: bool
     ],
 )  # fmt: skip
 def test_names_that_windows_refuses(name: str) -> None:
-    """Device names, refused characters and endings that Windows drops are refused for it alone."""
+    """Device names, forbidden characters and endings that Windows drops are refused on Windows only."""
     with pytest.raises(NameRefused):
         check_name(name, windows=True)
     check_name(name, windows=False)
@@ -153,7 +153,7 @@ def test_names_that_windows_refuses(name: str) -> None:
 )
 @pytest.mark.parametrize("windows", [True, False])
 def test_ordinary_names_pass_everywhere(name: str, windows: bool) -> None:
-    """Names up to 255 bytes pass, also those that only resemble what Windows keeps."""
+    """Names up to 255 bytes pass, even if they resemble names that Windows reserves."""
     check_name(name, windows=windows)
 
 

@@ -1,4 +1,4 @@
-"""The generic source, over a file system that fails in the ways that real ones do."""
+"""The generic source on a file system that fails in the ways in which real ones fail."""
 
 from __future__ import annotations
 
@@ -52,27 +52,27 @@ def source(failing: type[FailingFileSystem]) -> Iterator[Source]:
 
 
 def test_a_listing_that_is_none_is_not_an_empty_folder(source: Source, failing) -> None:
-    """A file system that answers an error with None instead of raising lists nothing: that is told."""
+    """A file system that returns None instead of raising an error has listed nothing, and this is reported."""
     failing.faults["ls"] = lambda _listed: None
     with pytest.raises(SourceUnavailable):
         list(source.scan())
 
 
 def test_a_listing_of_another_folder_is_told(source: Source, failing) -> None:
-    """Entries that are not in the folder would be left out, and files would wait for ever, unseen."""
+    """Entries from another folder are an error: if they were left out, files would wait forever unseen."""
     failing.faults["ls"] = lambda _listed: [{"name": "/other/b.jpg", "size": 1, "type": "file"}]
     with pytest.raises(SourceUnavailable, match="another folder"):
         list(source.scan())
 
 
 def test_the_marker_of_the_folder_itself_is_no_file(source: Source, failing) -> None:
-    """Object stores list an empty object that stands for the folder."""
+    """Object stores list an empty object that represents the folder."""
     failing.faults["ls"] = lambda listed: [{"name": "/photos/", "size": 0, "type": "file"}, *listed]
     assert [file.name for file in source.scan()] == ["a.jpg"]
 
 
 def test_a_folder_that_is_gone_is_not_an_empty_folder(source: Source, failing) -> None:
-    """Some FTP servers list a folder that is not there as one in which nothing is."""
+    """Some FTP servers list a missing folder as an empty one."""
     failing().rm_file("/photos/a.jpg")
     assert list(source.scan()) == []
     failing.pseudo_dirs.remove("/photos")
@@ -94,7 +94,7 @@ def test_a_folder_that_became_a_file_is_not_an_empty_folder(source: Source, fail
 
 @pytest.mark.parametrize("exc", [OSError(errno.EIO, "x"), RuntimeError("x"), EOFError(), ValueError("x")])
 def test_a_location_that_can_not_be_asked_is_told(source: Source, failing, exc: Exception) -> None:
-    """Whatever it raises, a location that does not answer is no folder without files."""
+    """Whatever it raises, a location that does not answer is not an empty folder."""
     (file,) = source.scan()
     failing.faults["info"] = raising(exc)
     for call in (
@@ -108,7 +108,7 @@ def test_a_location_that_can_not_be_asked_is_told(source: Source, failing, exc: 
 
 
 def test_a_transfer_that_breaks_off_is_told(source: Source, failing) -> None:
-    """Reading that fails is a file that can't be read now; no staged copy stays."""
+    """A file whose transfer fails is unreadable now, and no staged copy remains."""
     (file,) = source.scan()
     failing.faults["open rb"] = raising(ConnectionResetError())
     with pytest.raises(FileUnreadable):
@@ -119,7 +119,7 @@ def test_a_transfer_that_breaks_off_is_told(source: Source, failing) -> None:
 
 
 def test_a_full_disk_here_is_told_as_that(source: Source, failing, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No room for the staged copy is not a fault of the location."""
+    """A full staging disk is not a failure of the location."""
     from intouch_import import disk
 
     (file,) = source.scan()
@@ -133,7 +133,7 @@ def test_a_full_disk_here_is_told_as_that(source: Source, failing, monkeypatch: 
 
 
 def test_a_file_that_is_cut_short_while_it_is_read_is_told(source: Source, failing) -> None:
-    """Fewer bytes than were listed are not taken for the file."""
+    """A transfer with fewer bytes than listed is not accepted as the file."""
     (file,) = source.scan()
     failing.faults["open rb"] = lambda path: failing().pipe_file(path, PHOTO[:3])
     with pytest.raises(StillArriving):
@@ -141,7 +141,7 @@ def test_a_file_that_is_cut_short_while_it_is_read_is_told(source: Source, faili
 
 
 def test_a_removal_that_is_only_logged_is_told(source: Source, failing) -> None:
-    """A file system that returns as if it had removed the file is not believed."""
+    """The source checks a removal even if the file system returns normally."""
     (file,) = source.scan()
     failing.faults["rm"] = lambda _path: "nothing"
     with pytest.raises(NotRemoved):
@@ -150,7 +150,7 @@ def test_a_removal_that_is_only_logged_is_told(source: Source, failing) -> None:
 
 
 def test_a_removal_that_fails_is_told(source: Source, failing) -> None:
-    """The right version is there, and could not be removed."""
+    """The listed version is there and could not be removed."""
     (file,) = source.scan()
     failing.faults["rm"] = raising(PermissionError(errno.EACCES, "x"))
     with pytest.raises(NotRemoved):
@@ -158,7 +158,7 @@ def test_a_removal_that_fails_is_told(source: Source, failing) -> None:
 
 
 def test_a_removal_whose_answer_is_lost_has_taken_effect(source: Source, failing) -> None:
-    """An error after the file has gone is no failure: it is asked whether it is there."""
+    """An error is no failure if the file is gone: the source looks again."""
     (file,) = source.scan()
     failing.faults["after rm"] = raising(ConnectionResetError())
     source.remove(file, sha256=DIGEST)
@@ -166,7 +166,7 @@ def test_a_removal_whose_answer_is_lost_has_taken_effect(source: Source, failing
 
 
 def test_a_removal_that_somebody_else_did_first_is_told(source: Source, failing) -> None:
-    """Gone between the comparison and the removal."""
+    """The file vanishes between the comparison and the removal."""
     (file,) = source.scan()
     failing.faults["rm"] = raising(FileNotFoundError())
     with pytest.raises(FileVanished):
@@ -174,7 +174,7 @@ def test_a_removal_that_somebody_else_did_first_is_told(source: Source, failing)
 
 
 def test_a_file_that_comes_right_after_a_removal_stays(source: Source, failing) -> None:
-    """The file that was asked for is gone; the new one of its name is another."""
+    """The listed file is gone; a new file with its name is another file."""
     (file,) = source.scan()
     failing.faults["after rm"] = lambda path: failing().pipe_file(path, b"the next photo")
     source.remove(file, sha256=DIGEST)
@@ -184,7 +184,7 @@ def test_a_file_that_comes_right_after_a_removal_stays(source: Source, failing) 
 
 
 def test_a_failed_removal_of_a_replaced_file_is_told(source: Source, failing) -> None:
-    """An error, and another version there afterwards: it was not the removal's."""
+    """After an error, another version is there: the removal did not make that change."""
     (file,) = source.scan()
 
     def replaced(path: str) -> None:
@@ -197,7 +197,7 @@ def test_a_failed_removal_of_a_replaced_file_is_told(source: Source, failing) ->
 
 
 def test_whether_it_was_removed_may_not_be_known(source: Source, failing) -> None:
-    """Where even that can't be asked, the location failed: nothing is claimed."""
+    """If the source can't look again, it reports a failed location and claims nothing."""
     (file,) = source.scan()
 
     def down(_path: str) -> None:
@@ -210,7 +210,7 @@ def test_whether_it_was_removed_may_not_be_known(source: Source, failing) -> Non
 
 
 def test_an_upload_that_is_cut_short_is_told(source: Source, failing) -> None:
-    """A file system that closes without an error what it could not upload: the size says so."""
+    """A file system that closes an incomplete upload without an error is found out by the size."""
 
     def lose(path: str) -> None:
         if path.endswith(".part"):
@@ -228,14 +228,14 @@ def test_an_upload_that_is_cut_short_is_told(source: Source, failing) -> None:
 
 
 def test_a_copy_that_is_cut_short_is_told(source: Source, failing) -> None:
-    """The size of what got the name is compared as well."""
+    """The size of the published file is compared, too."""
     failing.faults["cp"] = lambda path: failing.store[path].truncate(2)
     with pytest.raises(SourceUnavailable):
         source.put("b.jpg", [PHOTO])
 
 
 def test_a_name_that_is_taken_meanwhile_is_not_overwritten(source: Source, failing) -> None:
-    """It is asked once more when the upload is complete, which may take minutes."""
+    """The name is checked again after the upload, which may take minutes."""
 
     def chunks():
         yield PHOTO
@@ -248,7 +248,7 @@ def test_a_name_that_is_taken_meanwhile_is_not_overwritten(source: Source, faili
 
 
 def test_each_thread_has_a_connection_of_its_own(source: Source, failing) -> None:
-    """File systems over one connection answer the wrong thread, or hang, when two use it."""
+    """File systems with one connection mix up answers, or hang, when two threads use it."""
     for number in range(12):
         failing().pipe_file(f"/photos/{number}.jpg", PHOTO * number)
     files = list(source.scan())
@@ -271,7 +271,7 @@ def test_each_thread_has_a_connection_of_its_own(source: Source, failing) -> Non
 
 
 def test_a_connection_that_failed_is_not_used_again(source: Source, failing) -> None:
-    """Cut in the middle of an answer, it would take the rest of it for the next one."""
+    """After an interrupted answer, the rest of it would be taken for the next answer."""
     (file,) = source.scan()
     failing.opened = failing.closed = 0
     failing.faults["open rb"] = raising(ConnectionResetError())
@@ -295,7 +295,7 @@ def test_an_answer_that_says_no_leaves_the_connection_as_it_is(source: Source, f
 
 
 def test_the_hosts_file_system_is_not_ours(source: Source, failing) -> None:
-    """What a host looks around with is not what an import in another thread uses."""
+    """The file system for the host is never used by an import in another thread."""
     shown = source.filesystem
     assert source.filesystem is shown
     assert isinstance(shown, FailingFileSystem)
@@ -307,7 +307,7 @@ def test_the_hosts_file_system_is_not_ours(source: Source, failing) -> None:
 
 @pytest.mark.parametrize("kind", ["directory", "link", "other", None])
 def test_only_files_are_files(source: Source, failing, kind: str | None) -> None:
-    """What a listing calls otherwise is listed as what it is, without a size."""
+    """Entries of other types are listed with their kind and without a size."""
     failing.faults["ls"] = lambda _listed: [{"name": "/photos/x", "size": 7, "type": kind}]
     (entry,) = source.scan()
     expected = {"directory": EntryKind.FOLDER, "link": EntryKind.LINK}.get(str(kind), EntryKind.SPECIAL)
@@ -315,7 +315,7 @@ def test_only_files_are_files(source: Source, failing, kind: str | None) -> None
 
 
 def test_an_etag_is_the_version_where_there_is_one(source: Source, failing) -> None:
-    """Size and time are a version only where the location tells nothing better."""
+    """Size and time are the version only if the location has nothing better."""
     failing.faults["ls"] = lambda _listed: [
         {
             "name": "/photos/x",
@@ -356,7 +356,7 @@ def test_times_are_read_in_every_form(info: dict[str, object], expected: int | N
 
 
 def test_a_password_in_the_url_is_in_no_label_and_no_id(failing) -> None:
-    """Lists show the label, a certificate prints it, and logs name the id; a slash at the end changes neither."""
+    """Label and id appear in lists, certificates and logs; a slash at the end changes neither."""
     failing.pseudo_dirs += ["/me:CANARY@tower", "/me:other@tower", "/me:other@tower/a@b:c"]
     first, second = open_source("failing://me:CANARY@tower"), open_source("failing://me:other@tower/")
     assert first.label == second.label == "me@tower"
@@ -366,7 +366,7 @@ def test_a_password_in_the_url_is_in_no_label_and_no_id(failing) -> None:
 
 
 def test_a_folder_that_is_a_file_is_refused(failing) -> None:
-    """A source is a folder."""
+    """A source must be a folder."""
     failing().pipe_file("/a.jpg", PHOTO)
     with pytest.raises(SourceUnavailable, match="not a folder"):
         open_source("failing://a.jpg")
@@ -375,7 +375,7 @@ def test_a_folder_that_is_a_file_is_refused(failing) -> None:
 
 
 class Strict(FailingFileSystem):
-    """Takes no options."""
+    """Accepts no options."""
 
     protocol = "strict"
 
@@ -384,7 +384,7 @@ class Strict(FailingFileSystem):
 
 
 def test_options_that_the_file_system_refuses_are_a_mistake_in_the_settings(failing) -> None:
-    """The message names no option: it may be a password."""
+    """The message contains no option, because it may be a password."""
     fsspec.register_implementation("strict", Strict, clobber=True)
     with pytest.raises(ConfigError) as caught:
         open_source("strict://photos", nonsense="secret")
@@ -393,7 +393,7 @@ def test_options_that_the_file_system_refuses_are_a_mistake_in_the_settings(fail
 
 
 def test_files_in_memory_may_be_listed_while_others_are_removed() -> None:
-    """The memory file system of fsspec alone fails at that, about every other time."""
+    """The memory file system of fsspec alone fails at this about every second time."""
     fsspec.filesystem("memory").makedirs("/listed-and-removed", exist_ok=True)
     source = open_source("memory://listed-and-removed")
     for number in range(200):

@@ -1,4 +1,4 @@
-"""A local file that becomes the stored one without a copy, and the writers that must not reach it."""
+"""A local file that becomes the stored file without a copy, and programs that must not write to it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _leases(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def writer(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A program that opens the file for writing as soon as it is let."""
+    """A program that opens the file for writing as soon as the lease allows it."""
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -77,7 +77,7 @@ def fetched(folder: Path, name: str = "a.jpg", content: bytes = b"the bytes") ->
 
 
 def test_an_undisturbed_file_is_linked_not_copied(tmp_path: Path) -> None:
-    """The stored file is the source file itself; after the removal it is nobody else's."""
+    """The stored file is the source file itself, and has no other name after the removal."""
     source, file, content = fetched(tmp_path)
     assert isinstance(content, LeasedContent)
     stored = tmp_path / "stored"
@@ -94,7 +94,7 @@ def test_an_undisturbed_file_is_linked_not_copied(tmp_path: Path) -> None:
 
 
 def test_readers_have_positions_of_their_own(tmp_path: Path) -> None:
-    """Each reader starts at the start, and closing one leaves the file open for the next."""
+    """Each reader starts at the beginning, and closing one leaves the file open for the next."""
     _, _, content = fetched(tmp_path)
     with content:
         one, two = content.open(), content.open()
@@ -107,7 +107,7 @@ def test_readers_have_positions_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_file_open_for_writing_is_not_read(tmp_path: Path) -> None:
-    """A writer that was there before us: the file is still arriving, and says so."""
+    """If a program has the file open for writing, the file is still arriving."""
     (tmp_path / "a.jpg").write_bytes(b"half")
     source = LocalSource(str(tmp_path))
     file = source.look("a.jpg")
@@ -121,7 +121,7 @@ def test_a_file_open_for_writing_is_not_read(tmp_path: Path) -> None:
 def test_a_writer_that_comes_while_the_file_is_read_stops_the_import(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lease is broken before the last byte was hashed: nothing is imported."""
+    """If the lease breaks before the last byte is hashed, nothing is imported."""
     (tmp_path / "a.jpg").write_bytes(b"the bytes")
     source = LocalSource(str(tmp_path))
     file = source.look("a.jpg")
@@ -143,7 +143,7 @@ def test_a_writer_that_comes_while_the_file_is_read_stops_the_import(
 
 
 def test_a_writer_that_comes_before_the_bytes_are_stored_gets_no_link(tmp_path: Path) -> None:
-    """Once somebody asked to write, the bytes are copied, not linked."""
+    """After a program asked to write, the bytes are copied, not linked."""
     _, _, content = fetched(tmp_path)
     with writer(tmp_path / "a.jpg") as process:
         until_broken(content)
@@ -157,7 +157,7 @@ def test_a_writer_that_comes_before_the_bytes_are_stored_gets_no_link(tmp_path: 
 
 
 def test_a_writer_that_comes_after_the_bytes_are_stored_reaches_nothing(tmp_path: Path) -> None:
-    """A writer that found the inode while it was ours writes into a file without a name."""
+    """A program that opened the inode before the move writes into a file without a name."""
     source, file, content = fetched(tmp_path)
     stored = tmp_path / "stored"
     content.save_to(stored)
@@ -175,7 +175,7 @@ def test_a_writer_that_comes_after_the_bytes_are_stored_reaches_nothing(tmp_path
 
 
 def test_a_second_name_made_meanwhile_reaches_nothing(tmp_path: Path) -> None:
-    """A hard link that somebody made during the move does not reach the stored bytes."""
+    """A hard link that is made during the move does not lead to the stored bytes."""
     source, file, content = fetched(tmp_path)
     stored = tmp_path / "stored"
     with content:
@@ -188,7 +188,7 @@ def test_a_second_name_made_meanwhile_reaches_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_with_a_second_name_is_copied(tmp_path: Path) -> None:
-    """A name that somebody else may write through later keeps the file from being linked."""
+    """A file with a second name is not linked: a program may write to it by that name later."""
     (tmp_path / "a.jpg").write_bytes(b"the bytes")
     os.link(tmp_path / "a.jpg", tmp_path / "second")
     source = LocalSource(str(tmp_path))
@@ -204,7 +204,7 @@ def test_a_file_with_a_second_name_is_copied(tmp_path: Path) -> None:
 def test_where_no_link_can_be_made_the_bytes_are_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another file system, or links forbidden: a copy; an existing name is left alone either way."""
+    """On another file system, or if links are not allowed, the bytes are copied; an existing name is never replaced."""
     _, _, content = fetched(tmp_path)
     with content:
         with monkeypatch.context() as patched:
@@ -231,7 +231,7 @@ def _no_links(source: Any, target: Any, **options: Any) -> None:
 
 
 def test_two_movers_of_one_file_leave_no_second_name(tmp_path: Path) -> None:
-    """When two processes store the same file at once, the place for files holds it once, privately."""
+    """If two processes store the same file at once, it is stored once, with no link to the source."""
     folder = tmp_path / "photos"
     folder.mkdir()
     source, file, one = fetched(folder)
@@ -274,7 +274,7 @@ def test_a_move_with_a_writer_in_waiting_stores_a_private_copy(practice: Practic
 
 
 def test_a_move_that_ends_before_the_removal_leaves_no_second_name(practice: Practice) -> None:
-    """Stored, but the ledger could not be written: the source file stays, and its writers reach only it."""
+    """If the ledger fails, the source file stays, and programs that write to it do not change the record."""
     path = practice.photo("a.jpg", b"the bytes" * 100)
     records = practice.records()
     inbox = practice.inbox(records=records)
@@ -295,7 +295,7 @@ def test_a_move_that_ends_before_the_removal_leaves_no_second_name(practice: Pra
 
 
 def test_a_link_that_a_crash_left_is_out_of_reach_when_the_move_is_finished(practice: Practice) -> None:
-    """A program that waits to write the source file while its interrupted move is finished can't change the record."""
+    """A program that waits to write while an interrupted move is finished can't change the record."""
     path = practice.photo("10042_DRJ_20260131_142501.jpg", jpeg("the photo"))
     records = practice.records()
     inbox = practice.inbox(records=records)

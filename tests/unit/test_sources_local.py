@@ -47,7 +47,7 @@ def source(folder: Path) -> LocalSource:
 
 @pytest.fixture(params=["leases", "no leases"])
 def leases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """With what this system offers, and as on one without read leases."""
+    """Run with the read leases of this system, and without them."""
     if request.param == "no leases":
         monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
     return bool(request.param == "leases")
@@ -79,7 +79,7 @@ def failing(code: int, **attributes: Any) -> Callable[..., Any]:
 
 @posix_only
 def test_everything_in_the_folder_is_listed_with_its_kind(folder: Path, source: LocalSource) -> None:
-    """Files, folders, links, FIFOs and sockets are listed; what is in a sub-folder is not."""
+    """Files, folders, links, FIFOs and sockets are listed; the contents of sub-folders are not."""
     path = put(folder)
     (folder / "sub").mkdir()
     put(folder / "sub", "below.jpg")
@@ -125,7 +125,7 @@ def test_a_file_is_listed_with_size_time_and_version(folder: Path, source: Local
 
 
 def test_nothing_stands_under_other_names(folder: Path, source: LocalSource) -> None:
-    """A name that is not there is None; a name that is none is refused; a gone folder is an error."""
+    """A missing name is None, an invalid name is refused, and a missing folder is an error."""
     assert source.look("a.jpg") is None
     with pytest.raises(NameRefused):
         source.look("../photos")
@@ -139,7 +139,7 @@ def test_nothing_stands_under_other_names(folder: Path, source: LocalSource) -> 
 def test_an_entry_that_vanishes_while_it_is_listed_is_left_out(
     folder: Path, source: LocalSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A listing goes on past a file that is gone, and stops at any other error."""
+    """A listing continues after a file that vanished, and stops at any other error."""
 
     class Entry:
         name = "gone.jpg"
@@ -178,7 +178,7 @@ def test_an_entry_that_vanishes_while_it_is_listed_is_left_out(
 def test_failures_of_the_folder_are_told(
     source: LocalSource, monkeypatch: pytest.MonkeyPatch, code: int, text: str
 ) -> None:
-    """Listing, looking and syncing say what is wrong with the folder, without its path."""
+    """The errors of scan, look and sync say what is wrong with the folder, without its path."""
     monkeypatch.setattr(os, "scandir", failing(code))
     monkeypatch.setattr(os, "lstat", failing(code))
     monkeypatch.setattr(disk, "sync_folder", failing(code))
@@ -194,7 +194,7 @@ def test_failures_of_the_folder_are_told(
 
 
 def test_the_listed_version_is_read_whole(folder: Path, source: LocalSource, leases: bool) -> None:
-    """The bytes and their digest are those of the file, however they are read."""
+    """Bytes and digest are those of the file, by every way of reading."""
     import hashlib
 
     content = os.urandom(300_000)
@@ -211,7 +211,7 @@ def test_the_listed_version_is_read_whole(folder: Path, source: LocalSource, lea
 )
 @posix_only
 def test_another_version_is_not_read(folder: Path, source: LocalSource, leases: bool, change: str) -> None:
-    """Whatever stands there now, if it is not the listed version it is not read, and nothing hangs."""
+    """Only the listed version is read, whatever has replaced it, and nothing hangs."""
     path = put(folder)
     file = listed(source)
     elsewhere = put(folder.parent, "elsewhere.jpg")
@@ -255,7 +255,7 @@ def test_a_device_is_not_read(tmp_path: Path) -> None:
 def test_a_file_that_changes_while_it_is_copied_has_not_arrived(
     folder: Path, source: LocalSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without leases, size and time afterwards tell; the staged copy is deleted."""
+    """Without leases, size and time show the change afterwards; the staged copy is deleted."""
     monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
     path = put(folder)
     file = listed(source)
@@ -276,7 +276,7 @@ def test_a_file_that_changes_while_it_is_copied_has_not_arrived(
 def test_a_file_in_use_on_windows_has_not_arrived(
     folder: Path, source: LocalSource, monkeypatch: pytest.MonkeyPatch, winerror: int
 ) -> None:
-    """A sharing violation means that another program is at it."""
+    """A sharing violation means that another program is using the file."""
     put(folder)
     file = listed(source)
     monkeypatch.setattr(os, "open", failing(errno.EACCES, winerror=winerror))
@@ -298,7 +298,7 @@ def test_a_file_in_use_on_windows_has_not_arrived(
 def test_failures_to_open_are_told_apart(
     folder: Path, source: LocalSource, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[Exception]
 ) -> None:
-    """No rights, a device error, a link in its place, a missing file: each is told as what it is."""
+    """Missing permission, a device error, a link and a missing file have different errors."""
     put(folder)
     file = listed(source)
     monkeypatch.setattr(os, "open", failing(code))
@@ -307,7 +307,7 @@ def test_failures_to_open_are_told_apart(
 
 
 def test_a_folder_that_is_gone_is_not_a_file_that_is_gone(folder: Path, source: LocalSource) -> None:
-    """Fetching and removing from a folder that is not there fail as the location, not as the file."""
+    """In a missing folder, fetching and removing fail as the location, not as the file."""
     put(folder)
     file = listed(source)
     folder.rename(folder.with_name("away"))
@@ -320,7 +320,7 @@ def test_a_folder_that_is_gone_is_not_a_file_that_is_gone(folder: Path, source: 
 def test_a_device_error_while_reading_leaves_nothing(
     folder: Path, source: LocalSource, monkeypatch: pytest.MonkeyPatch, leases: bool
 ) -> None:
-    """The file is unreadable, and no staged copy stays."""
+    """The file is unreadable, and no staged copy remains."""
     put(folder)
     file = listed(source)
     monkeypatch.setattr(disk, "digest_file" if leases else "digest_stream", failing(errno.EIO))
@@ -333,7 +333,7 @@ def test_a_device_error_while_reading_leaves_nothing(
 def test_no_room_to_stage_is_told(
     folder: Path, source: LocalSource, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """A full staging folder is the records' lack of room, not the file's fault, at either moment."""
+    """A full staging folder is reported as full storage, not as a bad file, whenever it happens."""
     monkeypatch.setattr(disk, "take_lease", lambda _fd: disk.Lease.UNAVAILABLE)
     put(folder)
     file = listed(source)
@@ -348,7 +348,7 @@ def test_no_room_to_stage_is_told(
 
 
 def test_descriptors_are_given_back(folder: Path, source: LocalSource, leases: bool) -> None:
-    """Fetching and closing many files, also ones that changed, leaves no descriptor open."""
+    """Fetching and closing many files, including changed ones, leaves no descriptor open."""
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("no /proc here")
     put(folder)
@@ -372,7 +372,7 @@ def test_descriptors_are_given_back(folder: Path, source: LocalSource, leases: b
 def test_only_the_listed_version_is_removed(
     folder: Path, source: LocalSource, monkeypatch: pytest.MonkeyPatch, by_descriptor: bool
 ) -> None:
-    """By folder descriptor or by path, another version stays, and the listed one goes."""
+    """By folder descriptor and by path, the listed version is removed and another version stays."""
     monkeypatch.setattr(local, "_BY_DESCRIPTOR", by_descriptor and local._BY_DESCRIPTOR)
     path = put(folder)
     first = listed(source)
@@ -392,7 +392,7 @@ def test_only_the_listed_version_is_removed(
 def test_a_failed_removal_is_told(
     folder: Path, source: LocalSource, monkeypatch: pytest.MonkeyPatch, by_descriptor: bool
 ) -> None:
-    """The right version is there and stays: not removed, with the system's number and no path."""
+    """The listed version stays; the error has the system's number and no path."""
     monkeypatch.setattr(local, "_BY_DESCRIPTOR", by_descriptor and local._BY_DESCRIPTOR)
     path = put(folder)
     file = listed(source)
@@ -408,7 +408,7 @@ def test_a_failed_removal_is_told(
 
 
 def test_put_writes_a_whole_file(folder: Path, source: LocalSource) -> None:
-    """R16: the file appears whole under its name, and is the file that is returned."""
+    """R16: the file appears complete under its name, and is the file that is returned."""
     file = source.put("10042_DRJ_20260131_142501.jpg", iter([b"the ", b"", b"bytes"]))
     assert os.listdir(folder) == [file.name]
     assert (folder / file.name).read_bytes() == b"the bytes"
@@ -416,7 +416,7 @@ def test_put_writes_a_whole_file(folder: Path, source: LocalSource) -> None:
 
 
 def test_put_is_never_seen_half_written(folder: Path, source: LocalSource) -> None:
-    """While it is written only a hidden file is there; when the writing fails, nothing stays."""
+    """During writing there is only a hidden file; if writing fails, nothing remains."""
     seen: list[str] = []
 
     def chunks() -> Any:
@@ -432,7 +432,7 @@ def test_put_is_never_seen_half_written(folder: Path, source: LocalSource) -> No
 
 
 def test_put_never_overwrites(folder: Path, source: LocalSource) -> None:
-    """A file, a folder and a link of that name are left alone."""
+    """An existing file, folder or link with the name is not touched."""
     put(folder, "file")
     (folder / "folder").mkdir()
     (folder / "link").symlink_to(folder / "nowhere")
@@ -445,7 +445,7 @@ def test_put_never_overwrites(folder: Path, source: LocalSource) -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "x" * 256, "a\0"])
 def test_put_refuses_names(folder: Path, source: LocalSource, name: str) -> None:
-    """What is no file's name writes nothing."""
+    """With an invalid name, nothing is written."""
     with pytest.raises(NameRefused):
         source.put(name, [b"x"])
     assert os.listdir(folder) == []
@@ -458,7 +458,7 @@ def test_put_refuses_names(folder: Path, source: LocalSource, name: str) -> None
 def test_put_tells_why_it_failed(
     folder: Path, source: LocalSource, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[Exception]
 ) -> None:
-    """A name the file system refuses, a full disk, a read-only one; nothing stays behind."""
+    """An invalid name, a full disk and a read-only disk have different errors; nothing remains."""
     monkeypatch.setattr(disk, "publish", failing(code))
     with pytest.raises(kind) as caught:
         source.put("a.jpg", [b"x"])
@@ -467,7 +467,7 @@ def test_put_tells_why_it_failed(
 
 
 def test_what_is_no_folder_is_not_opened(tmp_path: Path) -> None:
-    """A file, a missing folder: no source."""
+    """A file or a missing folder can't be a source."""
     path = put(tmp_path)
     with pytest.raises(SourceUnavailable, match="not a folder") as caught:
         LocalSource(str(path))
