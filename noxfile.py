@@ -62,8 +62,6 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on this Python, with coverage of the rooms that must be covered whole."""
     session.install(_built_wheel(session), *_group("test"))
-    # Once, before two test processes want it at the same time.
-    session.run("python", "tests/services/azurite.py", silent=True)
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-n", "2", "-q", "-m", "not long", *session.posargs)
     if session.posargs:

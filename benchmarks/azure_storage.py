@@ -40,7 +40,7 @@ def lines(sizes: Sizes) -> list[Line]:
         import obstore  # noqa: F401
 
         from services.azurite import run_azurite
-        from services.nodejs import NoNode
+        from services.cache import Unavailable
     except ImportError:
         return [Line(what="Azure", ours=NOT_MEASURED)]
     table: list[Line] = []
@@ -48,7 +48,7 @@ def lines(sizes: Sizes) -> list[Line]:
         for subject in (listing, again, small, large):
             with run_azurite() as azurite:
                 table += subject(azurite, sizes)
-    except NoNode:
+    except Unavailable:
         table.append(Line(what="Azure", ours=NOT_MEASURED))
     return table
 

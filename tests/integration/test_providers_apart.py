@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from intouch_import.model import SourceFile
     from intouch_import.sources import Source
+    from services.azurite import Azurite
 
 NAMES = ["a.jpg", "photos/b.jpg", "photos/sub/c.jpg", "Photos/d.jpg", "photo%73/e.jpg", "photos /f.jpg"]
 NASTY = [
@@ -50,17 +50,9 @@ FOLDERS = ["/", "/photos/sub", "/Photos", "/photo%73", "/nowhere", "/photosx", "
 
 
 @pytest.fixture
-def service(request: pytest.FixtureRequest) -> Any:
-    """Azurite, where the project has it."""
-    if not (Path(__file__).parents[1] / "services" / "azurite.py").is_file():
-        pytest.skip("no Azurite to ask: Azure folders are not there yet")
-    return request.getfixturevalue("azurite")
-
-
-@pytest.fixture
-def containers(service: Any) -> Iterator[tuple[Any, Any]]:
+def containers(azurite: Azurite) -> Iterator[tuple[Any, Any]]:
     """Two containers, each with the same names in it."""
-    mine, other = (service.container(f"{who}-{uuid.uuid4().hex[:12]}") for who in ("drjones", "drkaur"))
+    mine, other = (azurite.container(f"{who}-{uuid.uuid4().hex[:12]}") for who in ("drjones", "drkaur"))
     with mine, other:
         for container in (mine, other):
             for name in NAMES:
@@ -68,12 +60,12 @@ def containers(service: Any) -> Iterator[tuple[Any, Any]]:
         yield mine, other
 
 
-def practice(service: Any, **providers: ProviderSettings) -> Settings:
+def practice(azurite: Azurite, **providers: ProviderSettings) -> Settings:
     from services.azurite import ACCOUNT, KEY
 
     return Settings(
         practice=PracticeSettings(
-            azure_account=ACCOUNT, azure_key=Secret(KEY), azure_endpoint=service.endpoint
+            azure_account=ACCOUNT, azure_key=Secret(KEY), azure_endpoint=azurite.endpoint
         ),
         providers=providers,
         operators={"a": OperatorSettings(locations=("azure",))},
@@ -108,11 +100,11 @@ def attack(source: Source, names: list[str], versions: list[SourceFile]) -> set[
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_no_provider_reaches_another(service: Any, containers: tuple[Any, Any], folder: str) -> None:
+def test_no_provider_reaches_another(azurite: Azurite, containers: tuple[Any, Any], folder: str) -> None:
     """By no name, and with versions of the other's files in hand: what is got and removed is one's own."""
     mine, other = containers
     settings = practice(
-        service,
+        azurite,
         DRJ=ProviderSettings(azure_container=mine.container_name, azure_folder=folder),
         DRK=ProviderSettings(azure_container=mine.container_name, azure_folder="/photos"),
         DRL=ProviderSettings(azure_container=other.container_name),
@@ -147,16 +139,16 @@ def test_no_provider_reaches_another(service: Any, containers: tuple[Any, Any], 
     assert {content for name, content in before.items() if name not in after} <= own
 
 
-def test_a_signature_of_one_container_opens_no_other(service: Any, containers: tuple[Any, Any]) -> None:
+def test_a_signature_of_one_container_opens_no_other(azurite: Azurite, containers: tuple[Any, Any]) -> None:
     """Least privilege: with the other's container configured by mistake, the service itself refuses."""
     mine, other = containers
     settings = practice(
-        service,
+        azurite,
         DRJ=ProviderSettings(
-            azure_container=mine.container_name, azure_sas=Secret(service.sas(mine.container_name))
+            azure_container=mine.container_name, azure_sas=Secret(azurite.sas(mine.container_name))
         ),
         DRK=ProviderSettings(
-            azure_container=other.container_name, azure_sas=Secret(service.sas(mine.container_name))
+            azure_container=other.container_name, azure_sas=Secret(azurite.sas(mine.container_name))
         ),
     )
     (source,) = settings.open_sources(provider="DRJ")

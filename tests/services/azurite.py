@@ -1,12 +1,8 @@
-"""Azurite, Microsoft's own emulator of Azure Storage: real HTTP on a free loopback port, gone with the tests.
-
-``python tests/services/azurite.py`` installs it, so that the first test need not wait for that.
-"""
+"""Azurite, Microsoft's own emulator of Azure Storage: real HTTP on a free loopback port, gone with the tests."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import subprocess
 import tempfile
@@ -19,10 +15,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-if __package__:
-    from services.nodejs import NoNode, install_npm_package
-else:
-    from nodejs import NoNode, install_npm_package
+from services.cache import Unavailable, unavailable
+from services.nodejs import install_npm_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +93,7 @@ def run_azurite(*options: str) -> Iterator[Azurite]:
     """Start a new emulator, which keeps everything in memory, and stop it at the end.
 
     Raises:
-        NoNode: It can't be installed.
+        Unavailable: It can't be installed.
         RuntimeError: It did not start; what it said is in the message.
     """
     node, package = install_npm_package("azurite", VERSION)
@@ -149,12 +143,6 @@ def azurite_or_skip(
     with contextlib.ExitStack() as stack:
         try:
             running = stack.enter_context(run())
-        except NoNode as exc:
-            if os.environ.get("CI") == "true":
-                pytest.fail(str(exc))
-            pytest.skip(str(exc))
+        except Unavailable as exc:
+            unavailable(exc)
         yield running
-
-
-if __name__ == "__main__":
-    print(install_npm_package("azurite", VERSION)[1])

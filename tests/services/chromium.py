@@ -1,13 +1,13 @@
-"""A real Chromium, headless, driven through ChromeDriver: Debian's packages, installed where that is possible."""
+"""A real Chromium, headless, driven through ChromeDriver: the system's, else unpacked from Debian's packages."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from services.debian import program
+from services.cache import Unavailable, unavailable
+from services.debian import find_programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,33 +24,24 @@ _ARGUMENTS = (
 )
 
 
-def _programs() -> tuple[str, str] | None:
-    """Chromium and its driver; None if this machine has none and can't be given them."""
-    chromium = program("chromium", package="chromium")
-    driver = program("chromedriver", package="chromium-driver")
-    return None if chromium is None or driver is None else (chromium, driver)
-
-
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """A browser that a person could sit at."""
     try:
         from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-    except ImportError:
-        programs = None
-    else:
-        programs = _programs()
-    if programs is None:
-        reason = "there is no Chromium here: apt-get install chromium chromium-driver; pip install selenium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+
+        programs = find_programs("chromium", "chromedriver", packages=("chromium", "chromium-driver"))
+    except (ImportError, Unavailable) as exc:
+        unavailable(exc)
     profile: Path = tmp_path_factory.mktemp("chromium")
     options = ChromeOptions()
-    options.binary_location = programs[0]
+    options.binary_location = programs["chromium"]
     for argument in (*_ARGUMENTS, f"--user-data-dir={profile}"):
         options.add_argument(argument)
-    driver = Chrome(options=options, service=ChromeService(executable_path=programs[1]))
+    service = ChromeService(executable_path=programs["chromedriver"], env=programs.environment)
+    driver = Chrome(options=options, service=service)
+    # Without a screen, Chromium 150 gives the focus to no page.
+    driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
     driver.set_page_load_timeout(30)
     yield driver
     driver.quit()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from services.cache import unavailable
 from services.signing_in import free_port
 
 if TYPE_CHECKING:
@@ -202,9 +203,6 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     try:
         import jupyterlab  # noqa: F401
     except ImportError:
-        reason = "there is no JupyterLab here: pip install jupyterlab anywidget"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unavailable("there is no JupyterLab here: pip install jupyterlab anywidget")
     with run_jupyterlab(tmp_path_factory.mktemp("jupyter") / "lab") as lab:
         yield lab

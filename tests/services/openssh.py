@@ -1,7 +1,7 @@
 """An OpenSSH server of the tests' own: on a free loopback port, with keys of its own, gone with the tests.
 
 It serves SFTP alone, to the user who runs the tests, who is known by a key made for this run. The program is
-the system's, or Debian's package, which is installed where the tests run as root.
+the system's, else unpacked from Debian's package.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from services.debian import program
+from services.cache import Unavailable, unavailable
+from services.debian import find_programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from services.debian import Programs
+
 __all__ = ["OpenSSHServer", "openssh_server"]
 
+_NOBODY = 65534
 _STARTS_WITHIN_S = 30.0
 _SETTINGS = """\
 ListenAddress 127.0.0.1
@@ -83,37 +87,64 @@ class OpenSSHServer:
 @pytest.fixture(scope="session")
 def openssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSSHServer]:
     """A server that shows this machine's disk over SFTP; where there is none, the test is skipped."""
-    sshd = program("sshd", package="openssh-server")
-    if sshd is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("there is no OpenSSH server, and none could be installed")
-        pytest.skip("needs an OpenSSH server: apt-get install openssh-server")
+    try:
+        programs = find_programs("sshd", "ssh-keygen", packages=("openssh-server", "libnss-wrapper"))
+    except Unavailable as exc:
+        unavailable(exc)
     root = tmp_path_factory.mktemp("openssh")
     port = _free_port()
-    _lay_out(root, port)
-    command = [sshd, "-D", "-e", "-f", str(root / "settings")]
+    environment = _lay_out(root, port, programs)
+    command = [programs["sshd"], "-D", "-e", "-f", str(root / "settings")]
     with (root / "log").open("wb") as log:
         keeper = subprocess.Popen(
-            [sys.executable, "-c", _KEEPER, *command], stdin=subprocess.PIPE, stdout=log, stderr=log
+            [sys.executable, "-c", _KEEPER, *command],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environment,
         )
-    try:
-        _wait_for(port, root / "log")
-        yield OpenSSHServer(port, root)
-    finally:
-        keeper.communicate(timeout=30)
+        try:
+            _wait_for(port, root / "log")
+            yield OpenSSHServer(port, root)
+        finally:
+            keeper.communicate(timeout=30)
 
 
-def _lay_out(root: Path, port: int) -> None:
+def _lay_out(root: Path, port: int, programs: Programs) -> dict[str, str]:
+    """Write the keys and the settings. Return the environment of the server."""
+    environment = programs.environment
     for name in ("host_key", "user_key"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", str(root / name)], check=True
-        )
+        command = [programs["ssh-keygen"], "-q", *("-t", "ed25519"), *("-C", "tests"), *("-N", "")]
+        command += ["-f", str(root / name)]
+        subprocess.run(command, check=True, env=environment)
     shutil.copy(root / "user_key.pub", root / "authorized_keys")
     kind, key, *_ = (root / "host_key.pub").read_text("ascii").split()
     (root / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n", "ascii")
-    (root / "settings").write_text(_SETTINGS.format(port=port, root=root), "utf-8")
+    settings = _SETTINGS.format(port=port, root=root)
+    if programs.root is not None:
+        # From OpenSSH 9.8 on, a session is a program of its own, which is looked for in the system.
+        for setting, name in (("SshdSessionPath", "sshd-session"), ("SshdAuthPath", "sshd-auth")):
+            path = programs.root / "usr/lib/openssh" / name
+            settings += f"{setting} {path}\n" if path.exists() else ""
+        if os.geteuid() == 0:
+            environment |= _add_user(root)
+    (root / "settings").write_text(settings, "utf-8")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where root's server locks itself in
+    return environment
+
+
+def _add_user(root: Path) -> dict[str, str]:
+    """Show the server the user ``sshd``, whose rights root's server takes; the package's script would make it."""
+    users = Path("/etc/passwd").read_text("utf-8")
+    (root / "passwd").write_text(
+        f"{users.rstrip()}\nsshd:x:{_NOBODY}:{_NOBODY}::/run/sshd:/usr/sbin/nologin\n"
+    )
+    return {
+        "LD_PRELOAD": "libnss_wrapper.so",
+        "NSS_WRAPPER_PASSWD": str(root / "passwd"),
+        "NSS_WRAPPER_GROUP": "/etc/group",
+    }
 
 
 def _free_port() -> int:

