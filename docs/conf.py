@@ -27,8 +27,10 @@ myst_heading_anchors = 3
 # Docstrings write names of this library in single backticks.
 default_role = "py:obj"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autodoc_inherit_docstrings = False
+autodoc_preserve_defaults = True  # as the code writes them: names, not what they stand for
+maximum_signature_line_length = 100  # longer ones show one argument per line
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 # Napoleon's own "Attributes:" section documents them a second time, and reads "head, tail" as a type.
@@ -48,29 +50,33 @@ nitpick_ignore_regex = [
         "py:.*",
         r"(AbstractContextManager|Callable.*|Collection|Iterable|Iterator|Mapping|Sequence|BinaryIO|Final|Self|ClassVar|Any|Path)",
     ),
+    ("py:.*", r"intouch_import\..*\._\w+"),
     ("py:.*", r"(AbstractFileSystem|TracebackType|datetime|date|tzinfo|timedelta|cabc\..*|t\..*)"),
 ]
 nitpick_ignore = [
-    # Rooms that are no public reference: docstrings and signatures name them to say who does what.
+    # Rooms and names that hosts do not use: docstrings and signatures name them to say who does what.
     ("py:obj", "media"),
     ("py:obj", "moving"),
     ("py:obj", "disk.EDGE_BYTES"),
     ("py:obj", "disk.sync_many"),
-    ("py:class", "Closable"),
-    ("py:class", "intouch_import.closing.Closable"),
     ("py:class", "disk.Digested"),
     ("py:class", "intouch_import.disk.Digested"),
+    ("py:obj", "intouch_import.database.connect"),
     ("py:class", "Files"),
-    ("py:class", "_T"),
-    # Type variables, and what the kit's checks work with.
-    ("py:obj", "intouch_import.testing.checks.Bench"),
-    ("py:class", "Bench"),
-    ("py:class", "_T"),
-    ("py:class", "Records"),
-    ("py:class", "Result"),
-    # What a run is made of inside.
+    ("py:exc", "WrongState"),
+    ("py:class", "Watched"),
+    ("py:obj", "PathPattern"),
+    ("py:obj", "Where"),
+    ("py:class", "Survey"),
     ("py:class", "OnProgress"),
     ("py:class", "Signal"),
+    ("py:class", "Clocks"),
+    # Type variables, and what the kit's checks work with.
+    ("py:class", "_T"),
+    ("py:obj", "intouch_import.testing.checks.Bench"),
+    ("py:class", "Bench"),
+    ("py:class", "Records"),
+    ("py:class", "Result"),
     ("py:class", "Engine"),
 ]
 
@@ -86,21 +92,31 @@ def keep_first_line(
 def resolve_short_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element
 ) -> Element | None:
-    """Find `Inbox.undo` wherever it is documented, as docstrings and annotations write it.
+    """Find a name as docstrings and annotations write it: `Inbox.undo`, or by the module that defines it.
 
-    A name is linked only if its ending stands for one documented object, or for a field or an enum member of
-    one documented class; so a wrong name still fails the build.
+    A name is linked only if its ending is that of one documented object, or of a field or an enum member of
+    one documented class. So a wrong name still fails the build.
     """
     if node.get("refdomain") != "py":
         return None
-    domain = env.domains.python_domain
     target = node["reftarget"]
     if "." not in target and node.get("py:class"):
         target = f"{node['py:class']}.{target}"
-    for wanted, member in ((node["reftarget"], ""), (target, ""), tuple(target.rpartition(".")[::2])):
-        found = [name for name in domain.objects if f".{name}".endswith(f".{wanted}")] if wanted else []
+    candidates = [
+        (node["reftarget"], ""),
+        (target, ""),
+        tuple(target.rpartition(".")[::2]),
+        # `intouch_import.Row` is documented, and an annotation says `intouch_import.inbox.rows.Row`.
+        (_exported(node["reftarget"]), ""),
+    ]
+    domain = env.domains.python_domain
+    for wanted, member in candidates:
+        found = [
+            name
+            for name, entry in domain.objects.items()
+            if wanted and not entry.aliased and f".{name}".endswith(f".{wanted}")
+        ]
         if len(found) == 1 and (not member or member in dir(_documented(found[0]))):
-            node["reftarget"] = found[0]
             return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, contnode)
     return None
 
@@ -108,6 +124,11 @@ def resolve_short_name(
 def _documented(name: str) -> object:
     module, _, attribute = name.rpartition(".")
     return getattr(importlib.import_module(module), attribute, None)
+
+
+def _exported(name: str) -> str:
+    """The name without the module that defines it; empty if it is none of this library's modules."""
+    return name.rpartition(".")[2] if name.startswith("intouch_import.") else ""
 
 
 def setup(app: Sphinx) -> None:
