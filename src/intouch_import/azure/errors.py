@@ -140,6 +140,7 @@ _CODES: Final[Mapping[str, Kind]] = {
 _STATUSES: Final[Mapping[int, Kind]] = {
     401: Kind.NOT_KNOWN,
     403: Kind.FORBIDDEN,
+    404: Kind.NONSENSE,  # any server on the way can answer this; Azure also says what is missing
     407: Kind.PROXY,
     408: Kind.BROKEN,
     412: Kind.CHANGED,
@@ -212,9 +213,10 @@ def fault_of(
         kind = _of_tokens(exc)
         if kind is not None or not isinstance(status, int):
             return Fault(kind=kind or Kind.NONSENSE)
-    kind = _CODES.get(code)
+    kind = _CODES.get(code) or _STATUSES.get(status)
     if kind is None:
-        kind = _STATUSES.get(status) or _kind_of(status)
+        failed, rejected = status >= HTTPStatus.INTERNAL_SERVER_ERROR, status >= HTTPStatus.BAD_REQUEST
+        kind = Kind.BROKEN if failed else Kind.REJECTED if rejected else Kind.NONSENSE
     if kind is Kind.BROKEN and status in {429, 503}:
         kind = Kind.BUSY
     if kind in {Kind.FORBIDDEN, Kind.NOT_KNOWN}:
@@ -236,15 +238,6 @@ def _of_tokens(exc: Exception) -> Kind | None:
     if names & {"ServiceRequestError", "ServiceResponseError"}:
         return Kind.NO_TOKENS
     return Kind.NO_CREDENTIAL if "ClientAuthenticationError" in names else None
-
-
-def _kind_of(status: int) -> Kind:
-    """Return the meaning of a status with an unknown error code."""
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Kind.BROKEN
-    # Any server on the way can answer "not found". Azure also says what is missing.
-    known = status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_FOUND
-    return Kind.REJECTED if known else Kind.NONSENSE
 
 
 def _refused(kind: Kind, headers: Mapping[str, str], expires_at: datetime | None, now: datetime) -> Kind:

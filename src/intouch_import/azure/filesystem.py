@@ -66,7 +66,8 @@ class AzureFolderFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs
         """
         container, _, blob = self._strip_protocol(path).partition("/")
         ours, prefix = self._inside
-        if container != ours or not f"{blob}/".startswith(prefix) or _climbs(blob):
+        climbs = "\\" in blob or not {".", ".."}.isdisjoint(blob.split("/"))
+        if container != ours or not f"{blob}/".startswith(prefix) or climbs:
             raise PermissionError("the path is outside the folder of this source")
         return container, blob, None
 
@@ -117,10 +118,6 @@ def open_filesystem(account: Account, folder: Folder, *, timeout_s: float) -> Az
     filesystem = AzureFolderFileSystem()
     filesystem.bind(client, folder)
     return filesystem
-
-
-def _climbs(blob: str) -> bool:
-    return "\\" in blob or any(part in {".", ".."} for part in blob.split("/"))
 
 
 def _refuse(*_args: Any, **_options: Any) -> NoReturn:
