@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import Any, Final, NoReturn, Self, final
 
-__all__ = ["MASK", "Secret"]
+__all__ = ["MASK", "Secret", "refuse_to_pickle"]
 
 MASK: Final = "***"
 """What is shown in place of a secret, whatever its length."""
@@ -79,6 +79,17 @@ class Secret:
 
     def __reduce_ex__(self, protocol: Any, /) -> NoReturn:
         raise TypeError("a secret can't be pickled: read it again where it is needed")
+
+
+def refuse_to_pickle(thing: object) -> NoReturn:
+    """Refuse to pickle an object that holds secrets: write ``__reduce__ = refuse_to_pickle`` in its class.
+
+    Raises:
+        TypeError: Always. A pickle may end up in a file, in a cache or on another machine.
+    """
+    raise TypeError(
+        f"a {type(thing).__name__} holds secrets and can't be pickled: open it where it is needed"
+    )
 
 
 def _bytes(text: str) -> bytes:

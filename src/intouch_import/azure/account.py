@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 from intouch_import.cloud.endpoints import origin_of
 from intouch_import.errors import ConfigError
-from intouch_import.secret import Secret
+from intouch_import.secret import Secret, refuse_to_pickle
 
 __all__ = ["Account", "Folder"]
 
@@ -105,8 +105,7 @@ class Account:
     def __repr__(self) -> str:
         return "<Account>"
 
-    def __reduce_ex__(self, protocol: Any, /) -> NoReturn:
-        raise TypeError("an account holds a secret and can't be pickled")
+    __reduce__ = refuse_to_pickle
 
 
 class Folder:

@@ -14,6 +14,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from fsspec.asyn import AsyncFileSystem, get_loop, sync
 
 from intouch_import.azure.client import credential_of, settings_of
+from intouch_import.secret import refuse_to_pickle
 
 if TYPE_CHECKING:
     from intouch_import.azure.account import Account, Folder
@@ -81,13 +82,10 @@ class AzureFolderFileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs
         sync(self.loop, self.service_client.close)
 
     def to_json(self, **_options: Any) -> NoReturn:
-        raise TypeError("a file system holds a secret and can't be written down")
+        refuse_to_pickle(self)
 
-    def to_dict(self, **_options: Any) -> NoReturn:
-        raise TypeError("a file system holds a secret and can't be written down")
-
-    def __reduce_ex__(self, protocol: Any, /) -> NoReturn:
-        raise TypeError("a file system holds a secret and can't be pickled")
+    to_dict = to_json
+    __reduce__ = refuse_to_pickle
 
     def __repr__(self) -> str:
         return "<AzureFolderFileSystem>"

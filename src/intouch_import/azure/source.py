@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from intouch_import.azure.account import Account, Folder
 from intouch_import.azure.errors import Failed, Fault, Kind, not_removed, send, unread
@@ -25,6 +25,7 @@ from intouch_import.errors import (
 )
 from intouch_import.extras import needing
 from intouch_import.model import EntryKind, SourceFile
+from intouch_import.secret import refuse_to_pickle
 from intouch_import.sources.base import ConnectedSource, check_name
 
 if TYPE_CHECKING:
@@ -223,8 +224,7 @@ class AzureSource(ConnectedSource):
         if filesystem is not None:
             filesystem.close()
 
-    def __reduce_ex__(self, protocol: Any, /) -> NoReturn:
-        raise TypeError("a source holds a secret and connections, and can't be pickled: open it again there")
+    __reduce__ = refuse_to_pickle
 
     # --- inside
 
