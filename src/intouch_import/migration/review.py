@@ -6,6 +6,7 @@ values only where somebody wants to see them.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import random
 import re
@@ -85,8 +86,9 @@ class Standing:
                 years = pc.year(column.cast(arrow().timestamp("us")))
                 return pc.fill_null(years.cast("string"), "unknown")
             case "size":
-                classes = sum(pc.greater(column, most).cast("int64").to_numpy() for most, _ in SIZES)
-                return arrow().array([*(name for _, name in SIZES), OVER]).take(arrow().array(classes))
+                larger = (pc.greater(column, most).cast("int64") for most, _ in SIZES)
+                classes = functools.reduce(pc.add, larger)
+                return arrow().array([*(name for _, name in SIZES), OVER]).take(classes)
         return column
 
     def sizes(self) -> Any:
