@@ -193,7 +193,7 @@ def test_only_one_answer_is_taken(server: DropboxServer) -> None:
     while not server.calls["oauth2/token"]:
         time.sleep(0.01)
     again = {"code": "another", "state": state_of(url)}
-    assert "has its answer already" in requests.get(redirect_uri, params=again, timeout=5).text
+    assert "was already answered" in requests.get(redirect_uri, params=again, timeout=5).text
     assert ended(first, first_ends) is None
     assert ended(thread, ends) is None
     time.sleep(0.3)

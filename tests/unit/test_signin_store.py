@@ -164,7 +164,7 @@ def test_a_system_without_a_keyring() -> None:
     """None at all, or a plain file: neither is one."""
     for backend in (keyring.backends.fail.Keyring(), Plain()):
         store = KeyringStore(backend)
-        assert not store.available
+        assert store._backend is None
         assert not store.save(KEY, "secret-word")
         assert store.load(KEY) is None
         store.forget(KEY)

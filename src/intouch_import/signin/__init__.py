@@ -1,14 +1,14 @@
-"""Signing in to a cloud drive: who may read it, and how a person says so in a browser.
+"""Sign in to a cloud drive, and renew its access tokens.
 
 ::
 
-    TokenProvider          a callable that gives an access token; all that a source needs
-    └── SignIn             one, with a person behind it: attempt, loopback redirect, renewal
-        ├── AuthorizationServer   what a vendor's OAuth 2.0 server wants (Dropbox, Microsoft)
-        ├── SignInAttempt         one attempt of a person, 180 s
-        └── TokenStore            where the refresh token is kept between two runs
+    TokenProvider                 a callable that returns an access token: all that a source needs
+    └── SignIn                    a token provider that asks a person to sign in, and renews the token
+        ├── AuthorizationServer   the OAuth 2.0 server of a vendor (Dropbox, Microsoft)
+        ├── SignInAttempt         one attempt of a person to sign in; it times out after 180 s
+        └── TokenStore            keeps the refresh token between two runs
 
-The words are those of RFC 6749 (OAuth 2.0), RFC 7636 (PKCE) and RFC 8252 (native apps).
+The terms are those of RFC 6749 (OAuth 2.0), RFC 7636 (PKCE) and RFC 8252 (native apps).
 """
 
 from intouch_import.signin.attempt import SignInAttempt

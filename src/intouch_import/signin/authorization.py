@@ -1,4 +1,4 @@
-"""What a vendor's OAuth 2.0 server wants and gives, and what a source needs of it."""
+"""`TokenProvider`, which a source needs, and `AuthorizationServer`, which a vendor implements."""
 
 from __future__ import annotations
 
@@ -8,54 +8,44 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 import attrs
 
 from intouch_import.errors import SignInFailed
+from intouch_import.secret import refuse_to_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["AuthorizationRequest", "AuthorizationServer", "Grant", "TokenProvider", "refuse_to_pickle"]
+__all__ = ["AuthorizationRequest", "AuthorizationServer", "Grant", "TokenProvider"]
 
 
 class TokenProvider(Protocol):
-    """Gives an access token that the service accepts now. Called from several threads.
+    """A callable that returns an access token. It must be thread-safe.
 
-    A host with an identity of its own passes any such callable as ``signin=``; a `SignIn` is one.
-    It never waits for a person: inside a listing or a move nobody should.
+    Pass any such callable as ``signin=`` if your program has its own identity; a `SignIn` is one.
+    It must not wait for a person: it is called while files are listed and moved.
     """
 
-    def __call__(self, force: bool = False) -> str:  # noqa: FBT001, FBT002  # the shape that hosts write
-        """An access token.
+    def __call__(self, force: bool = False) -> str:  # noqa: FBT001, FBT002  # a signature that is easy to write
+        """Return an access token that the service accepts now.
 
         Args:
-            force: The last one was refused (HTTP 401): get a new one, whatever its age.
+            force: The last token was refused (HTTP 401): get a new one, whatever its age.
 
         Raises:
             SignInNeeded: A person must sign in first.
-            SignInFailed: It can't succeed as it is set up.
-            SourceError: The service was not reached.
+            SignInFailed: It can't succeed with the present setup.
+            SourceError: The service could not be reached.
         """
 
 
-def refuse_to_pickle(thing: object) -> NoReturn:
-    """What ``__reduce__`` of a thing with secrets does.
-
-    Raises:
-        TypeError: Always. A pickle is a file, a message to a worker or a cache entry: no place for tokens.
-    """
-    raise TypeError(
-        f"a {type(thing).__name__} holds secrets and is not pickled: open it anew where it is needed"
-    )
-
-
 class Grant:
-    """What a service gave: an access token, and a refresh token to get the next one with.
+    """The tokens that a service returned.
 
-    Not an attrs class, whose ``asdict`` would hand the tokens to whoever asks; not to be pickled.
+    This is not an attrs class, because ``attrs.asdict`` would expose the tokens.
 
     Args:
-        access_token: For requests.
-        expires_in_s: How long it lives, seconds from now; None if the service did not say.
-        refresh_token: What to renew it with, and all that a `TokenStore` keeps; None if the service gave no
-            new one, and the old one goes on.
+        access_token: The token for requests.
+        expires_in_s: Lifetime of the access token, seconds from now; None if the service did not say.
+        refresh_token: The token to renew the access token with, which a `TokenStore` keeps; None if the
+            service returned no new one and the old one is still valid.
         scopes: The permissions that were granted; None if the service did not say.
     """
 
@@ -77,20 +67,19 @@ class Grant:
     def __repr__(self) -> str:
         return "<Grant>"
 
-    def __reduce__(self) -> NoReturn:
-        refuse_to_pickle(self)
+    __reduce__ = refuse_to_pickle
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class AuthorizationRequest:
-    """One question to a person: may this app use your drive?
+    """A request to a person: may this app use your drive?
 
     Args:
-        url: The page that asks, to be opened in a browser.
-        state: What the redirect must bring back; unguessable.
+        url: The page to open in a browser.
+        state: The unguessable value that the redirect must bring back.
         redirect_uri: Where the browser is sent with the answer; None if the service shows a code to paste.
-        verifier: What `AuthorizationServer.redeem` needs later and nobody else may see: the PKCE code
-            verifier, or whatever a vendor's library wants back.
+        verifier: What `AuthorizationServer.redeem` needs later: the PKCE code verifier, or the object that a
+            vendor's library wants back. Secret.
     """
 
     url: str
@@ -101,36 +90,35 @@ class AuthorizationRequest:
     def __repr__(self) -> str:
         return "<AuthorizationRequest>"
 
-    def __reduce__(self) -> NoReturn:
-        refuse_to_pickle(self)
+    __reduce__ = refuse_to_pickle
 
 
 class AuthorizationServer(abc.ABC):
-    """The OAuth 2.0 server of one vendor, as one registered app sees it. One subclass a vendor.
+    """The OAuth 2.0 server of one vendor, for one registered app. Each vendor has a subclass.
 
-    It holds the app's id and secret and no token of anybody. Its methods block, for some seconds at most,
-    and may be called from several threads, though a `SignIn` calls `redeem` and `renew` one at a time.
+    An instance keeps the app's id and secret, and no tokens. Its methods may block for some seconds and must
+    be thread-safe. A `SignIn` makes one call of `redeem` or `renew` at a time.
     """
 
     service: ClassVar[str]
-    """The location's name, as in URLs and logs: ``"dropbox"``, ``"onedrive"``."""
+    """Name of the location in URLs and logs: ``"dropbox"``, ``"onedrive"``."""
 
     title: ClassVar[str]
-    """What people call it: ``"Dropbox"``."""
+    """Name of the service in messages: ``"Dropbox"``."""
 
     client_id: str
     """The app's public id (app key, application id)."""
 
     redirect_ports: Sequence[int] = (0,)
-    """Ports for the loopback redirect, in order of preference; 0 is any free one. A vendor that compares
-    redirect URIs to the letter needs those that are registered."""
+    """Ports for the loopback redirect, in order of preference; 0 means any free port. A vendor that compares
+    redirect URIs exactly needs the ports that are registered."""
 
     @abc.abstractmethod
     def authorization_request(self, redirect_uri: str | None) -> AuthorizationRequest:
-        """Make a new question, with a state and a PKCE verifier of its own.
+        """Create a request with its own state and PKCE verifier.
 
         Args:
-            redirect_uri: ``http://localhost:PORT``; None where a person will paste a code.
+            redirect_uri: ``http://localhost:PORT``; None if a person will paste a code.
         """
 
     @abc.abstractmethod
@@ -138,13 +126,14 @@ class AuthorizationServer(abc.ABC):
         """Exchange the answer of a person for tokens.
 
         Args:
-            request: The question; `SignIn` has compared its ``state`` already.
-            response: The parameters of the redirect, ``code`` among them and no ``error``. A code that was
-                pasted bare comes without ``state``.
+            request: The request that was answered; `SignIn` has already compared its ``state``.
+            response: The parameters of the redirect, with a ``code`` and no ``error``. They have no
+                ``state`` if a person pasted the code alone.
 
         Raises:
-            SignInFailed: The service refuses: the code is used up, the app is not known, a scope is missing.
-            SourceError: The service was not reached.
+            SignInFailed: The service refused: the code was already used, the app is unknown, a scope is
+                missing.
+            SourceError: The service could not be reached.
         """
 
     @abc.abstractmethod
@@ -153,23 +142,23 @@ class AuthorizationServer(abc.ABC):
 
         Raises:
             SignInNeeded: The refresh token was revoked or has expired (``why``).
-            SignInFailed: The app itself is refused.
-            SourceError: The service was not reached; the refresh token may be as good as before.
+            SignInFailed: The service refused the app itself.
+            SourceError: The service could not be reached; the refresh token may still be valid.
         """
 
     def revoke(self, grant: Grant) -> None:
-        """Tell the service that these tokens are not used any more, where it has a call for that.
+        """Revoke tokens at the service, if it has a call for that.
 
         Raises:
-            SourceError: It could not be told.
+            SourceError: The service could not be reached.
         """
 
     def refuse(self, error: str) -> NoReturn:
-        """The redirect brought an ``error`` instead of a code: say what it means.
+        """Raise the error for a redirect that brought an ``error`` instead of a code.
 
         Args:
-            error: The error code of RFC 6749, section 4.1.2.1. Its description is not given here, since it
-                is text from outside.
+            error: The error code of RFC 6749, section 4.1.2.1, without its description, which is text from
+                outside.
 
         Raises:
             SignInFailed: Always.
@@ -180,6 +169,4 @@ class AuthorizationServer(abc.ABC):
                 why="denied",
                 retry_helps=True,
             )
-        raise SignInFailed(
-            f"{self.title} refused the sign-in: check how the app is registered", why="wrong_app"
-        )
+        raise SignInFailed(f"{self.title} refused the sign-in: check the app's registration", why="wrong_app")

@@ -1,4 +1,4 @@
-"""Receives the redirect of a sign-in on ``http://localhost``: from this machine alone, one answer."""
+"""`Loopback`: receives the redirect of a sign-in on ``http://localhost``, from this machine only."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ __all__ = ["Loopback"]
 
 _LOOK_EVERY_S = 0.1
 _LISTEN_ATTEMPTS = 6
-_SLOWEST_S = 5.0
 _MAX_FORM_BYTES = 64 * 1024
-_OURS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
@@ -42,10 +41,10 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</
 
 
 class Loopback:
-    """Sockets on the loopback interface, opened before the question is put, since its URL names their port.
+    """Sockets on the loopback interface. They open before the browser does, because its URL has their port.
 
     Args:
-        ports: In order of preference; 0 is any free one.
+        ports: Ports in order of preference; 0 means any free port.
 
     Raises:
         SignInFailed: None of the ports is free.
@@ -56,7 +55,7 @@ class Loopback:
         self.redirect_uri = f"http://localhost:{self._servers[0].server_port}"
 
     def serve(self, attempt: SignInAttempt) -> None:
-        """Pass the redirect to an attempt, in threads of their own, until it is over; then close."""
+        """Pass the redirect to an attempt, in separate threads, until the attempt is over; then close."""
         for server in self._servers:
             server.attempt = attempt
             threading.Thread(target=server.run, name="intouch-sign-in", daemon=True).start()
@@ -68,7 +67,7 @@ class Loopback:
 
 
 class _Server(ThreadingMixIn, HTTPServer):
-    """One socket. Every connection has a thread: browsers open some that they never use."""
+    """One socket. Each connection has a thread, because browsers open connections that they never use."""
 
     daemon_threads = True
     timeout = _LOOK_EVERY_S
@@ -80,24 +79,24 @@ class _Server(ThreadingMixIn, HTTPServer):
 
     def server_bind(self) -> None:
         if sys.platform == "win32":
-            # "Reuse" would let any other program take over the port there, and receive the code.
+            # With SO_REUSEADDR another program could take over the port on Windows and receive the code.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
-            # Else the next attempt would have to wait until the last connection is forgotten.
+            # Without it the next attempt would have to wait until the system forgets the last connection.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Not HTTPServer's own, which asks a name server for this machine's name.
+        # HTTPServer.server_bind would ask a name server for the name of this machine.
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "localhost", self.server_address[1]
 
     def run(self) -> None:
-        """Answer until the attempt is over."""
+        """Answer requests until the attempt is over."""
         with self:
             while self.attempt.is_open:
                 self.handle_request()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that hangs up is no news, and a traceback on standard error would show the code."""
+        """Ignore a browser that hangs up. A traceback on standard error would show the code."""
 
 
 class _Redirect(BaseHTTPRequestHandler):
@@ -106,14 +105,14 @@ class _Redirect(BaseHTTPRequestHandler):
     server: _Server
     server_version = "intouch-import"
     sys_version = ""
-    timeout = _SLOWEST_S  # seconds of silence
+    timeout = 5.0  # seconds of silence
 
     def do_GET(self) -> None:
-        """The usual redirect."""
+        """Take the usual redirect."""
         self._receive(urlsplit(self.path).query)
 
     def do_POST(self) -> None:
-        """The redirect by form (``response_mode=form_post``), which keeps the code out of the history."""
+        """Take a redirect by form (``response_mode=form_post``), which keeps the code out of the history."""
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > _MAX_FORM_BYTES:
             self._show(HTTPStatus.BAD_REQUEST, "Not a sign-in", "This is not an answer to a sign-in.")
@@ -121,28 +120,26 @@ class _Redirect(BaseHTTPRequestHandler):
         self._receive(self.rfile.read(int(length)).decode("utf-8", "replace"))
 
     def _receive(self, query: str) -> None:
-        # A page that resolves its own name to this machine must not be taken for the service.
+        # Refuse a web page that resolves its own name to this machine.
         host = self.headers.get("Host", "").rpartition(":")[0].lower()
         pairs = parse_qsl(query)
         response = dict(pairs)
-        if host not in _OURS or urlsplit(self.path).path != "/" or not response:
+        if host not in _OWN_HOSTS or urlsplit(self.path).path != "/" or not response:
             self._show(HTTPStatus.NOT_FOUND, "Nothing here", "This address only receives sign-ins.")
             return
         if len(response) != len(pairs):
             self._show(HTTPStatus.BAD_REQUEST, "Not a sign-in", "This is not an answer to a sign-in.")
             return
         with self.server.attempt.answering():
-            self._answer(response)
-
-    def _answer(self, response: dict[str, str]) -> None:
-        try:
-            self.server.attempt.receive(response)
-        except WrongState as exc:
-            self._show(HTTPStatus.BAD_REQUEST, "Not this sign-in", f"{_sentence(exc)} Use the newest window.")
-        except InTouchImportError as exc:
-            self._show(HTTPStatus.BAD_REQUEST, "Not signed in", _sentence(exc))
-        else:
-            self._show(HTTPStatus.OK, "Signed in", "You can close this window and go back to your work.")
+            try:
+                self.server.attempt.receive(response)
+            except WrongState as exc:
+                text = f"{_sentence(exc)} Use the newest window."
+                self._show(HTTPStatus.BAD_REQUEST, "Not this sign-in", text)
+            except InTouchImportError as exc:
+                self._show(HTTPStatus.BAD_REQUEST, "Not signed in", _sentence(exc))
+            else:
+                self._show(HTTPStatus.OK, "Signed in", "You can close this window and go back to your work.")
 
     def _show(self, status: HTTPStatus, title: str, text: str) -> None:
         page = _PAGE.format(title=html.escape(title), text=html.escape(text)).encode()
@@ -152,10 +149,9 @@ class _Redirect(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
         self.wfile.write(page)
-        self.wfile.flush()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # so named there
-        """Nothing: the request line holds the code."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name in the base class
+        """Log nothing: the request line contains the code."""
 
 
 def _sentence(exc: Exception) -> str:
@@ -164,10 +160,10 @@ def _sentence(exc: Exception) -> str:
 
 
 def _listen(ports: Sequence[int]) -> list[_Server]:
-    """A socket for IPv4 and, where there is IPv6, one on the same port: browsers try either first."""
+    """Open a socket for IPv4 and, if possible, one for IPv6 on the same port: browsers try either first."""
     for attempt in range(_LISTEN_ATTEMPTS):
         if attempt:
-            time.sleep(_LOOK_EVERY_S)  # an attempt that was ended this instant is about to close its sockets
+            time.sleep(_LOOK_EVERY_S)  # an attempt that has just ended is about to close its sockets
         for port in ports:
             try:
                 first = _Server(socket.AF_INET, port)

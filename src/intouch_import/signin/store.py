@@ -1,19 +1,20 @@
-"""Where refresh tokens are kept between two runs: the system's keyring, an owner-only file, or memory."""
+"""`TokenStore` and its kinds: keep refresh tokens in the system's keyring, in files, or in memory."""
 
 from __future__ import annotations
 
 import abc
 import contextlib
 import hashlib
+import importlib
 import logging
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from intouch_import.errors import MissingExtraError
 from intouch_import.extras import needing
-from intouch_import.signin.authorization import refuse_to_pickle
+from intouch_import.secret import refuse_to_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,38 +27,37 @@ _SERVICE = "intouch-import"
 
 
 class TokenStore(abc.ABC):
-    """Keeps one secret per key. Several processes may use the same store.
+    """Keeps one secret for each key. Several processes may use the same store.
 
-    Keys are made by `SignIn` of the service, the app's id and the account (``"dropbox/4fz9…/DRJ"``): no
-    secret is in them. A host with a vault of its own implements these three methods.
+    `SignIn` builds the key from the service, the app's id and the account (``"dropbox/4fz9…/DRJ"``). A key
+    contains no secret. Implement these three methods to keep sign-ins in your own vault.
     """
 
     @abc.abstractmethod
     def load(self, key: str) -> str | None:
-        """The secret under ``key``; None if there is none, or if it can't be had now."""
+        """Return the secret under ``key``; None if there is none, or if it can't be read now."""
 
     @abc.abstractmethod
     def save(self, key: str, secret: str) -> bool:
-        """Keep a secret, in place of the one under ``key``.
+        """Keep a secret. It replaces the one under ``key``.
 
         Returns:
-            True if the next process will find it; False, and no exception, where it can't be kept. The person
-            is signed in all the same, as long as this process lives.
+            True if the next process will find the secret. False if it can't be kept; do not raise. The person
+            is then signed in for the life of this process.
         """
 
     @abc.abstractmethod
     def forget(self, key: str) -> None:
-        """Drop the secret under ``key``, if there is one."""
+        """Delete the secret under ``key``, if there is one."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
-    def __reduce__(self) -> NoReturn:
-        refuse_to_pickle(self)
+    __reduce__ = refuse_to_pickle
 
 
 class MemoryStore(TokenStore):
-    """Keeps secrets as long as this object lives: for tests, and for hosts that must not keep any."""
+    """Keeps secrets for the life of this object: for tests, and for programs that must not store any."""
 
     def __init__(self) -> None:
         self._secrets: dict[str, str] = {}
@@ -74,11 +74,13 @@ class MemoryStore(TokenStore):
 
 
 class KeyringStore(TokenStore):
-    """The system's own: Credential Manager on Windows, Keychain on macOS, Secret Service or KWallet on Linux.
+    """Uses Credential Manager on Windows, Keychain on macOS, Secret Service or KWallet on Linux.
+
+    Without a keyring it keeps nothing.
 
     Args:
-        backend: A backend of the ``keyring`` package; by default the best that this system has. One that is
-            not a vault (priority below 1: none at all, or a plain file) counts as none.
+        backend: A backend of the ``keyring`` package; by default the best one of this system. A backend that
+            is no vault (priority below 1: the null backend, or a plain file) is not used.
 
     Raises:
         MissingExtraError: The package is not installed.
@@ -89,15 +91,10 @@ class KeyringStore(TokenStore):
         backend = keyring.get_keyring() if backend is None else backend
         self._backend = backend if keyring.core.recommended(backend) else None
 
-    @property
-    def available(self) -> bool:
-        """Whether this system has a keyring."""
-        return self._backend is not None
-
     def load(self, key: str) -> str | None:
         try:
             return self._backend.get_password(_SERVICE, key) if self._backend is not None else None
-        except Exception as exc:  # noqa: BLE001  # every backend raises errors of its own
+        except Exception as exc:  # noqa: BLE001  # every backend has its own errors
             _report("a keyring could not be read", exc)
             return None
 
@@ -106,7 +103,7 @@ class KeyringStore(TokenStore):
             return False
         try:
             self._backend.set_password(_SERVICE, key, secret)
-        except Exception as exc:  # noqa: BLE001  # locked, no room (Windows takes 1,280 characters), no rights
+        except Exception as exc:  # noqa: BLE001  # locked, full (Windows takes 1,280 characters), no permission
             _report("a keyring did not take a secret", exc)
             return False
         return True
@@ -116,18 +113,18 @@ class KeyringStore(TokenStore):
             return
         try:
             self._backend.delete_password(_SERVICE, key)
-        except Exception as exc:  # noqa: BLE001  # "there is none" is one of them
-            _report("a keyring had nothing to forget, or could not", exc, level=logging.DEBUG)
+        except Exception as exc:  # noqa: BLE001  # backends also raise if there is no such secret
+            _report("a keyring did not delete a secret", exc, level=logging.DEBUG)
 
 
 class FileStore(TokenStore):
-    """A file per secret that its owner alone can read; on Windows encrypted for the user (DPAPI).
+    """Keeps each secret in a file that only its owner can read, on Windows encrypted for the user (DPAPI).
 
-    Written through Microsoft's ``msal-extensions``, which creates files with those rights from the first
-    instant. Elsewhere than on Windows the secret is not encrypted: whoever is this user, or root, reads it.
+    Microsoft's ``msal-extensions`` writes the files: it creates them with these rights. On other systems the
+    secret is not encrypted, so this user and root can read it.
 
     Args:
-        folder: Where; by default in the user's data directory.
+        folder: The folder of the files; by default in the user's data directory.
 
     Raises:
         MissingExtraError: ``msal-extensions`` is not installed.
@@ -154,8 +151,8 @@ class FileStore(TokenStore):
     def save(self, key: str, secret: str) -> bool:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Beside it, then renamed: the library writes in place, so that a crash, or a program that reads
-            # at that instant, would find nothing; and a file with wider rights would keep them.
+            # Write a new file and rename it. The library writes in place: after a crash, or for a program
+            # that reads at that moment, the file would be empty; and wider rights of an old file would stay.
             path = self._path(key)
             new = path.with_suffix(f".{secrets.token_hex(8)}")
             try:
@@ -183,7 +180,7 @@ class FileStore(TokenStore):
 
 
 class LayeredStore(TokenStore):
-    """Several stores, the best first: a secret is kept by the first that takes it, and only there."""
+    """Several stores, the best first. Only the first store that takes a secret keeps it."""
 
     def __init__(self, stores: Sequence[TokenStore]) -> None:
         self._stores = tuple(stores)
@@ -194,26 +191,21 @@ class LayeredStore(TokenStore):
     def save(self, key: str, secret: str) -> bool:
         kept = False
         for store in self._stores:
-            if kept:
-                store.forget(key)
-                continue
-            kept = store.save(key, secret)
-            if not kept:
-                store.forget(key)  # an older one left here would be loaded in its stead
+            kept_here = not kept and store.save(key, secret)
+            if not kept_here:
+                store.forget(key)  # `load` could return an older secret from here
+            kept = kept or kept_here
         return kept
 
     def forget(self, key: str) -> None:
         for store in self._stores:
             store.forget(key)
 
-    def __repr__(self) -> str:
-        return f"<LayeredStore {' '.join(map(repr, self._stores))}>"
-
 
 def default_store() -> TokenStore:
-    """The keyring where the system has one, else an owner-only file.
+    """Return a store that uses the system's keyring if there is one, else a file.
 
-    If neither takes it, a `SignIn` still knows it, as long as it lives.
+    If neither keeps the secret, the person stays signed in for the life of the `SignIn`.
     """
     stores: list[TokenStore] = []
     for kind in (KeyringStore, FileStore):
@@ -223,13 +215,10 @@ def default_store() -> TokenStore:
 
 
 def _imported(module: str) -> Any:
-    import importlib
-
-    what = f"keeping a sign-in needs {module.replace('_', '-')}"
-    with needing(what, module, install="intouch-import[dropbox]"):
+    with needing(f"keeping a sign-in needs {module}", module, install="intouch-import[dropbox]"):
         return importlib.import_module(module)
 
 
 def _report(text: str, exc: Exception, *, level: int = logging.WARNING) -> None:
-    # The kind alone: a backend's own text may hold what it was given.
+    # Log the kind only: the text of a backend may contain the secret.
     log.log(level, text, extra={"kind": type(exc).__name__})
