@@ -28,7 +28,10 @@ class Account(Ward):
     """A folder of one Dropbox for each."""
 
     watch = (
-        *(["intouch_import.dropbox.client", "Client", name] for name in ("call", "download", "upload")),
+        *(
+            ["intouch_import.dropbox.client", "DropboxClient", name]
+            for name in ("call", "download", "upload")
+        ),
         *([SOURCE, "DropboxSource", name] for name in ("fetch", "remove_many", "put")),
     )
 
@@ -70,7 +73,7 @@ def ward(killer: Killer) -> Iterator[Ward]:
 def test_a_kill_at_any_step_of_a_move_loses_nothing_and_doubles_nothing(ward: Ward, work: str) -> None:
     """Whatever the step, each file is in one place or in both; the next start finishes each move, once."""
     seen = kill_at_steps_of_a_move(ward, work, 2, stride=1, ends=not WHOLE)
-    for name in ("Client.download", "Client.call", "DropboxSource.remove_many"):
+    for name in ("DropboxClient.download", "DropboxClient.call", "DropboxSource.remove_many"):
         assert {f"before {name}", f"after {name}"} <= seen, "not taken, so nothing was killed there"
 
 
@@ -80,4 +83,4 @@ def test_a_kill_at_any_step_of_an_undo_loses_nothing_and_doubles_nothing(
     ward: Ward, work: str, again: bool
 ) -> None:
     """The photo is back or in the record, whole, and saved once whatever comes next."""
-    assert "before Client.upload" in kill_at_steps_of_an_undo(ward, work, again=again, stride=1)
+    assert "before DropboxClient.upload" in kill_at_steps_of_an_undo(ward, work, again=again, stride=1)

@@ -78,10 +78,10 @@ def test_a_practice_in_the_vendors_cloud_is_refused_before_anything_is_asked(
     [
         ("/a", {"signin": None}, "signin"),
         ("/a", {"signin": "sl.token"}, "signin"),
-        ("/a/../b", {}, "written"),
-        ("/a/./b", {}, "written"),
-        ("/a\\b", {}, "written"),
-        ("/a\nb", {}, "written"),
+        ("/a/../b", {}, "write"),
+        ("/a/./b", {}, "write"),
+        ("/a\\b", {}, "write"),
+        ("/a\nb", {}, "write"),
         ("/a", {"endpoint": "http://dropbox.example"}, "https"),
         ("/a", {"concurrency": 0}, "concurrency"),
         ("/a", {"timeout_s": 0}, "timeout_s"),
@@ -148,7 +148,7 @@ def test_a_source_is_not_pickled_and_shows_no_path(open_dropbox: Open) -> None:
     """It holds a sign-in; and folders are named after patients."""
     source = open_dropbox("/Marsh, Ada")
     assert "Marsh" not in repr(source)
-    with pytest.raises(TypeError, match="sign-in"):
+    with pytest.raises(TypeError, match="secrets"):
         pickle.dumps(source)
     with pytest.raises(TypeError, match="secrets"):
         pickle.dumps(source._account.client)
@@ -588,7 +588,7 @@ def test_a_transfer_that_always_breaks_off_is_the_files_failure(
     source = open_dropbox()
     file = one(source)
     dropbox_server.fail("files/download", Fault.cut(500), times=None)
-    with pytest.raises(FileUnreadable, match="cut"):
+    with pytest.raises(FileUnreadable, match="interrupted"):
         source.fetch(file, staging=tmp_path)
     dropbox_server.faults.clear()
     dropbox_server.fail("files/download", Fault.lost(), times=None)
@@ -854,7 +854,7 @@ def test_a_put_that_fails_leaves_nothing(dropbox_server: DropboxServer, open_dro
     """No answer, no room, a program that gives up in the middle."""
     source = open_dropbox()
     full = Fault.refused({".tag": "path", "reason": {".tag": "insufficient_space"}})
-    for fault, text in ((Fault.unavailable(), "not reached"), (full, "full")):
+    for fault, text in ((Fault.unavailable(), "not be reached"), (full, "full")):
         dropbox_server.faults.clear()
         dropbox_server.fail("files/upload", fault, times=None)
         with pytest.raises(SourceError, match=text):

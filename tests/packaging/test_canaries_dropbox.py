@@ -210,7 +210,7 @@ def test_a_day_with_every_fault(
                 source.close()
     for name in FILES.values():
         cage.clean((tmp_path / "logs" / name).read_text("utf-8"))
-    assert "Dropbox did not do what it was asked" in (tmp_path / "logs" / FILES["dropbox"]).read_text("utf-8")
+    assert "a call to Dropbox failed" in (tmp_path / "logs" / FILES["dropbox"]).read_text("utf-8")
     for line in inbox.ledger.export(support=True):
         cage.clean(line)
     records.close()

@@ -1,6 +1,6 @@
-"""Dropbox: a folder of one account, and signing in to it.
+"""A folder of a Dropbox as a source, and the sign-in to Dropbox.
 
-Named as the vendor's own package is, which is imported as ``dropbox`` alone: imports here are absolute.
+The vendor's SDK is also called ``dropbox``, so all imports in this package are absolute.
 """
 
 from intouch_import.dropbox.account import DropboxAuthorization

@@ -1,107 +1,109 @@
-"""A Dropbox account: signing in to it, and calling it with patience."""
+"""A Dropbox account: the sign-in to it, and calls to it that are retried."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import secrets
 import threading
 import weakref
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 from urllib.parse import urlencode
 
-from intouch_import.dropbox.errors import Busy, Refused, RootMoved, Unanswered, again
-from intouch_import.errors import (
-    ConfigError,
-    SignInFailed,
-    SignInNeeded,
-    SourceUnavailable,
-    Throttled,
-)
+from intouch_import.cloud.endpoints import origin_of
+from intouch_import.cloud.processes import PerProcess
+from intouch_import.dropbox.errors import Busy, NoAnswer, Refused, TeamSpaceMoved, again
+from intouch_import.errors import ConfigError, SignInFailed, SignInNeeded, SourceUnavailable, Throttled
 from intouch_import.extras import needing
-from intouch_import.secret import Secret
+from intouch_import.secret import Secret, refuse_to_pickle
 from intouch_import.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import requests
 
     from intouch_import.cloud.retry import Patience
-    from intouch_import.dropbox.client import Client
+    from intouch_import.dropbox.client import DropboxClient
 
-__all__ = ["PORTS", "SCOPES", "TEAM_SCOPES", "Account", "Doubt", "DropboxAuthorization"]
+__all__ = ["Account", "DropboxAuthorization", "WriteState", "checked_endpoint", "new_session"]
 
 _T = TypeVar("_T")
+
+# To list, to fetch, and to delete what was stored.
+_SCOPES: Final = ("files.content.read", "files.content.write", "files.metadata.read")
+# Dropbox compares redirect URIs exactly, so http://localhost:17845 and so on must be registered. Systems hand
+# out higher ports than these by themselves.
+_PORTS: Final = (17845, 17846, 17847)
+_WWW: Final = "https://www.dropbox.com"
+_API: Final = "https://api.dropboxapi.com"
+_TIMEOUT_S: Final = (10.0, 30.0)
+_OK, _BAD_REQUEST, _UNAUTHORIZED, _THROTTLED = 200, 400, 401, 429
 
 _writers: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
 _writers_lock = threading.Lock()
 
 
-class Doubt:
-    """Whether a request was made that may have taken effect, although no answer said so."""
+class WriteState:
+    """Whether a write may have taken effect although no answer confirmed it."""
 
-    def __init__(self) -> None:
-        self.cast = False
+    def __init__(self, *, in_doubt: bool = False) -> None:
+        self.in_doubt = in_doubt
 
 
 class Account:
-    """What can be done in one Dropbox. The threads that use it share its connections and its patience.
+    """Calls to one Dropbox, with retries. All threads share its connections and its patience.
 
     Args:
-        open_client: Makes a client. Called once a process: after a fork, parent and child would talk over the
-            same sockets.
+        open_client: Opens a client; called once in each process.
         patience: How long to wait for the service.
-        owner: Stands for the account: two accounts with one owner write one after the other.
+        owner: The sign-in. Accounts with the same owner share a `writer`.
+
+    Attributes:
+        writer: The lock to hold while writing: Dropbox refuses or slows parallel writes in one namespace.
     """
 
-    def __init__(self, open_client: Callable[[], Client], *, patience: Patience, owner: object) -> None:
-        self._open_client = open_client
+    def __init__(
+        self, open_client: Callable[[], DropboxClient], *, patience: Patience, owner: object
+    ) -> None:
+        self._clients = PerProcess(open_client)
         self._patience = patience
-        self._lock = threading.RLock()  # opening a client for a team space asks Dropbox, through this account
-        self._clients: dict[int, Client] = {}
-        self._writer = _writer_of(owner)
+        with _writers_lock:
+            try:
+                self.writer = _writers.setdefault(owner, threading.RLock())
+            except TypeError:  # this owner has no weak references
+                self.writer = threading.RLock()
 
     @property
-    def client(self) -> Client:
+    def client(self) -> DropboxClient:
         """The client of this process."""
-        pid = os.getpid()
-        client = self._clients.get(pid)
-        if client is None:
-            with self._lock:
-                client = self._clients.setdefault(pid, self._clients.get(pid) or self._open_client())
-        return client
+        return self._clients()
 
     def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        with self._lock:
-            client = self._clients.pop(os.getpid(), None)
+        """Close the connections. The next call opens new ones."""
+        client = self._clients.take()
         if client is not None:
             client.close()
 
-    # --- reading
-
     def ask(self, attempt: Callable[[], _T]) -> _T:
-        """Make an attempt until it succeeds, fails for good, or patience ends.
+        """Call ``attempt`` until it succeeds, fails for good, or the patience ends.
 
         Raises:
-            Unanswered, Refused, Misunderstood: See there.
-            SourceError: The token is refused; the service wants more time than was allowed.
+            CallFailed: What ``attempt`` raised last.
+            SourceError: The token was refused, or the service asked to wait longer than allowed.
         """
         try:
             return self._patience.ask(attempt, again=again)
-        except RootMoved:
-            self.close()  # with the client goes the number of the team space
+        except TeamSpaceMoved:
+            self.close()  # the client has the old number of the team space
             raise
 
     def read(self, route: str, arg: Any) -> Any:
-        """Call a route that changes nothing. Raises as `ask` does."""
+        """Call a route that changes nothing. Raises as `ask`."""
         return self.ask(lambda: self.client.call(route, arg))
 
     def metadata(self, path: str) -> dict[str, Any] | None:
-        """What stands at a path, or under an id; None if nothing does. Raises as `ask` does."""
+        """Return the metadata of a path or an id; None if there is nothing. Raises as `ask`."""
         try:
             found = self.read("files/get_metadata", {"path": path})
         except Refused as exc:
@@ -109,66 +111,62 @@ class Account:
                 return None
             raise
         if not isinstance(found, dict):
-            raise Unanswered
+            raise NoAnswer
         return None if found.get(".tag") == "deleted" else found
 
-    # --- writing
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """One writer at a time: Dropbox refuses writes that meet in one namespace, and is slower for them."""
-        with self._writer:
-            yield
-
-    def write(self, attempt: Callable[[], _T], doubt: Doubt) -> _T:
-        """Make an attempt to write, as `ask` does, and note whether any of them may have taken effect."""
+    def write(self, attempt: Callable[[], _T], state: WriteState) -> _T:
+        """Call ``attempt`` as `ask` does, and note in ``state`` whether it may have taken effect."""
 
         def attempting() -> _T:
             try:
                 return attempt()
-            except (Unanswered, Busy):
-                doubt.cast = True
+            except (NoAnswer, Busy):
+                state.in_doubt = True
                 raise
 
         return self.ask(attempting)
 
 
-def _writer_of(owner: object) -> threading.RLock:
-    with _writers_lock:
-        try:
-            return _writers.setdefault(owner, threading.RLock())
-        except TypeError:  # an owner that can't be referred to weakly
-            return threading.RLock()
+def checked_endpoint(endpoint: str | None) -> str | None:
+    """Return an endpoint without its trailing slash; None for Dropbox itself.
+
+    Raises:
+        ConfigError: It is not an http(s) URL of a host, or it is plain http to another machine.
+    """
+    if endpoint is None:
+        return None
+    origin, parts = origin_of(endpoint, such_as="https://dropbox.example")
+    if parts.username or parts.query:
+        raise ConfigError("a Dropbox endpoint is the URL of a host: https://dropbox.example")
+    return origin + parts.path.rstrip("/")
 
 
-SCOPES: Final = ("files.content.read", "files.content.write", "files.metadata.read")
-"""The permissions that are asked for: to list, to fetch, and to take away what was stored."""
+def new_session(*, connections: int = 1) -> requests.Session:
+    """Open an HTTP session that keeps so many connections open."""
+    import requests
 
-TEAM_SCOPES: Final = ("account_info.read", *SCOPES)
-"""With a team space: the account's own entry says where that begins."""
-
-PORTS: Final = (17845, 17846, 17847)
-"""Ports of the loopback redirect. Dropbox compares redirect URIs to the letter, so these must be registered:
-``http://localhost:17845`` and so on. They lie below those that systems hand out by themselves."""
-
-_WWW: Final = "https://www.dropbox.com"
-_API: Final = "https://api.dropboxapi.com"
-_TIMEOUT_S: Final = (10.0, 30.0)
-_OK, _BAD_REQUEST, _UNAUTHORIZED, _THROTTLED = 200, 400, 401, 429
+    session = requests.Session()
+    # Without its own auth, requests would take credentials from ~/.netrc in place of the token.
+    session.auth = lambda request: request
+    # A redirect could lead anywhere, with the token in the header.
+    session.max_redirects = 0
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=connections))
+    return session
 
 
 class DropboxAuthorization(AuthorizationServer):
     """The authorization server of Dropbox, for the app that a practice registered.
 
-    Authorization code with PKCE, so that no app secret needs to lie on workstations; refresh tokens that do
-    not end by themselves; access tokens of four hours.
+    It uses the authorization code flow with PKCE, so workstations need no app secret. Refresh tokens do not
+    expire; access tokens last four hours.
 
     Args:
-        app_key: The app's key, as the App Console shows it.
-        app_secret: Its secret, for an app that is registered without PKCE; text or a `Secret`.
-        scopes: The permissions to ask for; those of the app if empty.
+        app_key: Key of the app, from the App Console.
+        app_secret: Secret of the app, if it is registered without PKCE; text or a `Secret`.
+        scopes: The permissions to ask for; if empty, all permissions of the app.
         redirect_ports: Ports whose ``http://localhost:PORT`` is registered.
-        endpoint: Another server for all of Dropbox's hosts, as for `DropboxSource`.
+        endpoint: Another server for all hosts of Dropbox, as for `DropboxSource`.
 
     Raises:
         ConfigError: The app key or the endpoint makes no sense.
@@ -182,20 +180,19 @@ class DropboxAuthorization(AuthorizationServer):
         app_key: str,
         *,
         app_secret: str | Secret | None = None,
-        scopes: Sequence[str] = SCOPES,
-        redirect_ports: Sequence[int] = PORTS,
+        scopes: Sequence[str] = _SCOPES,
+        redirect_ports: Sequence[int] = _PORTS,
         endpoint: str | None = None,
     ) -> None:
         if not app_key or not app_key.isprintable() or " " in app_key:
-            raise ConfigError("a Dropbox app key is one word, as the App Console shows it")
-        with needing("signing in to Dropbox needs its client", "requests", install="intouch-import[dropbox]"):
-            from intouch_import.dropbox.session import checked_endpoint, new_session
+            raise ConfigError("a Dropbox app key is one word: copy it from the App Console")
         self.client_id = app_key
         self.redirect_ports = tuple(redirect_ports)
         self._secret = None if app_secret is None else Secret.of(app_secret)
         self._scopes = tuple(scopes)
         self._endpoint = checked_endpoint(endpoint)
-        self._session: requests.Session = new_session(self._endpoint)
+        with needing("signing in to Dropbox needs its client", "requests", install="intouch-import[dropbox]"):
+            self._session = new_session()
 
     def authorization_request(self, redirect_uri: str | None) -> AuthorizationRequest:
         state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
@@ -206,14 +203,11 @@ class DropboxAuthorization(AuthorizationServer):
             "token_access_type": "offline",
             "code_challenge": challenge,
             "code_challenge_method": "S256",
-            "state": state,
         }
+        if redirect_uri is not None:  # a pasted code comes back without the state
+            query |= {"state": state, "redirect_uri": redirect_uri}
         if self._scopes:
             query["scope"] = " ".join(self._scopes)
-        if redirect_uri is None:
-            del query["state"]  # there is nobody to bring it back
-        else:
-            query["redirect_uri"] = redirect_uri
         url = f"{self._endpoint or _WWW}/oauth2/authorize?{urlencode(query)}"
         return AuthorizationRequest(url=url, state=state, redirect_uri=redirect_uri, verifier=verifier)
 
@@ -226,12 +220,11 @@ class DropboxAuthorization(AuthorizationServer):
         }
         if request.redirect_uri is not None:
             form["redirect_uri"] = request.redirect_uri
-        answer = self._token(
+        grant = self._granted(
             form, SignInFailed("Dropbox does not accept the code: sign in again", retry_helps=True)
         )
-        grant = self._grant(answer)
         if grant.refresh_token is None:
-            raise SignInFailed("Dropbox gave no lasting access to this app", why="wrong_app")
+            raise SignInFailed("Dropbox gave this app no lasting access", why="wrong_app")
         missing = set(self._scopes) - (grant.scopes or set(self._scopes))
         if missing:
             raise SignInFailed(
@@ -244,45 +237,45 @@ class DropboxAuthorization(AuthorizationServer):
     def renew(self, refresh_token: str) -> Grant:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token, "client_id": self.client_id}
         revoked = SignInNeeded(
-            "Dropbox no longer accepts the sign-in (access was withdrawn under Connected apps, or it was "
-            "made for another app): sign in again",
+            "Dropbox no longer accepts the sign-in (access was withdrawn under Connected apps, or the "
+            "sign-in belongs to another app): sign in again",
             why="revoked",
         )
-        return self._grant(self._token(form, revoked))
+        return self._granted(form, revoked)
 
     def revoke(self, grant: Grant) -> None:
         response = self._post(
-            f"{_API}/2/auth/token/revoke", headers={"Authorization": f"Bearer {grant.access_token}"}
+            "/2/auth/token/revoke", headers={"Authorization": f"Bearer {grant.access_token}"}
         )
         if response.status_code not in {_OK, _UNAUTHORIZED}:  # 401: it was revoked already
             raise SourceUnavailable(
-                "signed out here, but Dropbox could not be told: withdraw the access there"
+                "signed out here, but Dropbox did not confirm it: withdraw the access there"
             )
 
     def refuse(self, error: str) -> NoReturn:
         if error == "invalid_scope":
             raise SignInFailed(
-                "the app lacks a permission that is asked for: tick it in the Dropbox App Console",
+                "the app lacks a permission that it asks for: tick it in the Dropbox App Console",
                 why="missing_scope",
             )
         super().refuse(error)
 
-    def _token(self, form: dict[str, str], refusal: Exception) -> dict[str, Any]:
-        """Ask the token endpoint.
+    def _granted(self, form: dict[str, str], refusal: Exception) -> Grant:
+        """Call the token endpoint.
 
         Args:
-            form: What for.
-            refusal: What it means if Dropbox does not accept the code or the refresh token.
+            form: The request.
+            refusal: Raised if Dropbox does not accept the code or the refresh token.
         """
         if self._secret is not None:
             form = form | {"client_secret": self._secret.reveal()}
-        response = self._post(f"{_API}/oauth2/token", data=form)
+        response = self._post("/oauth2/token", data=form)
         try:
             answer = response.json()
         except ValueError:
             answer = None
         if response.status_code == _OK and isinstance(answer, dict):
-            return answer
+            return _grant(answer)
         if response.status_code == _THROTTLED:
             raise Throttled("Dropbox asks for a pause before the next sign-in")
         error = str(answer.get("error", "")) if isinstance(answer, dict) else ""
@@ -295,31 +288,34 @@ class DropboxAuthorization(AuthorizationServer):
             )
         raise SourceUnavailable("the sign-in server of Dropbox gave no usable answer")
 
-    def _post(self, url: str, **options: Any) -> requests.Response:
+    def _post(self, path: str, **options: Any) -> requests.Response:
         import requests
 
-        # No connection is kept: after a fork two processes would talk over it.
+        # No connection is kept: after a fork two processes would use the same one.
         headers = {"Connection": "close", **options.pop("headers", {})}
+        url = f"{self._endpoint or _API}{path}"
         try:
             return self._session.post(url, timeout=_TIMEOUT_S, headers=headers, **options)
         except requests.RequestException:
-            raise SourceUnavailable("the sign-in server of Dropbox was not reached") from None
+            raise SourceUnavailable("the sign-in server of Dropbox could not be reached") from None
         finally:
-            # A server may close without having said so: the next request must not meet a dead connection.
+            # Some servers close a connection without announcing it. The next request must not use it.
             self._session.close()
-
-    @staticmethod
-    def _grant(answer: Mapping[str, Any]) -> Grant:
-        token, life = answer.get("access_token"), answer.get("expires_in")
-        refresh, scope = answer.get("refresh_token"), answer.get("scope")
-        if not isinstance(token, str) or not token:
-            raise SourceUnavailable("the sign-in server of Dropbox gave no usable answer")
-        return Grant(
-            access_token=token,
-            expires_in_s=float(life) if isinstance(life, (int, float)) else None,
-            refresh_token=refresh if isinstance(refresh, str) and refresh else None,
-            scopes=frozenset(scope.split()) if isinstance(scope, str) else None,
-        )
 
     def __repr__(self) -> str:
         return "<DropboxAuthorization>"
+
+    __reduce__ = refuse_to_pickle
+
+
+def _grant(answer: Mapping[str, Any]) -> Grant:
+    token, life = answer.get("access_token"), answer.get("expires_in")
+    refresh, scope = answer.get("refresh_token"), answer.get("scope")
+    if not isinstance(token, str) or not token:
+        raise SourceUnavailable("the sign-in server of Dropbox gave no usable answer")
+    return Grant(
+        access_token=token,
+        expires_in_s=float(life) if isinstance(life, (int, float)) else None,
+        refresh_token=refresh if isinstance(refresh, str) and refresh else None,
+        scopes=frozenset(scope.split()) if isinstance(scope, str) else None,
+    )

@@ -1,7 +1,8 @@
-"""What an answer of Dropbox means: it was not given, asks for time, refuses, or is about the sign-in."""
+"""What a failed call of Dropbox means for the sign-in, for a file, and for the whole location."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.cloud.retry import Again
@@ -11,30 +12,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = [
+    "BadRequest",
     "Busy",
-    "Misunderstood",
+    "CallFailed",
+    "NoAnswer",
     "Refused",
-    "RootMoved",
-    "Unanswered",
+    "TeamSpaceMoved",
     "again",
     "auth_error",
-    "failed",
-    "may_be_lifted",
+    "explaining",
+    "may_pass",
     "retry_after_s",
+    "unavailable",
 ]
 
 _SCOPES: Final = frozenset(
     {"account_info.read", "files.metadata.read", "files.content.read", "files.content.write"}
 )
 _LONGEST_S: Final = 3600.0
+_REFUSALS: Final = {
+    "not_found": "the Dropbox folder does not exist",
+    "not_folder": "the source is not a folder",
+    "insufficient_space": "the Dropbox is full",
+    "no_write_permission": "no permission to change the Dropbox folder",
+    "access_restricted": "no permission to use the Dropbox folder",
+}
 
 
-class Unanswered(Exception):
-    """No usable answer came: the call may have taken effect or not.
+class CallFailed(Exception):
+    """A call failed. Only this package sees it: the other rooms get errors of `intouch_import.errors`.
 
     Args:
-        after_s: How long the service wants to be left alone, seconds, if it said so.
-        timed_out: Whether the service was silent for as long as it may be.
+        after_s: How long the service asked to wait, seconds; None if it did not say.
+        timed_out: Whether the service was silent for the longest time allowed.
     """
 
     def __init__(self, after_s: float | None = None, *, timed_out: bool = False) -> None:
@@ -43,27 +53,23 @@ class Unanswered(Exception):
         self.timed_out = timed_out
 
 
-class Busy(Exception):
-    """The service wants to be asked later, and has done nothing. Arguments as for `Unanswered`."""
-
-    def __init__(self, after_s: float | None = None) -> None:
-        super().__init__()
-        self.after_s = after_s
+class NoAnswer(CallFailed):
+    """No usable answer came: the call may have taken effect or not."""
 
 
-class RootMoved(SourceUnavailable):
-    """The team space has another number than it had: a new client finds it again."""
+class Busy(CallFailed):
+    """The service did nothing and asked to be called later."""
 
 
-class Misunderstood(Exception):
-    """The service did not understand the call, or did not want to: asking again is useless."""
+class BadRequest(CallFailed):
+    """The service did not understand or accept the call: a retry does not help."""
 
 
-class Refused(Exception):
-    """An error of the route that was called.
+class Refused(CallFailed):
+    """The route returned an error.
 
     Args:
-        error: The error as Dropbox gave it, a tagged union.
+        error: The error of Dropbox, a tagged union.
     """
 
     def __init__(self, error: Mapping[str, Any]) -> None:
@@ -71,12 +77,16 @@ class Refused(Exception):
         self.tags: Final = tuple(_tags(error))
 
     def says(self, *tags: str) -> bool:
-        """Whether one of these tags is among its own, at whatever depth."""
+        """Whether the error has one of these tags, at any depth."""
         return not set(tags).isdisjoint(self.tags)
 
 
+class TeamSpaceMoved(SourceUnavailable):
+    """The team space has another number than before: a new client finds it again."""
+
+
 def _tags(error: object) -> Iterator[str]:
-    """All tags of a tagged union, from the outside in. Which field carries the inner one varies."""
+    """Return all tags of a tagged union, the outer one first. The field of the inner error varies."""
     if isinstance(error, dict):
         if isinstance(error.get(".tag"), str):
             yield error[".tag"]
@@ -85,26 +95,26 @@ def _tags(error: object) -> Iterator[str]:
 
 
 def again(exc: Exception) -> Again | None:
-    """Whether asking again helps, for `Patience`."""
+    """Whether a retry helps, for `Patience`."""
     match exc:
         case Busy():
             return Again(after_s=exc.after_s, throttled=True)
-        case Unanswered():
+        case NoAnswer():
             return Again(after_s=exc.after_s)
     return None
 
 
 def retry_after_s(header: str | None, body: object) -> float | None:
-    """What a throttled answer asks for, seconds: the header's word, else the body's.
+    """Return how long a throttled answer asks to wait, seconds: from the header, else from the body.
 
-    Dropbox documents both. The header is the one that is always right: some bodies leave it out, and the
-    vendor's client then takes one second.
+    Dropbox documents both. Some bodies leave it out, and the SDK then waits one second; the header is always
+    right.
     """
     error = body.get("error") if isinstance(body, dict) else None
-    said = error.get("retry_after") if isinstance(error, dict) else None
-    for value in (header, said):
+    in_body = error.get("retry_after") if isinstance(error, dict) else None
+    for value in (header, in_body):
         try:
-            seconds = float(value)  # type: ignore[arg-type]  # whatever it is
+            seconds = float(value)  # type: ignore[arg-type]  # any other type is skipped
         except (TypeError, ValueError):
             continue
         if 0 <= seconds <= _LONGEST_S:
@@ -113,7 +123,7 @@ def retry_after_s(header: str | None, body: object) -> float | None:
 
 
 def auth_error(error: Mapping[str, Any]) -> SourceError:
-    """A token was refused, and a new one too: what is to be done."""
+    """Return the error for a token that was refused, and a new token too."""
     tag = error.get(".tag")
     if tag == "missing_scope":
         scope = error.get("required_scope")
@@ -134,31 +144,31 @@ def auth_error(error: Mapping[str, Any]) -> SourceError:
     return SourceUnavailable("Dropbox refuses this account for this app", retry_helps=False)
 
 
-def failed(exc: Exception, text: str) -> SourceError:
-    """What a call that failed for good means for the location."""
-    match exc:
-        case SourceError():
-            return exc
-        case Refused():
-            return SourceUnavailable(_REFUSALS.get(_first(exc), text), retry_helps=may_be_lifted(exc))
-        case Misunderstood():
-            return SourceUnavailable(f"{text}: Dropbox does not understand the request", retry_helps=False)
-    return SourceUnavailable(f"{text}: Dropbox was not reached, or gave no usable answer")
-
-
-_REFUSALS: Final = {
-    "not_found": "the Dropbox folder does not exist",
-    "not_folder": "the source is not a folder",
-    "insufficient_space": "the Dropbox is full",
-    "no_write_permission": "the Dropbox folder may not be changed: no rights",
-    "access_restricted": "the Dropbox folder may not be used: no rights",
-}
-
-
-def _first(exc: Refused) -> str:
-    return next((tag for tag in exc.tags if tag in _REFUSALS), "")
-
-
-def may_be_lifted(exc: Refused) -> bool:
-    """Whether a refusal may be over by itself."""
+def may_pass(exc: Refused) -> bool:
+    """Whether the reason for a refusal may go away by itself."""
     return not exc.says(*_REFUSALS)
+
+
+def unavailable(exc: CallFailed, text: str) -> SourceUnavailable:
+    """Return what a call that failed for good means for the whole location.
+
+    Args:
+        exc: The failure.
+        text: What could not be done.
+    """
+    match exc:
+        case Refused():
+            reason = next((_REFUSALS[tag] for tag in exc.tags if tag in _REFUSALS), text)
+            return SourceUnavailable(reason, retry_helps=may_pass(exc))
+        case BadRequest():
+            return SourceUnavailable(f"{text}: Dropbox does not understand the request", retry_helps=False)
+    return SourceUnavailable(f"{text}: Dropbox could not be reached, or gave no usable answer")
+
+
+@contextlib.contextmanager
+def explaining(text: str) -> Iterator[None]:
+    """Turn a failed call in this block into a `SourceUnavailable`; arguments as for `unavailable`."""
+    try:
+        yield
+    except CallFailed as exc:
+        raise unavailable(exc, text) from None

@@ -1,4 +1,4 @@
-"""The fsspec face of a Dropbox: ``dropboxdrivefs`` with what loses or mixes up files taken out."""
+"""`DropboxFileSystem`: ``dropboxdrivefs`` without the parts that lose or mix up files."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import tempfile
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from dropboxdrivefs import DropboxDriveFileSystem
 from fsspec import AbstractFileSystem
 
-from intouch_import.dropbox.account import Account, Doubt
-from intouch_import.dropbox.errors import Misunderstood, Refused, Unanswered, failed
+from intouch_import.dropbox.account import WriteState
+from intouch_import.dropbox.errors import Refused, explaining
 from intouch_import.dropbox.listing import folded, key_of, pages, parent_of, source_file
 from intouch_import.dropbox.transfer import delete, download, upload
 from intouch_import.errors import FileVanished, NameTaken
 from intouch_import.model import EntryKind
+from intouch_import.secret import refuse_to_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
+
+    from intouch_import.dropbox.account import Account
 
 __all__ = ["DropboxFileSystem"]
 
@@ -29,31 +32,31 @@ _TYPES: Final = {EntryKind.FILE: "file", EntryKind.FOLDER: "directory"}
 
 
 class DropboxFileSystem(DropboxDriveFileSystem):  # type: ignore[misc]  # it is not typed
-    """A Dropbox for whoever wants to look around in it with fsspec.
+    """A Dropbox as an fsspec file system, to look around in.
 
-    Listing, information, reading, and single writes that never overwrite or rename by themselves. A file is
-    deleted only by `rm_file`, in the version that stands there at that moment. Errors are errors: a location
-    that can't be asked never looks like an empty one. What fsspec builds of several steps (`mv`, `copy`,
-    recursive `rm`) is closed.
+    It can list, inspect and read files, and write single files without overwriting or renaming others. Only
+    `rm_file` deletes a file, in its present version. If Dropbox can't be asked, a method raises, and the
+    folder does not look empty. The operations that fsspec composes of several steps (`mv`, `copy`, recursive
+    `rm`) are closed.
 
     Args:
         account: The Dropbox.
     """
 
     protocol: ClassVar[str] = "dropbox"
-    cachable = False  # the cache would keep the account, and give it to whoever asks in the same words
+    cachable = False  # fsspec's cache would keep the account and give it to others
 
     def __init__(self, account: Account) -> None:
-        # Not the constructor of the class above, which sends the token to wherever a link leads.
+        # The constructor of DropboxDriveFileSystem would open a session that sends the token to other hosts.
         AbstractFileSystem.__init__(self)
         self._account = account
 
-    # --- looking
+    # --- list and inspect
 
     def ls(self, path: str, detail: bool = True, **_options: Any) -> list[Any]:  # noqa: FBT001, FBT002
-        """What stands in a folder, in no particular order; of a file, the file itself."""
+        """List a folder, in no particular order; for a file, the file itself."""
         path = self._strip_protocol(path)
-        with _asking():
+        with _as_os_errors():
             try:
                 found = self._listed(path)
             except Refused as exc:
@@ -63,33 +66,29 @@ class DropboxFileSystem(DropboxDriveFileSystem):  # type: ignore[misc]  # it is 
         return found if detail else [entry["name"] for entry in found]
 
     def info(self, path: str, **_options: Any) -> dict[str, Any]:
-        """What stands at a path."""
-        with _asking():
+        """Return what is at a path."""
+        with _as_os_errors():
             return self._info(self._strip_protocol(path))
 
     def exists(self, path: str, **_options: Any) -> bool:
-        """Whether anything stands at a path. Not being able to ask is an error, not a no."""
-        try:
-            self.info(path)
-        except FileNotFoundError:
-            return False
-        return True
+        """Whether there is anything at a path. Raises if Dropbox can't be asked."""
+        return self._type(path) is not None
 
     def isfile(self, path: str) -> bool:
-        """Whether a file stands at a path."""
-        return self._is(path, "file")
+        """Whether there is a file at a path."""
+        return self._type(path) == "file"
 
     def isdir(self, path: str) -> bool:
-        """Whether a folder stands at a path."""
-        return self._is(path, "directory")
+        """Whether there is a folder at a path."""
+        return self._type(path) == "directory"
 
     def created(self, path: str) -> Any:
-        """When the file was changed last, as its maker says: Dropbox keeps no other time of it."""
+        """Return when the program that wrote the file last changed it: Dropbox has no other time."""
         return self.info(path)["modified"]
 
     modified = created
 
-    # --- reading and writing one file
+    # --- read and write one file
 
     def _open(self, path: str, mode: str = "rb", **_options: Any) -> IO[bytes] | _Upload:
         path = self._strip_protocol(path)
@@ -101,76 +100,66 @@ class DropboxFileSystem(DropboxDriveFileSystem):  # type: ignore[misc]  # it is 
         raise NotImplementedError("a file of a Dropbox is read or written whole: mode rb, wb or xb")
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_options: Any) -> bytes:
-        """A file's bytes, of one version and checked."""
+        """Return the bytes of a file, all of one version and verified."""
         with self._fetched(self._strip_protocol(path)) as file:
             return file.read()[start:end]
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_options: Any) -> None:
-        """Write a file whole."""
+        """Write a whole file."""
         with _Upload(self._account, self._strip_protocol(path), overwrite=mode != "create") as file:
             file.write(value)
 
     def rm_file(self, path: str) -> None:
-        """Delete a file, in the version that stands there now. A folder is an error."""
+        """Delete a file in its present version. A folder is an error."""
         path = self._strip_protocol(path)
-        with _asking():
-            found = self._entry(path)
-            if found.get(".tag") != "file":
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            with self._account.writing():
-                delete(self._account, path, source_file(found), Doubt())
+        with _as_os_errors():
+            file = source_file(self._file_entry(path))
+            with self._account.writer:
+                delete(self._account, path, file, WriteState())
 
     _rm = rm_file
 
     def mkdir(self, path: str, create_parents: bool = True, **_options: Any) -> None:  # noqa: FBT001, FBT002
-        """Make a folder. Dropbox makes those above it as well."""
+        """Create a folder. Dropbox also creates the missing folders above it."""
         path = self._strip_protocol(path)
         if not create_parents:
             self.info(parent_of(path))
-        with _asking(), self._account.writing():
+        arg = {"path": path, "autorename": False}
+        with _as_os_errors(), self._account.writer:
             try:
-                self._account.write(
-                    lambda: self._account.client.call(
-                        "files/create_folder_v2", {"path": path, "autorename": False}
-                    ),
-                    Doubt(),
-                )
+                self._account.ask(lambda: self._account.client.call("files/create_folder_v2", arg))
             except Refused as exc:
                 if exc.says("conflict"):
-                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+                    raise _os_error(errno.EEXIST) from None
                 raise
 
-    def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002  # fsspec's
-        """Make a folder and those above it."""
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002  # fsspec's signature
+        """Create a folder and the missing folders above it."""
         try:
             self.mkdir(path)
         except FileExistsError:
             if not exist_ok or not self.isdir(path):
                 raise
 
-    # --- what is closed
+    # --- closed
 
     def _closed(self, *_args: Any, **_options: Any) -> NoReturn:
-        raise NotImplementedError(
-            "that is done of several steps here, and could lose files between two of them"
-        )
+        raise NotImplementedError("this takes several steps in a Dropbox, and could lose files between them")
 
     rm = rmdir = mv = move = copy = cp_file = _closed
     connect = _call = _closed
 
     def to_json(self, **_options: Any) -> NoReturn:
-        """Refused: a file system holds a sign-in."""
-        raise TypeError("a Dropbox file system holds a sign-in and is not serialised: open it anew")
+        """Refuse: a file system holds a sign-in."""
+        refuse_to_pickle(self)
 
     to_dict = to_json
-
-    def __reduce__(self) -> NoReturn:
-        self.to_json()
+    __reduce__ = refuse_to_pickle
 
     def __repr__(self) -> str:
         return "<DropboxFileSystem>"
 
-    # --- how
+    # --- inside
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -179,14 +168,14 @@ class DropboxFileSystem(DropboxDriveFileSystem):  # type: ignore[misc]  # it is 
         text = os.fspath(path).removeprefix("dropbox://")
         segments = [segment for segment in text.split("/") if segment]
         if any(segment in {".", ".."} for segment in segments):
-            raise ValueError("a path in a Dropbox has no . or ..")
+            raise ValueError("a path in a Dropbox must not contain . or ..")
         return "".join(f"/{segment}" for segment in segments)
 
-    def _is(self, path: str, kind: str) -> bool:
+    def _type(self, path: str) -> str | None:
         try:
-            return bool(self.info(path)["type"] == kind)
+            return str(self.info(path)["type"])
         except FileNotFoundError:
-            return False
+            return None
 
     def _listed(self, path: str) -> list[dict[str, Any]]:
         key = folded(path)
@@ -198,83 +187,72 @@ class DropboxFileSystem(DropboxDriveFileSystem):  # type: ignore[misc]  # it is 
                     for gone in [one for one in entries if one == at or one.startswith(f"{at}/")]:
                         del entries[gone]
                 else:
-                    entries[at] = _said(entry, path)
+                    entries[at] = _described(entry, path)
         return list(entries.values())
 
     def _info(self, path: str) -> dict[str, Any]:
-        if path == "":  # the API knows no root
+        if path == "":  # the API has no metadata of the root
             return {"name": "", "size": 0, "type": "directory"}
-        return _said(self._entry(path), parent_of(path))
+        return _described(self._entry(path), parent_of(path))
 
     def _entry(self, path: str) -> dict[str, Any]:
         found = self._account.metadata(path)
         if found is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            raise _os_error(errno.ENOENT)
+        return found
+
+    def _file_entry(self, path: str) -> dict[str, Any]:
+        found = self._entry(path)
+        if found.get(".tag") != "file":
+            raise _os_error(errno.EISDIR)
         return found
 
     def _fetched(self, path: str) -> IO[bytes]:
-        with _asking():
-            found = self._entry(path)
-            if found.get(".tag") != "file":
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with _as_os_errors():
+            found = self._file_entry(path)
             folder = parent_of(key_of(found, folded(parent_of(path))))
             content = download(self._account, path, source_file(found), folder=folder, staging=None)
         with content:
             file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
             with content.open() as staged:
-                while chunk := staged.read(256 * 1024):
-                    file.write(chunk)
+                shutil.copyfileobj(staged, file)
         file.seek(0)
         return file
 
 
-class _Upload(io.RawIOBase):
-    """A file that is written: it appears when it is closed, and not at all if the block fails."""
+class _Upload(io.BufferedRandom):
+    """A file to write to. It appears when it is closed, and not at all if the ``with`` block raises."""
 
     def __init__(self, account: Account, path: str, *, overwrite: bool) -> None:
-        super().__init__()
         self._account = account
         self._path = path
         self._overwrite = overwrite
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return self._file.write(data)
-
-    def tell(self) -> int:
-        return self._file.tell()
+        super().__init__(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115  # `close` closes it
 
     def discard(self) -> None:
-        """Write nothing."""
-        self._file.close()
+        """Close the file without writing it to Dropbox."""
         super().close()
 
     def close(self) -> None:
         if self.closed:
             return
         try:
-            self._file.seek(0)
-            with _asking():
-                upload(self._account, self._path, self._chunks(), mode=self._mode())
+            self.seek(0)
+            with _as_os_errors():
+                chunks = iter(lambda: self.read(1024 * 1024), b"")
+                upload(self._account, self._path, chunks, mode=self._mode())
         finally:
-            self._file.close()
-            super().close()
+            self.discard()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object = None, *_exception: object) -> None:
         if kind is not None:
             self.discard()
         else:
             self.close()
 
     def __del__(self) -> None:
-        # Left behind without `close`: half a file must not appear.
-        if not self.closed:
-            self.discard()
+        # The program lost the file without closing it: half a file must not appear.
+        self.discard()
 
     def _mode(self) -> str | dict[str, str]:
         there = self._account.metadata(self._path) if self._overwrite else None
@@ -282,13 +260,9 @@ class _Upload(io.RawIOBase):
             return "add"
         return {".tag": "update", "update": str(there.get("rev"))}
 
-    def _chunks(self) -> Iterator[bytes]:
-        while chunk := self._file.read(1024 * 1024):
-            yield chunk
 
-
-def _said(entry: dict[str, Any], folder: str) -> dict[str, Any]:
-    """What fsspec wants to know of an entry. Its path is that of the folder asked for, and its name."""
+def _described(entry: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Return an entry as fsspec wants it. Its path is the folder that was asked for, and its name."""
     file = source_file(entry)
     return {
         "name": f"{folder}/{file.name}",
@@ -301,18 +275,23 @@ def _said(entry: dict[str, Any], folder: str) -> dict[str, Any]:
     }
 
 
+def _os_error(number: int) -> OSError:
+    """Return ``FileNotFoundError`` and the like, without a path."""
+    return OSError(number, os.strerror(number))
+
+
 @contextlib.contextmanager
-def _asking() -> Iterator[None]:
-    """Ours become what fsspec's users expect, where they have a word for it; never with a path in it."""
+def _as_os_errors() -> Iterator[None]:
+    """Turn our errors into those that users of fsspec expect, where there is one, without a path."""
     try:
-        yield
+        with explaining("the operation failed"):
+            try:
+                yield
+            except Refused as exc:
+                if exc.says("not_found"):
+                    raise _os_error(errno.ENOENT) from None
+                raise
     except FileVanished:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+        raise _os_error(errno.ENOENT) from None
     except NameTaken:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-    except Refused as exc:
-        if exc.says("not_found"):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
-        raise failed(exc, "Dropbox refuses it") from None
-    except (Unanswered, Misunderstood) as exc:
-        raise failed(exc, "Dropbox can't be asked") from None
+        raise _os_error(errno.EEXIST) from None

@@ -1,4 +1,4 @@
-"""A folder's listing that is kept up to date: the first time whole, then by what has changed."""
+"""Listings of a Dropbox folder that are kept up to date, and its entries as our values."""
 
 from __future__ import annotations
 
@@ -8,14 +8,27 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from intouch_import.dropbox.errors import Refused, Unanswered
+from intouch_import.dropbox.errors import NoAnswer, Refused
 from intouch_import.errors import ConfigError, NameRefused, SourceUnavailable
 from intouch_import.model import EntryKind, SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Listing", "checked_name", "folded", "folder_path", "key_of", "pages", "parent_of", "source_file"]
+__all__ = [
+    "HASH",
+    "Listing",
+    "checked_name",
+    "folded",
+    "folder_path",
+    "key_of",
+    "pages",
+    "parent_of",
+    "source_file",
+]
+
+HASH: Final = "dropbox"
+"""Algorithm of ``vendor_hash``: SHA-256 of the concatenated SHA-256 of blocks of 4 MiB."""
 
 _MOST_RESETS: Final = 3
 _MOST_EMPTY: Final = 1_000
@@ -23,19 +36,18 @@ _PAGE: Final = 2_000
 
 
 def pages(call: Callable[[str, Any], Any], path: str, cursor: str | None) -> Iterator[tuple[list[Any], str]]:
-    """The pages of a listing, or what came after a cursor, each with the cursor behind it.
+    """Return the pages of a listing, or of the changes after a cursor, each with the cursor after it.
 
-    Empty pages with more behind them are legal, and are passed on. The iteration comes to the end of the
-    listing or raises.
+    A page may be empty although more pages follow. The iteration either reaches the end or raises.
 
     Args:
         call: Calls a route.
         path: The folder.
-        cursor: Where to go on; None to begin.
+        cursor: Where to continue; None to start.
 
     Raises:
-        Unanswered: An answer is no page, or the pages never end.
-        Refused: The folder is not there; the cursor has ended (tag ``reset``).
+        NoAnswer: An answer is not a page, or the pages do not end.
+        Refused: The folder does not exist; the cursor has expired (tag ``reset``).
     """
     empty = 0
     while True:
@@ -47,23 +59,23 @@ def pages(call: Callable[[str, Any], Any], path: str, cursor: str | None) -> Ite
             case {"entries": list(entries), "cursor": str(following), "has_more": bool(has_more)}:
                 yield entries, following
             case _:
-                raise Unanswered
+                raise NoAnswer
         if not has_more:
             return
         empty = 0 if entries else empty + 1
         if empty > _MOST_EMPTY:
-            raise Unanswered
+            raise NoAnswer
         cursor = following
 
 
 class Listing:
-    """What stands in one folder, as of the last `refresh`. Threads wait for each other.
+    """The entries of one folder at the time of the last `refresh`. Thread-safe.
 
     Args:
-        call: Calls a route, with patience.
-        relist_after_s: After how long the folder is listed whole again. Cursors lose nothing by what is
-            published; but a photo that a lost change hid would be hidden for good.
-        monotonic_s: The clock that this is measured by.
+        call: Calls a route, with retries.
+        relist_after_s: Age at which the folder is listed from the start again, seconds. Dropbox promises that
+            a cursor misses nothing; but a photo that a missed change hides would stay hidden for ever.
+        monotonic_s: The clock, seconds.
     """
 
     def __init__(
@@ -80,154 +92,155 @@ class Listing:
         self._folder: str | None = None
         self._identity = ""
         self._cursor: str | None = None
-        self._began_s = 0.0
+        self._started_s = 0.0
         self._entries: dict[str, SourceFile] = {}
 
     @property
     def cursor(self) -> str | None:
-        """Where the listing stands; None before the first."""
+        """The position in the changes of the folder; None before the first listing."""
         return self._cursor
 
     def refresh(self, folder: str, identity: str) -> list[SourceFile]:
-        """Bring it up to date, and give it.
+        """Update the listing and return it.
 
         Args:
             folder: ``path_lower`` of the folder.
-            identity: Its id. Another one means that it was deleted and made anew: what was in the old one
-                need not be told as deleted.
+            identity: Id of the folder. Another id means that the folder was deleted and created again:
+                Dropbox may not report the deletion of each file in the old one.
 
         Raises:
-            Unanswered: It could not be brought up to date; the next call goes on where this one stopped.
-            Refused: The folder is not there.
+            NoAnswer: The listing could not be updated; the next call continues where this one stopped.
+            Refused: The folder does not exist.
         """
         with self._lock:
-            too_old = self._monotonic_s() - self._began_s >= self._relist_after_s
+            too_old = self._monotonic_s() - self._started_s >= self._relist_after_s
             if too_old or (folder, identity) != (self._folder, self._identity):
-                self._begin(folder, identity)
+                self._start(folder, identity)
             for _ in range(_MOST_RESETS):
                 try:
-                    self._go_on(folder)
+                    self._continue(folder)
                 except Refused as exc:
-                    self._begin(folder, identity)
+                    self._start(folder, identity)
                     if not exc.says("reset"):
                         raise
                 else:
                     return list(self._entries.values())
-            raise SourceUnavailable("Dropbox can't list this folder to its end: it changes too fast")
+            raise SourceUnavailable("Dropbox can't finish listing this folder: it changes too fast")
 
     def forget(self, file: SourceFile) -> None:
-        """A file was removed: the change that says so may come late."""
+        """Take a removed file off the list. Dropbox may report the removal late."""
         with self._lock:
             key = key_of({"name": file.name}, self._folder or "")
             if self._entries.get(key) == file:
                 del self._entries[key]
 
-    def _begin(self, folder: str, identity: str) -> None:
+    def _start(self, folder: str, identity: str) -> None:
         self._folder, self._identity, self._cursor, self._entries = folder, identity, None, {}
-        self._began_s = self._monotonic_s()
+        self._started_s = self._monotonic_s()
 
-    def _go_on(self, folder: str) -> None:
+    def _continue(self, folder: str) -> None:
         for entries, cursor in pages(self._call, folder, self._cursor):
             for entry in entries:
                 self._apply(entry, folder)
-            # Taken over page by page: what was applied is not asked for again after a failure.
+            # Set it after each page, so that a retry does not start over.
             self._cursor = cursor
 
     def _apply(self, entry: Any, folder: str) -> None:
-        """Take one change, in the order in which Dropbox tells them."""
+        """Apply one change. Dropbox reports changes in order."""
         if not isinstance(entry, dict):
-            raise Unanswered
+            raise NoAnswer
         key = key_of(entry, folder)
         if entry.get(".tag") == "deleted":
-            # A tombstone stands for what was there and for all that was in it.
             self._entries.pop(key, None)
         elif parent_of(key) == folder:
             self._entries[key] = source_file(entry)
         elif key != folder:
-            # Left out without a word, a photo would wait for ever.
-            raise Unanswered
+            # If this entry were skipped, a photo could stay hidden for ever.
+            raise NoAnswer
 
 
-HASH: Final = "dropbox"
-"""Algorithm of ``vendor_hash``: SHA-256 of the concatenated SHA-256 of blocks of 4 MiB."""
+# --- paths
 
 
 def folder_path(path: str) -> str:
-    """A folder as the API wants it: ``""`` for the root, else with a slash before it and none behind.
+    """Return a folder as the API wants it: ``""`` for the root, else ``/apps/intouch``.
 
     Raises:
-        ConfigError: It can't be one.
+        ConfigError: It can't be a folder.
     """
     segments = [segment for segment in path.split("/") if segment]
     if any(segment in {".", ".."} or "\\" in segment or not segment.isprintable() for segment in segments):
-        raise ConfigError("a Dropbox folder is written /apps/intouch")
+        raise ConfigError("write a Dropbox folder as /apps/intouch")
     return "".join(f"/{segment}" for segment in segments)
 
 
 def folded(path: str) -> str:
-    """A path as Dropbox compares it, nearly: where ``path_lower`` is known, that counts."""
+    """Return a path as Dropbox compares it, nearly. Prefer ``path_lower`` if it is known."""
     return unicodedata.normalize("NFC", path).lower()
 
 
 def parent_of(path: str) -> str:
-    """The folder of a path."""
+    """Return the folder of a path."""
     return path.rpartition("/")[0]
 
 
 def checked_name(name: str) -> str:
-    """A name that stands for one entry of one folder.
+    """Return the name of an entry of one folder, checked.
 
-    Dropbox takes names that a disk does not (255 characters, however many bytes they are), and is left to
-    refuse what it does not take.
+    Dropbox accepts names that a disk does not (255 characters, however many bytes), and refuses by itself
+    what it does not accept.
 
     Raises:
-        NameRefused: It would lead elsewhere. It is not repeated in the message.
+        NameRefused: The name would lead out of the folder. The message does not repeat it.
     """
     if name in {"", ".", ".."} or "/" in name or "\0" in name:
-        raise NameRefused("a file name is empty, stands for a folder, or holds a separator")
+        raise NameRefused("a file name is empty, means a folder, or contains a separator")
     return name
 
 
+# --- entries
+
+
 def key_of(entry: Mapping[str, Any], folder_key: str) -> str:
-    """What an entry of a listing is told by.
+    """Return the key of an entry in a listing.
 
     Args:
-        entry: As the API gave it. ``path_display`` may be missing, and of it only the last part is spelled
-            reliably; ``path_lower`` is missing where nothing is mounted.
-        folder_key: ``path_lower`` of the folder that was listed.
+        entry: The entry of the API. It may lack ``path_display``, and only the last part of that has the
+            right letter case. It lacks ``path_lower`` if nothing is mounted there.
+        folder_key: ``path_lower`` of the listed folder.
 
     Raises:
-        Unanswered: It has no name.
+        NoAnswer: The entry has no name.
     """
     lower, name = entry.get("path_lower"), entry.get("name")
     if isinstance(lower, str):
         return lower
     if not isinstance(name, str):
-        raise Unanswered
+        raise NoAnswer
     return f"{folder_key}/{folded(name)}"
 
 
 def source_file(entry: Mapping[str, Any]) -> SourceFile:
-    """A file or folder as a list shows it.
+    """Return an entry of the API as a `SourceFile`.
 
     Raises:
-        Unanswered: Something is missing that Dropbox always gives.
+        NoAnswer: A field is missing that Dropbox always sends.
     """
     name, identity = entry.get("name"), entry.get("id")
     if not isinstance(name, str):
-        raise Unanswered
+        raise NoAnswer
     if entry.get(".tag", "file") != "file":
         return SourceFile(
             name=name, kind=EntryKind.FOLDER, size_bytes=0, version=str(identity or ""), handle=identity
         )
     size, rev = entry.get("size"), entry.get("rev")
     if not isinstance(size, int) or not isinstance(rev, str) or not isinstance(identity, str):
-        raise Unanswered
+        raise NoAnswer
     kind = EntryKind.FILE
     if entry.get("symlink_info") is not None:
         kind = EntryKind.LINK
     elif entry.get("is_downloadable") is False:
-        kind = EntryKind.SPECIAL  # Paper and the like: there are no bytes to have
+        kind = EntryKind.SPECIAL  # Paper documents and the like have no bytes
     digest = entry.get("content_hash")
     return SourceFile(
         name=name,
@@ -241,7 +254,7 @@ def source_file(entry: Mapping[str, Any]) -> SourceFile:
 
 
 def _nanoseconds(stamp: object) -> int | None:
-    """``2026-01-31T14:25:01Z`` in nanoseconds since 1970."""
+    """Return ``2026-01-31T14:25:01Z`` in nanoseconds since 1970; None if it is no such time."""
     try:
         moment = datetime.strptime(str(stamp), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from intouch_import.cloud.retry import Patience
-from intouch_import.dropbox.account import Account, Doubt
-from intouch_import.dropbox.errors import Busy, Misunderstood, Refused, Unanswered, failed
+from intouch_import.dropbox.account import Account, WriteState, checked_endpoint
+from intouch_import.dropbox.errors import CallFailed, NoAnswer, Refused, explaining
 from intouch_import.dropbox.listing import Listing, checked_name, folded, folder_path, source_file
 from intouch_import.dropbox.transfer import delete, delete_together, download, upload
 from intouch_import.errors import ConfigError, MissingExtraError, SourceUnavailable
+from intouch_import.secret import refuse_to_pickle
 from intouch_import.signin import SignIn
 from intouch_import.sources.base import ConnectedSource
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
     from intouch_import.content import Content
-    from intouch_import.dropbox.client import Client
+    from intouch_import.dropbox.client import DropboxClient
     from intouch_import.model import SourceFile
 
 __all__ = ["DropboxSource"]
@@ -31,30 +33,30 @@ __all__ = ["DropboxSource"]
 log = logging.getLogger(__name__)
 
 _RELIST_AFTER_S: Final = 6 * 3600.0
-_SHORTEST_POLL_S, _LONGEST_POLL_S, _PUT_OFF_S = 30, 480, 90
+_SHORTEST_POLL_S, _LONGEST_POLL_S = 30, 480
+_LATE_S: Final = 90  # Dropbox may answer a longpoll so much later than asked
 
 
 class DropboxSource(ConnectedSource):
     """A folder of a Dropbox. The version of a file is its ``rev``.
 
-    Nothing is asked before the first listing, so that a location which can't be reached, or where nobody is
-    signed in, is a problem of the refresh and not an error of the program that opens it. After the first
-    listing a refresh asks for what has changed. What is read is checked against Dropbox's own hash, and what
-    is removed is the version that was read, or nothing.
+    Opening the source sends no request. So if Dropbox can't be reached, or nobody is signed in, the refresh
+    reports a problem, and the program that opens the source goes on. The first refresh lists the whole
+    folder, later ones ask for changes only. Downloaded bytes are checked against Dropbox's own hash. Only the
+    version that was read is removed.
 
     Args:
-        path: Folder, ``/apps/intouch``; empty or ``/`` for the root: of the Dropbox, or of the app's own
-            folder, if the app was registered for nothing else. Letter case does not count.
-        signin: Gives access tokens: a `SignIn`, or any callable ``(force: bool = False) -> str``.
-        hosted: Whether the practice is hosted in the vendor's cloud, from which Dropbox is refused.
-        team_space: Begin at the root of the team space instead of the member's own folder.
-        endpoint: Another server for all of Dropbox's hosts: a proxy, a server for tests. Plain http for this
-            machine alone.
-        patience: How long one operation may wait for the service, and who is told; by default 60 s.
-        concurrency: How many files are read at a time.
+        path: Folder, ``/apps/intouch``, in any letter case; empty or ``/`` for the root. If the app is
+            registered for an app folder, that is the root.
+        signin: Returns access tokens: a `SignIn`, or any callable ``(force: bool = False) -> str``.
+        hosted: Whether the practice is hosted in the vendor's cloud, where Dropbox is not allowed.
+        team_space: Start at the root of the team space instead of the member's own folder.
+        endpoint: Another server for all hosts of Dropbox: a proxy, a server for tests. Plain http only for
+            this machine.
+        patience: How long one operation may wait for the service, and whom to notify; by default 60 s.
+        concurrency: How many files are read in parallel.
         timeout_s: How long the service may be silent within one call, seconds.
-        relist_after_s: After how long the folder is listed whole again, though Dropbox told all changes
-            since.
+        relist_after_s: Age at which the folder is listed from the start again, seconds.
         provider, source_id, label: See `Source`.
 
     Raises:
@@ -86,18 +88,22 @@ class DropboxSource(ConnectedSource):
         if hosted:
             raise ConfigError("a practice that is hosted in the vendor's cloud can't use Dropbox")
         if not callable(signin):
-            raise ConfigError("a Dropbox folder needs signin=: a SignIn, or a callable that gives tokens")
+            raise ConfigError(
+                "a Dropbox folder needs signin=: a SignIn, or a callable that returns access tokens"
+            )
         if concurrency < 1 or timeout_s <= 0:
-            raise ConfigError("concurrency is at least 1, and timeout_s above 0")
-        _check_extra()
-        from intouch_import.dropbox.session import checked_endpoint
-
+            raise ConfigError("concurrency must be at least 1, and timeout_s above 0")
+        # Look for the packages only: to load them takes more than a second.
+        if any(importlib.util.find_spec(name) is None for name in ("requests", "dropbox", "dropboxdrivefs")):
+            raise MissingExtraError(
+                "Dropbox folders need dropboxdrivefs: pip install 'intouch-import[dropbox]'"
+            )
         self._path = folder_path(path)
         self._endpoint = checked_endpoint(endpoint)
-        # The same path in two Dropboxes is two folders: whose it is, the sign-in tells.
-        whose = getattr(signin, "account", "") or ""
+        # The same path in two accounts is two folders.
+        owner = getattr(signin, "account", "") or ""
         super().__init__(
-            f"dropbox://{whose}{'@team' if team_space else ''}{folded(self._path)}",
+            f"dropbox://{owner}{'@team' if team_space else ''}{folded(self._path)}",
             provider=provider,
             source_id=source_id,
             label=label if label is not None else self._path.rpartition("/")[2] or "Dropbox",
@@ -120,28 +126,22 @@ class DropboxSource(ConnectedSource):
 
         return DropboxFileSystem(self._account)
 
-    # --- the operations
-
     def scan(self) -> Iterator[SourceFile]:
-        try:
-            # A folder that was asked for just to open it is not asked for again before its first listing.
-            begun = self._listing.cursor is not None
-            found = self._ask_folder() if begun or self._found is None else self._found
+        with explaining("the folder can't be listed"):
+            # If `below` has just found the folder, do not look for it again before its first listing.
+            started = self._listing.cursor is not None
+            found = self._find_folder() if started or self._found is None else self._found
             files = self._listing.refresh(*found)
-        except (Unanswered, Refused, Misunderstood) as exc:
-            raise failed(exc, "the folder can't be listed") from None
         log.info("a Dropbox folder was listed", extra={"source_id": self.source_id, "count": len(files)})
         yield from files
 
     def look(self, name: str) -> SourceFile | None:
         path = self._file(name)
-        try:
+        with explaining("the location can't be asked"):
             found = self._account.metadata(path)
             if found is None:
-                self._ask_folder()  # a folder that is gone looks like a file that is gone
+                self._find_folder()  # raises if the whole folder is gone
             return None if found is None else source_file(found)
-        except (Unanswered, Refused, Misunderstood) as exc:
-            raise failed(exc, "the location can't be asked") from None
 
     def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:
         path = self._file(file.name)
@@ -149,13 +149,13 @@ class DropboxSource(ConnectedSource):
 
     def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the revision pins it
         path = self._file(file.name)
-        with self._account.writing():
-            delete(self._account, path, file, Doubt())
+        with self._account.writer:
+            delete(self._account, path, file, WriteState())
         self._listing.forget(file)
 
     def remove_many(self, files: Sequence[SourceFile]) -> list[Exception | None]:
         wanted = [(self._file(file.name), file) for file in files]
-        with self._account.writing():
+        with self._account.writer:
             ends = delete_together(self._account, wanted)
         for file, end in zip(files, ends, strict=True):
             if end is None:
@@ -164,31 +164,44 @@ class DropboxSource(ConnectedSource):
 
     def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
         path = self._file(name)
-        try:
-            # Dropbox would make a folder that is gone anew, and the file would be alone in it.
-            self._ask_folder()
+        with explaining("the file could not be written"):
+            # If the folder were gone, Dropbox would create it again with this file alone in it.
+            self._find_folder()
             return source_file(upload(self._account, path, chunks))
-        except (Unanswered, Refused, Misunderstood) as exc:
-            raise failed(exc, "the file could not be written") from None
 
     def wait_for_change(self, timeout_s: float) -> bool:
         """Wait until something in the folder has changed since it was listed; see `Source.wait_for_change`.
 
-        Dropbox holds the question open, for half a minute to eight, and answers as soon as there is a change.
-        Before the first listing everything counts as changed.
+        Dropbox keeps the request open for 30 to 480 s and answers as soon as there is a change. Returns True
+        at once before the first listing.
         """
         cursor = self._listing.cursor
         if cursor is None or timeout_s <= 0:
             return cursor is None
-        # Asked for by the last answer: until then Dropbox would only send us away.
+        # The last answer asked for this pause; without it Dropbox would refuse the next request.
         time.sleep(max(0.0, self._poll_after_s - time.monotonic()))
-        return self._poll(cursor, max(_SHORTEST_POLL_S, min(_LONGEST_POLL_S, int(timeout_s))))
+        wait_s = max(_SHORTEST_POLL_S, min(_LONGEST_POLL_S, int(timeout_s)))
+        try:
+            answer = self._account.client.wait_for_change(
+                cursor, wait_s=wait_s, timeout_s=wait_s + _LATE_S + self._timeout_s
+            )
+        except CallFailed as exc:
+            if isinstance(exc, Refused) and exc.says("reset"):
+                return True
+            answer = None
+        match answer:
+            case {"changes": bool(changed)}:
+                backoff_s = answer.get("backoff")
+                if isinstance(backoff_s, (int, float)):
+                    self._poll_after_s = time.monotonic() + min(backoff_s, _LONGEST_POLL_S)
+                return changed
+        raise SourceUnavailable("the folder can't be watched now", source_id=self.source_id)
 
     def _descend(self, folders: Sequence[str]) -> None:
         self._path = "".join((self._path, *(f"/{checked_name(folder)}" for folder in folders)))
         self._listing = Listing(self._account.read, relist_after_s=self._relist_after_s)
         self._found = None
-        self._folder()  # a folder that is gone would look like a location that fails, file by file
+        self._folder()  # raises if there is no such folder
 
     def sign_in(self, *, cancelled: Callable[[], bool] = lambda: False) -> bool:
         if not isinstance(self._signin, SignIn):
@@ -199,25 +212,20 @@ class DropboxSource(ConnectedSource):
     def _disconnect(self) -> None:
         self._account.close()
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a Dropbox source holds a sign-in and is not pickled: open it anew where it is needed"
-        )
-
-    # --- how
+    __reduce__ = refuse_to_pickle
 
     def _file(self, name: str) -> str:
-        """The path of a file in the folder."""
+        """Return the path of a file in the folder."""
         return f"{self._path}/{checked_name(name)}"
 
-    def _ask_folder(self) -> tuple[str, str]:
-        """The folder's ``path_lower``, as Dropbox has it, and its id.
+    def _find_folder(self) -> tuple[str, str]:
+        """Ask for the folder's ``path_lower`` and id.
 
         Raises:
             SourceUnavailable: There is no such folder.
-            Unanswered, Refused, Misunderstood: It could not be asked.
+            CallFailed: Dropbox could not be asked.
         """
-        if self._path == "":  # the API knows no root
+        if self._path == "":  # the API has no metadata of the root
             self._found = ("", "")
             return self._found
         found = self._account.metadata(self._path)
@@ -229,65 +237,29 @@ class DropboxSource(ConnectedSource):
             case {"path_lower": str(key), "id": str(identity)}:
                 self._found = (key, identity)
                 return self._found
-        raise Unanswered
+        raise NoAnswer
 
     def _folder(self) -> str:
-        """The folder's ``path_lower``, asked for only if it is not known yet. For single files.
+        """Return the folder's ``path_lower``; ask for it only if it is not known yet."""
+        with explaining("the location can't be asked"):
+            return (self._found or self._find_folder())[0]
 
-        Raises:
-            SourceError: It could not be asked.
-        """
-        try:
-            return (self._found or self._ask_folder())[0]
-        except (Unanswered, Refused, Misunderstood) as exc:
-            raise failed(exc, "the location can't be asked") from None
+    def _open_client(self) -> DropboxClient:
+        from intouch_import.dropbox.client import DropboxClient
 
-    def _poll(self, cursor: str, wait_s: int) -> bool:
-        """Ask once, and wait for the answer, which Dropbox may put off for another 90 s."""
-        try:
-            answer = self._account.client.call(
-                "files/list_folder/longpoll",
-                {"cursor": cursor, "timeout": wait_s},
-                host="notify",
-                auth="noauth",
-                timeout_s=wait_s + _PUT_OFF_S + self._timeout_s,
-            )
-        except Refused as exc:
-            if exc.says("reset"):
-                return True
-            raise SourceUnavailable("the folder can't be watched now", source_id=self.source_id) from None
-        except (Unanswered, Busy, Misunderstood):
-            raise SourceUnavailable("the folder can't be watched now", source_id=self.source_id) from None
-        match answer:
-            case {"changes": bool(changed)}:
-                backoff_s = answer.get("backoff")
-                if isinstance(backoff_s, (int, float)):
-                    self._poll_after_s = time.monotonic() + min(backoff_s, _LONGEST_POLL_S)
-                return changed
-        raise SourceUnavailable("the folder can't be watched now", source_id=self.source_id)
-
-    def _open_client(self) -> Client:
-        from intouch_import.dropbox.client import Client
-
-        options: dict[str, Any] = {
-            "endpoint": self._endpoint,
-            "connections": self.concurrency + 2,
-            "timeout_s": self._timeout_s,
-            "source_id": self.source_id,
-        }
-        client = Client(self._signin, **options)
+        connect = functools.partial(
+            DropboxClient,
+            self._signin,
+            endpoint=self._endpoint,
+            connections=self.concurrency + 2,
+            timeout_s=self._timeout_s,
+            source_id=self.source_id,
+        )
+        client = connect()
         if not self._team_space:
             return client
         with client:
-            said = self._account.ask(lambda: client.call("users/get_current_account", None))
-        root = said.get("root_info") if isinstance(said, dict) else None
-        number = root.get("root_namespace_id") if isinstance(root, dict) else None
-        if not isinstance(number, str):
-            raise Unanswered
-        return Client(self._signin, root={".tag": "root", "root": number}, **options)
-
-
-def _check_extra() -> None:
-    """See that the packages are installed. The first call loads them, which takes more than a second."""
-    if any(importlib.util.find_spec(name) is None for name in ("requests", "dropbox", "dropboxdrivefs")):
-        raise MissingExtraError("Dropbox folders need dropboxdrivefs: pip install 'intouch-import[dropbox]'")
+            match self._account.ask(lambda: client.call("users/get_current_account", None)):
+                case {"root_info": {"root_namespace_id": str(number)}}:
+                    return connect(root={".tag": "root", "root": number})
+        raise NoAnswer
