@@ -92,6 +92,17 @@ def test_a_file_becomes_settings(write: Write, tmp_path: Path) -> None:
     assert repr(settings) == "<Settings 2 providers, 1 operators>"
 
 
+def test_a_file_may_be_given_by_a_path_with_dots(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``../practice.toml`` names the same file as its whole path does, and its folders are the same."""
+    (tmp_path / "sub").mkdir()
+    path = write(GOOD)
+    monkeypatch.chdir(tmp_path / "sub")
+    settings = Settings.load(Path("..", path.name))
+    assert settings.providers["10 B"].local_folder == str((tmp_path / "tenb").resolve())
+
+
 def test_a_secret_is_read_late(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings hold the place; what stands there is read when it is needed."""
     settings = Settings.load(write(GOOD))

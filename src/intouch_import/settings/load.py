@@ -153,10 +153,12 @@ class _Loading:
         fields = attrs.fields_dict(SECTIONS[section])
         values: dict[str, Any] = {}
         for path, table in tables:
+            # The values have no ".." in them, but the file itself may be given as ../practice.toml.
+            folder = path.parent.resolve() if ".." in path.parts else path.parent
             for key, value in table.items():
                 if key in fields:
                     form = format_of(fields[key])
-                    values |= self._take(str(path), f"{name}.{key}", form, value, path.parent)
+                    values |= self._take(str(path), f"{name}.{key}", form, value, folder)
                 else:
                     self._unknown(path, f"{name}.{key}", key, fields)
         for key, field in fields.items():
