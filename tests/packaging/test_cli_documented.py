@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from intouch_import.cli import app as cli
-from intouch_import.cli import codes
+from intouch_import.cli import show as codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +30,11 @@ def _section(title: str) -> str:
     return re.split(r"^## ", PAGE.partition(f"## {title}\n")[2], flags=re.MULTILINE)[0]
 
 
-COMMANDS = dict(_commands(typer.main.get_command(cli.app)))
+ROOT: Any = typer.main.get_command(cli.app)
+COMMANDS = dict(_commands(ROOT))
 OPTIONS = {
     option: parameter.envvar
-    for command in COMMANDS.values()
+    for command in (ROOT, *COMMANDS.values())
     for parameter in command.params
     if parameter.param_type_name == "option"
     for option in (*parameter.opts, *parameter.secondary_opts)
@@ -43,7 +44,7 @@ OPTIONS = {
 def test_the_commands_are_found() -> None:
     """The tests below would prove nothing about an empty list."""
     assert {"demo", "refresh", "ledger verify", "patients load"} <= set(COMMANDS)
-    assert {"--records", "--no-auto-import", "-y"} <= set(OPTIONS)
+    assert {"--records", "--no-auto-import", "-y", "--version"} <= set(OPTIONS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import io
 import json
 import os
@@ -42,7 +43,7 @@ def test_the_demo_tells_what_became_of_each_file(command: Command) -> None:
     done = command("demo", "shown")
     assert done.code == 0
     assert "21 listed = 11 imported + 7 waiting + 3 ignored + 0 failed" in done.out
-    assert "its chain holds" in done.out
+    assert "its chain is intact" in done.out
     assert Path("shown/photos").is_dir()
 
 
@@ -66,6 +67,23 @@ def test_the_demo_refuses_a_folder_that_holds_something(command: Command, practi
     practice.photo("mine.jpg")
     assert command("demo", practice.photos).code == 2
     assert practice.left() == ["mine.jpg"]
+
+
+# --- help and version
+
+
+@pytest.mark.parametrize("path", [[], ["scan"], ["settings"], ["settings", "init"], ["migrate", "plan"]])
+def test_the_short_option_for_help_is_the_long_one(command: Command, path: list[str]) -> None:
+    """``-h`` prints what ``--help`` prints, for the command and for every command below it."""
+    short = command(*path, "-h")
+    assert (short.code, short.out) == (0, command(*path, "--help").out)
+    assert "Usage: intouch-import" in short.out
+
+
+def test_the_version_is_printed(command: Command) -> None:
+    """The version is that of the installed package."""
+    done = command("--version")
+    assert (done.code, done.out) == (0, f"intouch-import {importlib.metadata.version('intouch-import')}\n")
 
 
 # --- scan
@@ -439,7 +457,7 @@ def test_ledger_verify_finds_a_change(command: Command, practice: Practice, move
     assert moved
     holds = command("ledger", "verify", "--json")
     assert (holds.code, holds.json["entries"], holds.json["broken_at"]) == (0, 2, [])
-    assert "the chain holds" in command("ledger", "verify").out
+    assert "the chain is intact" in command("ledger", "verify").out
     with sqlite3.connect(practice.root / "clinic.db") as database:
         database.execute("UPDATE intouch_ledger SET patient_id = '10043' WHERE seq = 1")
     database.close()

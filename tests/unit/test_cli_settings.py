@@ -169,7 +169,7 @@ def test_init_never_overwrites(command: Command, practice: Practice) -> None:
     path.write_text("mine")
     done = command("settings", "init", path)
     assert done.code == 2
-    assert "left as it is" in done.err
+    assert "it was not changed" in done.err
     assert path.read_text() == "mine"
     assert command("settings", "init", practice.root / "no" / "folder.toml").code == 2
     assert command("settings", "init", practice.root / "new.toml", "--json").json == {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from intouch_import.cli.signing_in import open_folder
+from intouch_import.cli.options import open_folder
 from intouch_import.errors import ConfigError
 
 if TYPE_CHECKING:

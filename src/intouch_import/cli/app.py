@@ -1,13 +1,15 @@
-"""Commands, options and exit codes.
+"""The command ``intouch-import``: its commands on the inbox, and its exit codes.
 
-Exit codes: 0 all is well · 1 a file failed, or is stored but not out of its source · 2 a mistake in the call
-or the settings · 3 a location failed · 4 the patient records or the ledger failed · 130 interrupted.
+Exit codes: 0 success · 1 a file failed, or is stored but still in its source · 2 a mistake in the call or the
+settings · 3 a location failed · 4 the patient records or the ledger failed · 130 interrupted.
 """
 
 from __future__ import annotations
 
+import json as json_text
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 import typer
 
-from intouch_import.cli import show, signing_in
-from intouch_import.cli.codes import FILES_FAILED, INTERRUPTED, LOCATION_FAILED, MISTAKE, RECORDS_FAILED
+from intouch_import import __version__
+from intouch_import.cli import configure, show
 from intouch_import.cli.migrate import migrate_app
-from intouch_import.cli.practice import (
+from intouch_import.cli.options import (
     DEFAULT_FILES,
     DEFAULT_RECORDS,
     Files,
@@ -32,11 +34,10 @@ from intouch_import.cli.practice import (
     SourceUrl,
     Zone,
     inbox_of,
+    open_folder,
 )
 from intouch_import.cli.records import ledger_app, patients_app, providers_app
-from intouch_import.cli.settings import settings_app
-from intouch_import.cli.signing_in import open_folder
-from intouch_import.cli.watch import run_watch
+from intouch_import.cli.show import FILES_FAILED, INTERRUPTED, LOCATION_FAILED, MISTAKE, RECORDS_FAILED
 from intouch_import.errors import (
     ConfigError,
     FileError,
@@ -53,10 +54,9 @@ from intouch_import.logfiles import log_to_directory
 from intouch_import.model import State, printable
 
 if TYPE_CHECKING:
-    from intouch_import.reports import Report
+    from intouch_import.reports import Outcome, Report
 
 __all__ = ["app", "run"]
-
 
 _CODES: tuple[tuple[type[InTouchImportError], int], ...] = (
     (ConfigError, MISTAKE),
@@ -74,20 +74,24 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-signing_in.add_to(app)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(patients_app, name="patients")
 app.add_typer(providers_app, name="providers")
-app.add_typer(settings_app, name="settings")
+app.add_typer(configure.settings_app, name="settings")
 app.add_typer(migrate_app, name="migrate")
 
-Folders = Annotated[list[str] | None, typer.Argument(help="Folders: paths or fsspec URLs.", metavar="FOLDER")]
-AutoImport = Annotated[bool, typer.Option(help="Import files whose names say whose they are.")]
+Folders = Annotated[
+    list[str] | None, typer.Argument(help="The folders: paths or fsspec URLs.", metavar="FOLDER")
+]
+AutoImport = Annotated[
+    bool, typer.Option(help="Automatically import files whose names identify the patient.")
+]
 Names = Annotated[list[str] | None, typer.Argument(help="Names of files in the folder.", metavar="NAME")]
-PatientId = Annotated[str, typer.Option("--patient", help="Id of the patient.")]
-Title = Annotated[str, typer.Option(help="Title for all of them.")]
-Comments = Annotated[str, typer.Option(help="Comments for all of them.")]
+PatientId = Annotated[str, typer.Option("--patient", help="The id of the patient.")]
+Title = Annotated[str, typer.Option(help="A title for all files.")]
+Comments = Annotated[str, typer.Option(help="Comments for all files.")]
 Everything = Annotated[bool, typer.Option("--all", help="All files that wait in the folder.")]
 Yes = Annotated[
     bool,
@@ -98,7 +102,7 @@ Yes = Annotated[
 
 
 def run() -> None:
-    """Run, and turn every mistake and failure into one line and an exit code."""
+    """Run the command. Print one line for a mistake or a failure, and exit with its code."""
     try:
         if directory := os.environ.get("INTOUCH_LOG_DIR"):
             log_to_directory(directory)
@@ -110,12 +114,12 @@ def run() -> None:
             show.complain("other documents: " + ", ".join(map(printable, exc.others)))
         sys.exit(next((code for kind, code in _CODES if isinstance(exc, kind)), MISTAKE))
     except KeyboardInterrupt:
-        show.complain("interrupted; whatever was under way is finished by the next refresh")
+        show.complain("interrupted; the next refresh finishes what was under way")
         sys.exit(INTERRUPTED)
 
 
 def _explained(exc: InTouchImportError) -> str:
-    """What happened, with what the system says of it, and arguments under the names of their options."""
+    """Return the message with the system's explanation, and arguments written as options."""
     text = str(exc)
     if isinstance(exc, ConfigError) and not isinstance(exc, SettingsError):
         text = _ARGUMENT.sub(lambda found: "--" + found[1].replace("_", "-"), text)
@@ -124,20 +128,36 @@ def _explained(exc: InTouchImportError) -> str:
     return text
 
 
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  # Typer calls it so
+    if wanted:
+        typer.echo(f"intouch-import {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[  # the callback acts on it
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Move clinical photographs from folders into patient records."""
+
+
 @app.command()
 def demo(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="Where to lay out the practice; a new temporary folder by default.", metavar="FOLDER"
+            help="A new or empty folder for the practice. By default a new temporary folder.",
+            metavar="FOLDER",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Lay out a small practice with real files, import them, and say what became of each."""
-    from intouch_import.cli.demo import run_demo
+    """Create a small practice with real files, import them, and show the result for each file."""
+    from intouch_import.cli.samples import run_demo
 
-    _leave(run_demo(folder, json=json))
+    _exit(run_demo(folder, json=json))
 
 
 @app.command()
@@ -153,15 +173,14 @@ def scan(
     pattern: Pattern = DEFAULT_PATTERN,
     json: Json = False,
 ) -> None:
-    """List folders and say what would happen to each file. Nothing is moved."""
+    """List the files in folders, and show what a refresh would do with each. Nothing is moved."""
     practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
     inbox, problems = inbox_of(context, practice, folders=folders or [], settings=settings, provider=provider)
-    with show.progress(quiet=json) as tell:
-        problems += inbox.scan(on_progress=tell)
+    with show.progress(quiet=json) as on_progress:
+        problems += inbox.scan(on_progress=on_progress)
     if json:
-        show.as_json(
-            {"rows": [show.row_dict(row) for row in inbox.rows], "problems": [p.text for p in problems]}
-        )
+        rows = [show.row_dict(row) for row in inbox.rows]
+        show.as_json({"rows": rows, "problems": [problem.text for problem in problems]})
     else:
         show.rows_table(inbox.rows)
         for problem in problems:
@@ -184,7 +203,7 @@ def refresh(
     pattern: Pattern = DEFAULT_PATTERN,
     json: Json = False,
 ) -> None:
-    """Import what names its patient, finish interrupted moves, and list what waits."""
+    """Import the files whose names identify the patient, finish interrupted moves, and list all files."""
     practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
     inbox, problems = inbox_of(
         context,
@@ -194,11 +213,9 @@ def refresh(
         provider=provider,
         auto_import=auto_import,
     )
-    with show.progress(quiet=json) as tell:
-        report = inbox.refresh(on_progress=tell)
-    report = attrs.evolve(report, problems=(*problems, *report.problems))
-    _print(report, json=json)
-    _leave(report)
+    with show.progress(quiet=json) as on_progress:
+        report = inbox.refresh(on_progress=on_progress)
+    _finish(attrs.evolve(report, problems=(*problems, *report.problems)), json=json)
 
 
 @app.command()
@@ -215,7 +232,7 @@ def watch(
     pattern: Pattern = DEFAULT_PATTERN,
     json: Json = False,
 ) -> None:
-    """Refresh by itself whenever something changes, and say what did. Ends on Ctrl-C."""
+    """Refresh whenever something changes, and print the changes. Stop with Ctrl-C."""
     practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
     inbox, problems = inbox_of(
         context,
@@ -227,7 +244,22 @@ def watch(
     )
     for problem in problems:
         show.complain_of(problem)
-    run_watch(inbox, json=json)
+    with inbox.watch() as watching:
+
+        def stop(*_: object) -> None:
+            watching.stop()  # files that are being moved are still moved completely
+
+        before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            for changes in watching:
+                if json:
+                    sys.stdout.write(json_text.dumps(show.changes_dict(changes)) + "\n")
+                    sys.stdout.flush()
+                else:
+                    show.print_changes(changes)
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
 
 
 @app.command()
@@ -251,11 +283,8 @@ def assign(
     practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
     inbox = practice.inbox([open_folder(folder, provider=provider)], auto_import=False)
     inbox.scan()
-    report = _save(
-        inbox, _choose(inbox.rows, names, everything=everything), patient, title, comments, yes=yes, json=json
-    )
-    _print(report, json=json)
-    _leave(report)
+    rows = _choose(inbox.rows, names, everything=everything)
+    _save(inbox, rows, patient, title, comments, yes=yes, json=json)
 
 
 @app.command()
@@ -273,7 +302,7 @@ def browse(
     operator: Operator = None,
     json: Json = False,
 ) -> None:
-    """Open any folder for one given patient; with names, move those files into the record."""
+    """List any folder for one patient. With names, move those files into the patient's record."""
     practice = Practice(records=records, files=files, zone=zone, operator=operator)
     inbox = practice.inbox([]).browse(open_folder(folder), patient=patient)
     if not names and not everything:
@@ -282,17 +311,14 @@ def browse(
         else:
             show.rows_table(inbox.rows)
         return
-    report = _save(
-        inbox, _choose(inbox.rows, names, everything=everything), patient, title, comments, yes=yes, json=json
-    )
-    _print(report, json=json)
-    _leave(report)
+    rows = _choose(inbox.rows, names, everything=everything)
+    _save(inbox, rows, patient, title, comments, yes=yes, json=json)
 
 
 @app.command()
 def undo(
     import_id: Annotated[
-        str, typer.Argument(help="Import id, as reports and the ledger show it.", metavar="IMPORT_ID")
+        str, typer.Argument(help="The import id, as in reports and the ledger.", metavar="IMPORT_ID")
     ],
     folder: Annotated[str, typer.Option("--source", help="The folder that the file came from.")],
     records: Records = DEFAULT_RECORDS,
@@ -300,15 +326,10 @@ def undo(
     operator: Operator = None,
     json: Json = False,
 ) -> None:
-    """Put an imported file back into its folder and take it out of the patient's record."""
+    """Move an imported file back into its folder, and remove it from the patient's record."""
     practice = Practice(records=records, files=files, operator=operator)
     outcome = practice.inbox([open_folder(folder)]).undo(import_id)
-    if json:
-        show.as_json(outcome.to_dict())
-    else:
-        show.console.print(outcome.reason.text)
-    if outcome.state is State.FAILED:
-        raise typer.Exit(FILES_FAILED)
+    _finish_one(outcome, json=json)
 
 
 @app.command()
@@ -316,7 +337,7 @@ def reassign(
     attachment: Annotated[
         str,
         typer.Argument(
-            help="Import id or attachment id, as reports and the ledger show it.", metavar="ATTACHMENT"
+            help="The import id or the attachment id, as in reports and the ledger.", metavar="ATTACHMENT"
         ),
     ],
     patient: PatientId,
@@ -325,15 +346,13 @@ def reassign(
     operator: Operator = None,
     json: Json = False,
 ) -> None:
-    """Move an attachment that is in the wrong record into another patient's."""
+    """Move an attachment from the wrong patient's record into the right one."""
     practice = Practice(records=records, files=files, operator=operator)
     outcome = practice.inbox([]).reassign(attachment, patient=patient)
-    if json:
-        show.as_json(outcome.to_dict())
-    else:
-        show.console.print(outcome.reason.text)
-    if outcome.state is State.FAILED:
-        raise typer.Exit(FILES_FAILED)
+    _finish_one(outcome, json=json)
+
+
+configure.add_sign_in(app)  # here, so that the help lists these commands after the ones above
 
 
 def _choose(rows: list[Row], names: list[str] | None, *, everything: bool) -> list[Row]:
@@ -355,24 +374,37 @@ def _choose(rows: list[Row], names: list[str] | None, *, everything: bool) -> li
 
 def _save(
     inbox: Inbox, rows: list[Row], patient: str, title: str, comments: str, *, yes: bool, json: bool
-) -> Report:
-    job = inbox.prepare(rows, patient=patient, title=title, comments=comments)
-    if job.warning is not None and not yes:
+) -> None:
+    request = inbox.prepare(rows, patient=patient, title=title, comments=comments)
+    if request.warning is not None and not yes:
         if json or not sys.stdin.isatty():
             raise SelectionError("several files, a copy, or an inactive patient: confirm with --yes")
-        typer.confirm(f"{job.warning} Proceed?", abort=True)
-    with show.progress(quiet=json) as tell:
-        return inbox.save(job, on_progress=tell)
+        typer.confirm(f"{request.warning} Proceed?", abort=True)
+    with show.progress(quiet=json) as on_progress:
+        report = inbox.save(request, on_progress=on_progress)
+    _finish(report, json=json)
 
 
-def _print(report: Report, *, json: bool) -> None:
+def _finish(report: Report, *, json: bool) -> None:
+    """Print a report, and exit with its code."""
     if json:
         show.as_json(report.to_dict())
     else:
         show.report_table(report)
+    _exit(report)
 
 
-def _leave(report: Report) -> None:
+def _finish_one(outcome: Outcome, *, json: bool) -> None:
+    """Print the outcome of one file, and exit with its code."""
+    if json:
+        show.as_json(outcome.to_dict())
+    else:
+        show.console.print(outcome.reason.text)
+    if outcome.state is State.FAILED:
+        raise typer.Exit(FILES_FAILED)
+
+
+def _exit(report: Report) -> None:
     if report.failed or report.stored:
         raise typer.Exit(FILES_FAILED)
     if report.problems:

@@ -13,8 +13,7 @@ from rich.table import Table
 
 from intouch_import import migration
 from intouch_import.cli import show
-from intouch_import.cli.codes import FILES_FAILED, RECORDS_FAILED
-from intouch_import.cli.practice import (
+from intouch_import.cli.options import (
     DEFAULT_FILES,
     DEFAULT_RECORDS,
     Files,
@@ -25,8 +24,9 @@ from intouch_import.cli.practice import (
     Records,
     SourceUrl,
     Zone,
+    open_folder,
 )
-from intouch_import.cli.signing_in import open_folder
+from intouch_import.cli.show import FILES_FAILED, RECORDS_FAILED
 from intouch_import.errors import ConfigError
 from intouch_import.model import printable
 

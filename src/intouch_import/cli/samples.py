@@ -1,8 +1,8 @@
-"""A practice to try things on: invented patients, and a folder of photos drawn when they are needed.
+"""A sample practice, and the demonstration with it: invented patients and a folder of files.
 
-Every file is what it seems to be: the images are decodable pictures, the movie plays, the letter can be
-read; and each kind of file that must *not* be imported by itself is there once. All of it is the same on
-every run, but for the exact bytes, which depend on the version of Pillow.
+The images are drawn when they are needed, the movie plays, and the letter can be read. Each kind of file that
+must *not* be imported automatically is there once. Every run makes the same files, except for the exact bytes
+of the images: they depend on the version of Pillow.
 """
 
 from __future__ import annotations
@@ -10,21 +10,26 @@ from __future__ import annotations
 import io
 import math
 import random
+import tempfile
 from datetime import datetime
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from intouch_import.errors import ConfigError
 from intouch_import.model import Patient, Provider, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from PIL import Image, ImageDraw
 
-__all__ = ["SamplePractice", "lay_out"]
+    from intouch_import.inbox import Inbox
+    from intouch_import.reports import Report
+
+__all__ = ["SamplePractice", "lay_out", "run_demo"]
 
 _WIDTH: Final = 800
 _HEIGHT: Final = 600
@@ -32,19 +37,19 @@ _HEIGHT: Final = 600
 
 @attrs.frozen(kw_only=True)
 class SamplePractice:
-    """The demo practice, and what should become of each file in its photo folder.
+    """The sample practice, and the expected result for each file in its photo folder.
 
-    The folder is Dr Jones's (``providers[0]``), read with the default capture-name pattern. Every name in
-    it is in exactly one of the groups.
+    The folder belongs to Dr Jones (``providers[0]``). Its files have names of the default pattern.
+    Every name is in exactly one of the groups.
 
     Args:
         photos: The folder with the files.
         patients: The patients; the last one is inactive.
         providers: The providers; the folder belongs to the first.
-        automatic: Names that are imported without a person.
+        automatic: Names that are imported automatically.
         to_assign_images: Plain names of images, for a person to assign.
         to_assign_documents: Plain names of other files, for a person to assign.
-        waiting: Names that look like capture names but must wait, or have not arrived: name to reason.
+        waiting: Names that look like capture names, but whose files must wait: name to reason.
         ignored: Names that are never imported: name to reason.
     """
 
@@ -99,25 +104,23 @@ _IGNORED: Final = {
 
 
 def lay_out(folder: Path) -> SamplePractice:
-    """Draw the sample files into ``folder/"photos"``.
+    """Create the sample files in ``folder/"photos"``.
 
     Args:
-        folder: Where to; made if it does not exist.
+        folder: The folder; it is created if it does not exist.
 
     Returns:
-        The practice, with the name of every file and what should become of it.
+        The practice, with the name of every file and its expected result.
 
     Raises:
-        FileExistsError: There is a ``photos`` in the folder already; nothing was touched.
+        FileExistsError: The folder already contains ``photos``; nothing was changed.
         OSError: A file could not be written.
     """
     photos = folder / "photos"
     photos.mkdir(parents=True)
     pictures = (*_AUTOMATIC, *_TO_ASSIGN_IMAGES, *_WAITING)
-    for seed, name in enumerate(pictures):
+    for seed, name in enumerate((*pictures, *_TO_ASSIGN_DOCUMENTS)):
         (photos / name).write_bytes(_content(name, seed=seed))
-    for name in _TO_ASSIGN_DOCUMENTS:
-        (photos / name).write_bytes(_letter())
     half = _photo("half.jpg", seed=len(pictures))
     (photos / _UNFINISHED).write_bytes(half[: len(half) // 2])
     (photos / _SYSTEM).write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504))
@@ -138,18 +141,18 @@ def lay_out(folder: Path) -> SamplePractice:
 
 
 def _content(name: str, *, seed: int) -> bytes:
-    """Make what belongs into the file of this name."""
+    """Make the content of the file of this name."""
     if name == _EMPTY:
         return b""
     if name == _WEB_PAGE:
         return _SIGN_IN_PAGE
-    if name.endswith(".mp4"):
-        return resources.files(__package__).joinpath("sample.mp4").read_bytes()
+    if name.endswith((".mp4", ".pdf")):
+        return resources.files(__package__).joinpath(f"sample{name[-4:]}").read_bytes()
     photo = _photo(name, seed=seed)
     return photo[: len(photo) // 2] if name == _CUT_SHORT else photo
 
 
-# What a hotel's or a hospital's network sends instead of a photo until somebody has signed in.
+# The page that a hotel's or hospital's network sends instead of a photo until somebody has signed in.
 _SIGN_IN_PAGE: Final = b"""<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>Sign in to the network</title></head>
@@ -162,14 +165,14 @@ _SIGN_IN_PAGE: Final = b"""<!DOCTYPE html>
 
 
 def _photo(name: str, *, seed: int) -> bytes:
-    """Draw a picture and encode it as its extension says."""
+    """Draw a picture, and encode it in the format of its extension."""
     from PIL import Image
 
     image = _skin(seed)
     out = io.BytesIO()
     match name.rpartition(".")[2].lower():
         case "jpg":
-            # Every third camera was held upright: what it stored lies on its side.
+            # Every third camera was held upright: the stored picture lies on its side.
             turned = seed % 3 == 1
             stored = image.transpose(Image.Transpose.ROTATE_90) if turned else image
             exif = _exif(_taken(name, seed=seed), orientation=6 if turned else 1)
@@ -195,13 +198,13 @@ def _skin(seed: int) -> Image.Image:
     tone = chance.choice([(233, 190, 165), (214, 164, 132), (177, 122, 89), (128, 84, 60)])
     image = Image.new("RGB", size, tone)
 
-    # A lamp somewhere above: brightest below it, falling off towards the corners.
+    # A lamp somewhere above: brightest below it, darker towards the corners.
     left, top = chance.randint(0, _WIDTH // 2), chance.randint(0, _HEIGHT // 2)
     light = Image.radial_gradient("L").resize((_WIDTH * 2, _HEIGHT * 2))
     light = light.crop((left, top, left + _WIDTH, top + _HEIGHT)).point(lambda value: 255 - value * 0.4)
     image = ImageChops.multiply(image, Image.merge("RGB", [light] * 3))
 
-    # Pores and creases: noise of three sizes, laid over softly.
+    # Pores and creases: soft noise of three sizes.
     for cell, strength in ((40, 0.16), (6, 0.08), (2, 0.1)):
         width, height = _WIDTH // cell, _HEIGHT // cell
         grain = Image.frombytes("L", (width, height), chance.randbytes(width * height))
@@ -229,7 +232,7 @@ def _blob(chance: random.Random, centre: tuple[float, float], radius: float, *, 
 
     waves = [(order, chance.uniform(0, math.tau), chance.uniform(0.02, 0.2 / order)) for order in (2, 3, 5)]
     flat = chance.uniform(0.7, 0.95)
-    # A quarter of the size is enough for a blurred border, and draws ten times as fast.
+    # A quarter of the size is enough for a blurred border, and is drawn ten times as fast.
     scale = 4
     outline = []
     for step in range(72):
@@ -258,7 +261,7 @@ def _draw_ruler(draw: ImageDraw.ImageDraw) -> None:
 
 
 def _save_animation(image: Image.Image, out: io.BytesIO) -> None:
-    """Save an animation of four frames: the focus of an imaging tower going out and in."""
+    """Save an animation of four frames: an imaging tower that goes out of focus and back."""
     from PIL import ImageFilter
 
     small = image.resize((320, 240))
@@ -271,7 +274,7 @@ _EXIF_SUB_FOLDER, _EXIF_DATE_ORIGINAL = 0x8769, 0x9003
 
 
 def _exif(taken: datetime, *, orientation: int) -> Image.Exif:
-    """Write what a camera would: when, with what, and which way up."""
+    """Make the Exif data of a camera: the time, the camera, and which side is up."""
     from PIL import Image
 
     exif = Image.Exif()
@@ -283,51 +286,82 @@ def _exif(taken: datetime, *, orientation: int) -> Image.Exif:
 
 
 def _taken(name: str, *, seed: int) -> datetime:
-    """When the picture was taken: as its name says, or some minutes after two on 31 January 2026."""
+    """Return the time in the name, or else a time after two o'clock on 31 January 2026."""
     try:
         return datetime.strptime(name[10:25], "%Y%m%d_%H%M%S")  # noqa: DTZ007 - cameras know no zone
     except ValueError:
         return datetime(2026, 1, 31, 14, seed, 0)  # noqa: DTZ001 - cameras know no zone
 
 
-# --- a letter -----------------------------------------------------------------------------------
-
-_LETTER: Final = (
-    "Riverside Family Practice",
-    "2 February 2026",
-    "",
-    "Dear Dr Jones,",
-    "",
-    "Thank you for seeing Mr Ben Okafor, who noticed a pigmented lesion on the left",
-    "forearm some three months ago. It has grown slowly and does not itch or bleed.",
-    "I would be grateful for your opinion.",
-    "",
-    "With kind regards,",
-    "Dr P. Sample",
-)
+# --- the demonstration ---------------------------------------------------------------------------
 
 
-def _letter() -> bytes:
-    """Write a letter of one A4 page as PDF, with text that can be searched."""
-    lines = "".join(f"({line}) Tj T*\n" for line in _LETTER)
-    text = f"BT /F1 12 Tf 16 TL 72 760 Td\n{lines}ET\n"
-    objects = (
-        "<< /Type /Catalog /Pages 2 0 R >>",
-        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources 6 0 R >>",
-        f"<< /Length {len(text)} >>\nstream\n{text}endstream",
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
-        "<< /Font << /F1 5 0 R >> >>",
-    )
-    out = "%PDF-1.4\n"
-    starts = []
-    for number, content in enumerate(objects, 1):
-        starts.append(len(out))
-        out += f"{number} 0 obj\n{content}\nendobj\n"
-    table = "".join(f"{start:010} 00000 n \n" for start in starts)
-    count = len(objects) + 1
-    out += (
-        f"xref\n0 {count}\n0000000000 65535 f \n{table}"
-        f"trailer\n<< /Size {count} /Root 1 0 R >>\nstartxref\n{len(out)}\n%%EOF\n"
-    )
-    return out.encode("ascii")
+def run_demo(folder: Path | None, *, json: bool) -> Report:
+    """Import the files of a sample practice, and print the result.
+
+    Args:
+        folder: A new or empty folder; None for a new temporary one. It is not deleted.
+        json: Print one JSON document instead of tables.
+
+    Returns:
+        One report with every file: the outcome of the refresh, or of the person's save after it.
+
+    Raises:
+        ConfigError: The folder can't be created, or is not empty.
+    """
+    from intouch_import.cli import show
+    from intouch_import.inbox import Inbox
+    from intouch_import.repositories.sql import SqlRepository
+    from intouch_import.sources import open_source
+
+    root = _new_folder(folder)
+    practice = lay_out(root)
+    with SqlRepository.open(f"sqlite:///{root / 'clinic.db'}", files=root / "clinic-files") as records:
+        records.add_patients(practice.patients)
+        records.add_providers(practice.providers)
+        source = open_source(practice.photos, provider="DRJ")
+        inbox = Inbox(records, [source], operator="demo", zone="Australia/Sydney")
+        with show.progress(quiet=json) as on_progress:
+            refreshed = inbox.refresh(on_progress=on_progress)
+        saved = [
+            _save(inbox, practice.to_assign_images, title="Left forearm", comments="Review in six weeks"),
+            _save(inbox, practice.to_assign_documents, title="Letter from the GP"),
+        ]
+        later = {outcome.import_id: outcome for report in saved for outcome in report.outcomes}
+        report = attrs.evolve(
+            refreshed,
+            outcomes=tuple(later.get(outcome.import_id, outcome) for outcome in refreshed.outcomes),
+            problems=refreshed.problems + tuple(problem for report in saved for problem in report.problems),
+        )
+        broken = inbox.ledger.verify()
+        entries, _ = inbox.ledger.tail()
+        stored = {one.id: [file.name for file in records.attachments(one.id)] for one in practice.patients}
+    if json:
+        ledger = {"ledger_entries": entries, "ledger_holds": not broken}
+        show.as_json({"folder": str(root), **ledger, "records": stored, **report.to_dict()})
+        return report
+    show.console.print(f"[bold]A small practice in[/] {root}\n", highlight=False)
+    show.report_table(report)
+    show.console.print()
+    for one in practice.patients:
+        line = f"{one.name} ({one.id}): {len(stored[one.id])} files in the record"
+        show.console.print(line, highlight=False)
+    show.console.print(f"The ledger has {entries} entries; its chain is {'BROKEN' if broken else 'intact'}.")
+    return report
+
+
+def _save(inbox: Inbox, names: tuple[str, ...], *, title: str, comments: str = "") -> Report:
+    rows = [row for row in inbox.rows if row.name in names]
+    return inbox.save(inbox.prepare(rows, patient=_PATIENTS[0].id, title=title, comments=comments))
+
+
+def _new_folder(folder: Path | None) -> Path:
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="intouch-demo-"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ConfigError("the demo needs a new or an empty folder")
+    except OSError as exc:
+        raise ConfigError("the folder of the demo can't be created", errno=exc.errno) from None
+    return folder.resolve()

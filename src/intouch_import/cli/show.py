@@ -1,11 +1,11 @@
-"""What people and programs see: tables, JSON documents, a progress bar."""
+"""The output of the commands: exit codes, tables, JSON documents, a progress bar."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,20 +18,37 @@ from intouch_import.model import State, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from intouch_import.inbox import Row
+    from intouch_import.inbox import Changes, Row
     from intouch_import.model import Progress
     from intouch_import.reports import Outcome, Problem, Report
 
 __all__ = [
+    "FILES_FAILED",
+    "INTERRUPTED",
+    "LOCATION_FAILED",
+    "MISTAKE",
+    "OK",
+    "RECORDS_FAILED",
     "as_json",
+    "changes_dict",
     "complain",
     "complain_of",
     "console",
+    "escape",
+    "print_changes",
     "progress",
     "report_table",
     "row_dict",
     "rows_table",
+    "table",
 ]
+
+OK: Final = 0
+FILES_FAILED: Final = 1
+MISTAKE: Final = 2
+LOCATION_FAILED: Final = 3
+RECORDS_FAILED: Final = 4
+INTERRUPTED: Final = 130
 
 console = Console()
 _errors = Console(stderr=True)
@@ -52,17 +69,25 @@ def as_json(value: Any) -> None:
 
 def complain(text: str) -> None:
     """Print a mistake or a failure to standard error."""
-    # In one line, however narrow the window: what is searched for in a script's output is not cut in two.
+    # On one line, however narrow the window: a script that searches for the text must find it.
     _errors.print(f"[bold red]intouch-import:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def complain_of(problem: Problem) -> None:
-    """Print what is wrong with one location to standard error."""
+    """Print the problem of a location to standard error."""
     complain(f"{problem.location}: {problem.text}" if problem.location else problem.text)
 
 
+def table(*headings: str) -> Table:
+    """Make an empty table. Long words are folded, not cut: an id that is cut could be anybody's."""
+    made = Table(header_style="bold", box=None, pad_edge=False)
+    for heading in headings:
+        made.add_column(heading, overflow="fold")
+    return made
+
+
 def row_dict(row: Row) -> dict[str, Any]:
-    """A row as JSON values."""
+    """Return a row as JSON values."""
     return {
         "name": printable(row.name),
         "location": row.location,
@@ -84,12 +109,9 @@ def row_dict(row: Row) -> dict[str, Any]:
 
 def rows_table(rows: Iterable[Row]) -> None:
     """Print rows for people."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    table.add_column("File", overflow="fold")
-    for heading in ("From", "Goes to", "Size", "Verdict", "Why"):
-        table.add_column(heading)
+    shown = table("File", "From", "Goes to", "Size", "Verdict", "Why")
     for row in rows:
-        table.add_row(
+        shown.add_row(
             escape(printable(row.name)),
             row.location,
             row.destination.value.capitalize(),
@@ -97,38 +119,64 @@ def rows_table(rows: Iterable[Row]) -> None:
             f"[{_STYLES[row.state]}]{row.verdict.action.value}[/]",
             row.reason.text,
         )
-    console.print(table)
+    console.print(shown)
 
 
-def report_table(report: Report, *, only: set[State] | None = None) -> None:
-    """Print a report for people: a line per file, problems, counts."""
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    table.add_column("File", overflow="fold")
-    for heading in ("State", "Why"):
-        table.add_column(heading)
+def report_table(report: Report) -> None:
+    """Print a report for people: a line for each file, the problems, the counts."""
+    shown = table("File", "State", "Why")
     for outcome in report.outcomes:
-        if only is None or outcome.state in only:
-            table.add_row(
-                escape(printable(outcome.name)),
-                f"[{_STYLES[outcome.state]}]{outcome.state.value}[/]",
-                _why(outcome),
-            )
-    if table.row_count:
-        console.print(table)
+        state = f"[{_STYLES[outcome.state]}]{outcome.state.value}[/]"
+        shown.add_row(escape(printable(outcome.name)), state, _why(outcome))
+    if shown.row_count:
+        console.print(shown)
     for problem in report.problems:
         complain_of(problem)
     console.print(
         f"\n[bold]{report.listed}[/] listed = [green]{report.imported} imported[/] + "
         f"[cyan]{report.waiting} waiting[/] + [dim]{report.ignored} ignored[/] + "
         f"[red]{report.failed} failed[/]"
-        + ("" if report.closes else "  [bold red]THE COUNTS DO NOT CLOSE[/]"),
+        + ("" if report.closes else "  [bold red]THE COUNTS DO NOT ADD UP[/]"),
         highlight=False,
     )
 
 
+def changes_dict(changes: Changes) -> dict[str, Any]:
+    """Return the changes that ``watch`` reports as JSON values."""
+    return {
+        "new": [row_dict(row) for row in changes.new],
+        "changed": [row_dict(row) for row in changes.changed],
+        "gone": [{"name": printable(row.name), "source_id": row.source_id} for row in changes.gone],
+        "moved": [outcome.to_dict() for outcome in changes.moved],
+        "problems": [
+            {"location": one.location, "source_id": one.source_id, "text": one.text}
+            for one in changes.problems
+        ],
+    }
+
+
+def print_changes(changes: Changes) -> None:
+    """Print the changes that ``watch`` reports for people."""
+
+    def line(sign: str, name: str, text: str) -> None:
+        console.print(f"{sign} {printable(name)}  {text}", markup=False, highlight=False)
+
+    for outcome in changes.moved:
+        line("→", outcome.name, f"{outcome.state.value}: {outcome.reason.text}")
+    for sign, rows in (("+", changes.new), ("~", changes.changed)):
+        for row in rows:
+            line(sign, row.name, f"{row.state.value}: {row.reason.text}")
+    moved = {(outcome.source_id, outcome.name) for outcome in changes.moved}
+    for row in changes.gone:
+        if (row.source_id, row.name) not in moved:
+            line("-", row.name, "no longer there")
+    for problem in changes.problems:
+        complain_of(problem)
+
+
 @contextlib.contextmanager
 def progress(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """A progress bar on standard error, for people; None for programs."""
+    """Show a progress bar on standard error, for people; yield None for programs."""
     if quiet or not _errors.is_terminal:
         yield None
         return
@@ -136,24 +184,24 @@ def progress(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     with Bar(*columns, console=_errors, transient=True) as bar:
         task = bar.add_task("", total=None)
 
-        def tell(now: Progress) -> None:
+        def update(now: Progress) -> None:
             bar.update(task, description=now.stage.value.capitalize(), completed=now.done, total=now.total)
 
-        yield tell
+        yield update
 
 
 def _why(outcome: Outcome) -> str:
-    """The reason; what is wrong with the content, where that is not the reason itself; and copies."""
-    said = [outcome.reason.text]
+    """Return the reason, a doubt about the content that is not the reason itself, and the copy."""
+    texts = [outcome.reason.text]
     if outcome.content is not None and outcome.content.doubt is not None:
-        doubted = outcome.content.doubt is outcome.reason
-        said = [outcome.content.text] if doubted else [*said, outcome.content.text]
+        is_reason = outcome.content.doubt is outcome.reason
+        texts = [outcome.content.text] if is_reason else [*texts, outcome.content.text]
     if outcome.duplicate_of is not None:
         where = "another patient's" if outcome.duplicate_elsewhere else "this patient's"
-        said.append(f"Attachment {escape(outcome.duplicate_of)} in {where} record has the same bytes.")
+        texts.append(f"Attachment {escape(outcome.duplicate_of)} in {where} record has the same bytes.")
     if outcome.retry_helps:
-        said.append("Trying again may help.")
-    return " ".join(said)
+        texts.append("Trying again may help.")
+    return " ".join(texts)
 
 
 def _size(size_bytes: float) -> str:
