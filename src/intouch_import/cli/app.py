@@ -106,7 +106,7 @@ def run() -> None:
     try:
         if directory := os.environ.get("INTOUCH_LOG_DIR"):
             log_to_directory(directory)
-        app()
+        app(prog_name="intouch-import")
     except InTouchImportError as exc:
         show.complain(_explained(exc))
         if isinstance(exc, MixedDestinations):
