@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from intouch_import.clock import Clock
 from intouch_import.ledger import Event, Ledger
-from intouch_import.model import Destination, Reason, State
+from intouch_import.model import Destination, Reason, State, import_id
 from intouch_import.moving import MoveOrder, Mover
 from miniature import NOW
 
@@ -45,7 +45,15 @@ class Bench:
             "reason": Reason.CHOSEN,
             **options,
         }
-        return [MoveOrder(source=self.source, file=file, **options) for file in files]
+        return [
+            MoveOrder(
+                source=self.source,
+                file=file,
+                import_id=import_id(self.source.source_id, file.name, file.version),
+                **options,
+            )
+            for file in files
+        ]
 
     def mover(self, **options: Any) -> Mover:
         return Mover(self.records, self.ledger, clock=Clock(now=lambda: NOW), **options)

@@ -30,7 +30,7 @@ from intouch_import.errors import (
 )
 from intouch_import.filenames import CaptureNaming
 from intouch_import.ledger import Ledger
-from intouch_import.model import Destination, Patient, Reason
+from intouch_import.model import Destination, Patient, Reason, import_id
 from intouch_import.moving import MoveOrder, Mover
 from intouch_import.moving.file_move import FileMove
 from intouch_import.repositories.files import FsspecFiles, open_files
@@ -634,6 +634,7 @@ def test_orders_and_what_the_move_finds(cage: Practice, monkeypatch: pytest.Monk
     source = cage.source()
     (file,) = source.scan()
     order = MoveOrder(
+        import_id=import_id(source.source_id, file.name, file.version),
         source=source,
         file=file,
         patient_id=ID,

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +29,7 @@ from intouch_import.errors import (
     UnknownPatient,
 )
 from intouch_import.ledger import Event
-from intouch_import.model import Destination, Reason, State
+from intouch_import.model import Destination, Reason, State, import_id
 from intouch_import.moving import MoveOrder
 from intouch_import.moving import mover as batching
 from intouch_import.moving.file_move import FileMove
@@ -189,7 +190,12 @@ def test_a_dead_source_is_asked_once_and_the_others_work_on(
     monkeypatch.setattr(LocalSource, "fetch", dead)
     (order,) = (
         MoveOrder(
-            source=living, file=file, patient_id="10042", destination=Destination.IMAGES, reason=Reason.CHOSEN
+            source=living,
+            file=file,
+            import_id=import_id(living.source_id, file.name, file.version),
+            patient_id="10042",
+            destination=Destination.IMAGES,
+            reason=Reason.CHOSEN,
         )
         for file in living.scan()
     )
@@ -565,12 +571,13 @@ def test_steps_refuse_to_run_out_of_order(practice: Practice) -> None:
     """No step can be reached without what the step before it must have brought."""
     bench = Bench(practice, "a.jpg")
     (order,) = bench.orders()
-    steps = MoveSteps(bench.records, bench.ledger)
-    for step in (steps.verify, steps.take_out, FileMove.attachment):
+    pool = ThreadPoolExecutor(1)
+    steps = MoveSteps(bench.records, bench.ledger, pool=pool, workers=1)
+    for step in (steps._verify, steps._remove, FileMove.attachment):
         with pytest.raises(AssertionError):
             step(FileMove(order))
     with bench.source.fetch(order.file) as content, pytest.raises(AssertionError):
-        steps.verify(_move(order, content))
+        steps._verify(_move(order, content))
     assert practice.left() == ["a.jpg"]
 
 

@@ -44,6 +44,7 @@ class Paced(MemorySource):
 
 def order(source: Source, name: str = "a.jpg", size_bytes: int = 1) -> MoveOrder:
     return MoveOrder(
+        import_id=name,
         source=source,
         file=SourceFile(name=name, size_bytes=size_bytes, version="1"),
         patient_id="10042",

@@ -13,10 +13,10 @@ from intouch_import import disk
 from intouch_import.clock import Clock
 from intouch_import.errors import FileChanged, FileVanished, NotRemoved, SourceUnavailable
 from intouch_import.ledger import Ledger
-from intouch_import.model import Destination, Reason, SourceFile, State
+from intouch_import.model import Destination, Reason, SourceFile, State, import_id
 from intouch_import.moving import MoveOrder, Mover
 from intouch_import.moving import mover as batching
-from intouch_import.moving.steps import MoveSteps
+from intouch_import.moving.storing import Storing
 from intouch_import.sources.local import LocalSource
 from miniature import NOW
 from moving_bench import Bench, raising
@@ -72,7 +72,12 @@ class Slow(LocalSource):
 def orders_of(source: Source) -> list[MoveOrder]:
     return [
         MoveOrder(
-            source=source, file=file, patient_id="10042", destination=Destination.IMAGES, reason=Reason.CHOSEN
+            source=source,
+            file=file,
+            import_id=import_id(source.source_id, file.name, file.version),
+            patient_id="10042",
+            destination=Destination.IMAGES,
+            reason=Reason.CHOSEN,
         )
         for file in sorted(source.scan(), key=lambda file: file.name)
     ]
@@ -132,19 +137,19 @@ def test_copies_are_read_ahead(practice: Practice, monkeypatch: pytest.MonkeyPat
         practice.photo(f"{number:02}.jpg")
     source = Slow(str(practice.photos), together=3)
     following = threading.Event()
-    fetch, store = source.fetch, MoveSteps.store
+    fetch, store = source.fetch, Storing.store
 
     def fetch_and_tell(file: SourceFile, **options: Any) -> Any:
         if file.name == "04.jpg":
             following.set()
         return fetch(file, **options)
 
-    def store_later(steps: MoveSteps, moves: list[Any]) -> None:
+    def store_later(storing: Storing, moves: list[Any]) -> None:
         assert following.wait(30), "the next batch is read only when this one is stored"
-        store(steps, moves)
+        store(storing, moves)
 
     monkeypatch.setattr(source, "fetch", fetch_and_tell)
-    monkeypatch.setattr(MoveSteps, "store", store_later)
+    monkeypatch.setattr(Storing, "store", store_later)
     outcomes, _ = mover_.move(orders_of(source))
     assert [outcome.name for outcome in outcomes] == [f"{number:02}.jpg" for number in range(10)]
     assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
@@ -163,7 +168,7 @@ def test_descriptors_of_no_more_than_one_batch_are_open(
     for number in range(8):
         practice.photo(f"{number:02}.jpg")
     source = LocalSource(str(practice.photos))
-    fetch, store, take_lease = source.fetch, MoveSteps.store, disk.take_lease
+    fetch, store, take_lease = source.fetch, Storing.store, disk.take_lease
     refused = iter([disk.Lease.UNAVAILABLE])
     contents: list[Any] = []
     held: list[int] = []
@@ -172,14 +177,14 @@ def test_descriptors_of_no_more_than_one_batch_are_open(
         contents.append(fetch(file, **options))
         return contents[-1]
 
-    def store_later(steps: MoveSteps, moves: list[Any]) -> None:
+    def store_later(storing: Storing, moves: list[Any]) -> None:
         time.sleep(0.3)  # in which the next batch would be read
         held.append(sum(not content.is_copy and content._fd >= 0 for content in contents))
-        store(steps, moves)
+        store(storing, moves)
 
     monkeypatch.setattr(disk, "take_lease", lambda fd: next(refused, None) or take_lease(fd))
     monkeypatch.setattr(source, "fetch", fetch_and_keep)
-    monkeypatch.setattr(MoveSteps, "store", store_later)
+    monkeypatch.setattr(Storing, "store", store_later)
     outcomes, _ = mover_.move(orders_of(source))
     assert {outcome.state for outcome in outcomes} == {State.IMPORTED}
     assert held == [3, 4]
@@ -194,7 +199,7 @@ def test_what_was_read_ahead_is_let_go_when_the_work_is_broken_off(
     mover_ = mover(practice)
     for number in range(6):
         practice.photo(f"{number:02}.jpg")
-    monkeypatch.setattr(MoveSteps, "store", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(Storing, "store", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         mover_.move(orders_of(Slow(str(practice.photos))))
     assert len(practice.left()) == 6
@@ -220,7 +225,7 @@ def test_whoever_breaks_off_need_not_wait_for_what_is_read_ahead(
         return fetch(file, **options)
 
     monkeypatch.setattr(source, "fetch", fetch_and_tell)
-    monkeypatch.setattr(MoveSteps, "store", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(Storing, "store", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         mover_.move(orders_of(source))
     assert len(read) < 60

@@ -21,7 +21,6 @@ from intouch_import.errors import (
 from intouch_import.ledger import Event
 from intouch_import.model import Destination, Reason, State, TakenFrom
 from intouch_import.moving import MoveOrder
-from intouch_import.moving.file_move import FileMove
 from intouch_import.reports import Problem
 from intouch_import.sources.local import LocalSource
 from miniature import NOW, jpeg
@@ -53,7 +52,7 @@ def test_all_that_is_known_goes_into_the_record(practice: Practice) -> None:
     found = attrs.asdict(stored)
     del found["id"], found["stored_at"]
     assert found == {
-        "import_id": FileMove(order).import_id,
+        "import_id": order.import_id,
         "patient_id": "10042",
         "provider_id": "DRJ",
         "destination": Destination.NOTES,
@@ -105,7 +104,7 @@ def test_the_ledger_is_told_all_of_a_move(
         from_patient_id=None,
         provider_id="DRJ",
         destination="notes",
-        import_id=FileMove(order).import_id,
+        import_id=order.import_id,
         attachment_id=stored.id,
         location="local",
         source_id=bench.source.source_id,
@@ -172,7 +171,7 @@ def test_an_outcome_says_which_file_and_which_bytes(practice: Practice) -> None:
         "source_id": bench.source.source_id,
         "state": State.IMPORTED,
         "reason": Reason.CHOSEN,
-        "import_id": FileMove(order).import_id,
+        "import_id": order.import_id,
         "attachment_id": stored.id,
         "retry_helps": False,
         "content": None,
@@ -309,4 +308,4 @@ def test_what_goes_wrong_is_logged_with_ids_alone(
     record = next(one for one in caplog.records if one.name.startswith("intouch_import.moving"))
     assert (record.levelno, record.getMessage()) == (level, text)
     assert getattr(record, "kind", None) == kind
-    assert getattr(record, "import_id", None) == (FileMove(order).import_id if tells_id else None)
+    assert getattr(record, "import_id", None) == (order.import_id if tells_id else None)

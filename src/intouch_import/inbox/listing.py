@@ -88,7 +88,7 @@ class Lister:
     def forget(self, rows: Iterable[Row]) -> None:
         """Take rows off the list: their files have left."""
         for row in rows:
-            self._rows[row.source_id].pop(row.name, None)
+            self._rows[row.source.source_id].pop(row.name, None)
 
     # --- list
 
@@ -257,7 +257,7 @@ class Lister:
                     log.warning("a file can't be looked at again", extra={"kind": type(exc).__name__})
                     now = row.file
                 if now is None or now.version != row.version:
-                    self._rows[row.source_id].pop(row.name, None)
+                    self._rows[row.source.source_id].pop(row.name, None)
                     continue
             here.append(row)
         return here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -17,7 +18,6 @@ from intouch_import.moving import MoveOrder, Mover
 from intouch_import.verdicts import waiting
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from intouch_import.inbox.listing import Lister
@@ -92,7 +92,8 @@ class Refresh:
             only: Ids of the sources to list; None for all, and for those that are not open yet.
             dry: List and judge only; see `Inbox.scan`.
         """
-        outcomes, problems = RowOutcomes((), {}), []
+        outcomes: RowOutcomes | None = None
+        problems: list[Problem] = []
         unfinished: dict[str, list[LedgerEntry]] = {}
         opening: list[Unopened] = []
         try:
@@ -109,7 +110,7 @@ class Refresh:
                     answers.ask(partial(_open, one))
                 for group in answers:
                     with self._lock:
-                        new = self._take_opened(one for one in group if isinstance(one, Opening))
+                        new = self._take_opened([one for one in group if isinstance(one, Opening)])
                         if new and not dry:
                             unfinished |= self._recovery.before_listing([one.source_id for one in new])
                         listed = [one for one in group if isinstance(one, Listed)]
@@ -120,7 +121,7 @@ class Refresh:
                             else:
                                 failed = {problem.source_id for problem in problems}
                                 moved, more = self._import(listed, failed, unfinished, tell, cancel)
-                                outcomes += moved
+                                outcomes = moved if outcomes is None else outcomes + moved
                                 problems += more
                     for source in new:
                         answers.ask(partial(self._lister.list_one, source))
@@ -128,7 +129,7 @@ class Refresh:
             with self._lock:
                 self._locations.give_up(opening)
                 unopened = self._locations.problems if only is None else []
-        return outcomes, unopened + problems
+        return RowOutcomes((), {}) if outcomes is None else outcomes, unopened + problems
 
     def _import(
         self,
@@ -148,7 +149,7 @@ class Refresh:
         moved, problems = self._mover.import_ready(here, tell, cancel)
         gone = {row for row, outcome in moved.items() if outcome.state is State.IMPORTED}
         if gone:
-            self._lister.forget(row for row in here if id(row) in gone)
+            self._lister.forget([row for row in here if id(row) in gone])
             rows = [row for row in rows if id(row) not in gone]
         self.rows = rows
         return RowOutcomes(here, moved), problems
@@ -247,6 +248,7 @@ class RowMover:
             MoveOrder(
                 source=row.source,
                 file=row.file,
+                import_id=row.import_id,
                 patient_id=request.patient.id,
                 provider_id=row.capture.provider if row.capture is not None else row.source.provider,
                 destination=row.destination,
@@ -287,7 +289,7 @@ class RowMover:
             )
             tell(progress)
 
-        cancelled = cancel.is_set if cancel is not None else lambda: False
+        cancelled = (cancel or threading.Event()).is_set
         return self._mover.move(orders, on_done=on_done, cancelled=cancelled)
 
     def _order_of(self, row: Row, stored: StoredAttachment | None) -> MoveOrder:
@@ -297,6 +299,7 @@ class RowMover:
         return MoveOrder(
             source=row.source,
             file=row.file,
+            import_id=row.import_id,
             # The record that it is in now: it may have been reassigned since the list was made.
             patient_id=stored.patient_id if stored is not None else verdict.patient_id,
             provider_id=verdict.capture.provider if verdict.capture is not None else row.source.provider,

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import operator
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, assert_never
 
-import attrs
 import sqlalchemy as sa
 
 from intouch_import.database import UtcDateTime, connect, insert_many, one_of, reading, upgrade, writing
 from intouch_import.errors import LedgerError, RepositoryError
 from intouch_import.ledger.audit import to_dicom, to_fhir
-from intouch_import.ledger.entry import CHAIN_START, Event, LedgerEntry, chain_digest
+from intouch_import.ledger.entry import CHAIN_START, Event, LedgerEntry, chain_digest, chained_row
 from intouch_import.model import printable
 
 if TYPE_CHECKING:
@@ -66,10 +64,8 @@ sa.Index(
     sqlite_where=_IS_REASSIGNING,
     postgresql_where=_IS_REASSIGNING,
 )
-_FIELDS = [field.name for field in attrs.fields(LedgerEntry)]
-_values_of = operator.attrgetter(*_FIELDS)
-_TEXTS = [column.name for column in ledger_table.c if isinstance(column.type, sa.Text)]
 _INSERT = sa.insert(ledger_table)
+_LAST = sa.select(ledger_table.c.seq, ledger_table.c.digest).order_by(ledger_table.c.seq.desc()).limit(1)
 # Looking a member up on its enum takes longer than comparing it.
 _WITHDRAWN: Final = Event.WITHDRAWN
 _REASSIGNING: Final = Event.REASSIGNING
@@ -125,20 +121,22 @@ class Ledger:
         new = list(entries)
         if not new:
             return
+        states: defaultdict[str, set[str]] = defaultdict(set)
+        facts = self._facts({entry.import_id for entry in new})
         try:
             with writing(self._engine, lock=_LOCK) as connection:
-                states = self._states(connection, {entry.import_id for entry in new})
-                seq, digest = _last(connection)
+                known = connection.execute(facts).all()
+                last = connection.execute(_LAST).first()
+                seq, digest = (last.seq, last.digest) if last is not None else (0, CHAIN_START)
+                _advance(states, known)
                 rows: list[dict[str, Any]] = []
                 for entry in new:
-                    state = states[entry.import_id]
-                    if entry.event in state:
+                    if entry.event in states[entry.import_id]:
                         continue
-                    _advance(state, entry.event)
+                    _advance(states, [(entry.import_id, entry.event)])
                     seq += 1
-                    row = _row(entry, seq)
-                    digest = row["digest"] = chain_digest(digest, row)
-                    rows.append(row)
+                    rows.append(row := chained_row(entry, seq, digest))
+                    digest = row["digest"]
                 if rows:
                     insert_many(connection, _INSERT, rows)
         except RepositoryError as exc:
@@ -146,8 +144,11 @@ class Ledger:
 
     def moved(self, import_ids: Collection[str]) -> set[str]:
         """Which of these files were moved: stored, removed from their source, and not withdrawn since."""
+        states: defaultdict[str, set[str]] = defaultdict(set)
+        facts = self._facts(import_ids)
         with reading(self._engine) as connection:
-            states = self._states(connection, import_ids)
+            known = connection.execute(facts).all()
+        _advance(states, known)
         return {import_id for import_id, state in states.items() if Event.MOVED in state}
 
     def put_back(self, source_id: str, names: Collection[str]) -> set[tuple[str, int]]:
@@ -157,7 +158,8 @@ class Ledger:
             _of(source_id, Event.PUTTING_BACK)
         )
         with reading(self._engine) as connection:
-            return {(row.name, row.size_bytes) for row in connection.execute(query) if row.name in wanted}
+            found = connection.execute(query).all()
+        return {(row.name, row.size_bytes) for row in found if row.name in wanted}
 
     def undone(self, digests: Collection[str]) -> set[tuple[str | None, str]]:
         """Whose bytes of these digests an undo has put back: patient (`printable`) and digest."""
@@ -165,7 +167,8 @@ class Ledger:
             _IS_PUTTING_BACK, one_of(self._engine.dialect, ledger_table.c.sha256, digests)
         )
         with reading(self._engine) as connection:
-            return {(row.patient_id, row.sha256) for row in connection.execute(query)}
+            found = connection.execute(query).all()
+        return {(row.patient_id, row.sha256) for row in found}
 
     def import_id_of(self, attachment_id: str) -> str | None:
         """The import id under which the ledger knows an attachment; None if it does not."""
@@ -204,7 +207,8 @@ class Ledger:
         )
         query = sa.select(ledger_table).where(begins, ~ended).order_by(ledger_table.c.seq)
         with reading(self._engine) as connection:
-            return [_entry(row) for row in connection.execute(query)]
+            found = connection.execute(query).all()
+        return [_entry(row) for row in found]
 
     def entries(
         self, *, import_id: str | None = None, patient_id: str | None = None
@@ -256,7 +260,8 @@ class Ledger:
     def tail(self) -> tuple[int, str]:
         """Number of entries and the digest of the last one: enough to prove later that none was cut off."""
         with reading(self._engine) as connection:
-            return _last(connection)
+            last = connection.execute(_LAST).first()
+        return (last.seq, last.digest) if last is not None else (0, CHAIN_START)
 
     def verify(self) -> list[int]:
         """Walk the chain.
@@ -299,52 +304,31 @@ class Ledger:
             for row in rows:
                 yield {**row._mapping, "at": _time(row.at)}  # noqa: SLF001  # the public way to a mapping
 
-    @staticmethod
-    def _states(connection: sa.Connection, import_ids: Collection[str]) -> defaultdict[str, set[str]]:
-        """For each file, which of the facts ``STORED``, ``MOVED`` and ``REASSIGNED`` hold now."""
-        states: defaultdict[str, set[str]] = defaultdict(set)
-        query = (
+    def _facts(self, import_ids: Collection[str]) -> sa.Select[Any]:
+        """Return the query for all events of these files, oldest first."""
+        wanted = one_of(self._engine.dialect, ledger_table.c.import_id, import_ids)
+        return (
             sa.select(ledger_table.c.import_id, ledger_table.c.event)
-            .where(one_of(connection.dialect, ledger_table.c.import_id, import_ids))
+            .where(wanted)
             .order_by(ledger_table.c.seq)
         )
-        for import_id, event in connection.execute(query):
-            _advance(states[import_id], event)
-        return states
 
 
-def _advance(state: set[str], event: str) -> None:
-    # By value: an event that only a newer version knows must not keep this one from writing.
-    if event in _FACTS:
-        state.add(event)
-    elif event == _WITHDRAWN:
-        state.clear()
-    elif event == _REASSIGNING:
-        state.discard(_REASSIGNED)  # of an earlier time
-
-
-def _last(connection: sa.Connection) -> tuple[int, str]:
-    """Number and digest of the last entry."""
-    query = sa.select(ledger_table.c.seq, ledger_table.c.digest).order_by(ledger_table.c.seq.desc()).limit(1)
-    last = connection.execute(query).first()
-    return (last.seq, last.digest) if last is not None else (0, CHAIN_START)
+def _advance(states: defaultdict[str, set[str]], events: Iterable[Any]) -> None:
+    """Apply events, pairs of import id and event: which of the facts ``STORED``, ``MOVED`` and ``REASSIGNED`` are true of each file now."""
+    for import_id, event in events:
+        state = states[import_id]
+        # By value: an event that only a newer version knows must not keep this version from writing.
+        if event in _FACTS:
+            state.add(event)
+        elif event == _WITHDRAWN:
+            state.clear()
+        elif event == _REASSIGNING:
+            state.discard(_REASSIGNED)  # of an earlier time
 
 
 def _of(source_id: str, event: Event) -> sa.ColumnElement[bool]:
     return (ledger_table.c.source_id == printable(source_id)) & (ledger_table.c.event == event.value)
-
-
-def _row(entry: LedgerEntry, seq: int) -> dict[str, Any]:
-    row: dict[str, Any] = dict(zip(_FIELDS, _values_of(entry), strict=True))
-    # A host may number its staff and its attachments: read again, a number is text, and has another digest.
-    for name in _TEXTS:
-        if (value := row[name]) is not None and type(value) is not str:
-            row[name] = str(value)
-    # An id or a name with a character that databases refuse must not keep the ledger from being written.
-    if not "".join([value for value in row.values() if type(value) is str]).isprintable():
-        row |= {name: printable(value) for name, value in row.items() if type(value) is str}
-    row["seq"] = seq
-    return row
 
 
 @contextlib.contextmanager

@@ -223,6 +223,7 @@ class Workplace:
         return MoveOrder(
             source=source,
             file=row.file,
+            import_id=row.import_id,
             patient_id=patient,
             provider_id=row.provider,
             destination=row.destination,

@@ -30,7 +30,6 @@ from intouch_import.model import (
     State,
     StoredAttachment,
     TakenFrom,
-    import_id,
 )
 from intouch_import.reports import Outcome
 
@@ -53,6 +52,7 @@ class MoveOrder:
 
     Args:
         source, file: The file.
+        import_id: The import id of this version of the file.
         patient_id: The patient whose record it goes to.
         reason: Why it goes there.
         automatic: No person has looked at the file: its content must be whole, and what its extension says.
@@ -65,6 +65,7 @@ class MoveOrder:
 
     source: Source
     file: SourceFile
+    import_id: str
     patient_id: str = attrs.field(repr=False)
     provider_id: str | None = None
     destination: Destination
@@ -85,7 +86,7 @@ class FileMove:
 
     Attributes:
         order, source: What is done, and where the file comes from.
-        import_id: The import id of this version of this file.
+        import_id: The import id, from the order.
         content: The bytes, once they are read.
         sha256: The digest of the bytes; empty until they are read.
         facts: What the examiner found in the bytes.
@@ -99,7 +100,7 @@ class FileMove:
     def __init__(self, order: MoveOrder) -> None:
         self.order = order
         self.source = order.source
-        self.import_id = import_id(order.source.source_id, order.file.name, order.file.version)
+        self.import_id = order.import_id
         self.content: Content | None = None
         self.sha256 = ""
         self.facts: MediaFacts | None = None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.moving.file_move import FileMove
-from intouch_import.moving.steps import MoveSteps
+from intouch_import.moving.steps import MoveSteps, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Mover"]
 
-_Work = TypeVar("_Work")
 _WORKERS: Final = 2
 _NEAR: Final = 2  # the threads that a source on a disk asks for
 
@@ -90,8 +88,8 @@ class Mover:
         orders: Sequence[MoveOrder],
         *,
         on_done: Callable[[Sequence[Outcome], int], None] = lambda _outcomes, _size_bytes: None,
-        cancelled: Callable[[], bool] = lambda: False,
-        pace: Callable[[SourceFile], None] = lambda _file: None,
+        cancelled: Callable[[], bool] | None = None,
+        pace: Callable[[SourceFile], None] | None = None,
     ) -> tuple[list[Outcome], list[Problem]]:
         """Move files. A failure of one file stops no other.
 
@@ -104,14 +102,6 @@ class Mover:
         Returns:
             One outcome per order, in order, and one problem per location that failed.
         """
-        steps = MoveSteps(
-            self._repository,
-            self._ledger,
-            clock=self._clock,
-            cancelled=cancelled,
-            examiner=self._examiner,
-            pace=pace,
-        )
         sources = {order.source.source_id: order.source for order in orders}
         # Until the end, all of them count as incomplete: the move may be interrupted.
         incomplete, self._incomplete = self._incomplete, self._incomplete | sources.keys()
@@ -121,7 +111,17 @@ class Mover:
         if self._threads is not None:
             threads = min(threads, self._threads)
         with ThreadPoolExecutor(threads, thread_name_prefix="intouch-move") as pool:
-            outcomes = _move_in_batches(steps, orders, pool, self._workers, on_done)
+            steps = MoveSteps(
+                self._repository,
+                self._ledger,
+                clock=self._clock,
+                cancelled=cancelled,
+                examiner=self._examiner,
+                pace=pace,
+                pool=pool,
+                workers=self._workers,
+            )
+            outcomes = _move_in_batches(steps, orders, on_done)
         if steps.ledger_complete:
             self._incomplete = incomplete
         return outcomes, list(steps.problems.values())
@@ -137,8 +137,6 @@ class _Begun(NamedTuple):
 def _move_in_batches(
     steps: MoveSteps,
     orders: Sequence[MoveOrder],
-    pool: ThreadPoolExecutor,
-    workers: int,
     on_done: Callable[[Sequence[Outcome], int], None],
 ) -> list[Outcome]:
     """Take orders through the steps: a batch is read while the batch before it is stored."""
@@ -146,7 +144,7 @@ def _move_in_batches(
 
     def begin() -> _Begun:
         moves = [FileMove(order) for order in next(batches, [])]
-        return _Begun(moves, _start(pool, steps.fetch, moves))
+        return _Begun(moves, steps.begin(moves))
 
     outcomes: list[Outcome] = []
     current = begin()
@@ -154,10 +152,10 @@ def _move_in_batches(
         following = _Begun([], [])
         moves = current.moves
         try:
-            _wait_for(current.futures)
+            wait_for(current.futures)
             if ahead := _are_copies(moves):
                 following = begin()
-            _finish(steps, moves, pool, workers)
+            steps.finish(moves)
             _close(moves)
             done = [move.outcome for move in moves if move.outcome is not None]
             outcomes += done
@@ -173,21 +171,6 @@ def _move_in_batches(
             _close(moves)
         current = following
     return outcomes
-
-
-def _finish(steps: MoveSteps, moves: list[FileMove], pool: ThreadPoolExecutor, workers: int) -> None:
-    """Take files that were read through the other steps. A file that has ended takes no further step."""
-    steps.look_for_vanished(moves)
-    steps.store([move for move in moves if move.outcome is None])
-    stored = [move for move in moves if move.outcome is None]
-    # A slice per thread: a future per file costs more than the step itself.
-    slices = [stored[start::workers] for start in range(min(workers, len(stored)))]
-    _wait_for([pool.submit(_each, steps.verify, part) for part in slices])
-    steps.write_stored([move for move in moves if move.outcome is None])
-    removing = [move for move in moves if move.outcome is None]
-    _wait_for(_start(pool, steps.take_out, [move for move in removing if not move.source.removes_together]))
-    _wait_for(_start_together(pool, steps, [move for move in removing if move.source.removes_together]))
-    steps.write_ends(moves, removing)
 
 
 def _are_copies(moves: Sequence[FileMove]) -> bool:
@@ -220,51 +203,3 @@ def batches_of(orders: Sequence[MoveOrder]) -> Iterator[list[MoveOrder]]:
         size += order.file.size_bytes
     if batch:
         yield batch
-
-
-def _by_source(moves: Iterable[FileMove]) -> Iterable[list[FileMove]]:
-    groups: dict[str, list[FileMove]] = {}
-    for move in moves:
-        groups.setdefault(move.source.source_id, []).append(move)
-    return groups.values()
-
-
-def _start(
-    pool: ThreadPoolExecutor, step: Callable[[FileMove], None], moves: Iterable[FileMove]
-) -> list[Future[None]]:
-    """Start a step over files. The threads of a source share an iterator: each takes the next file."""
-    shares: list[Iterator[FileMove]] = []
-    for own in _by_source(moves):
-        shares += [iter(own)] * min(own[0].source.concurrency, len(own))
-    return [pool.submit(_each, step, share) for share in shares]
-
-
-def _start_together(
-    pool: ThreadPoolExecutor, steps: MoveSteps, moves: Iterable[FileMove]
-) -> list[Future[None]]:
-    """Start removals that take several files of one source in one request."""
-    futures = []
-    for own in _by_source(moves):
-        source, size = own[0].source, own[0].source.removes_together
-        groups = [own[start : start + size] for start in range(0, len(own), size)]
-        share = iter(groups)
-        futures += [
-            pool.submit(_each, partial(steps.remove_together, source), share)
-            for _ in range(min(source.concurrency, len(groups)))
-        ]
-    return futures
-
-
-def _each(step: Callable[[_Work], None], work: Iterable[_Work]) -> None:
-    for piece in work:
-        step(piece)
-
-
-def _wait_for(futures: list[Future[None]]) -> None:
-    """Wait for all of them; raise what the first that failed has raised."""
-    try:
-        for future in futures:
-            future.result()
-    finally:
-        # After an interruption from outside: what the threads use must not be closed while they use it.
-        wait(futures)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Final
+from concurrent.futures import wait
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from intouch_import import disk
 from intouch_import.clock import SYSTEM_CLOCK, Clock
@@ -17,7 +19,8 @@ from intouch_import.moving.storing import Storing
 from intouch_import.reports import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from intouch_import.content import Content
     from intouch_import.ledger import Ledger
@@ -27,10 +30,11 @@ if TYPE_CHECKING:
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["MoveSteps", "remove_pinned"]
+__all__ = ["MoveSteps", "remove_pinned", "wait_for"]
 
 log = logging.getLogger(__name__)
 
+_Work = TypeVar("_Work")
 _END_EVENTS: Final = {State.IMPORTED: Event.MOVED, State.STORED: Event.NOT_REMOVED}
 
 
@@ -48,6 +52,8 @@ class MoveSteps:
     Args:
         repository, ledger, clock, examiner: See `Mover`.
         cancelled, pace: See `Mover.move`.
+        pool: Runs the steps that read, verify and remove.
+        workers: How many threads verify.
 
     Attributes:
         problems: One per location that failed, by source id.
@@ -60,9 +66,11 @@ class MoveSteps:
         ledger: Ledger,
         *,
         clock: Clock = SYSTEM_CLOCK,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancelled: Callable[[], bool] | None = None,
         examiner: Examiner | None = None,
-        pace: Callable[[SourceFile], None] = lambda _file: None,
+        pace: Callable[[SourceFile], None] | None = None,
+        pool: ThreadPoolExecutor,
+        workers: int,
     ) -> None:
         self.problems: dict[str, Problem] = {}
         self.ledger_complete = True
@@ -72,6 +80,8 @@ class MoveSteps:
         self._cancelled = cancelled
         self._pace = pace
         self._examiner = examiner
+        self._pool = pool
+        self._workers = workers
         self._lock = threading.Lock()
         self._broken_off = False
         self._staging = repository.staging
@@ -81,12 +91,32 @@ class MoveSteps:
         """Read no further file."""
         self._broken_off = True
 
-    def fetch(self, move: FileMove) -> None:
+    def begin(self, moves: Sequence[FileMove]) -> list[Future[None]]:
+        """Start to read files."""
+        return self._start(self._fetch, moves)
+
+    def finish(self, moves: list[FileMove]) -> None:
+        """Take files that were read through the other steps. A file that has ended takes no further step."""
+        self._look_for_vanished(moves)
+        self._storing.store([move for move in moves if move.outcome is None])
+        stored = [move for move in moves if move.outcome is None]
+        # A slice per thread: a future per file costs more than the step itself.
+        slices = [stored[start :: self._workers] for start in range(min(self._workers, len(stored)))]
+        wait_for([self._pool.submit(_each, self._verify, part) for part in slices])
+        self._write_stored([move for move in moves if move.outcome is None])
+        removing = [move for move in moves if move.outcome is None]
+        wait_for(self._start(self._remove, [move for move in removing if not move.source.removes_together]))
+        wait_for(self._start_together([move for move in removing if move.source.removes_together]))
+        self._write_ends(moves, removing)
+
+    # --- the steps
+
+    def _fetch(self, move: FileMove) -> None:
         """Read the pinned version, and check its content."""
         order = move.order
-        if not self._broken_off:
+        if self._pace is not None and not self._broken_off:
             self._pace(order.file)
-        if self._broken_off or self._cancelled():
+        if self._broken_off or (self._cancelled is not None and self._cancelled()):
             move.end(State.WAITING, Reason.CANCELLED, retry_helps=True)
             return
         if move.source.source_id in self.problems:
@@ -142,7 +172,7 @@ class MoveSteps:
             )
         return move.facts.doubt
 
-    def look_for_vanished(self, moves: Sequence[FileMove]) -> None:
+    def _look_for_vanished(self, moves: Sequence[FileMove]) -> None:
         """Ask the records for files that are gone: another workstation may have moved them."""
         gone = [move for move in moves if move.outcome is not None and move.outcome.reason is Reason.VANISHED]
         if not gone:
@@ -162,11 +192,7 @@ class MoveSteps:
             else:
                 move.end(State.FAILED, Reason.ALREADY_ASSIGNED)
 
-    def store(self, moves: list[FileMove]) -> None:
-        """Store what was read. See `Storing.store`."""
-        self._storing.store(moves)
-
-    def verify(self, move: FileMove) -> None:
+    def _verify(self, move: FileMove) -> None:
         """Read back what was stored: the repository's word is not enough."""
         content, stored = move.content, move.stored
         if content is None or stored is None:
@@ -184,7 +210,7 @@ class MoveSteps:
             log.error("a stored file differs from what was read", extra={"import_id": move.import_id})
             move.end(State.FAILED, Reason.STORED_COPY_DIFFERS)
 
-    def write_stored(self, moves: list[FileMove]) -> None:
+    def _write_stored(self, moves: list[FileMove]) -> None:
         """Write "stored" into the ledger. A file that is only copied ends here."""
         try:
             now = self._clock.now()
@@ -200,7 +226,7 @@ class MoveSteps:
             if move.order.keep:
                 move.end(State.IMPORTED, move.order.reason)
 
-    def take_out(self, move: FileMove) -> None:
+    def _remove(self, move: FileMove) -> None:
         """Remove one file from its source."""
         if not move.sha256:
             raise AssertionError("only files that were read are removed")
@@ -211,7 +237,7 @@ class MoveSteps:
         else:
             self._removed(move, None)
 
-    def remove_together(self, source: Source, moves: Sequence[FileMove]) -> None:
+    def _remove_together(self, source: Source, moves: Sequence[FileMove]) -> None:
         """Remove files of one source in one request."""
         try:
             found = source.remove_many([move.order.file for move in moves])
@@ -248,7 +274,7 @@ class MoveSteps:
                 extra={"import_id": move.import_id, "kind": type(error).__name__},
             )
 
-    def write_ends(self, moves: Sequence[FileMove], removed: Sequence[FileMove]) -> None:
+    def _write_ends(self, moves: Sequence[FileMove], removed: Sequence[FileMove]) -> None:
         """Make the removals durable, and write the end of each file into the ledger.
 
         Args:
@@ -294,3 +320,45 @@ class MoveSteps:
                     retry_helps=exc.retry_helps,
                 ),
             )
+
+    # --- threads
+
+    def _start(self, step: Callable[[FileMove], None], moves: Iterable[FileMove]) -> list[Future[None]]:
+        """Start a step over files. The threads of a source share an iterator: each takes the next file."""
+        shares: list[Iterator[FileMove]] = []
+        for own in _by_source(moves):
+            shares += [iter(own)] * min(own[0].source.concurrency, len(own))
+        return [self._pool.submit(_each, step, share) for share in shares]
+
+    def _start_together(self, moves: Iterable[FileMove]) -> list[Future[None]]:
+        """Start removals that take several files of one source in one request."""
+        futures = []
+        for own in _by_source(moves):
+            source, size = own[0].source, own[0].source.removes_together
+            groups = [own[start : start + size] for start in range(0, len(own), size)]
+            step, share = partial(self._remove_together, source), iter(groups)
+            threads = min(source.concurrency, len(groups))
+            futures += [self._pool.submit(_each, step, share) for _ in range(threads)]
+        return futures
+
+
+def _by_source(moves: Iterable[FileMove]) -> Iterable[list[FileMove]]:
+    groups: dict[str, list[FileMove]] = {}
+    for move in moves:
+        groups.setdefault(move.source.source_id, []).append(move)
+    return groups.values()
+
+
+def _each(step: Callable[[_Work], None], work: Iterable[_Work]) -> None:
+    for piece in work:
+        step(piece)
+
+
+def wait_for(futures: list[Future[None]]) -> None:
+    """Wait for all of them; raise what the first that failed has raised."""
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        # After an interruption from outside: what the threads use must not be closed while they use it.
+        wait(futures)

@@ -30,17 +30,16 @@ class Storing:
     Args:
         repository: The patient records.
         ledger: Asked for digests that an undo has put back.
+
+    Attributes:
+        given_up: Whether the repository has failed so often in a row that no other file is tried.
     """
 
     def __init__(self, repository: PatientRepository, ledger: Ledger) -> None:
         self._repository = repository
         self._copies = CopyFinder(repository, ledger)
         self._failures_in_a_row = 0
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the repository has failed so often in a row that no other file is tried."""
-        return self._failures_in_a_row >= _GIVE_UP_AFTER
+        self.given_up = False
 
     def store(self, moves: list[FileMove]) -> None:
         """Store files that were read. Files with the same bytes are stored one after the other."""
@@ -89,6 +88,7 @@ class Storing:
                 move.stored = result
         _name_twins(moves)
         self._failures_in_a_row = 0
+        self.given_up = False
 
     def _without_copies(self, moves: list[FileMove]) -> list[FileMove]:
         """Return the files that may be stored, given what the records and the ledger know of their bytes."""
@@ -111,6 +111,7 @@ class Storing:
     def _failed(self, move: FileMove, exc: Exception) -> None:
         if not isinstance(exc, (FileError, UnknownPatient)):
             self._failures_in_a_row += 1
+            self.given_up = self._failures_in_a_row >= _GIVE_UP_AFTER
             log.error("the repository failed", extra=kind_and_place(exc, import_id=move.import_id))
         if not isinstance(exc, InTouchImportError):
             move.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)

@@ -212,8 +212,12 @@ class SqlRepository(Closable, PatientRepository):
 
     def find_attachment(self, import_ids: Collection[str]) -> Mapping[str, StoredAttachment]:
         ours = [import_id for import_id in import_ids if import_id.isalnum()]  # no NUL, no lone surrogate
+        if len(ours) >= 4 * _MANY_IDS:
+            ours = self._possible(ours)
+        query = self._with_ids(ours)
         with reading(self.engine) as connection:
-            return self._stored(connection, _possible(connection, ours))
+            rows = connection.execute(query).all()
+        return {row.import_id: attachment_of(row) for row in rows}
 
     def find_by_digest(self, digests: Collection[str]) -> Mapping[str, Sequence[StoredAttachment]]:
         batch: _Batch | None = getattr(self._local, "batch", None)
@@ -322,16 +326,27 @@ class SqlRepository(Closable, PatientRepository):
             found.setdefault(row.sha256, []).append(attachment_of(row))
         return found
 
+    def _possible(self, import_ids: list[str]) -> list[str]:
+        """Return those of many ids that may be stored: where few are stored, read all of them."""
+        few = len(import_ids) // 4
+        with reading(self.engine) as connection:
+            stored = connection.scalars(sa.select(attachments.c.import_id).limit(few + 1)).all()
+        return import_ids if len(stored) > few else list(set(stored).intersection(import_ids))
+
+    def _with_ids(self, import_ids: Collection[str]) -> sa.Select[Any]:
+        return sa.select(attachments).where(one_of(self.engine.dialect, attachments.c.import_id, import_ids))
+
     def _stored(self, connection: sa.Connection, import_ids: Collection[str]) -> dict[str, StoredAttachment]:
-        query = sa.select(attachments).where(one_of(self.engine.dialect, attachments.c.import_id, import_ids))
-        return {row.import_id: attachment_of(row) for row in connection.execute(query)}
+        rows = connection.execute(self._with_ids(import_ids)).all()
+        return {row.import_id: attachment_of(row) for row in rows}
 
     def _select_in(
         self, table: sa.Table, column: sa.Column[str], values: Collection[str]
-    ) -> Iterator[sa.Row[Any]]:
-        text = [value for value in values if is_text(value)]
+    ) -> Sequence[sa.Row[Any]]:
+        text = [value for value in values if value.isprintable() or is_text(value)]
+        query = sa.select(table).where(one_of(self.engine.dialect, column, text))
         with reading(self.engine) as connection:
-            yield from connection.execute(sa.select(table).where(one_of(self.engine.dialect, column, text)))
+            return connection.execute(query).all()
 
     def _replace(self, table: sa.Table, rows: list[dict[str, Any]]) -> int:
         if not rows:
@@ -350,15 +365,6 @@ class _Batch:
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self.placed: list[str] = []
-
-
-def _possible(connection: sa.Connection, import_ids: list[str]) -> list[str]:
-    """Of many ids, those that may be stored: where far fewer are stored than asked for, these are read."""
-    few = len(import_ids) // 4
-    if few < _MANY_IDS:
-        return import_ids
-    stored = connection.scalars(sa.select(attachments.c.import_id).limit(few + 1)).all()
-    return import_ids if len(stored) > few else list(set(stored).intersection(import_ids))
 
 
 def _agree(stored: StoredAttachment, wanted: Attachment) -> StoredAttachment | FileError:
