@@ -244,7 +244,7 @@ def place_in_zone(local: datetime, zone: tzinfo) -> tuple[datetime | None, Taken
 def _doubt(name: str, size_bytes: int, capture: CaptureName, rules: Rules, known: Known) -> Reason | None:
     if not rules.auto_import:
         return Reason.AUTO_IMPORT_OFF
-    if (printable(name), size_bytes) in known.put_back:
+    if known.put_back and (printable(name), size_bytes) in known.put_back:
         return Reason.UNDONE
     patient = known.patients.get(capture.patient)
     if patient is None:

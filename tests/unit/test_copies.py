@@ -12,7 +12,7 @@ from intouch_import.errors import RepositoryError
 from intouch_import.inbox import Inbox, save_request
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import Reason, State
-from intouch_import.moving.copies import CopyFinder, Incoming
+from intouch_import.moving.storing import CopyFinder, Incoming
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources.local import LocalSource

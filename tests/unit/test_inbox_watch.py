@@ -493,7 +493,7 @@ def test_records_that_are_down_from_the_start_are_not_asked_all_the_time(
 
     with watching(inbox, pace=Pace(soonest_s=0.01, first_s=0.2, longest_s=0.2)) as watch:
         with monkeypatch.context() as patched:
-            patched.setattr(type(inbox.ledger), "undoing", fail)
+            patched.setattr(type(inbox.ledger), "begun_corrections", fail)
             for _ in range(4):
                 with pytest.raises(RepositoryError, match="down"):
                     next(watch)

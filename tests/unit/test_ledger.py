@@ -491,6 +491,7 @@ def test_the_public_face_cannot_change_a_row() -> None:
     public = {name for name in vars(Ledger) if not name.startswith("_")}
     assert public <= {
         "append",
+        "begun_corrections",
         "close",
         "entries",
         "export",

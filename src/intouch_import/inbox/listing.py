@@ -10,7 +10,7 @@ import attrs
 from intouch_import.inbox.locations import problem_of
 from intouch_import.inbox.rows import Row
 from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict, printable
-from intouch_import.moving.copies import CopyFinder, Incoming
+from intouch_import.moving.storing import CopyFinder, Incoming
 from intouch_import.reports import Problem
 from intouch_import.verdicts import Known, Rules, already, arriving, identify, read_name, screen, waiting
 

@@ -36,7 +36,7 @@ class Recovery:
 
     Every refresh looks for unfinished undos and reassignments: until an undo is finished, its file waits in
     the list, and staff could store it a second time. Unfinished moves are looked for once per source, and
-    again after `look_again`.
+    again where the ledger may be incomplete.
     """
 
     def __init__(
@@ -58,11 +58,9 @@ class Recovery:
         self._sources[source.source_id] = source
         self._left.add(source.source_id)
 
-    def look_again(self, sources: Collection[str]) -> None:
-        """Look once more for finished moves of these sources: some may be missing from the ledger."""
-        self._left |= self._sources.keys() & sources
-
-    def before_listing(self, sources: Collection[str]) -> dict[str, list[LedgerEntry]]:
+    def before_listing(
+        self, sources: Collection[str], *, look_again: Collection[str] = ()
+    ) -> dict[str, list[LedgerEntry]]:
         """Finish undos and reassignments, and read from the ledger which moves are under way.
 
         Call it before anything is listed, so that a file that another workstation stores later is not
@@ -70,11 +68,13 @@ class Recovery:
 
         Args:
             sources: Ids of the sources that will be listed.
+            look_again: Ids of sources whose finished moves may be missing from the ledger.
 
         Returns:
-            The unfinished moves by source id, for `after_listing`.
+            The unfinished moves by source id, for `after_listing`; sources without any are left out.
         """
-        begun = [(entry, source_id) for source_id in sources for entry in self._ledger.undoing(source_id)]
+        self._left |= self._sources.keys() & look_again
+        begun, reassigning = self._ledger.begun_corrections(sources)
         stored = self._repository.find_attachment([entry.import_id for entry, _ in begun]) if begun else {}
         ends = [
             (entry, self._end_of_undo(entry, stored.get(entry.import_id), self._sources[source_id]))
@@ -82,8 +82,12 @@ class Recovery:
         ]
         ended = [(entry, event) for entry, event in ends if event is not None]
         # Also without entries: a ledger that refuses to be written stops the refresh before anything moves.
-        self._write([*ended, *self._ends_of_reassignments()])
-        return {source_id: self._ledger.unfinished(source_id) for source_id in self._left & set(sources)}
+        self._write([*ended, *self._ends_of_reassignments(reassigning)])
+        unfinished = {
+            source_id: self._ledger.unfinished(source_id) for source_id in self._left & set(sources)
+        }
+        self._left -= {source_id for source_id, entries in unfinished.items() if not entries}
+        return {source_id: entries for source_id, entries in unfinished.items() if entries}
 
     def after_listing(self, rows: Iterable[Row], unfinished: Mapping[str, Collection[LedgerEntry]]) -> None:
         """Write down the moves that a crash kept out of the ledger: stored files that have left their source.
@@ -93,18 +97,16 @@ class Recovery:
             unfinished: From `before_listing`, for the sources that were listed. The next refresh asks again
                 for those that failed.
         """
+        here = {row.import_id for row in rows}
         begun = [entry for entries in unfinished.values() for entry in entries]
-        if begun:
-            here = {row.import_id for row in rows}
-            gone = [entry for entry in begun if entry.import_id not in here]
-            # The attachment may have been reassigned since it was stored.
-            stored = self._repository.find_attachment([entry.import_id for entry in gone]) if gone else {}
-            self._write([(_with_patient(entry, stored.get(entry.import_id)), Event.MOVED) for entry in gone])
+        gone = [entry for entry in begun if entry.import_id not in here]
+        # The attachment may have been reassigned since it was stored.
+        stored = self._repository.find_attachment([entry.import_id for entry in gone]) if gone else {}
+        self._write([(_with_patient(entry, stored.get(entry.import_id)), Event.MOVED) for entry in gone])
         self._left -= unfinished.keys()
 
-    def _ends_of_reassignments(self) -> list[tuple[LedgerEntry, Event]]:
+    def _ends_of_reassignments(self, begun: Sequence[LedgerEntry]) -> list[tuple[LedgerEntry, Event]]:
         """Ask the records how interrupted reassignments ended."""
-        begun = self._ledger.reassigning()
         if not begun:
             return []
         stored = self._repository.find_attachment([entry.import_id for entry in begun])

@@ -96,14 +96,16 @@ class Refresh:
         problems: list[Problem] = []
         unfinished: dict[str, list[LedgerEntry]] = {}
         opening: list[Unopened] = []
+        answers = Answers[Listed | Opening]()
         try:
-            with host_errors(), Answers[Listed | Opening]() as answers:
+            with host_errors():
                 with self._lock:
                     opening = self._locations.to_open() if only is None else []
                     sources = [one for one in self._locations.opened if only is None or one.source_id in only]
                     if not dry:
-                        self._recovery.look_again(self._mover.take_incomplete())
-                        unfinished = self._recovery.before_listing([one.source_id for one in sources])
+                        unfinished = self._recovery.before_listing(
+                            [one.source_id for one in sources], look_again=self._mover.take_incomplete()
+                        )
                 for source in sources:
                     answers.ask(partial(self._lister.list_one, source))
                 for one in opening:
@@ -126,6 +128,7 @@ class Refresh:
                     for source in new:
                         answers.ask(partial(self._lister.list_one, source))
         finally:
+            answers.close()
             with self._lock:
                 self._locations.give_up(opening)
                 unopened = self._locations.problems if only is None else []
@@ -145,7 +148,8 @@ class Refresh:
         here = rows
         if len(ids) != len(self._locations.opened):
             here = [row for row in rows if row.source_id in ids]
-        self._recovery.after_listing(here, {one: unfinished.get(one, []) for one in ids if one not in failed})
+        if seen := {one: unfinished[one] for one in ids & unfinished.keys() if one not in failed}:
+            self._recovery.after_listing(here, seen)
         moved, problems = self._mover.import_ready(here, tell, cancel)
         gone = {row for row, outcome in moved.items() if outcome.state is State.IMPORTED}
         if gone:
@@ -234,7 +238,7 @@ class RowMover:
         interrupted = [row.import_id for row in ready if row.verdict.action is Action.FINISH]
         stored = self._repository.find_attachment(interrupted) if interrupted else {}
         ready = [row for row in ready if _still_stored(row, stored)]
-        orders = [self._order_of(row, stored.get(row.import_id)) for row in ready]
+        orders = [self._order_of(row, stored) for row in ready]
         outcomes, problems = self._move(orders, Stage.AUTO_IMPORTING, tell, cancel)
         for row, outcome in zip(ready, outcomes, strict=True):
             row.take(outcome)
@@ -292,14 +296,15 @@ class RowMover:
         cancelled = (cancel or threading.Event()).is_set
         return self._mover.move(orders, on_done=on_done, cancelled=cancelled)
 
-    def _order_of(self, row: Row, stored: StoredAttachment | None) -> MoveOrder:
-        verdict = row.verdict
+    def _order_of(self, row: Row, found: Mapping[str, StoredAttachment]) -> MoveOrder:
+        verdict, file, import_id = row.verdict, row.file, row.import_id
+        stored = found.get(import_id)
         if verdict.patient_id is None:
             raise AssertionError("a verdict to import names a patient")
         return MoveOrder(
             source=row.source,
-            file=row.file,
-            import_id=row.import_id,
+            file=file,
+            import_id=import_id,
             # The record that it is in now: it may have been reassigned since the list was made.
             patient_id=stored.patient_id if stored is not None else verdict.patient_id,
             provider_id=verdict.capture.provider if verdict.capture is not None else row.source.provider,

@@ -9,7 +9,7 @@ import attrs
 
 from intouch_import.errors import MixedDestinations, SelectionError, UnsuitableText
 from intouch_import.model import Destination, Patient, Reason, State
-from intouch_import.moving.copies import CopyFinder, Incoming
+from intouch_import.moving.storing import CopyFinder, Incoming
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

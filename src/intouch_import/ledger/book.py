@@ -73,6 +73,25 @@ _REASSIGNED: Final = Event.REASSIGNED
 _FACTS: Final = frozenset({Event.STORED, Event.MOVED, Event.REASSIGNED})
 
 
+def _open_ended(
+    begins: sa.ColumnElement[bool] | sa.TextClause, ended_by: tuple[Event, ...]
+) -> sa.Select[Any]:
+    """Return the query for entries that begin something which no later entry of the same file ends."""
+    later = ledger_table.alias()
+    ended = sa.exists().where(
+        later.c.import_id == ledger_table.c.import_id,
+        later.c.seq > ledger_table.c.seq,
+        later.c.event.in_([event.value for event in ended_by]),
+    )
+    return sa.select(ledger_table).where(begins, ~ended).order_by(ledger_table.c.seq)
+
+
+_ENDS_OF_UNDO: Final = (Event.WITHDRAWN, Event.NOT_PUT_BACK, Event.STORED, Event.PUTTING_BACK)
+_REASSIGNMENTS: Final = _open_ended(
+    _IS_REASSIGNING, (Event.REASSIGNED, Event.NOT_REASSIGNED, Event.REASSIGNING, Event.WITHDRAWN)
+)
+
+
 class Ledger:
     """An append-only record in a SQL database.
 
@@ -153,7 +172,7 @@ class Ledger:
 
     def put_back(self, source_id: str, names: Collection[str]) -> set[tuple[str, int]]:
         """Which of these names an undo has put back into the source, with the sizes they had."""
-        wanted = {printable(name) for name in names}
+        wanted = set(names) if all(map(str.isprintable, names)) else {printable(name) for name in names}
         query = sa.select(ledger_table.c.name, ledger_table.c.size_bytes).where(
             _of(source_id, Event.PUTTING_BACK)
         )
@@ -168,7 +187,7 @@ class Ledger:
         )
         with reading(self._engine) as connection:
             found = connection.execute(query).all()
-        return {(row.patient_id, row.sha256) for row in found}
+        return {(patient_id, sha256) for patient_id, sha256 in found}
 
     def import_id_of(self, attachment_id: str) -> str | None:
         """The import id under which the ledger knows an attachment; None if it does not."""
@@ -181,31 +200,38 @@ class Ledger:
         with reading(self._engine) as connection:
             return connection.scalar(query)
 
+    def begun_corrections(
+        self, source_ids: Collection[str]
+    ) -> tuple[list[tuple[LedgerEntry, str]], list[LedgerEntry]]:
+        """Return the undos and the reassignments whose end is not in the ledger, oldest first.
+
+        Returns:
+            The ``PUTTING_BACK`` entries of these sources with the id of the source, and the ``REASSIGNING``
+            entries.
+        """
+        undos = {
+            source_id: _open_ended(_of(source_id, Event.PUTTING_BACK), _ENDS_OF_UNDO)
+            for source_id in source_ids
+        }
+        with reading(self._engine) as connection:
+            undoing = {source_id: connection.execute(query).all() for source_id, query in undos.items()}
+            reassigning = connection.execute(_REASSIGNMENTS).all()
+        begun = [(_entry(row), source_id) for source_id, rows in undoing.items() for row in rows]
+        return begun, [_entry(row) for row in reassigning]
+
     def reassigning(self) -> list[LedgerEntry]:
-        """``REASSIGNING`` entries whose end the ledger does not tell, oldest first."""
-        ends = (Event.REASSIGNED, Event.NOT_REASSIGNED, Event.REASSIGNING, Event.WITHDRAWN)
-        return self._open_ended(_IS_REASSIGNING, ended_by=ends)
+        """Return the ``REASSIGNING`` entries whose end is not in the ledger, oldest first."""
+        return self._read(_REASSIGNMENTS)
 
     def unfinished(self, source_id: str) -> list[LedgerEntry]:
-        """``STORED`` entries of a source with no ``MOVED`` after them, oldest first."""
-        return self._open_ended(_of(source_id, Event.STORED), ended_by=(Event.MOVED, Event.WITHDRAWN))
+        """Return the ``STORED`` entries of a source with no ``MOVED`` after them, oldest first."""
+        return self._read(_open_ended(_of(source_id, Event.STORED), (Event.MOVED, Event.WITHDRAWN)))
 
     def undoing(self, source_id: str) -> list[LedgerEntry]:
-        """``PUTTING_BACK`` entries of a source whose end the ledger does not tell, oldest first."""
-        ends = (Event.WITHDRAWN, Event.NOT_PUT_BACK, Event.STORED, Event.PUTTING_BACK)
-        return self._open_ended(_of(source_id, Event.PUTTING_BACK), ended_by=ends)
+        """Return the ``PUTTING_BACK`` entries of a source whose end is not in the ledger, oldest first."""
+        return self._read(_open_ended(_of(source_id, Event.PUTTING_BACK), _ENDS_OF_UNDO))
 
-    def _open_ended(
-        self, begins: sa.ColumnElement[bool] | sa.TextClause, *, ended_by: tuple[Event, ...]
-    ) -> list[LedgerEntry]:
-        """Entries that begin something for a file, where no later entry of that file ends it."""
-        later = ledger_table.alias()
-        ended = sa.exists().where(
-            later.c.import_id == ledger_table.c.import_id,
-            later.c.seq > ledger_table.c.seq,
-            later.c.event.in_([event.value for event in ended_by]),
-        )
-        query = sa.select(ledger_table).where(begins, ~ended).order_by(ledger_table.c.seq)
+    def _read(self, query: sa.Select[Any]) -> list[LedgerEntry]:
         with reading(self._engine) as connection:
             found = connection.execute(query).all()
         return [_entry(row) for row in found]
@@ -315,7 +341,7 @@ class Ledger:
 
 
 def _advance(states: defaultdict[str, set[str]], events: Iterable[Any]) -> None:
-    """Apply events, pairs of import id and event: which of the facts ``STORED``, ``MOVED`` and ``REASSIGNED`` are true of each file now."""
+    """Apply events to the states: which of ``STORED``, ``MOVED`` and ``REASSIGNED`` are true of a file."""
     for import_id, event in events:
         state = states[import_id]
         # By value: an event that only a newer version knows must not keep this version from writing.

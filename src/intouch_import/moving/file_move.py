@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from intouch_import.content import Content
     from intouch_import.media import MediaFacts
-    from intouch_import.moving.copies import Copy
+    from intouch_import.moving.storing import Copy
     from intouch_import.sources.base import Source
 
 __all__ = ["FileMove", "MoveOrder", "explain", "precise_reason"]

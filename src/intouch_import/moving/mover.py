@@ -11,7 +11,7 @@ from intouch_import.moving.file_move import FileMove
 from intouch_import.moving.steps import MoveSteps, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
     from intouch_import.ledger import Ledger
@@ -144,7 +144,7 @@ def _move_in_batches(
 
     def begin() -> _Begun:
         moves = [FileMove(order) for order in next(batches, [])]
-        return _Begun(moves, steps.begin(moves))
+        return _Begun(moves, steps.begin(moves) if moves else [])
 
     outcomes: list[Outcome] = []
     current = begin()
@@ -152,11 +152,13 @@ def _move_in_batches(
         following = _Begun([], [])
         moves = current.moves
         try:
-            wait_for(current.futures)
-            if ahead := _are_copies(moves):
-                following = begin()
-            steps.finish(moves)
-            _close(moves)
+            try:
+                wait_for(current.futures)
+                if ahead := steps.are_copies(moves):
+                    following = begin()
+                steps.finish(moves)
+            finally:
+                steps.close(moves)
             done = [move.outcome for move in moves if move.outcome is not None]
             outcomes += done
             on_done(done, sum(move.order.file.size_bytes for move in moves))
@@ -165,29 +167,10 @@ def _move_in_batches(
         except BaseException:
             steps.break_off()
             wait(following.futures)
-            _close(following.moves)
+            steps.close(following.moves)
             raise
-        finally:
-            _close(moves)
         current = following
     return outcomes
-
-
-def _are_copies(moves: Sequence[FileMove]) -> bool:
-    """Return whether a batch holds copies alone: then the next batch is read while this one is stored.
-
-    Copies keep the disk busy, or came over a network. Files that are only linked do neither: reading ahead
-    was tried for them and is slower, since the threads then compete for the interpreter. And each of them
-    keeps a descriptor, of which there are enough for one batch.
-    """
-    contents = [move.content for move in moves if move.content is not None]
-    return bool(contents) and all(content.is_copy for content in contents)
-
-
-def _close(moves: Iterable[FileMove]) -> None:
-    for move in moves:
-        if move.content is not None:
-            move.content.close()
 
 
 def batches_of(orders: Sequence[MoveOrder]) -> Iterator[list[MoveOrder]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import attrs
 import sqlalchemy as sa
@@ -177,7 +177,7 @@ class SqlRepository(Closable, PatientRepository):
             yield  # nested: the outer block commits
             return
         with writing(self.engine) as connection:
-            batch = self._local.batch = _Batch(connection)
+            batch = self._local.batch = _Batch(connection, [])
             try:
                 yield
                 # Before the commit: a row must never be durable while its bytes are not.
@@ -359,12 +359,11 @@ class SqlRepository(Closable, PatientRepository):
         return len(rows)
 
 
-class _Batch:
-    """An open transaction of one thread."""
+class _Batch(NamedTuple):
+    """An open transaction of one thread, and the ids of the files placed in it."""
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self.connection = connection
-        self.placed: list[str] = []
+    connection: sa.Connection
+    placed: list[str]
 
 
 def _agree(stored: StoredAttachment, wanted: Attachment) -> StoredAttachment | FileError:
