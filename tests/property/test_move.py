@@ -319,7 +319,8 @@ class Clinic(RuleBasedStateMachine):
             settle_s=0.0,
             clock=Clock(now=lambda: NOW),
         )
-        inbox._row_mover._mover._workers = 1  # the same steps in the same order, when a failure is tried again
+        # The same steps in the same order, when a failure is tried again.
+        inbox._row_mover._mover._workers = 1
         return inbox
 
     @staticmethod
