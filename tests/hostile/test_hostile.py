@@ -86,7 +86,7 @@ def test_a_decoder_alone_finds_a_cut_picture(pool: DecodingPool, label: str) -> 
     """Decoding does not lean on the test of the ends: what lacks its last tenth is not verified either."""
     _extension, content = pictures.whole()[label]
     for cut in (content[: len(content) * 9 // 10], content[: len(content) // 2]):
-        found = pool.look(io.BytesIO(cut), kind=sniff(content), size_bytes=len(cut))
+        found = pool.decode(io.BytesIO(cut), kind=sniff(content), size_bytes=len(cut))
         assert found.soundness is not Soundness.VERIFIED
 
 

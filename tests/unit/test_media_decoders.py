@@ -23,7 +23,7 @@ import pictures
 from intouch_import.media import decoders
 from intouch_import.media.decoders import DecodingPool
 from intouch_import.media.kinds import Kind, sniff
-from intouch_import.media.messages import HostFile, Limits, Look, Obstacle, Pipe, ProtocolError
+from intouch_import.media.messages import Decoded, HostFile, Limits, Obstacle, Pipe, ProtocolError
 from intouch_import.model import Soundness
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def pool() -> Iterator[DecodingPool]:
     made.close()
 
 
-def look(pool: DecodingPool, content: bytes, *, px: int | None = None) -> Look:
-    return pool.look(io.BytesIO(content), kind=sniff(content), size_bytes=len(content), thumbnail_px=px)
+def look(pool: DecodingPool, content: bytes, *, px: int | None = None) -> Decoded:
+    return pool.decode(io.BytesIO(content), kind=sniff(content), size_bytes=len(content), thumbnail_px=px)
 
 
 def worker_ids(pool: DecodingPool) -> set[int]:
@@ -71,7 +71,7 @@ def command_that(code: str) -> list[str]:
     program = (
         f"import json, sys\nsys.path[:] = json.loads({json.dumps(json.dumps(sys.path))})\n"
         "import os, signal, time\nfrom intouch_import.media import worker\n"
-        f"def at(self, file):\n{body}\nworker._Look.at = at\nworker.main()"
+        f"def run(self, file):\n{body}\nworker._Decoding.run = run\nworker.main()"
     )
     return [sys.executable, "-c", program]
 
@@ -103,7 +103,7 @@ def test_the_size_is_that_of_the_picture_and_not_of_its_draft(pool: DecodingPool
 def test_another_decoder_is_never_tried(pool: DecodingPool) -> None:
     """A PNG that is announced as a JPEG is not a JPEG that can be decoded."""
     content = pictures.whole()["png"][1]
-    found = pool.look(io.BytesIO(content), kind=Kind.JPEG, size_bytes=len(content))
+    found = pool.decode(io.BytesIO(content), kind=Kind.JPEG, size_bytes=len(content))
     assert (found.soundness, found.obstacle) == (Soundness.DAMAGED, Obstacle.UNDECODABLE)
 
 
@@ -120,7 +120,7 @@ def test_only_what_is_needed_is_read(pool: DecodingPool) -> None:
 
     huge = pictures.bomb_png(60_000, 60_000, payload_bytes=5_000_000)
     stream = Counting(huge)
-    found = pool.look(stream, kind=Kind.PNG, size_bytes=len(huge))
+    found = pool.decode(stream, kind=Kind.PNG, size_bytes=len(huge))
     assert found.obstacle is Obstacle.TOO_MANY_PIXELS
     assert stream.taken < 1_200_000
 
@@ -134,14 +134,14 @@ def test_a_stream_that_fails_is_the_callers_error(pool: DecodingPool) -> None:
 
     content = pictures.whole()["png"][1]
     with pytest.raises(OSError, match="Input/output"):
-        pool.look(Failing(content), kind=Kind.PNG, size_bytes=len(content))
+        pool.decode(Failing(content), kind=Kind.PNG, size_bytes=len(content))
     assert look(pool, content).soundness is Soundness.VERIFIED
 
 
 def test_a_file_that_shrank_is_damaged(pool: DecodingPool) -> None:
     """A stream that gives fewer bytes than were announced does not hang."""
     content = pictures.whole()["jpeg"][1]
-    found = pool.look(io.BytesIO(content[:5000]), kind=Kind.JPEG, size_bytes=len(content))
+    found = pool.decode(io.BytesIO(content[:5000]), kind=Kind.JPEG, size_bytes=len(content))
     assert found.soundness is Soundness.DAMAGED
 
 
@@ -234,7 +234,7 @@ def test_a_slow_picture_does_not_hold_up_another_thread() -> None:
     """While one worker hangs, another thread has its files decoded."""
     slow = "return ({'soundness': 'verified', 'obstacle': None, 'width_px': 1, 'height_px': 1, 'frames': 1, 'orientation': None}, b'') if self._size_bytes < 100 else time.sleep(600)"
     pool = DecodingPool(Limits(time_s=3.0), workers=2, command=command_that(slow))
-    results: list[Look] = []
+    results: list[Decoded] = []
     hanging = threading.Thread(target=lambda: results.append(look(pool, pictures.whole()["png"][1])))
     hanging.start()
     for _ in range(20):
@@ -250,10 +250,10 @@ def test_a_slow_picture_does_not_hold_up_another_thread() -> None:
         "return ({'soundness': 'fine'}, b'')",
         "return ({'soundness': 'verified', 'obstacle': None, 'width_px': '1', 'height_px': 1, 'frames': 1, 'orientation': 1}, b'')",
         "return (['verified'], b'')",
-        "file.raw._pipe.give(b'?')\ntime.sleep(600)",
-        "file.raw._pipe.ask_bytes(2**64 - 1, memoryview(bytearray(10)))",
-        "file.raw._pipe.give(b'R' + (0).to_bytes(8, 'big') + (2**40).to_bytes(8, 'big'))\ntime.sleep(600)",
-        "file.raw._pipe.give(b'A' + (2**60).to_bytes(8, 'big') * 2)\ntime.sleep(600)",
+        "file.raw._pipe.send(b'?')\ntime.sleep(600)",
+        "file.raw._pipe.request_bytes(2**64 - 1, memoryview(bytearray(10)))",
+        "file.raw._pipe.send(b'R' + (0).to_bytes(8, 'big') + (2**40).to_bytes(8, 'big'))\ntime.sleep(600)",
+        "file.raw._pipe.send(b'A' + (2**60).to_bytes(8, 'big') * 2)\ntime.sleep(600)",
     ],
 )
 def test_a_worker_that_lies_is_not_believed(code: str) -> None:
@@ -368,7 +368,7 @@ HOST = """
     print("started")
     def look():
         with open(sys.argv[1], "rb") as stream:
-            return shared_pool().look(stream, kind=Kind.PNG, size_bytes=os.stat(sys.argv[1]).st_size)
+            return shared_pool().decode(stream, kind=Kind.PNG, size_bytes=os.stat(sys.argv[1]).st_size)
     def pids():
         return sorted(worker._process.pid for worker in shared_pool()._workers)
 """
@@ -464,13 +464,13 @@ def test_the_worker_runs_in_this_process_too(monkeypatch: pytest.MonkeyPatch) ->
     with warnings.catch_warnings():
         thread = threading.Thread(target=worker.main)
         thread.start()
-        assert host.take(1) == b"H"
+        assert host.receive(1) == b"H"
         content = pictures.encoded(Image.new("RGB", (100, 100)), "PNG")
-        host.give_task(json.dumps({"kind": "png", "size_bytes": len(content), "thumbnail_px": 0}).encode())
-        while host.take(1) == b"R":
-            offset, length = host.take_place()
-            host.give_bytes(content[offset : offset + length])
-        answer, thumbnail = host.take_answer()
+        host.send_task(json.dumps({"kind": "png", "size_bytes": len(content), "thumbnail_px": 0}).encode())
+        while host.receive(1) == b"R":
+            offset, length = host.receive_request()
+            host.send_bytes(content[offset : offset + length])
+        answer, thumbnail = host.receive_answer()
         os.close(to_worker[1])
         thread.join(10)
     assert json.loads(answer)["obstacle"] == Obstacle.TOO_MANY_PIXELS
@@ -490,34 +490,34 @@ def piped() -> tuple[Pipe, Pipe]:
 def test_messages_arrive_as_they_were_sent() -> None:
     """Tasks, questions, bytes and answers go through unchanged; a failure to read is told as one."""
     host, worker = piped()
-    host.give_task(b"task")
-    assert worker.take_task() == b"task"
-    host.give_bytes(b"abc")
+    host.send_task(b"task")
+    assert worker.receive_task() == b"task"
+    host.send_bytes(b"abc")
     view = memoryview(bytearray(3))
-    assert worker.ask_bytes(5, view) == 3
+    assert worker.request_bytes(5, view) == 3
     assert bytes(view) == b"abc"
-    assert host.take(1) == b"R"
-    assert host.take_place() == (5, 3)
-    host.give_bytes(None)
+    assert host.receive(1) == b"R"
+    assert host.receive_request() == (5, 3)
+    host.send_bytes(None)
     with pytest.raises(OSError, match="could not read"):
-        worker.ask_bytes(0, view)
-    worker.give_answer(b"answer", b"")
-    host.take(17)
-    assert host.take(1) == b"A"
-    assert host.take_answer() == (b"answer", b"")
+        worker.request_bytes(0, view)
+    worker.send_answer(b"answer", b"")
+    host.receive(17)
+    assert host.receive(1) == b"A"
+    assert host.receive_answer() == (b"answer", b"")
 
 
 def test_messages_out_of_order_are_refused() -> None:
     """Neither side goes on when the other has lost the thread."""
     host, worker = piped()
-    host.give(b"X")
+    host.send(b"X")
     with pytest.raises(ProtocolError):
-        worker.take_task()
-    host.give(b"X")
+        worker.receive_task()
+    host.send(b"X")
     with pytest.raises(ProtocolError):
-        worker.ask_bytes(0, memoryview(b""))
+        worker.request_bytes(0, memoryview(b""))
     with pytest.raises(ProtocolError):
-        worker.take(2**40)
+        worker.receive(2**40)
 
 
 def test_the_workers_file_is_a_file() -> None:
@@ -527,7 +527,7 @@ def test_the_workers_file_is_a_file() -> None:
         def __init__(self) -> None:
             pass
 
-        def ask_bytes(self, offset: int, view: memoryview) -> int:
+        def request_bytes(self, offset: int, view: memoryview) -> int:
             content = bytes(range(100))[offset : offset + len(view)]
             view[: len(content)] = content
             return len(content)

@@ -17,11 +17,10 @@ from intouch_import.media.exif import Exif, find_exif
 from intouch_import.media.facts import (
     FoundTime,
     ZoneFrom,
+    capture_times,
     choose,
     from_exif,
     from_movie,
-    from_name,
-    from_source,
 )
 from intouch_import.media.kinds import Kind
 from intouch_import.model import TakenAtFlag, TakenFrom
@@ -347,6 +346,30 @@ def found(taken_from: TakenFrom, minutes: float = 0.0, zone_from: ZoneFrom = Zon
     return FoundTime(taken_from=taken_from, at=TAKEN + timedelta(minutes=minutes), zone_from=zone_from)
 
 
+def named(at: datetime) -> FoundTime:
+    """The time in a capture name, as `capture_times` lists it."""
+    return only_time(named_at=at, modified_at=None)
+
+
+def filed(at: datetime) -> FoundTime:
+    """The location's own time, as `capture_times` lists it."""
+    return only_time(named_at=None, modified_at=at)
+
+
+def only_time(*, named_at: datetime | None, modified_at: datetime | None) -> FoundTime:
+    times = capture_times(
+        named_at=named_at,
+        exif=None,
+        movie=None,
+        modified_at=modified_at,
+        zone=SYDNEY,
+        now=NOW,
+        tolerance=timedelta(0),
+    )
+    (time,) = times.found
+    return time
+
+
 def chosen_of(
     *times: FoundTime, tolerance_min: float = 5, duration_min: float = 0
 ) -> tuple[TakenFrom | None, bool]:
@@ -380,25 +403,25 @@ def test_the_order_of_trust() -> None:
 
 def test_times_that_lie_apart_disagree() -> None:
     """Beyond the tolerance a flag is raised; the choice stands."""
-    name = from_name(TAKEN)
+    name = named(TAKEN)
     assert chosen_of(name, found(TakenFrom.EXIF, 5)) == (TakenFrom.NAME, False)
     assert chosen_of(name, found(TakenFrom.EXIF, 5.1)) == (TakenFrom.NAME, True)
     assert chosen_of(name, found(TakenFrom.EXIF, -6)) == (TakenFrom.NAME, True)
-    assert chosen_of(name, from_source(TAKEN + timedelta(days=99))) == (TakenFrom.NAME, False)
+    assert chosen_of(name, filed(TAKEN + timedelta(days=99))) == (TakenFrom.NAME, False)
 
 
 def test_a_container_may_mean_utc_or_the_wall_time() -> None:
     """Many cameras write their wall time where the standard wants UTC: either agrees."""
     eleven_hours = 11 * 60  # Sydney's offset that day
-    assert chosen_of(from_name(TAKEN), found(TakenFrom.CONTAINER)) == (TakenFrom.NAME, False)
-    assert chosen_of(from_name(TAKEN), found(TakenFrom.CONTAINER, eleven_hours)) == (TakenFrom.NAME, False)
-    assert chosen_of(from_name(TAKEN), found(TakenFrom.CONTAINER, 60)) == (TakenFrom.NAME, True)
+    assert chosen_of(named(TAKEN), found(TakenFrom.CONTAINER)) == (TakenFrom.NAME, False)
+    assert chosen_of(named(TAKEN), found(TakenFrom.CONTAINER, eleven_hours)) == (TakenFrom.NAME, False)
+    assert chosen_of(named(TAKEN), found(TakenFrom.CONTAINER, 60)) == (TakenFrom.NAME, True)
 
 
 def test_a_long_movie_may_be_dated_by_its_end() -> None:
     """The length of a movie is added to what may lie between its times."""
-    assert chosen_of(from_name(TAKEN), found(TakenFrom.CONTAINER, 20)) == (TakenFrom.NAME, True)
-    assert chosen_of(from_name(TAKEN), found(TakenFrom.CONTAINER, 20), duration_min=15) == (
+    assert chosen_of(named(TAKEN), found(TakenFrom.CONTAINER, 20)) == (TakenFrom.NAME, True)
+    assert chosen_of(named(TAKEN), found(TakenFrom.CONTAINER, 20), duration_min=15) == (
         TakenFrom.NAME,
         False,
     )
@@ -411,10 +434,10 @@ def test_a_repeated_wall_time_agrees_with_either_instant() -> None:
     assert repeated is not None
     assert skipped is not None
     for hour in (15, 16):
-        name = from_name(datetime(2026, 4, 4, hour, 30, tzinfo=UTC))
+        name = named(datetime(2026, 4, 4, hour, 30, tzinfo=UTC))
         assert chosen_of(name, repeated) == (TakenFrom.NAME, False)
-    assert chosen_of(from_name(TAKEN), repeated) == (TakenFrom.NAME, True)
-    assert chosen_of(from_name(TAKEN), skipped) == (TakenFrom.NAME, True)
+    assert chosen_of(named(TAKEN), repeated) == (TakenFrom.NAME, True)
+    assert chosen_of(named(TAKEN), skipped) == (TakenFrom.NAME, True)
 
 
 def test_a_time_in_the_future_is_not_chosen() -> None:
@@ -429,9 +452,9 @@ def test_the_ends_of_the_calendar_do_no_harm() -> None:
     """The last moments that a datetime knows are compared without an error."""
     end = from_exif(Exif(taken="9999:12:31 23:59:59", offset="-12:00"), SYDNEY)
     assert end is not None
-    assert chosen_of(from_name(TAKEN), end) == (TakenFrom.NAME, True)
+    assert chosen_of(named(TAKEN), end) == (TakenFrom.NAME, True)
     container = FoundTime(
         taken_from=TakenFrom.CONTAINER, at=datetime.max.replace(tzinfo=UTC), zone_from=ZoneFrom.UTC
     )
-    assert chosen_of(from_name(TAKEN), container) == (TakenFrom.NAME, True)
+    assert chosen_of(named(TAKEN), container) == (TakenFrom.NAME, True)
     assert from_exif(Exif(taken="9999:12:31 23:59:59"), SYDNEY) is not None

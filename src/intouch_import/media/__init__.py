@@ -1,6 +1,6 @@
-"""What the bytes of a file are: told by their first and last, by their headers, and by decoding them.
+"""Examine the content of files: by the first and last bytes, by the headers, and by decoding.
 
-Importing this package loads neither Pillow nor a process: both come with the first file that is decoded.
+Importing this package neither loads Pillow nor starts a process. Both happen when the first file is decoded.
 """
 
 from intouch_import.media.examiner import Examiner

@@ -1,7 +1,7 @@
-"""Reading here and there in a file, within a budget; and boxes, the nested parts of ISO media and JPEG 2000.
+"""Read the headers of a file: byte ranges within a budget, and the boxes of ISO media files and JPEG 2000.
 
-ISO media files are MP4, QuickTime, HEIC and AVIF. The budget is there so that no header can make a reader
-wander for ever.
+ISO media files are MP4, QuickTime, HEIC and AVIF. Boxes are their nested parts. Without the budget, a hostile
+header could keep a reader busy for ever.
 
 Formats: ISO/IEC 14496-12 (boxes, ``mvhd``, ``iloc``), Apple's QuickTime File Format (``keys``), ISO/IEC
 23008-12 (the Exif item of a HEIC).
@@ -10,15 +10,14 @@ Formats: ISO/IEC 14496-12 (boxes, ``mvhd``, ``iloc``), Apple's QuickTime File Fo
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
-__all__ = ["Box", "Movie", "Reader", "boxes", "exif_item", "read_fully", "read_movie"]
+__all__ = ["Box", "Movie", "Reader", "boxes", "exif_item", "read_movie", "read_ranges"]
 
 _MOST_BYTES: Final = 2 * 1024 * 1024
 _MOST_READS: Final = 4000
@@ -30,35 +29,43 @@ _MOST_TEXT: Final = 256
 _CREATION_KEY: Final = b"com.apple.quicktime.creationdate"
 
 
-def read_fully(stream: BinaryIO, length: int) -> bytes:
-    """Read ``length`` bytes, fewer only at the end; an unbuffered stream may give less than it has."""
-    parts = []
-    while length > 0 and (part := stream.read(length)):
-        parts.append(part)
-        length -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+def read_ranges(stream: BinaryIO, *ranges: tuple[int, int]) -> list[bytes]:
+    """Read ranges of a stream, each given by its offset and length; shorter only at the end of the stream.
+
+    Raises:
+        OSError: The stream can't be read.
+    """
+    found = []
+    for offset, length in ranges:
+        stream.seek(offset)
+        parts = []
+        left = length
+        # An unbuffered stream may return less than it has.
+        while left > 0 and (part := stream.read(left)):
+            parts.append(part)
+            left -= len(part)
+        found.append(b"".join(parts))
+    return found
 
 
+@attrs.define
 class Reader:
-    """The bytes of one file by their offsets.
-
-    What is not there, and what is over the budget, is simply missing: `at` gives fewer bytes than asked for.
+    """Reads the bytes of one file by their offsets, within a budget.
 
     Args:
         stream: Binary and seekable; belongs to the caller.
         size_bytes: Size of the file in bytes.
-        head: The start of the file, if it was read before.
+        head: The first bytes of the file, if they are known.
     """
 
-    def __init__(self, stream: BinaryIO, size_bytes: int, *, head: bytes = b"") -> None:
-        self.size_bytes = size_bytes
-        self._stream = stream
-        self._head = head
-        self._bytes_left = _MOST_BYTES
-        self._reads_left = _MOST_READS
+    _stream: BinaryIO
+    size_bytes: int
+    _head: bytes = attrs.field(default=b"", kw_only=True, repr=False)
+    _bytes_left: int = attrs.field(default=_MOST_BYTES, init=False)
+    _reads_left: int = attrs.field(default=_MOST_READS, init=False)
 
     def at(self, offset: int, length: int) -> bytes:
-        """Up to ``length`` bytes from ``offset`` on.
+        """Return ``length`` bytes at an offset, or fewer at the end of the file and of the budget.
 
         Raises:
             OSError: The stream can't be read.
@@ -70,16 +77,12 @@ class Reader:
         self._reads_left -= 1
         if offset + length <= len(self._head):
             return self._head[offset : offset + length]
-        self._stream.seek(offset)
-        return read_fully(self._stream, length)
-
-
-# --- boxes
+        return read_ranges(self._stream, (offset, length))[0]
 
 
 @attrs.frozen
 class Box:
-    """One box: its type, and where its content starts and ends in the file."""
+    """One box: its type, and the offsets in the file at which its content starts and ends."""
 
     kind: bytes
     start: int
@@ -88,7 +91,7 @@ class Box:
 
 @attrs.frozen(kw_only=True)
 class Movie:
-    """What the index of a movie says.
+    """The values that were read from the index of a movie.
 
     Args:
         created_s: ``mvhd`` creation time, seconds since 1904-01-01, by the standard in UTC; 0 if not set.
@@ -105,7 +108,7 @@ class Movie:
 
 
 def boxes(reader: Reader, start: int, end: int) -> Iterator[Box]:
-    """The boxes between two offsets, one after the other, until one makes no sense."""
+    """Yield the boxes between two offsets, up to the first invalid one."""
     for _count in range(_MOST_BOXES):
         header = reader.at(start, _LONG_HEADER_BYTES)
         if start + _HEADER.size > end or len(header) < _HEADER.size:
@@ -115,7 +118,7 @@ def boxes(reader: Reader, start: int, end: int) -> Iterator[Box]:
         if length == 1 and len(header) == _LONG_HEADER_BYTES:
             length = int.from_bytes(header[_HEADER.size :], "big")
             content = start + _LONG_HEADER_BYTES
-        elif length == 0:  # to the end of what it stands in
+        elif length == 0:  # to the end of the surrounding box
             length = end - start
         if length < content - start:
             return
@@ -124,7 +127,7 @@ def boxes(reader: Reader, start: int, end: int) -> Iterator[Box]:
 
 
 def _find(reader: Reader, start: int, end: int, *path: bytes) -> Box | None:
-    """The first box at the end of a path of types."""
+    """Return the first box at the end of a path of types."""
     for kind in path:
         found = next((box for box in boxes(reader, start, end) if box.kind == kind), None)
         if found is None:
@@ -137,7 +140,7 @@ def _find(reader: Reader, start: int, end: int, *path: bytes) -> Box | None:
 
 
 def read_movie(reader: Reader) -> Movie | None:
-    """What a movie says of itself; None without an index."""
+    """Read the index of a movie; None if it has none."""
     moov = _find(reader, 0, reader.size_bytes, b"moov")
     if moov is None:
         return None
@@ -173,14 +176,14 @@ def _track_size(reader: Reader, track: Box) -> tuple[int | None, int | None]:
     header = _find(reader, track.start, track.end, b"tkhd")
     content = reader.at(header.end - 8, 8) if header is not None and header.end - header.start >= 84 else b""  # noqa: PLR2004
     if len(content) < 8 or not all(struct.unpack(">LL", content)):  # noqa: PLR2004
-        return None, None  # a track of sound
+        return None, None  # a sound track
     width, height = struct.unpack(">LL", content)  # 16.16 fixed point
     return width >> 16, height >> 16
 
 
 def _creation_date(reader: Reader, meta: Box) -> str | None:
-    """Apple's creation date: ``keys`` gives names numbers, ``ilst`` gives numbers values."""
-    # In ISO files four bytes of version and flags come first; in QuickTime files the first box does.
+    """Return Apple's creation date: ``keys`` numbers the names, ``ilst`` has the values by number."""
+    # In ISO files, four bytes of version and flags precede the first box; in QuickTime files they don't.
     start = meta.start if reader.at(meta.start + 4, 4) == b"hdlr" else meta.start + 4
     keys, items = (_find(reader, start, meta.end, kind) for kind in (b"keys", b"ilst"))
     if keys is None or items is None:
@@ -204,7 +207,7 @@ def _creation_date(reader: Reader, meta: Box) -> str | None:
 
 
 def exif_item(reader: Reader) -> tuple[int, int] | None:
-    """Where the Exif block (a TIFF structure) of a HEIC or AVIF starts and ends; None if there is none."""
+    """Return start and end of the Exif block (a TIFF structure) of a HEIC or AVIF; None if it has none."""
     meta = _find(reader, 0, reader.size_bytes, b"meta")
     if meta is None:
         return None
@@ -234,7 +237,7 @@ def _exif_id(reader: Reader, infos: Box) -> int | None:
 
 
 def _extent(table: bytes, wanted: int) -> tuple[int, int] | None:
-    """Offset and length of the first extent of one item in an ``iloc`` table; None if it is not there."""
+    """Return offset and length of the first extent of an item in an ``iloc`` table; None if it is missing."""
     numbers = _Numbers(table)
     version = numbers.take(1)
     numbers.take(3)
@@ -242,7 +245,7 @@ def _extent(table: bytes, wanted: int) -> tuple[int, int] | None:
     offset_bytes, length_bytes, base_bytes = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
     index_bytes = sizes & 15 if version else 0
     wide = version >= 2  # noqa: PLR2004
-    left = _MOST_ENTRIES  # an extent may be described by no bytes at all
+    left = _MOST_ENTRIES  # extents may have a size of zero bytes, so the length of the table is no limit
     for _item in range(numbers.take(4 if wide else 2)):
         item = numbers.take(4 if wide else 2)
         method = numbers.take(2) & 15 if version else 0
@@ -262,7 +265,7 @@ def _extent(table: bytes, wanted: int) -> tuple[int, int] | None:
 
 
 class _Numbers:
-    """Big-endian numbers one after the other; zeros beyond the end."""
+    """Reads consecutive big-endian numbers; zeros after the end."""
 
     def __init__(self, table: bytes) -> None:
         self._table = table
@@ -270,7 +273,7 @@ class _Numbers:
 
     @property
     def is_over(self) -> bool:
-        """Whether more was taken than there is."""
+        """Whether a number was read after the end."""
         return self._at > len(self._table)
 
     def take(self, size_bytes: int) -> int:

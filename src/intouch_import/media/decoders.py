@@ -1,13 +1,13 @@
-"""Decoding in processes of their own, which a hostile picture may crash or hang, and nothing else with them.
+"""Decode files in separate processes: a hostile picture can crash or block only the process that decodes it.
 
-A pool starts a worker when one is needed, reuses it for many files, replaces it when it has died or was
-killed for being slow, and ends it when there has been nothing to do for a while. Workers are started as
-plain programs, not forked: so it works in threads, in Jupyter, under any server, and the host's own
-``__main__`` is never run again. What they are told and what they answer is described in `messages`.
+A pool starts a worker when one is needed, uses it for many files, replaces it when it has died or was killed
+because it was too slow, and ends it when it is idle. Workers are started as plain programs, not forked. So
+the pool works in threads, in Jupyter and under any server, and the host's own ``__main__`` is never run
+again.
 
-Limits. On every system: pixels, frames, and time, after which the worker is killed. On Linux also memory
-(``RLIMIT_AS``) and processor time; macOS keeps to the latter only; Windows has neither, and there
-the limit on pixels is what bounds memory.
+Limits: on every system pixels, frames and time; a worker that takes longer is killed. On Linux also memory
+(``RLIMIT_AS``) and processor time; macOS enforces only the latter; Windows has neither. There, the limit on
+pixels limits the memory.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from intouch_import.media.boxes import read_fully
+from intouch_import.media.kinds import MOVIES, PICTURES
 from intouch_import.media.messages import (
     ANSWER,
     MOST_BYTES,
-    READ,
     READY,
+    REQUEST,
+    Decoded,
     Limits,
-    Look,
     Obstacle,
     Pipe,
     ProtocolError,
@@ -47,16 +47,16 @@ if TYPE_CHECKING:
 
     from intouch_import.media.kinds import Kind
 
-__all__ = ["DecodingPool", "NoWorkerError", "Worker", "own_command", "shared_pool"]
+__all__ = ["DecodingPool", "shared_pool"]
 
 log = logging.getLogger(__name__)
 
 _TRY_AGAIN_AFTER_S: Final = 300.0
 _MOST_TASKS: Final = 2000
-"""A worker is replaced after so many files: decoders leak."""
+"""A worker is replaced after this many files, because decoders leak memory."""
 _MOST_WORKERS: Final = 4
 _START_TIMEOUT_S: Final = 60.0
-# What a worker needs to run, and nothing that a practice would keep secret.
+# The variables that a worker needs. None of them contains a secret of the practice.
 _ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 _ENVIRONMENT_PREFIX: Final = "COVERAGE_"
 _BOOT: Final = (
@@ -66,21 +66,20 @@ _BOOT: Final = (
 
 
 class DecodingPool:
-    """Workers that decode, as many as are needed at once.
+    """A pool of decoding processes, started on demand.
 
-    May be used from several threads; each waits for its own answer. Survives a fork: the child starts
-    workers of its own.
+    Thread-safe: each thread waits for its own answer. After a fork, the child starts its own workers.
 
     Args:
-        limits: How far one file may go.
-        workers: How many processes at most; by default one for each processor, four at most.
-        linger_s: How long a worker without work is kept, seconds.
-        command: How to start a worker, if not with this Python: a program that calls
-            ``intouch_import.media.worker.main``. A frozen program (PyInstaller and the like) needs it.
+        limits: The limits for each file.
+        workers: The largest number of processes. Default: one for each processor, but at most four.
+        linger_s: How long an idle worker is kept, seconds.
+        command: The command that starts a worker, if it is not this Python: a program that calls
+            ``intouch_import.media.worker.main``. Needed in a frozen program (PyInstaller and similar).
     """
 
-    _workers: set[Worker]
-    _idle: list[Worker]
+    _workers: set[_Worker]
+    _idle: list[_Worker]
     _keeper: threading.Thread | None
 
     def __init__(
@@ -95,39 +94,43 @@ class DecodingPool:
         self._most_workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
         self._linger_s = linger_s
         self._command = command
-        self._forget()
+        self._reset()
         _pools.add(self)
 
-    def look(self, stream: BinaryIO, *, kind: Kind, size_bytes: int, thumbnail_px: int | None = None) -> Look:
-        """Decode a file.
+    def decode(
+        self, stream: BinaryIO, *, kind: Kind, size_bytes: int, thumbnail_px: int | None = None
+    ) -> Decoded:
+        """Decode a file. A movie is decoded only for its thumbnail.
 
         Args:
-            stream: Its bytes; binary, seekable. Only what the decoder asks for is read.
-            kind: What it is; no other decoder is tried.
-            size_bytes: Its size in bytes.
-            thumbnail_px: Longer side of a thumbnail to be made on the way, pixels; None for none.
+            stream: The bytes; binary, seekable. Only what the decoder requests is read.
+            kind: The kind of the file; no other decoder is tried.
+            size_bytes: Size of the file in bytes.
+            thumbnail_px: Longer side of the thumbnail to make, pixels; None for no thumbnail.
 
         Raises:
             OSError: The stream could not be read.
         """
+        if kind not in PICTURES and not (kind in MOVIES and thumbnail_px):
+            return _unverified(Obstacle.NO_PICTURE)
         task = {"kind": kind.value, "size_bytes": size_bytes, "thumbnail_px": thumbnail_px or 0}
         for retry in (True, False):
-            try:
-                worker = self._borrow()
-            except NoWorkerError:
-                return Look(soundness=Soundness.UNVERIFIED, obstacle=Obstacle.NO_WORKER)
+            worker = self._borrow()
+            if worker is None:
+                return _unverified(Obstacle.NO_WORKER)
             healthy = False
             try:
-                look = worker.look(stream, task)
+                decoded = worker.decode(stream, task)
                 healthy = True
             except ProtocolError:
-                # A worker that was gone before it began (somebody else killed it) says nothing of the file.
+                # A worker that was lost before its first request (somebody else killed it) proves nothing
+                # about the file: retry once.
                 if worker.is_late or worker.began or not retry:
                     obstacle = Obstacle.TOO_SLOW if worker.is_late else Obstacle.CRASHED
                     log.warning("a decoding process was lost", extra={"obstacle": obstacle.value})
-                    return Look(soundness=Soundness.UNVERIFIED, obstacle=obstacle)
+                    return _unverified(obstacle)
             else:
-                return look
+                return decoded
             finally:
                 self._give_back(worker, healthy=healthy)
         raise AssertionError("the second attempt returns or raises")
@@ -138,15 +141,15 @@ class DecodingPool:
             workers, idle = self._workers, self._idle
             self._workers, self._idle = set(), []
         for worker in workers.difference(idle):
-            # Its pipes are closed by the thread that uses it: a closed number may soon be another file's.
+            # The thread that uses the worker closes its pipes: a closed descriptor may be reused at once.
             worker.kill()
         for worker in idle:
             worker.end()
 
-    # --- inside
+    # --- workers
 
-    def _forget(self) -> None:
-        """Begin without workers: at first, and in the child of a fork."""
+    def _reset(self) -> None:
+        """Forget all workers: at first, and in the child of a fork."""
         self._changed = threading.Condition()
         self._workers = set()
         self._idle = []
@@ -155,13 +158,14 @@ class DecodingPool:
         self._no_worker_until_s = 0.0
 
     def after_fork(self) -> None:
-        """In the child of a fork: let go of what is the parent's."""
+        """In the child of a fork, let go of the parent's workers."""
         workers = self._workers
-        self._forget()
+        self._reset()
         for worker in workers:
             worker.abandon()
 
-    def _borrow(self) -> Worker:
+    def _borrow(self) -> _Worker | None:
+        """Return an idle worker, or start one; None if none can be started."""
         with self._changed:
             while not self._idle and self._busy >= self._most_workers:
                 self._changed.wait()
@@ -171,37 +175,33 @@ class DecodingPool:
                 worker.idle_since_s = None
                 worker.deadline_s = time.monotonic() + self.limits.time_s
                 return worker
-        try:
-            return self._start()
-        except NoWorkerError:
+        started = self._start()
+        if started is None:
             with self._changed:
                 self._busy -= 1
                 self._changed.notify()
-            raise
+        return started
 
-    def _start(self) -> Worker:
+    def _start(self) -> _Worker | None:
         if time.monotonic() < self._no_worker_until_s:
-            raise NoWorkerError
-        try:
-            command = self._command or own_command()
-            worker = Worker(command, self.limits)
+            return None
+        command = self._command or _own_command()
+        worker = _Worker.start(command, self.limits) if command is not None else None
+        if worker is not None:
             with self._changed:
                 self._workers.add(worker)
                 self._keep()
-            try:
-                worker.wait_until_ready()
-            except NoWorkerError:
-                with self._changed:
-                    self._workers.discard(worker)
-                raise
-        except NoWorkerError:
-            self._no_worker_until_s = time.monotonic() + _TRY_AGAIN_AFTER_S
-            log.warning("no decoding process could be started: content is judged by its ends alone")
-            raise
-        worker.deadline_s = time.monotonic() + self.limits.time_s
-        return worker
+            if worker.is_ready():
+                worker.deadline_s = time.monotonic() + self.limits.time_s
+                return worker
+            with self._changed:
+                self._workers.discard(worker)
+            worker.end()
+        self._no_worker_until_s = time.monotonic() + _TRY_AGAIN_AFTER_S
+        log.warning("no decoding process could be started: files are checked by head and tail only")
+        return None
 
-    def _give_back(self, worker: Worker, *, healthy: bool) -> None:
+    def _give_back(self, worker: _Worker, *, healthy: bool) -> None:
         with self._changed:
             self._busy -= 1
             keep = healthy and not worker.is_late and worker.tasks < _MOST_TASKS and worker in self._workers
@@ -214,7 +214,7 @@ class DecodingPool:
         if not keep:
             worker.end()
 
-    # --- the keeper: one thread that kills the late and ends the idle
+    # --- the keeper: one thread that kills late workers and ends idle ones
 
     def _keep(self) -> None:
         if self._keeper is None:
@@ -222,15 +222,15 @@ class DecodingPool:
             self._keeper.start()
 
     def _watch(self) -> None:
-        # Looks now and then, rather than being told of every file: a late worker lives a quarter longer.
+        # Polling costs less than a signal for each file; a late worker lives at most a quarter longer.
         while self._end_overdue():
             time.sleep(min(self.limits.time_s / 4, self._linger_s))
 
     def _end_overdue(self) -> bool:
-        """Kill and end what has had its time. Returns whether there is anything left to watch."""
+        """Kill late workers and end idle ones. Return whether any worker is left to watch."""
         with self._changed:
             now_s = time.monotonic()
-            over = [worker for worker in self._workers if self._end_of(worker) <= now_s]
+            over = [worker for worker in self._workers if worker.end_s(self._linger_s) <= now_s]
             idle = [worker for worker in over if worker.idle_since_s is not None]
             self._idle = [worker for worker in self._idle if worker not in idle]
             self._workers.difference_update(idle)
@@ -245,30 +245,31 @@ class DecodingPool:
             worker.end()
         return left
 
-    def _end_of(self, worker: Worker) -> float:
-        if worker.idle_since_s is not None:
-            return worker.idle_since_s + self._linger_s
-        return worker.deadline_s
+
+def _unverified(obstacle: Obstacle) -> Decoded:
+    return Decoded(soundness=Soundness.UNVERIFIED, obstacle=obstacle)
 
 
 # --- one worker ---------------------------------------------------------------------------------
 
 
-class NoWorkerError(Exception):
-    """No worker could be started."""
+class _Worker:
+    """One decoding process. One thread at a time uses it."""
 
-
-class Worker:
-    """One decoding process, used by one thread at a time."""
-
-    def __init__(self, command: Sequence[str], limits: Limits) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], pipe: Pipe) -> None:
         self.tasks = 0
         self.began = False
         self.deadline_s = time.monotonic() + _START_TIMEOUT_S
         self.idle_since_s: float | None = None
         self.is_late = False
+        self._process = process
+        self._pipe = pipe
+
+    @classmethod
+    def start(cls, command: Sequence[str], limits: Limits) -> _Worker | None:
+        """Start a process; None if it can't be started."""
         try:
-            self._process = subprocess.Popen(  # noqa: S603  # our own program, no shell
+            process = subprocess.Popen(  # noqa: S603  # our own program, no shell
                 [*command, json.dumps(attrs.asdict(limits))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -279,61 +280,63 @@ class Worker:
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except (OSError, ValueError):
-            raise NoWorkerError from None
-        if self._process.stdin is None or self._process.stdout is None:
+            return None
+        if process.stdin is None or process.stdout is None:
             raise AssertionError("both are pipes")
-        self._pipe = Pipe(self._process.stdout.fileno(), self._process.stdin.fileno())
+        return cls(process, Pipe(process.stdout.fileno(), process.stdin.fileno()))
 
-    def wait_until_ready(self) -> None:
+    def is_ready(self) -> bool:
+        """Wait until the process has started; return whether it is a worker."""
         try:
-            ready = self._pipe.take(1) == READY
+            return self._pipe.receive(1) == READY
         except ProtocolError:
-            ready = False
-        if not ready:
-            self.end()
-            raise NoWorkerError
+            return False
 
-    def look(self, stream: BinaryIO, task: dict[str, Any]) -> Look:
-        """Have one file decoded.
+    def decode(self, stream: BinaryIO, task: dict[str, Any]) -> Decoded:
+        """Decode one file.
 
         Raises:
-            ProtocolError: The worker is gone, or went astray.
+            ProtocolError: The worker is gone, or violates the protocol.
             OSError: The stream could not be read.
         """
         self.began = False
         self.tasks += 1
-        self._pipe.give_task(json.dumps(task).encode())
+        self._pipe.send_task(json.dumps(task).encode())
         failure: OSError | None = None
-        while (mark := self._pipe.take(1)) == READ:
+        while (mark := self._pipe.receive(1)) == REQUEST:
             self.began = True
-            offset, length = self._pipe.take_place()
+            offset, length = self._pipe.receive_request()
             if length > MOST_BYTES or offset > task["size_bytes"]:
-                raise ProtocolError("a question that makes no sense")
+                raise ProtocolError("an invalid request")
             try:
                 stream.seek(offset)
-                content: bytes | None = read_fully(stream, length)
+                content: bytes | None = stream.read(length) or b""
             except OSError as exc:
                 failure, content = exc, None
-            self._pipe.give_bytes(content)
+            self._pipe.send_bytes(content)
         if mark != ANSWER:
-            raise ProtocolError("neither a question nor an answer")
-        answer, thumbnail = self._pipe.take_answer()
+            raise ProtocolError("neither a request nor an answer")
+        answer, thumbnail = self._pipe.receive_answer()
         if failure is not None:
             raise failure
-        return _as_look(answer, thumbnail)
+        return _checked(answer, thumbnail)
+
+    def end_s(self, linger_s: float) -> float:
+        """Return the time at which the worker must end, on the monotonic clock."""
+        return self.deadline_s if self.idle_since_s is None else self.idle_since_s + linger_s
 
     def kill(self) -> None:
-        """End the process from another thread. Whoever talks with it notices, and lets go of it by `end`."""
+        """Kill the process from another thread. The thread that uses the worker notices, and calls `end`."""
         self._process.kill()
 
     def end(self) -> None:
-        """End the process and let go of it."""
+        """Kill the process, close its pipes and wait for its end."""
         self._process.kill()
         self._close()
         self._process.wait()
 
     def abandon(self) -> None:
-        """After a fork, in the child: the process is the parent's."""
+        """In the child of a fork, let go of the process: it belongs to the parent."""
         self._close()
         self._process.returncode = 0
 
@@ -343,37 +346,40 @@ class Worker:
                 pipe.close()
 
 
-def _as_look(answer: bytes, thumbnail: bytes) -> Look:
-    """Read an answer as from a stranger."""
+def _checked(answer: bytes, thumbnail: bytes) -> Decoded:
+    """Parse an answer without trusting it."""
     try:
-        said = json.loads(answer)
-        obstacle = said["obstacle"]
-        numbers = {name: said[name] for name in ("width_px", "height_px", "frames", "orientation")}
-        if not all(number is None or type(number) is int for number in numbers.values()):
-            raise ProtocolError("not a number")
-        return Look(
-            soundness=Soundness(said["soundness"]),
-            obstacle=Obstacle(obstacle) if obstacle is not None else None,
-            thumbnail=thumbnail or None,
-            **numbers,
-        )
+        values = json.loads(answer)
+        obstacle = Obstacle(values["obstacle"]) if values["obstacle"] is not None else None
+        numbers = {name: values[name] for name in ("width_px", "height_px", "frames", "orientation")}
     except (ValueError, KeyError, TypeError):
         raise ProtocolError("not an answer") from None
+    if not all(number is None or type(number) is int for number in numbers.values()):
+        raise ProtocolError("not a number")
+    soundness = {None: Soundness.VERIFIED, Obstacle.UNDECODABLE: Soundness.DAMAGED}
+    return Decoded(
+        soundness=soundness.get(obstacle, Soundness.UNVERIFIED),
+        obstacle=obstacle,
+        thumbnail=thumbnail or None,
+        **numbers,
+    )
 
 
-def own_command() -> list[str]:
-    """This Python, isolated: no user's site, no current folder, in which a ``PIL.py`` might lie."""
+def _own_command() -> list[str] | None:
+    """Return the command for this Python, isolated: a ``PIL.py`` in the current folder is not imported."""
     python = _python()
-    if python is None:
-        raise NoWorkerError
-    return [python, "-I", "-c", _BOOT, json.dumps([path for path in sys.path if path])]
+    return (
+        None
+        if python is None
+        else [python, "-I", "-c", _BOOT, json.dumps([path for path in sys.path if path])]
+    )
 
 
 def _python() -> str | None:
-    """The interpreter; None if there is none that is known to be one.
+    """Return the path of the Python interpreter; None if it is not known.
 
-    Under uWSGI, in a frozen program or inside a host written in C#, ``sys.executable`` is that program: to
-    start it would start a second host.
+    Under uWSGI, in a frozen program or in a host written in C#, ``sys.executable`` is that program: starting
+    it would start a second host.
     """
     if getattr(sys, "frozen", False):
         return None
@@ -390,11 +396,11 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name.upper() in _ENVIRONMENT or name.startswith(_ENVIRONMENT_PREFIX)
     }
-    # One arena: each more is 64 MiB of address space, which counts as memory.
+    # One arena: each additional one reserves 64 MiB of address space, which counts as memory.
     return {**kept, "MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-# --- one pool for everybody, and the end of all -------------------------------------------------
+# --- the shared pool, and the end of the program ------------------------------------------------
 
 _pools: weakref.WeakSet[DecodingPool] = weakref.WeakSet()
 _shared: list[DecodingPool] = []
@@ -402,7 +408,7 @@ _lock = threading.Lock()
 
 
 def shared_pool() -> DecodingPool:
-    """The pool of this process, with the usual limits."""
+    """Return the shared pool of this process, with the default limits."""
     with _lock:
         if not _shared:
             _shared.append(DecodingPool())

@@ -1,18 +1,18 @@
-"""`Examiner`: one look at one file, as far as it takes to know what it is."""
+"""`Examiner`: find out what a file is, whether it is whole, and when it was taken."""
 
 from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from intouch_import.media import facts
-from intouch_import.media.boxes import Reader, read_fully, read_movie
+from intouch_import.media.boxes import Reader, read_movie, read_ranges
 from intouch_import.media.decoders import shared_pool
 from intouch_import.media.exif import find_exif
-from intouch_import.media.kinds import MOVIES, PILLOW, Kind, Supported, sniff, supported
-from intouch_import.media.messages import Look, Obstacle
+from intouch_import.media.facts import MediaFacts, capture_times
+from intouch_import.media.kinds import PICTURES, Kind, Supported, sniff, supported
+from intouch_import.media.messages import Decoded, Obstacle
 from intouch_import.media.sniffing import HEAD_BYTES, TAIL_BYTES, content_reason
 from intouch_import.model import Reason, Soundness
 
@@ -21,28 +21,35 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from typing import BinaryIO
 
-    from intouch_import.media.boxes import Movie
     from intouch_import.media.decoders import DecodingPool
-    from intouch_import.media.exif import Exif
     from intouch_import.media.thumbnails import Thumbnails
 
 __all__ = ["Examiner"]
 
-_ISO_MOVIES = frozenset({Kind.MP4, Kind.MOV})
+_ISO_MOVIES: Final = frozenset({Kind.MP4, Kind.MOV})
+_DOUBTS: Final = {
+    Obstacle.UNDECODABLE: Reason.CONTENT_DAMAGED,
+    Obstacle.TOO_MANY_PIXELS: Reason.CONTENT_UNCHECKED,
+    Obstacle.TOO_MANY_FRAMES: Reason.CONTENT_UNCHECKED,
+    Obstacle.TOO_SLOW: Reason.CONTENT_UNCHECKED,
+    Obstacle.TOO_MUCH_MEMORY: Reason.CONTENT_UNCHECKED,
+    Obstacle.CRASHED: Reason.CONTENT_UNCHECKED,
+}
+"""The obstacles that keep a file from automatic import. The others do not concern its content."""
 
 
 class Examiner:
-    """Finds out what files are.
+    """Examines the content of files.
 
-    In this process only heads, tails and headers are read, by code of our own that trusts nothing in them;
-    pictures are decoded in a process of their own. May be used from several threads.
+    Only head, tail and headers are read in this process, by code that trusts nothing in them. Pictures are
+    decoded in a separate process. Thread-safe.
 
     Args:
-        zone: The practice's time zone, for wall times without an offset.
-        pool: What decodes; by default the pool that everybody shares, with the usual limits.
-        thumbnails: If given, the thumbnail that decoding makes on the way is kept there.
-        tolerance: How far two capture times of one file may lie apart and still agree.
-        now: Gives the time, aware.
+        zone: The practice's time zone, for local times without an offset.
+        pool: The pool that decodes. Default: the shared pool, with the default limits.
+        thumbnails: If given, the thumbnails that are made while decoding are kept there.
+        tolerance: The largest difference between two capture times of a file that agree.
+        now: Returns the time, aware.
     """
 
     def __init__(
@@ -69,15 +76,16 @@ class Examiner:
         sha256: str | None = None,
         named_at: datetime | None = None,
         modified_at: datetime | None = None,
-    ) -> facts.MediaFacts:
+    ) -> MediaFacts:
         """Find out what a file is, whether it is whole, and when it was taken.
 
         Args:
-            content: The bytes, or a stream of them: binary, seekable; it is left open, anywhere.
-            name: Base name; only its extension is looked at.
-            size_bytes: Size in bytes; if not given, the stream is asked for its end.
+            content: The bytes, or a binary, seekable stream of them. The stream is left open, at any
+                position.
+            name: Base name; only its extension is used.
+            size_bytes: Size in bytes; by default the end of the stream.
             sha256: Digest of the content, if it is known: the key of the thumbnail.
-            named_at: The capture time that the name says, aware, if it says one.
+            named_at: The capture time in the name, aware, if there is one.
             modified_at: The location's own time for the file, aware, if known.
 
         Raises:
@@ -86,70 +94,39 @@ class Examiner:
         stream = BytesIO(content) if isinstance(content, bytes) else content
         if size_bytes is None:
             size_bytes = stream.seek(0, os.SEEK_END)
-        stream.seek(0)
-        head = read_fully(stream, HEAD_BYTES)
-        stream.seek(max(0, size_bytes - TAIL_BYTES))
-        tail = read_fully(stream, TAIL_BYTES)
+        head, tail = read_ranges(stream, (0, HEAD_BYTES), (max(0, size_bytes - TAIL_BYTES), TAIL_BYTES))
         kind = sniff(head)
-        doubt = content_reason(name, head=head, tail=tail, size_bytes=size_bytes)
+        doubt = content_reason(name, head=head, tail=tail, size_bytes=size_bytes, kind=kind)
         reader = Reader(stream, size_bytes, head=head)
         exif = find_exif(kind, reader)
         movie = read_movie(reader) if kind in _ISO_MOVIES else None
         if doubt is Reason.CONTENT_CUT_SHORT:
-            look = Look(soundness=Soundness.DAMAGED)
+            decoded = Decoded(soundness=Soundness.DAMAGED)
+        elif kind in PICTURES and supported(kind) is Supported.NO:
+            decoded = Decoded(soundness=Soundness.UNVERIFIED, obstacle=Obstacle.NO_DECODER)
         else:
-            look = self._look(stream, kind, size_bytes, sha256)
-        return facts.MediaFacts(
+            thumbnails = self._thumbnails if sha256 is not None else None
+            px = thumbnails.px if thumbnails is not None else None
+            decoded = self._pool.decode(stream, kind=kind, size_bytes=size_bytes, thumbnail_px=px)
+            if thumbnails is not None and sha256 is not None and decoded.thumbnail is not None:
+                thumbnails.put(sha256, decoded.thumbnail)
+        return MediaFacts(
             kind=kind,
-            soundness=look.soundness,
-            doubt=doubt or _doubt(look),
-            obstacle=look.obstacle,
-            width_px=look.width_px or (movie.width_px if movie is not None else None),
-            height_px=look.height_px or (movie.height_px if movie is not None else None),
-            orientation=look.orientation,
-            frames=look.frames,
+            soundness=decoded.soundness,
+            doubt=doubt or (_DOUBTS.get(decoded.obstacle) if decoded.obstacle is not None else None),
+            obstacle=decoded.obstacle,
+            width_px=decoded.width_px or (movie.width_px if movie is not None else None),
+            height_px=decoded.height_px or (movie.height_px if movie is not None else None),
+            orientation=decoded.orientation,
+            frames=decoded.frames,
             duration_s=movie.duration_s if movie is not None else None,
-            times=self._times(named_at, exif, movie, modified_at),
+            times=capture_times(
+                named_at=named_at,
+                exif=exif,
+                movie=movie,
+                modified_at=modified_at,
+                zone=self._zone,
+                now=self._now(),
+                tolerance=self._tolerance,
+            ),
         )
-
-    def _look(self, stream: BinaryIO, kind: Kind, size_bytes: int, sha256: str | None) -> Look:
-        """Decode what can be decoded; a movie only for its thumbnail."""
-        thumbnails = self._thumbnails if sha256 is not None else None
-        if kind not in PILLOW and not (kind in MOVIES and thumbnails is not None):
-            return Look(soundness=Soundness.UNVERIFIED, obstacle=Obstacle.NO_PICTURE)
-        if kind in PILLOW and supported(kind) is Supported.NO:
-            return Look(soundness=Soundness.UNVERIFIED, obstacle=Obstacle.NO_DECODER)
-        px = thumbnails.px if thumbnails is not None else None
-        look = self._pool.look(stream, kind=kind, size_bytes=size_bytes, thumbnail_px=px)
-        if thumbnails is not None and sha256 is not None and look.thumbnail is not None:
-            thumbnails.put(sha256, look.thumbnail)
-        return look
-
-    def _times(
-        self,
-        named_at: datetime | None,
-        exif: Exif | None,
-        movie: Movie | None,
-        modified_at: datetime | None,
-    ) -> facts.CaptureTimes:
-        found = [
-            facts.from_name(named_at) if named_at is not None else None,
-            facts.from_exif(exif, self._zone) if exif is not None else None,
-            *(facts.from_movie(movie, self._zone) if movie is not None else ()),
-            facts.from_source(modified_at) if modified_at is not None else None,
-        ]
-        return facts.choose(
-            [time for time in found if time is not None],
-            zone=self._zone,
-            now=self._now(),
-            tolerance=self._tolerance,
-            duration=timedelta(seconds=min((movie and movie.duration_s) or 0.0, 86_400.0)),
-        )
-
-
-def _doubt(look: Look) -> Reason | None:
-    """Why what was found on decoding keeps a file from being imported without a person."""
-    if look.soundness is Soundness.DAMAGED:
-        return Reason.CONTENT_DAMAGED
-    over = look.obstacle is not None and look.obstacle.is_over_limit
-    return Reason.CONTENT_UNCHECKED if over else None

@@ -1,7 +1,7 @@
-"""Exif: where it stands in a file, and the few entries of it that this library needs.
+"""Find the Exif block of a file, and read the few entries that this library needs.
 
-Read without Pillow, in this process, because it is little and every file has it: at most three short
-tables. Nothing here trusts a type, a count or an offset. Format: CIPA DC-008 (Exif 3.0), which is TIFF 6.0.
+The block is read in this process, without Pillow: at most three short tables, in almost every photo. No type,
+count or offset is trusted. Format: CIPA DC-008 (Exif 3.0), which uses the structure of TIFF 6.0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DATE_TIME_ORIGINAL: Final = 0x9003
 _OFFSET_TIME_ORIGINAL: Final = 0x9011
 _SUB_SEC_TIME_ORIGINAL: Final = 0x9291
 _POINTERS: Final = frozenset({4, 13})
-_TEXTS: Final = frozenset({1, 2, 7})  # BYTE and UNDEFINED occur where ASCII should stand
+_TEXTS: Final = frozenset({1, 2, 7})  # some cameras write BYTE and UNDEFINED instead of ASCII
 _MOST_ENTRIES: Final = 1000
 _MOST_TEXT: Final = 64
 _MOST_SEGMENTS: Final = 200
@@ -37,10 +37,10 @@ _JP2_MARK: Final = b"JpgTiffExif->JP2"
 
 @attrs.frozen(kw_only=True)
 class Exif:
-    """What a camera wrote, as written.
+    """The entries that a camera wrote, as written.
 
     Args:
-        taken: DateTimeOriginal, wall time of the camera.
+        taken: DateTimeOriginal, the local time of the camera.
         offset: OffsetTimeOriginal, such as ``"+10:00"``.
         sub_second: SubSecTimeOriginal, decimals of a second.
     """
@@ -54,27 +54,27 @@ def find_exif(kind: Kind, reader: Reader) -> Exif | None:
     """Read the Exif data of a file of this kind; None if it has none."""
     find = _PLACES.get(kind)
     place = find(reader) if find is not None else None
-    return _read(Slice(reader, *place)) if place is not None else None
+    return _read(_Block(reader, *place)) if place is not None else None
 
 
-class Slice:
-    """A part of a file that has offsets of its own, as an Exif block has."""
+@attrs.frozen
+class _Block:
+    """A part of a file that has its own offsets."""
 
-    def __init__(self, reader: Reader, start: int, end: int) -> None:
-        self._reader = reader
-        self._start = start
-        self._end = min(end, reader.size_bytes)
+    reader: Reader
+    start: int
+    end: int
 
     def at(self, offset: int, length: int) -> bytes:
-        """Up to ``length`` bytes from ``offset`` on, none of them beyond the part."""
-        start = self._start + offset
-        return self._reader.at(start, min(length, self._end - start))
+        """Return ``length`` bytes at an offset, or fewer at the end of the block."""
+        at = self.start + offset
+        return self.reader.at(at, min(length, self.end - at))
 
 
 # --- the block ----------------------------------------------------------------------------------
 
 
-def _read(block: Slice) -> Exif | None:
+def _read(block: _Block) -> Exif | None:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block.at(0, 4))
     if order is None:
         return None
@@ -90,8 +90,8 @@ def _read(block: Slice) -> Exif | None:
     )
 
 
-def _directory(block: Slice, order: str, where: bytes, wanted: set[int]) -> dict[int, tuple[int, bytes]]:
-    """Type and value of the wanted entries of one directory; the first counts where a tag comes twice."""
+def _directory(block: _Block, order: str, where: bytes, wanted: set[int]) -> dict[int, tuple[int, bytes]]:
+    """Return type and value of the wanted entries of a directory; of a repeated tag, the first one."""
     number = struct.Struct(order + "L")
     counted = block.at(at := _unpacked(number, where), 2)
     count = min(_unpacked(struct.Struct(order + "H"), counted), _MOST_ENTRIES)
@@ -118,7 +118,7 @@ def _text(entry: tuple[int, bytes] | None) -> str | None:
     return entry[1].partition(b"\0")[0].decode("ascii", "replace").strip() or None
 
 
-# --- where it stands ----------------------------------------------------------------------------
+# --- where the block is ----------------------------------------------------------------------------
 
 
 def _in_jpeg(reader: Reader) -> tuple[int, int] | None:
@@ -127,7 +127,7 @@ def _in_jpeg(reader: Reader) -> tuple[int, int] | None:
         header = reader.at(at, 4 + len(_MARK))
         if len(header) < 4 or header[0] != 0xFF or header[1] in {0xDA, 0xD9}:  # noqa: PLR2004
             return None
-        if header[1] == 0xFF:  # noqa: PLR2004  # fill
+        if header[1] == 0xFF:  # noqa: PLR2004  # a fill byte
             at += 1
             continue
         end = at + 2 + int.from_bytes(header[2:4], "big")
@@ -171,10 +171,14 @@ def _in_jp2(reader: Reader) -> tuple[int, int] | None:
     return None
 
 
+def _in_tiff(reader: Reader) -> tuple[int, int] | None:
+    return 0, reader.size_bytes
+
+
 _PLACES: Final[dict[Kind, Callable[[Reader], tuple[int, int] | None]]] = {
     Kind.JPEG: _in_jpeg,
     Kind.PNG: _in_png,
-    Kind.TIFF: lambda reader: (0, reader.size_bytes),
+    Kind.TIFF: _in_tiff,
     Kind.WEBP: _in_webp,
     Kind.JP2: _in_jp2,
     Kind.HEIC: exif_item,

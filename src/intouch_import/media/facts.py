@@ -1,16 +1,16 @@
-"""When a file was taken: every time that its name and its bytes say, who says so, and which one counts.
+"""`MediaFacts`: the facts about one file, among them its capture times and the one that is chosen.
 
 Pure. The order of trust:
 
 1. the capture name: the app wrote it, and the practice relies on it;
 2. Exif's original time with its own offset from UTC;
-3. QuickTime's creation date, which carries an offset (iPhones write it);
-4. Exif's original time without an offset: wall time of the clinic, read in the practice's zone;
-5. the creation time of an MP4 or QuickTime index, in UTC by the standard.
+3. QuickTime's creation date, which has an offset (iPhones write it);
+4. Exif's original time without an offset: the local time of the clinic, in the practice's zone;
+5. the creation time in the index of an MP4 or QuickTime movie, in UTC by the standard.
 
-The location's own time for a file is listed too, and never chosen: it says when the file was written,
-which is often when it was copied. Nothing is guessed: a wall time that a change of clocks skipped or
-repeated, a clock that was never set and a time in the future are shown and not chosen.
+The location's own time is listed too, but never chosen: it says when the file was written, which is often the
+time of a copy. Nothing is guessed: local times that a clock change skipped or repeated, times of clocks that
+were never set, and times in the future are listed but not chosen.
 """
 
 from __future__ import annotations
@@ -39,17 +39,16 @@ __all__ = [
     "FoundTime",
     "MediaFacts",
     "ZoneFrom",
+    "capture_times",
     "choose",
     "from_exif",
     "from_movie",
-    "from_name",
-    "from_source",
 ]
 
 _EPOCH_1904: Final = datetime(1904, 1, 1, tzinfo=UTC)
-# No digital camera is older. Clocks that were never set say 1904, 1970 or 1980.
+# No digital camera is older. Clocks that were never set show 1904, 1970 or 1980.
 _FIRST_YEAR: Final = 1990
-# A camera's clock may run in a zone up to 26 hours ahead of the practice's.
+# A camera's clock may be in a zone up to 26 hours ahead of the practice's.
 _AHEAD: Final = timedelta(hours=26)
 _LONGEST_OFFSET: Final = timedelta(hours=14)
 _EXIF_TIME: Final = re.compile(r"(\d{4})[:\-/.](\d\d)[:\-/.](\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
@@ -58,14 +57,14 @@ _DIGITS: Final = re.compile(r"\d{1,6}", re.ASCII)
 
 
 class ZoneFrom(enum.StrEnum):
-    """How a time was placed on the time line."""
+    """The source of a time's offset from UTC."""
 
     OWN = "own"
-    """The file says its offset from UTC itself."""
+    """The file contains the offset."""
     PRACTICE = "practice"
-    """A wall time, read in the practice's zone."""
+    """The time is a local time in the practice's zone."""
     UTC = "utc"
-    """In UTC, as the format's standard has it. Many cameras write their wall time all the same."""
+    """The time is in UTC by the format's standard. Many cameras write their local time nevertheless."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,12 +72,12 @@ class FoundTime:
     """One time that was found.
 
     Args:
-        taken_from: Who says so.
-        at: The instant, aware: in the file's own offset where it says one, else in UTC. None where the
-            practice's clocks skipped or repeated that wall time.
-        zone_from: How the instant was found.
-        local: The naive wall time as written, where it is one.
-        flag: What a change of clocks does to ``local``.
+        taken_from: The source of the time.
+        at: The time, aware: with the file's own offset if it has one, otherwise in UTC. None if a change of
+            the practice's clocks skipped or repeated that local time.
+        zone_from: The source of the offset.
+        local: The naive local time as written; None if the source has none.
+        flag: Whether a clock change skipped or repeated ``local``.
     """
 
     taken_from: TakenFrom
@@ -90,12 +89,12 @@ class FoundTime:
 
 @attrs.frozen(kw_only=True)
 class CaptureTimes:
-    """What is known of when a file was taken.
+    """The capture times of a file.
 
     Args:
         found: Every time that was found, the most trusted first.
-        chosen: The one that counts; None if there is none.
-        disagree: Whether another one differs from it by more than the tolerance.
+        chosen: The capture time; None if no time can be used.
+        disagree: Whether another time differs from the chosen one by more than the tolerance.
     """
 
     found: tuple[FoundTime, ...] = ()
@@ -105,18 +104,19 @@ class CaptureTimes:
 
 @attrs.frozen(kw_only=True)
 class MediaFacts:
-    """What one file is.
+    """The facts about one file.
 
     Args:
-        kind: What the bytes are, by their magic numbers.
-        soundness: Whether they were decoded whole.
-        doubt: Why an automatic import must wait; None if nothing speaks against it.
-        obstacle: Why it is not verified; None if it is, or if its ends alone show that it is not whole.
+        kind: The kind of its content, recognised by its first bytes.
+        soundness: Whether the whole content was decoded.
+        doubt: Why an automatic import must wait; None if there is no reason.
+        obstacle: Why the content is not verified; None if it is, or if head and tail show that it is cut.
         width_px, height_px: Size of the first picture, before it is turned; None if not known.
-        orientation: How it is to be turned, as Exif counts, 1 to 8; None if not said or not decoded.
-        frames: How many pictures are in it, as far as they were decoded; None if not known.
+        orientation: How to turn the picture, 1 to 8 as in Exif; None if the file does not say, or was not
+            decoded.
+        frames: Count of decoded pictures; None if not known.
         duration_s: Length of a movie, seconds; None if not known.
-        times: When it was taken, and who says so.
+        times: The capture times.
     """
 
     kind: Kind
@@ -132,56 +132,59 @@ class MediaFacts:
 
     @property
     def taken(self) -> FoundTime | None:
-        """The capture time that counts."""
+        """The chosen capture time."""
         return self.times.chosen
 
     @property
     def taken_at(self) -> datetime | None:
-        """The same, as an aware time."""
+        """The chosen capture time, aware."""
         return self.times.chosen.at if self.times.chosen is not None else None
 
     @property
     def check(self) -> ContentCheck:
-        """The part of it that an outcome and a row carry."""
+        """The facts that are shown in an outcome and a row."""
         return ContentCheck(kind=self.kind.value, soundness=self.soundness, doubt=self.doubt)
 
 
 # --- times
 
 
-def from_name(taken_at: datetime) -> FoundTime:
-    """The time that a capture name says, placed in the practice's zone before."""
-    return FoundTime(taken_from=TakenFrom.NAME, at=taken_at, zone_from=ZoneFrom.PRACTICE)
-
-
-def from_source(modified_at: datetime) -> FoundTime:
-    """The location's own time for the file."""
-    return FoundTime(taken_from=TakenFrom.SOURCE, at=modified_at, zone_from=ZoneFrom.UTC)
+def capture_times(
+    *,
+    named_at: datetime | None,
+    exif: Exif | None,
+    movie: Movie | None,
+    modified_at: datetime | None,
+    zone: tzinfo,
+    now: datetime,
+    tolerance: timedelta,
+) -> CaptureTimes:
+    """Collect the times from all sources, and choose one. ``named_at`` is already in UTC."""
+    found: list[FoundTime] = []
+    if named_at is not None:
+        found.append(FoundTime(taken_from=TakenFrom.NAME, at=named_at, zone_from=ZoneFrom.PRACTICE))
+    if exif is not None and (time := from_exif(exif, zone)) is not None:
+        found.append(time)
+    if movie is not None:
+        found += from_movie(movie, zone)
+    if modified_at is not None:
+        found.append(FoundTime(taken_from=TakenFrom.SOURCE, at=modified_at, zone_from=ZoneFrom.UTC))
+    duration = timedelta(seconds=min((movie and movie.duration_s) or 0.0, 86_400.0))
+    return choose(found, zone=zone, now=now, tolerance=tolerance, duration=duration)
 
 
 def from_exif(exif: Exif, zone: tzinfo) -> FoundTime | None:
-    """The time that a camera wrote; None if it wrote none, or one that can't exist.
-
-    Args:
-        exif: As written.
-        zone: The practice's zone, for a time without an offset.
-    """
-    local = _wall_time(exif.taken, exif.sub_second)
-    if local is None:
-        return None
-    offset = _offset(exif.offset)
-    if offset is not None:
-        at = local.replace(tzinfo=offset)
-        return FoundTime(taken_from=TakenFrom.EXIF, at=at, zone_from=ZoneFrom.OWN, local=local)
-    placed, flag = place_in_zone(local, zone)
-    return FoundTime(
-        taken_from=TakenFrom.EXIF, at=placed, zone_from=ZoneFrom.PRACTICE, local=local, flag=flag
-    )
+    """Return the time that a camera wrote; None if it wrote none, or one that does not exist."""
+    return _placed(TakenFrom.EXIF, _local(exif.taken, exif.sub_second), _offset(exif.offset), zone)
 
 
 def from_movie(movie: Movie, zone: tzinfo) -> list[FoundTime]:
-    """The times that the index of a movie says."""
-    found = [_apple_time(movie.creation_date, zone)] if movie.creation_date is not None else []
+    """Return the times in the index of a movie."""
+    found = []
+    if movie.creation_date is not None:
+        local, offset = _local(movie.creation_date), _offset(movie.creation_date[19:].strip("\0 "))
+        if (time := _placed(TakenFrom.QUICKTIME, local, offset, zone)) is not None:
+            found.append(time)
     if movie.created_s:
         try:
             at = _EPOCH_1904 + timedelta(seconds=movie.created_s)
@@ -189,7 +192,7 @@ def from_movie(movie: Movie, zone: tzinfo) -> list[FoundTime]:
             at = _EPOCH_1904
         if at.year >= _FIRST_YEAR:
             found.append(FoundTime(taken_from=TakenFrom.CONTAINER, at=at, zone_from=ZoneFrom.UTC))
-    return [time for time in found if time is not None]
+    return found
 
 
 def choose(
@@ -200,14 +203,10 @@ def choose(
     tolerance: timedelta,
     duration: timedelta = timedelta(0),
 ) -> CaptureTimes:
-    """Choose the time that counts.
+    """Choose the most trusted time that can be used.
 
-    Args:
-        found: What was found.
-        zone: The practice's zone.
-        now: The time, aware.
-        tolerance: How far two times may lie apart and still agree.
-        duration: Length of a movie: some recorders write when it began, others when it ended.
+    Two times agree within the tolerance and the duration of a movie: some recorders write when a movie began,
+    others when it ended.
     """
     ordered = tuple(sorted(found, key=_rank))
     chosen = next((time for time in ordered if _is_usable(time, now)), None)
@@ -241,9 +240,9 @@ def _is_usable(time: FoundTime, now: datetime) -> bool:
 
 
 def _distance(time: FoundTime, chosen: FoundTime, zone: tzinfo) -> timedelta:
-    """How far a time lies from the chosen one, taken as kindly as it can be meant."""
+    """Return the difference from the chosen time, in the interpretation that differs least."""
     if chosen.at is None:
-        raise AssertionError("a time that is chosen is known")
+        raise AssertionError("a chosen time is known")
     at = chosen.at
     return min((abs(meant - at) for meant in _readings(time, zone)), default=timedelta.max)
 
@@ -253,12 +252,12 @@ def _readings(time: FoundTime, zone: tzinfo) -> list[datetime]:
         local = time.local
         return [local.replace(tzinfo=zone, fold=fold) for fold in (0, 1)] if local is not None else []
     if time.taken_from is TakenFrom.CONTAINER:
-        # By the standard UTC; in practice often the wall time of the camera.
+        # UTC by the standard, but often the local time of the camera.
         return [time.at, time.at.replace(tzinfo=zone)]
     return [time.at]
 
 
-def _wall_time(text: str | None, sub_second: str | None = None) -> datetime | None:
+def _local(text: str | None, sub_second: str | None = None) -> datetime | None:
     match = _EXIF_TIME.match(text or "")
     if match is None:
         return None
@@ -268,7 +267,7 @@ def _wall_time(text: str | None, sub_second: str | None = None) -> datetime | No
     if year < _FIRST_YEAR:
         return None
     try:
-        return datetime(year, month, day, hour, minute, second, microsecond)  # noqa: DTZ001  # a wall time
+        return datetime(year, month, day, hour, minute, second, microsecond)  # noqa: DTZ001  # a local time
     except ValueError:
         return None
 
@@ -285,15 +284,14 @@ def _offset(text: str | None) -> timezone | None:
     return timezone(-offset if match[1] == "-" else offset)
 
 
-def _apple_time(text: str, zone: tzinfo) -> FoundTime | None:
-    local = _wall_time(text)
+def _placed(
+    taken_from: TakenFrom, local: datetime | None, offset: timezone | None, zone: tzinfo
+) -> FoundTime | None:
+    """Make a local time aware: with its own offset, or in the practice's zone."""
     if local is None:
         return None
-    offset = _offset(text[19:].strip("\0 "))
     if offset is not None:
-        at: datetime | None = local.replace(tzinfo=offset)
-        return FoundTime(taken_from=TakenFrom.QUICKTIME, at=at, zone_from=ZoneFrom.OWN, local=local)
-    at, flag = place_in_zone(local, zone)
-    return FoundTime(
-        taken_from=TakenFrom.QUICKTIME, at=at, zone_from=ZoneFrom.PRACTICE, local=local, flag=flag
-    )
+        at = local.replace(tzinfo=offset)
+        return FoundTime(taken_from=taken_from, at=at, zone_from=ZoneFrom.OWN, local=local)
+    placed, flag = place_in_zone(local, zone)
+    return FoundTime(taken_from=taken_from, at=placed, zone_from=ZoneFrom.PRACTICE, local=local, flag=flag)

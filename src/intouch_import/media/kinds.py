@@ -1,9 +1,10 @@
-"""Kinds of files: recognised by their magic numbers, and which of them can be decoded on this machine."""
+"""Kinds of content: recognised by their first bytes; and which of them can be decoded on this machine."""
 
 from __future__ import annotations
 
 import codecs
 import enum
+import functools
 import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
@@ -14,13 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "IMAGE_EXTENSIONS",
+    "IMAGE_KINDS",
     "MOVIES",
-    "PILLOW",
+    "PICTURES",
     "Kind",
-    "Support",
     "Supported",
-    "bytes_to_tell",
+    "bytes_to_recognise",
     "sniff",
     "support",
     "supported",
@@ -28,18 +28,18 @@ __all__ = [
 
 
 class Kind(enum.StrEnum):
-    """What bytes are, by their magic numbers."""
+    """The kind of a content, recognised by its first bytes."""
 
     JPEG = "jpeg"
     PNG = "png"
     GIF = "gif"
     TIFF = "tiff"
     JP2 = "jp2"
-    """JPEG 2000 in boxes (``.jp2``, ``.jpx``)."""
+    """A JPEG 2000 file (``.jp2``, ``.jpx``)."""
     J2K = "j2k"
-    """A bare JPEG 2000 codestream."""
+    """A JPEG 2000 codestream without a file format around it."""
     OLE = "ole"
-    """A compound file: FlashPix, and the Office documents of before 2007."""
+    """A compound file: FlashPix, or an Office document in the format before 2007."""
     PCD = "pcd"
     HEIC = "heic"
     AVIF = "avif"
@@ -55,9 +55,9 @@ class Kind(enum.StrEnum):
     """Matroska and WebM."""
     PDF = "pdf"
     ZIP = "zip"
-    """A ZIP archive, and what is one inside: Office documents since 2007."""
+    """A ZIP archive, or an Office document in the format since 2007."""
     EXECUTABLE = "executable"
-    """A program of Windows, Linux or macOS, or a script with a ``#!`` line."""
+    """A program for Windows, Linux or macOS, or a script with a ``#!`` line."""
     HTML = "html"
     XML = "xml"
     RTF = "rtf"
@@ -67,13 +67,13 @@ class Kind(enum.StrEnum):
 
 
 def sniff(head: bytes, /) -> Kind:
-    """Tell what bytes are from the start of them.
+    """Recognise a content by its first bytes.
 
     Args:
-        head: The first bytes, best `HEAD_BYTES` of them; 2,055 are needed to know a Photo CD.
+        head: The first bytes, preferably `HEAD_BYTES` of them. A Photo CD needs 2,055.
 
     Returns:
-        The kind; `Kind.UNKNOWN` when no signature fits, `Kind.EMPTY` for no bytes.
+        The kind; `Kind.UNKNOWN` if no signature matches, `Kind.EMPTY` if there are no bytes.
     """
     if not head:
         return Kind.EMPTY
@@ -81,12 +81,14 @@ def sniff(head: bytes, /) -> Kind:
         return _RIFF_FORMS.get(head[8:12], Kind.UNKNOWN)
     if head.startswith(b"ftyp", 4):
         return _kind_of_brands(head)
-    known = next((kind for at, magic, kind in _MAGIC if head.startswith(magic, at)), None)
-    return known or _kind_of_text(head)
+    for at, magic, kind in _MAGIC:
+        if head.startswith(magic, at):
+            return kind
+    return _kind_of_text(head)
 
 
-def bytes_to_tell(kinds: frozenset[Kind]) -> int:
-    """How many bytes of the start it takes to tell these kinds from others."""
+def bytes_to_recognise(kinds: frozenset[Kind]) -> int:
+    """Return how many of the first bytes are needed to recognise all of these kinds."""
     return _PCD_OFFSET + len(_PCD_MARK) if Kind.PCD in kinds else _LONGEST_OTHER_MAGIC
 
 
@@ -125,7 +127,7 @@ _MAGIC: Final[tuple[tuple[int, bytes, Kind], ...]] = (
     (0, b"\xca\xfe\xba\xbe", Kind.EXECUTABLE),
     (0, b"#!", Kind.EXECUTABLE),
     (0, b"{\\rtf", Kind.RTF),
-    # QuickTime movies of before 2001 have no "ftyp" box.
+    # QuickTime movies from before 2001 have no "ftyp" box.
     *((4, box, Kind.MOV) for box in (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),
     (128, b"DICM", Kind.DICOM),
     (_PCD_OFFSET, _PCD_MARK, Kind.PCD),
@@ -139,7 +141,7 @@ _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 
 
 def _kind_of_brands(head: bytes) -> Kind:
-    """Tell still images, QuickTime and MP4 apart by the brands in the ``ftyp`` box that opens them all."""
+    """Distinguish still images, QuickTime and MP4 by the brands in their ``ftyp`` box."""
     major = head[8:12]
     end = min(int.from_bytes(head[:4], "big"), len(head), 256)
     brands = {major, *(head[at : at + 4] for at in range(16, end - 3, 4))}
@@ -149,11 +151,11 @@ def _kind_of_brands(head: bytes) -> Kind:
         return Kind.HEIC
     if major == b"qt  ":
         return Kind.MOV
-    # Canon's raw photos are ISO media files too, and no video.
+    # Canon's raw photos are ISO media files too, but no videos.
     return Kind.UNKNOWN if major == b"crx " else Kind.MP4
 
 
-_TEXT_SEEN: Final = 1024
+_TEXT_BYTES: Final = 1024
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _HTML: Final = re.compile(
     r"(?:<!--.*?-->\s*)*"
@@ -165,11 +167,11 @@ _XHTML: Final = re.compile(r"<html[\s>]", re.IGNORECASE)
 
 
 def _kind_of_text(head: bytes) -> Kind:
-    """Tell pages, XML, PDF with something before it, plain text and unknown bytes apart."""
-    start = head[:_TEXT_SEEN]
+    """Distinguish web pages, XML, PDF with other bytes before it, plain text and unknown content."""
+    start = head[:_TEXT_BYTES]
     encoding = "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
     try:
-        # Not bytes.decode(): it objects to a last character that the limit has cut in half.
+        # Not bytes.decode(), which refuses a last character that is cut in half.
         text = codecs.getincrementaldecoder(encoding)().decode(start)
         plain = not _CONTROL.search(text)
     except UnicodeDecodeError:
@@ -185,50 +187,50 @@ def _kind_of_text(head: bytes) -> Kind:
     return Kind.TEXT if plain and text else Kind.UNKNOWN
 
 
-# --- what can be decoded ------------------------------------------------------------------------
+# --- decoding -----------------------------------------------------------------------------------
 
 
 class Supported(enum.StrEnum):
-    """How far a format can be checked."""
+    """How much of a format can be decoded."""
 
     WHOLE = "whole"
-    """Every picture in it is decoded to its last line."""
+    """Every picture in it, to the last line."""
     PARTLY = "partly"
-    """A part of it is decoded, which proves nothing of the rest: it stays unverified."""
+    """A part of it, which proves nothing about the rest: the file stays unverified."""
     NO = "no"
-    """Nothing of it is decoded: it stays unverified."""
+    """Nothing: the file stays unverified."""
 
 
 @attrs.frozen(kw_only=True)
-class _Way:
-    """How a kind is opened: Pillow's formats for it, the feature Pillow must have, an extra."""
+class _Decoder:
+    """How Pillow opens a kind: its names for the format, and the feature or package that it needs."""
 
     formats: tuple[str, ...]
     feature: str | None = None
-    module: str | None = None
+    package: str | None = None
     whole: bool = True
 
 
-PILLOW: Final[Mapping[Kind, _Way]] = {
-    Kind.JPEG: _Way(formats=("JPEG",), feature="jpg"),
-    Kind.PNG: _Way(formats=("PNG",), feature="zlib"),
-    Kind.GIF: _Way(formats=("GIF",)),
-    Kind.TIFF: _Way(formats=("TIFF",), feature="libtiff"),
-    Kind.JP2: _Way(formats=("JPEG2000",), feature="jpg_2000"),
-    Kind.J2K: _Way(formats=("JPEG2000",), feature="jpg_2000"),
-    Kind.BMP: _Way(formats=("BMP",)),
-    Kind.WEBP: _Way(formats=("WEBP",), feature="webp"),
-    Kind.AVIF: _Way(formats=("AVIF",), feature="avif"),
-    Kind.HEIC: _Way(formats=("HEIF",), module="pillow_heif"),
-    # Of the five resolutions of a Photo CD, Pillow reads the base: 768 by 512.
-    Kind.PCD: _Way(formats=("PCD",), whole=False),
+PICTURES: Final[Mapping[Kind, _Decoder]] = {
+    Kind.JPEG: _Decoder(formats=("JPEG",), feature="jpg"),
+    Kind.PNG: _Decoder(formats=("PNG",), feature="zlib"),
+    Kind.GIF: _Decoder(formats=("GIF",)),
+    Kind.TIFF: _Decoder(formats=("TIFF",), feature="libtiff"),
+    Kind.JP2: _Decoder(formats=("JPEG2000",), feature="jpg_2000"),
+    Kind.J2K: _Decoder(formats=("JPEG2000",), feature="jpg_2000"),
+    Kind.BMP: _Decoder(formats=("BMP",)),
+    Kind.WEBP: _Decoder(formats=("WEBP",), feature="webp"),
+    Kind.AVIF: _Decoder(formats=("AVIF",), feature="avif"),
+    Kind.HEIC: _Decoder(formats=("HEIF",), package="pillow_heif"),
+    # Pillow reads one of the five resolutions of a Photo CD: the base, 768 by 512.
+    Kind.PCD: _Decoder(formats=("PCD",), whole=False),
 }
-"""The kinds that are handed to Pillow, and by which of its formats alone."""
+"""The kinds that Pillow decodes, each with its own decoder only."""
 
 MOVIES: Final = frozenset({Kind.MP4, Kind.MOV, Kind.AVI, Kind.ASF, Kind.MATROSKA})
-"""The kinds that PyAV takes a poster frame from. A movie is never verified."""
+"""The kinds from which PyAV takes the first picture as a thumbnail. A movie is never verified."""
 
-IMAGE_EXTENSIONS: Final[Mapping[str, Kind]] = {
+IMAGE_KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("tif", "tiff"), Kind.TIFF),
     "gif": Kind.GIF,
     **dict.fromkeys(("jpeg", "jpg", "jif", "jfif"), Kind.JPEG),
@@ -238,40 +240,23 @@ IMAGE_EXTENSIONS: Final[Mapping[str, Kind]] = {
     "pcd": Kind.PCD,
     "png": Kind.PNG,
 }
-"""The fourteen extensions of the Images tab, and what stands behind each."""
+"""The fourteen extensions of the Images tab, and the kind of each."""
 
 
-@attrs.frozen(kw_only=True)
-class Support:
-    """What can be done with files of one extension, on this machine.
-
-    Args:
-        extension: Without its dot.
-        kind: What such a file is.
-        supported: How far it can be checked.
-    """
-
-    extension: str
-    kind: Kind
-    supported: Supported
+def support() -> dict[str, Supported]:
+    """Return how much can be decoded on this machine, for each of the fourteen image extensions."""
+    return {extension: supported(kind) for extension, kind in IMAGE_KINDS.items()}
 
 
-def support() -> list[Support]:
-    """What the installed Pillow can do with each of the fourteen image extensions."""
-    return [
-        Support(extension=extension, kind=kind, supported=supported(kind))
-        for extension, kind in IMAGE_EXTENSIONS.items()
-    ]
-
-
+@functools.cache
 def supported(kind: Kind) -> Supported:
-    """How far a kind can be checked on this machine. The first call loads Pillow, which decodes nothing."""
-    way = PILLOW.get(kind)
-    if way is None or (way.module is not None and find_spec(way.module) is None):
+    """Return how much of a kind can be decoded on this machine. The first call may load Pillow."""
+    decoder = PICTURES.get(kind)
+    if decoder is None or (decoder.package is not None and find_spec(decoder.package) is None):
         return Supported.NO
-    if way.feature is not None:
+    if decoder.feature is not None:
         from PIL import features
 
-        if not features.check(way.feature):
+        if not features.check(decoder.feature):
             return Supported.NO
-    return Supported.WHOLE if way.whole else Supported.PARTLY
+    return Supported.WHOLE if decoder.whole else Supported.PARTLY

@@ -1,17 +1,17 @@
-"""How the host and a decoding process talk: over two pipes, in messages that neither side has to trust.
+"""The messages between the host and a decoding process, and the values in them.
 
-The host sends a task; the worker asks for the bytes that it needs, piece by piece, and answers. So a worker
-opens no file, holds no more of one than its decoder wants, and the same works on every system and for
-every stream. Values travel as JSON: a worker that a hostile picture has taken over can lie about that
-picture, and do nothing else to the host.
+The host sends a task. The worker requests the bytes that it needs, piece by piece, and sends an answer. So a
+worker opens no file, and keeps no more of a file in memory than its decoder wants; and this works on every
+system and with every stream. Values travel as JSON: a worker that is controlled by a hostile picture can give
+wrong answers about that picture, but can do nothing else to the host.
 
 ::
 
     host                                     worker
                                        <-    H  ready
     T  length, JSON                    ->    a task
-                                       <-    R  offset, length: give me these bytes
-    B  length, bytes                   ->    here they are; fewer at the end of the file
+                                       <-    R  offset, length: request bytes
+    B  length, bytes                   ->    the bytes; none at the end of the file
                                        <-    A  length, length, JSON, thumbnail
 """
 
@@ -33,20 +33,19 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWER",
     "MOST_BYTES",
-    "READ",
     "READY",
-    "TASK",
+    "REQUEST",
+    "Decoded",
     "HostFile",
     "Limits",
-    "Look",
     "Obstacle",
     "Pipe",
     "ProtocolError",
 ]
 
-READY, TASK, READ, BYTES, ANSWER = b"H", b"T", b"R", b"B", b"A"
+READY, TASK, REQUEST, BYTES, ANSWER = b"H", b"T", b"R", b"B", b"A"
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""No message is longer."""
+"""The longest message."""
 
 _TWO: Final = struct.Struct(">QQ")
 _ONE: Final = struct.Struct(">Q")
@@ -54,14 +53,14 @@ _FAILED: Final = 2**64 - 1
 
 
 class Obstacle(enum.StrEnum):
-    """What kept a content from being verified."""
+    """Why a content could not be verified."""
 
     NO_PICTURE = "no_picture"
-    """A document, or a kind of media that no decoder here opens: a movie, a FlashPix image."""
+    """A document, or a kind of media that is not decoded here, such as a movie or a FlashPix image."""
     PARTLY = "partly"
-    """The decoder opens a part of it: of a Photo CD, the base resolution."""
+    """The decoder opens only a part of it: of a Photo CD, the base resolution."""
     NO_DECODER = "no_decoder"
-    """The decoder for it is not installed: an extra, or a Pillow that was built without it."""
+    """Its decoder is not installed: an extra is missing, or Pillow was built without the decoder."""
     NO_WORKER = "no_worker"
     """No decoding process could be started on this machine."""
     TOO_MANY_PIXELS = "too_many_pixels"
@@ -69,36 +68,20 @@ class Obstacle(enum.StrEnum):
     TOO_SLOW = "too_slow"
     TOO_MUCH_MEMORY = "too_much_memory"
     CRASHED = "crashed"
-    """The decoder took its process down."""
+    """The decoder crashed its process."""
     UNDECODABLE = "undecodable"
-    """The decoder says that the content is wrong."""
-
-    @property
-    def is_over_limit(self) -> bool:
-        """Whether the content itself is why it was not checked to the end."""
-        return self in _OVER_LIMIT
-
-
-_OVER_LIMIT: Final = frozenset(
-    {
-        Obstacle.TOO_MANY_PIXELS,
-        Obstacle.TOO_MANY_FRAMES,
-        Obstacle.TOO_SLOW,
-        Obstacle.TOO_MUCH_MEMORY,
-        Obstacle.CRASHED,
-    }
-)
+    """The decoder reports that the content is invalid."""
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How far one file may go.
+    """The limits for decoding one file.
 
     Args:
         pixels: Width times height of one picture. The default is the size at which Pillow itself refuses.
         frames: Pictures in one file.
-        time_s: Seconds from the first byte to the answer.
-        memory_bytes: What a worker may use beyond what it has when it is idle.
+        time_s: Seconds from the task to the answer.
+        memory_bytes: Memory of a worker in addition to what it uses when idle.
     """
 
     pixels: int = attrs.field(default=178_956_970, validator=attrs.validators.gt(0))
@@ -108,16 +91,16 @@ class Limits:
 
 
 @attrs.frozen(kw_only=True)
-class Look:
-    """What decoding a file came to.
+class Decoded:
+    """The result of decoding a file.
 
     Args:
-        soundness: Whether all of it was decoded.
-        obstacle: Why not.
+        soundness: Whether the whole file was decoded.
+        obstacle: Why not; None if it was.
         width_px, height_px: Size of the first picture, before ``orientation``; None if not known.
-        frames: Pictures decoded; None if none was.
-        orientation: How the first picture is to be turned, 1 to 8; None if not said.
-        thumbnail: A JPEG, if one was asked for and could be made.
+        frames: Count of decoded pictures; None if there was none.
+        orientation: How to turn the first picture, 1 to 8 as in Exif; None if the file does not say.
+        thumbnail: A JPEG, if one was requested and could be made.
     """
 
     soundness: Soundness
@@ -130,11 +113,11 @@ class Look:
 
 
 class ProtocolError(Exception):
-    """The other side is gone, or does not keep to the protocol."""
+    """The other side is gone, or violates the protocol."""
 
 
 class Pipe:
-    """One end of the conversation.
+    """One end of the connection.
 
     Args:
         reading: Descriptor to read from.
@@ -145,7 +128,7 @@ class Pipe:
         self._reading = io.FileIO(reading, "rb", closefd=False)
         self._writing = writing
 
-    def take(self, length: int) -> bytes:
+    def receive(self, length: int) -> bytes:
         """Read exactly ``length`` bytes.
 
         Raises:
@@ -154,10 +137,10 @@ class Pipe:
         if length > MOST_BYTES:
             raise ProtocolError("a message is too long")
         content = bytearray(length)
-        self._take_into(memoryview(content))
+        self._receive_into(memoryview(content))
         return bytes(content)
 
-    def _take_into(self, view: memoryview) -> None:
+    def _receive_into(self, view: memoryview) -> None:
         while view:
             try:
                 count = self._reading.readinto(view)
@@ -167,8 +150,8 @@ class Pipe:
                 raise ProtocolError("the other side is gone")
             view = view[count:]
 
-    def give(self, *parts: bytes) -> None:
-        """Write all of it.
+    def send(self, *parts: bytes) -> None:
+        """Write all parts.
 
         Raises:
             ProtocolError: The other side is gone.
@@ -181,65 +164,67 @@ class Pipe:
                 except OSError:
                     raise ProtocolError("the other side is gone") from None
 
-    # --- messages
+    # --- the host's messages
 
-    def give_task(self, task: bytes) -> None:
-        """Host: send a task."""
-        self.give(TASK, _ONE.pack(len(task)), task)
+    def send_task(self, task: bytes) -> None:
+        """Send a task."""
+        self.send(TASK, _ONE.pack(len(task)), task)
 
-    def take_task(self) -> bytes:
-        """Worker: wait for a task."""
-        if self.take(1) != TASK:
+    def receive_request(self) -> tuple[int, int]:
+        """Return offset and length of the requested bytes, after the mark of the request was read."""
+        offset, length = _TWO.unpack(self.receive(_TWO.size))
+        return offset, length
+
+    def send_bytes(self, content: bytes | None) -> None:
+        """Answer a request; None if the file could not be read."""
+        if content is None:
+            self.send(BYTES + _ONE.pack(_FAILED))
+        else:
+            self.send(BYTES + _ONE.pack(len(content)), content)
+
+    def receive_answer(self) -> tuple[bytes, bytes]:
+        """Return the JSON and the thumbnail of an answer, after its mark was read."""
+        lengths = _TWO.unpack(self.receive(_TWO.size))
+        return self.receive(lengths[0]), self.receive(lengths[1])
+
+    # --- the worker's messages
+
+    def receive_task(self) -> bytes:
+        """Wait for a task."""
+        if self.receive(1) != TASK:
             raise ProtocolError("not a task")
-        return self.take(_ONE.unpack(self.take(_ONE.size))[0])
+        return self.receive(_ONE.unpack(self.receive(_ONE.size))[0])
 
-    def ask_bytes(self, offset: int, view: memoryview) -> int:
-        """Worker: ask for bytes of the file.
+    def request_bytes(self, offset: int, view: memoryview) -> int:
+        """Request bytes of the file.
 
         Returns:
-            How many were put into ``view``: fewer than it holds only at the end of the file.
+            How many bytes were written into ``view``; 0 at the end of the file.
 
         Raises:
             OSError: The host could not read them.
         """
-        self.give(READ + _TWO.pack(offset, len(view)))
-        if self.take(1) != BYTES:
+        self.send(REQUEST + _TWO.pack(offset, len(view)))
+        if self.receive(1) != BYTES:
             raise ProtocolError("not bytes")
-        count = _ONE.unpack(self.take(_ONE.size))[0]
+        count = _ONE.unpack(self.receive(_ONE.size))[0]
         if count == _FAILED:
             raise OSError("the host could not read the file")
         if count > len(view):
-            raise ProtocolError("more bytes than were asked for")
-        self._take_into(view[:count])
+            raise ProtocolError("more bytes than were requested")
+        self._receive_into(view[:count])
         return int(count)
 
-    def give_bytes(self, content: bytes | None) -> None:
-        """Host: answer such a question; None if the file could not be read."""
-        if content is None:
-            self.give(BYTES + _ONE.pack(_FAILED))
-        else:
-            self.give(BYTES + _ONE.pack(len(content)), content)
-
-    def take_place(self) -> tuple[int, int]:
-        """Host: offset and length of the bytes asked for."""
-        offset, length = _TWO.unpack(self.take(_TWO.size))
-        return offset, length
-
-    def give_answer(self, answer: bytes, thumbnail: bytes) -> None:
-        """Worker: send the result."""
-        self.give(ANSWER + _TWO.pack(len(answer), len(thumbnail)), answer, thumbnail)
-
-    def take_answer(self) -> tuple[bytes, bytes]:
-        """Host: the result, after its mark has been read."""
-        lengths = _TWO.unpack(self.take(_TWO.size))
-        return self.take(lengths[0]), self.take(lengths[1])
+    def send_answer(self, answer: bytes, thumbnail: bytes) -> None:
+        """Send the result."""
+        self.send(ANSWER + _TWO.pack(len(answer), len(thumbnail)), answer, thumbnail)
 
 
 class HostFile(io.RawIOBase):
-    """Worker: the file, as far as the host gives it out.
+    """The file of a task, as the worker sees it: every read is a request to the host.
 
     Args:
-        pipe: To the host.
+        pipe: The connection to the host.
         size_bytes: Size of the file in bytes.
     """
 
@@ -261,14 +246,11 @@ class HostFile(io.RawIOBase):
         self._position = start + offset
         return self._position
 
-    def tell(self) -> int:
-        return self._position
-
     def readinto(self, buffer: Buffer, /) -> int:
         view = memoryview(buffer).cast("B")
         length = min(len(view), self._size_bytes - self._position, MOST_BYTES)
         if length <= 0:
             return 0
-        count = self._pipe.ask_bytes(self._position, view[:length])
+        count = self._pipe.request_bytes(self._position, view[:length])
         self._position += count
         return count

@@ -1,7 +1,7 @@
-"""Thumbnails by digest, in a folder beside the repository: made once, then read.
+"""Thumbnails, kept by digest in a folder beside the repository: made once, then read.
 
-A thumbnail shows a patient as much as the photo does: the folder is readable by its owner alone, and what is
-withdrawn from a record should be discarded here too. It holds nothing that can't be made again.
+A thumbnail shows as much of a patient as the photo does. So only its owner can read the folder, and a
+thumbnail should be discarded when its photo is withdrawn from a record. All of them can be made again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from intouch_import import disk
 from intouch_import.errors import RepositoryError, without_path
 from intouch_import.media.decoders import shared_pool
-from intouch_import.media.kinds import MOVIES, PILLOW, sniff
+from intouch_import.media.kinds import sniff
 from intouch_import.media.sniffing import HEAD_BYTES
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ _SHARDS: Final = 256
 class Thumbnails:
     """A cache of small JPEGs: upright, in sRGB, without metadata of the original.
 
-    Safe for several threads and processes: a file appears under its name whole or not at all.
+    Thread-safe, also for several processes: a file appears under its name only when it is complete.
 
     Args:
-        folder: Where; made if it does not exist.
-        px: Longer side, pixels.
-        most_bytes: How much the folder may hold, about: each of its 256 parts keeps to its share, and
-            discards what was made or used least lately.
-        pool: What decodes.
+        folder: The folder; created if it does not exist.
+        px: Longer side of the thumbnails, pixels.
+        most_bytes: Approximate size limit of the folder. Each of its 256 subfolders has an equal share, and
+            discards the least recently used thumbnails.
+        pool: The pool that decodes. Default: the shared pool.
 
     Raises:
         RepositoryError: The folder can't be used.
@@ -68,17 +68,17 @@ class Thumbnails:
             ) from without_path(exc)
 
     def get(self, sha256: str) -> bytes | None:
-        """The thumbnail of the content with this digest, if there is one here."""
+        """Return the thumbnail of the content with this digest; None if it is not in the cache."""
         path = self._path(sha256)
         try:
             content = path.read_bytes()
-            os.utime(path)  # it was used
+            os.utime(path)  # the time of the last use
         except OSError:
             return None
         return content
 
     def put(self, sha256: str, thumbnail: bytes) -> None:
-        """Keep a thumbnail. A cache that can't be written is no error: it is made again."""
+        """Keep a thumbnail. Ignore a cache that can't be written: the thumbnail is made again."""
         path = self._path(sha256)
         with contextlib.suppress(OSError):
             path.parent.mkdir(exist_ok=True, mode=0o700)
@@ -89,15 +89,15 @@ class Thumbnails:
             self._make_room(path)
 
     def make(self, sha256: str, content: Content | bytes | Callable[[], BinaryIO]) -> bytes | None:
-        """The thumbnail of a content, from here or made now.
+        """Return the thumbnail of a content; make it if it is not in the cache.
 
         Args:
             sha256: The digest of the content.
-            content: The bytes, or what gives or opens them (binary, seekable). Not touched if the
-                thumbnail is here.
+            content: The bytes, or an object or function that opens them (binary, seekable). Not opened if the
+                thumbnail is in the cache.
 
         Returns:
-            A JPEG; None if it is no picture, or one that can't be decoded.
+            A JPEG; None if the content is no picture, or can't be decoded.
 
         Raises:
             OSError: The content could not be read.
@@ -107,19 +107,16 @@ class Thumbnails:
             return known
         stream, size_bytes = _opened(content)
         with stream:
-            made = self._decode(stream, size_bytes)
+            made = thumbnail_of(stream, size_bytes=size_bytes, px=self.px, pool=self._pool)
         if made is not None:
             self.put(sha256, made)
         return made
 
     def discard(self, sha256: str) -> None:
-        """Forget a content: it was withdrawn from a record."""
+        """Delete the thumbnail of a content that was withdrawn from a record."""
         self._path(sha256).unlink(missing_ok=True)
 
     # --- inside
-
-    def _decode(self, stream: BinaryIO, size_bytes: int | None) -> bytes | None:
-        return thumbnail_of(stream, size_bytes=size_bytes, px=self.px, pool=self._pool)
 
     def _path(self, sha256: str) -> Path:
         if _DIGEST.fullmatch(sha256) is None:
@@ -127,11 +124,11 @@ class Thumbnails:
         return self._folder / sha256[:2] / f"{sha256}-{self.px}.jpg"
 
     def _make_room(self, newest: Path) -> None:
-        """Keep one part of the folder to its share; the newest stays, however large."""
+        """Keep a subfolder within its share. The newest thumbnail stays, however large."""
         found = []
         with os.scandir(newest.parent) as entries:
             for entry in entries:
-                with contextlib.suppress(OSError):  # another process has discarded it
+                with contextlib.suppress(OSError):  # another process deleted it
                     found.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path))
         total = sum(size for _, size, _ in found)
         for _, size, path in sorted(found):
@@ -144,26 +141,25 @@ class Thumbnails:
 def thumbnail_of(
     stream: BinaryIO, *, px: int, size_bytes: int | None = None, pool: DecodingPool | None = None
 ) -> bytes | None:
-    """A thumbnail that is kept nowhere.
+    """Make a thumbnail, without keeping it.
 
     Args:
-        stream: The content from its start: binary, seekable.
-        px: Longer side, pixels.
-        size_bytes: Size in bytes; if not given, the stream is asked for its end.
-        pool: What decodes; by default the pool that everybody shares.
+        stream: The content, at its start: binary, seekable.
+        px: Longer side of the thumbnail, pixels.
+        size_bytes: Size in bytes; by default the end of the stream.
+        pool: The pool that decodes. Default: the shared pool.
 
     Returns:
-        A JPEG, upright, in sRGB; None if it is no picture, or one that can't be decoded.
+        A JPEG, upright, in sRGB; None if the content is no picture, or can't be decoded.
 
     Raises:
         OSError: The content could not be read.
     """
     kind = sniff(stream.read(HEAD_BYTES))
-    if kind not in PILLOW and kind not in MOVIES:
-        return None
     if size_bytes is None:
         size_bytes = stream.seek(0, os.SEEK_END)
-    return (pool or shared_pool()).look(stream, kind=kind, size_bytes=size_bytes, thumbnail_px=px).thumbnail
+    decoded = (pool or shared_pool()).decode(stream, kind=kind, size_bytes=size_bytes, thumbnail_px=px)
+    return decoded.thumbnail
 
 
 def _opened(content: Content | bytes | Callable[[], BinaryIO]) -> tuple[BinaryIO, int | None]:

@@ -1,10 +1,9 @@
-"""The decoding process: Pillow meets hostile bytes here, and nowhere else.
+"""The decoding process: the only place where Pillow gets bytes that may be hostile.
 
-`decoders` starts it; it reads tasks from standard input until that is closed. It holds no handle of the
-host's, none of its secrets, and no more memory and processor time than it was allowed. If it crashes or
-hangs, only it is lost.
+`decoders` starts it. It reads tasks from standard input until that is closed. It has no handle and no secret
+of the host, and limited memory and processor time. If it crashes or hangs, only this process is lost.
 
-Nothing is imported from the host's own program: ``__main__`` of the host is never run again here.
+It imports nothing from the host's own program: the host's ``__main__`` is never run again here.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from intouch_import.media.kinds import MOVIES, PILLOW, Kind
+from intouch_import.media.kinds import MOVIES, PICTURES, Kind
 from intouch_import.media.messages import READY, HostFile, Obstacle, Pipe, ProtocolError
-from intouch_import.model import Soundness
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -32,7 +30,7 @@ __all__ = ["main"]
 _BLOCK_BYTES: Final = 512 * 1024
 _SMALL_TIFF_BYTES: Final = 64 * 1024 * 1024
 _CPU_GRACE_S: Final = 5
-# What a decoder may need for each pixel: the picture twice; JPEG 2000 holds four bytes for each component.
+# Memory that a decoder may need for each pixel: the picture twice; for JPEG 2000 four bytes a component.
 _BYTES_PER_PIXEL: Final = 8
 _BYTES_PER_PIXEL_OF_JPEG_2000: Final = 20
 _PIXELS_PER_BLOCK: Final = 64
@@ -44,25 +42,25 @@ _ORDINARY_MODES: Final = frozenset({"L", "RGB"})
 
 
 def main() -> None:
-    """Work until standard input is closed."""
+    """Process tasks until standard input is closed."""
     limits = json.loads(sys.argv[-1])
     pipe = _pipe()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's business
-    warnings.simplefilter("ignore")  # the bomb warning too: the limit is ours, and lower
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host handles Ctrl-C
+    warnings.simplefilter("ignore")  # Pillow's bomb warning too: our limit is lower
     _load_decoders()
     _confine(limits["memory_bytes"])
     with contextlib.suppress(ProtocolError):
-        pipe.give(READY)
+        pipe.send(READY)
         while True:
-            task = json.loads(pipe.take_task())
+            task = json.loads(pipe.receive_task())
             _allow_seconds(limits["time_s"])
             file = io.BufferedReader(HostFile(pipe, task["size_bytes"]), _BLOCK_BYTES)
-            answer, thumbnail = _Look(task, limits).at(file)
-            pipe.give_answer(json.dumps(answer).encode(), thumbnail)
+            answer, thumbnail = _Decoding(task, limits).run(file)
+            pipe.send_answer(json.dumps(answer).encode(), thumbnail)
 
 
 def _pipe() -> Pipe:
-    """Take the pipes, and leave nothing in their place that a library's printf could spoil them with."""
+    """Move the pipes to other descriptors, so that a library's printf can't write into them."""
     reading, writing = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -77,7 +75,7 @@ def _pipe() -> Pipe:
 
 
 def _load_decoders() -> None:
-    """Import what decodes, before memory is limited; one thread each, whose stacks count as memory."""
+    """Import the decoders before memory is limited; with one thread each, because stacks count as memory."""
     from importlib import import_module
 
     for name in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Pcd", "Png", "Tiff", "WebP"):
@@ -93,13 +91,13 @@ def _load_decoders() -> None:
 
 
 def _confine(memory_bytes: int) -> None:
-    """Limit memory, and forbid a core dump: it would hold the picture."""
+    """Limit memory, and forbid core dumps, which would contain the picture."""
     if sys.platform == "win32":
         return
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Beyond what is mapped already: mostly libraries. macOS knows the limit and does not keep to it.
+    # Add what is mapped already, mostly libraries. macOS accepts this limit but does not enforce it.
     with contextlib.suppress(OSError, ValueError):
         with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
             mapped = int(statm.read().split()[0]) * resource.getpagesize()
@@ -108,7 +106,7 @@ def _confine(memory_bytes: int) -> None:
 
 
 def _allow_seconds(time_s: float) -> None:
-    """Limit processor time for one task: should the host be gone, nobody else ends a loop in a codec."""
+    """Limit processor time for one task: if the host is gone, nothing else ends a loop in a codec."""
     if sys.platform == "win32":
         return
     import resource
@@ -121,15 +119,15 @@ def _allow_seconds(time_s: float) -> None:
 
 
 class _RefusedError(Exception):
-    """The content is not decoded any further."""
+    """Decoding stops at an obstacle."""
 
     def __init__(self, obstacle: Obstacle) -> None:
         super().__init__(obstacle.value)
         self.obstacle = obstacle
 
 
-class _Look:
-    """One look at one file."""
+class _Decoding:
+    """The decoding of one file."""
 
     def __init__(self, task: dict[str, Any], limits: dict[str, Any]) -> None:
         self._kind = Kind(task["kind"])
@@ -143,28 +141,26 @@ class _Look:
         self._orientation: int | None = None
         self._thumbnail = b""
 
-    def at(self, file: BinaryIO) -> tuple[dict[str, Any], bytes]:
-        """Decode, and say what came of it."""
+    def run(self, file: BinaryIO) -> tuple[dict[str, Any], bytes]:
+        """Decode the file; return the answer and the thumbnail."""
         obstacle: Obstacle | None = None
         try:
             if self._kind in MOVIES:
-                self._poster(file)
+                self._decode_movie(file)
                 obstacle = Obstacle.NO_PICTURE
             else:
-                self._decode(file)
-                obstacle = None if PILLOW[self._kind].whole else Obstacle.PARTLY
+                self._decode_picture(file)
+                obstacle = None if PICTURES[self._kind].whole else Obstacle.PARTLY
         except ProtocolError:
             raise
         except _RefusedError as exc:
             obstacle = exc.obstacle
         except MemoryError:
             obstacle = Obstacle.TOO_MUCH_MEMORY
-        except Exception as exc:  # noqa: BLE001  # whatever a decoder raises on bytes that are wrong
-            obstacle = self._meaning(exc)
-        soundness = {None: Soundness.VERIFIED, Obstacle.UNDECODABLE: Soundness.DAMAGED}
+        except Exception as exc:  # noqa: BLE001  # decoders raise anything on invalid bytes
+            obstacle = self._obstacle_of(exc)
         width, height = self._size or (None, None)
         answer = {
-            "soundness": soundness.get(obstacle, Soundness.UNVERIFIED).value,
             "obstacle": obstacle.value if obstacle is not None else None,
             "width_px": width,
             "height_px": height,
@@ -173,14 +169,14 @@ class _Look:
         }
         return answer, self._thumbnail
 
-    def _meaning(self, exc: Exception) -> Obstacle:
+    def _obstacle_of(self, exc: Exception) -> Obstacle:
         from PIL import Image
 
         if self._kind in MOVIES:
             return Obstacle.NO_PICTURE
         if isinstance(exc, Image.DecompressionBombError):
             return Obstacle.TOO_MANY_PIXELS
-        # A codec that gets no memory mostly says that the data is broken.
+        # A codec that gets no memory usually reports that the data is invalid.
         pixels = self._size[0] * self._size[1] if self._size is not None else 0
         jpeg_2000 = self._kind in {Kind.JP2, Kind.J2K}
         needed = pixels * (_BYTES_PER_PIXEL_OF_JPEG_2000 if jpeg_2000 else _BYTES_PER_PIXEL)
@@ -190,19 +186,19 @@ class _Look:
 
     # --- pictures
 
-    def _decode(self, file: BinaryIO) -> None:
+    def _decode_picture(self, file: BinaryIO) -> None:
         from PIL import Image
 
         if self._kind is Kind.TIFF and self._size_bytes <= _SMALL_TIFF_BYTES:
-            # Pillow reads the whole file anew for each compressed page.
+            # Pillow reads the whole file again for each compressed page.
             file = io.BytesIO(file.read())
-        with Image.open(file, formats=PILLOW[self._kind].formats) as image:
+        with Image.open(file, formats=PICTURES[self._kind].formats) as image:
             self._size = image.size
             self._check_pixels(image)
             if self._kind is Kind.JPEG:
                 self._check_bits(image)
-                # All of it is decoded, at an eighth of its size. A second picture behind the first
-                # (a depth map, a gain map) is not looked at.
+                # This decodes all of the data, at an eighth of the size. A second picture after the first one
+                # (a depth map, a gain map) is not decoded.
                 image.draft(None, (self._px or 1, self._px or 1))
                 image.load()
                 self._frames = 1
@@ -231,14 +227,14 @@ class _Look:
             raise _RefusedError(Obstacle.TOO_MANY_PIXELS)
 
     def _check_bits(self, image: Image.Image) -> None:
-        """Refuse a JPEG with fewer bits than blocks: libjpeg would make up all that is missing, in grey."""
+        """Refuse a JPEG with fewer bits than blocks: libjpeg would fill all missing blocks with grey."""
         if image.width * image.height > self._size_bytes * 8 * _PIXELS_PER_BLOCK:
             raise _RefusedError(Obstacle.UNDECODABLE)
 
     # --- movies
 
-    def _poster(self, file: BinaryIO) -> None:
-        """The first picture of a movie, with the extra ``video``."""
+    def _decode_movie(self, file: BinaryIO) -> None:
+        """Make a thumbnail of the first picture. Needs the extra ``video``."""
         import av
 
         with av.open(file, mode="r", metadata_errors="replace") as movie:
@@ -249,14 +245,14 @@ class _Look:
             if self._size[0] * self._size[1] > self._most_pixels:
                 raise _RefusedError(Obstacle.TOO_MANY_PIXELS)
             frame = next(movie.decode(stream))
-            # Degrees against the clock, as Pillow counts them too.
+            # Both count degrees counter-clockwise.
             image = frame.to_image().rotate(frame.rotation, expand=True)
         self._thumbnail = _thumbnail(image, self._px)
 
 
 def _orientation(image: Image.Image) -> int | None:
-    """How the decoded picture is to be turned, by Exif or by what a HEIC or AVIF has in its place."""
-    with contextlib.suppress(Exception):  # Exif that makes no sense
+    """Return how to turn the decoded picture: from Exif, or from its counterpart in HEIC and AVIF."""
+    with contextlib.suppress(Exception):  # invalid Exif
         value = image.getexif().get(_ORIENTATION)
         if isinstance(value, int) and value in _ORIENTATIONS:
             return value
@@ -264,16 +260,16 @@ def _orientation(image: Image.Image) -> int | None:
 
 
 def _thumbnail(image: Image.Image, px: int) -> bytes:
-    """A small JPEG: upright, in sRGB, on white, and with none of the metadata of the original."""
+    """Return a small JPEG: upright, in sRGB, on white, and without any metadata of the original."""
     from PIL import Image, ImageOps
 
     profile = image.info.get("icc_profile")
-    if image.mode in {"P", "PA"}:  # a palette can't be averaged
+    if image.mode in {"P", "PA"}:  # colours of a palette can't be averaged
         image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
-    elif image.mode.startswith("I"):  # 16 bits of grey, or 32 of which no more are used
+    elif image.mode.startswith("I"):  # grey in 16 bits, or in 32 bits of which 16 are used
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     image.thumbnail((px, px))
-    with contextlib.suppress(Exception):  # Exif that makes no sense
+    with contextlib.suppress(Exception):  # invalid Exif
         image = ImageOps.exif_transpose(image)
     if image.mode in {"RGBA", "LA", "La", "RGBa"}:
         flat = Image.new("RGB", image.size, _WHITE)
@@ -291,12 +287,12 @@ def _thumbnail(image: Image.Image, px: int) -> bytes:
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert to the colours that a browser takes for granted; a profile that makes no sense is dropped."""
+    """Convert to sRGB, which browsers expect; ignore an invalid profile."""
     from PIL import ImageCms
 
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except Exception:  # noqa: BLE001  # it is part of a hostile file
+    except Exception:  # noqa: BLE001  # the profile is part of a hostile file
         return image
     return converted if converted is not None else image
