@@ -179,7 +179,7 @@ def test_without_checks_only_the_ends_are_looked_at(
     def fail(*_args: object, **_options: object) -> None:
         raise AssertionError("nothing is decoded")
 
-    monkeypatch.setattr(DecodingPool, "look", fail)
+    monkeypatch.setattr(DecodingPool, "decode", fail)
     inbox, outcome = refreshed(practice, f"{AUTO}.jpg", HTML, check_content=False)
     assert (outcome.reason, outcome.content) == (Reason.CONTENT_NOT_AS_NAMED, None)
     monkeypatch.setattr("intouch_import.content.Content.edges", fail)
