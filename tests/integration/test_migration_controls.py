@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from intouch_import import migration
+from intouch_import.clock import Clock
 from intouch_import.errors import ConfigError
-from intouch_import.migration.limits import Clocks, Limits, Order, Pacer, Signal
+from intouch_import.migration.limits import Pacer, RunCommand, RunControl, RunOptions
 from intouch_import.model import Patient, SourceFile
 from migrating import OKAFOR, Archive, six_photos
 from miniature import NOW
@@ -47,8 +48,8 @@ class _Time:
         time.sleep(0.001)  # lets the other threads look
 
     @property
-    def clocks(self) -> Clocks:
-        return Clocks(now=lambda: self.now, monotonic_s=lambda: self.at_s, sleep=self.sleep)
+    def clock(self) -> Clock:
+        return Clock(now=lambda: self.now, monotonic_s=lambda: self.at_s, sleep=self.sleep)
 
 
 def _until(true: Callable[[], Any], timeout_s: float = 20.0) -> None:
@@ -70,7 +71,7 @@ def _run_that_pauses_after(files: int, archive: Archive, **options: Any) -> tupl
     clock = _Time(then=then)
     records = archive.records()
     plan = archive.plan(records=records)
-    run = plan.run(records, files_per_s=1, clocks=clock.clocks, threads=1, **options)
+    run = plan.run(records, files_per_s=1, clock=clock.clock, threads=1, **options)
     ready.set()
     return run, clock
 
@@ -163,7 +164,7 @@ def test_a_rehearsal_is_paused_and_resumed(archive: Archive) -> None:
     records = archive.records()
     naps = threading.Event()
     clock = _Time(then=lambda _: naps.set())
-    run = archive.plan(records=records).run(records, dry_run=True, files_per_s=1, clocks=clock.clocks)
+    run = archive.plan(records=records).run(records, dry_run=True, files_per_s=1, clock=clock.clock)
     run.pause()
     assert naps.wait(10)
     assert run.wait(0.1).state == "paused"
@@ -182,7 +183,7 @@ def test_a_run_that_is_cancelled_is_resumed_by_running_again(archive: Archive) -
         begun.wait(10)
         run.cancel()
 
-    run = plan.run(records, files_per_s=0.001, clocks=Clocks(sleep=sleep), threads=1)
+    run = plan.run(records, files_per_s=0.001, clock=Clock(sleep=sleep), threads=1)
     begun.set()
     assert run.wait(60).state == "cancelled"
     assert run.certificate.counts["not yet"] == 5
@@ -197,7 +198,7 @@ def test_what_failed_before_is_told_after_a_run_that_was_cancelled(archive: Arch
     plan = archive.plan(records=records)
     (archive.disk / OKAFOR / "IMG_1.jpg").unlink()
     assert plan.run(records).wait(60).certificate.counts["failed"] == 1
-    run = plan.run(records, hours="18:00-19:00", clocks=_Time(then=lambda _: run.cancel()).clocks)
+    run = plan.run(records, hours="18:00-19:00", clock=_Time(then=lambda _: run.cancel()).clock)
     assert run.wait(60).state == "cancelled"
     assert run.certificate.counts["failed"] == 1
 
@@ -214,7 +215,7 @@ def test_office_hours_hold_it_back(archive: Archive) -> None:
     clock._then = then
     records = archive.records()
     plan = archive.plan(records=records)
-    run = plan.run(records, hours="18:00-07:00", clocks=clock.clocks, threads=1, files_per_s=100)
+    run = plan.run(records, hours="18:00-07:00", clock=clock.clock, threads=1, files_per_s=100)
     assert run.wait(60).state == "done"
     assert clock.now.hour == 18
     assert all(moment.hour == 18 for moment in opened)
@@ -234,7 +235,7 @@ def test_hours_that_end_during_a_run(archive: Archive) -> None:
     clock._then = then
     records = archive.records()
     plan = archive.plan(records=records)
-    run = plan.run(records, hours="18:00-07:00", clocks=clock.clocks, threads=1, files_per_s=1)
+    run = plan.run(records, hours="18:00-07:00", clock=clock.clock, threads=1, files_per_s=1)
     assert run.wait(60).state == "done"
     assert set(seen.values()) == {ALL - 3}
     assert clock.now.hour == 18
@@ -255,10 +256,10 @@ def test_hours_are_those_of_the_zone(
 ) -> None:
     """By the clock of the practice, over midnight, too."""
     clock = _Time()
-    pacer = Pacer(Limits(hours=hours, zone=zone), Signal(), clock.clocks)
+    pacer = Pacer(RunOptions(hours=hours, clock=clock.clock), RunControl(), zone=zone)
     for hour in (*open_at, *closed_at):
         clock.now = NOW.replace(hour=hour)
-        assert pacer.is_open() is (hour in open_at), hour
+        assert pacer.is_closed() is (hour in closed_at), hour
 
 
 def test_limits_that_make_no_sense_are_refused(archive: Archive) -> None:
@@ -280,47 +281,47 @@ def test_limits_that_make_no_sense_are_refused(archive: Archive) -> None:
 def test_the_pace_is_kept() -> None:
     """So many files, and so many bytes, a second; whichever takes longer."""
     clock = _Time()
-    pace = Pacer(Limits(files_per_s=10, bytes_per_s=1000), Signal(), clock.clocks)
+    pacer = Pacer(RunOptions(files_per_s=10, bytes_per_s=1000, clock=clock.clock), RunControl(), zone="UTC")
     for size in (10, 10, 500, 10):
-        pace(SourceFile(name="x", size_bytes=size, version="1"))
+        pacer.wait_for_turn(SourceFile(name="x", size_bytes=size, version="1"))
     assert clock.at_s == pytest.approx(0.1 + 0.1 + 0.5)
-    assert Limits(files_per_s=10).shared_by(4).files_per_s == 2.5
+    assert RunOptions(files_per_s=10).for_worker(tasks=4, threads=1).files_per_s == 2.5
 
 
 def test_a_pause_takes_no_turns() -> None:
     """Files that are put off by a pause cost no time when it is over, and none of them goes before its turn."""
-    clock, signal = _Time(), Signal()
-    pace = Pacer(Limits(files_per_s=1), signal, clock.clocks)
+    clock, control = _Time(), RunControl()
+    pacer = Pacer(RunOptions(files_per_s=1, clock=clock.clock), control, zone="UTC")
     file = SourceFile(name="x", size_bytes=1, version="1")
-    pace(file)
-    signal.tell(Order.PAUSE)
+    pacer.wait_for_turn(file)
+    control.send(RunCommand.PAUSE)
     for _ in range(1000):
-        pace(file)
+        pacer.wait_for_turn(file)
     assert clock.at_s == 0
     clock.at_s = 60.0
-    signal.tell(Order.GO)
+    control.send(RunCommand.GO)
     for _ in range(3):
-        pace(file)
+        pacer.wait_for_turn(file)
     assert clock.at_s == pytest.approx(62.0)
 
 
 def test_orders_reach_other_processes_through_the_plans_folder(tmp_path: Path) -> None:
     """Within half a second; a file that is half written, or gone, changes nothing."""
     clock = _Time()
-    here = Signal(tmp_path / "signal")
-    there = Signal(tmp_path / "signal", monotonic_s=lambda: clock.at_s)
-    assert there.order is Order.GO
-    for order in (Order.PAUSE, Order.GO, Order.PAUSE):
-        here.tell(order)
+    here = RunControl(tmp_path / "signal")
+    there = RunControl(tmp_path / "signal", monotonic_s=lambda: clock.at_s)
+    assert there.command is RunCommand.GO
+    for command in (RunCommand.PAUSE, RunCommand.GO, RunCommand.PAUSE):
+        here.send(command)
         clock.at_s += 0.5
-        assert there.order is order
+        assert there.command is command
     for content in ("", "pau"):
         (tmp_path / "signal").write_text(content)
         clock.at_s += 0.5
-        assert there.order is Order.PAUSE
+        assert there.command is RunCommand.PAUSE
     (tmp_path / "signal").unlink()
     clock.at_s += 0.5
-    assert there.order is Order.PAUSE
-    here.tell(Order.CANCEL)
+    assert there.command is RunCommand.PAUSE
+    here.send(RunCommand.CANCEL)
     clock.at_s += 0.5
-    assert Pacer(Limits(), there, clock.clocks).cancelled
+    assert Pacer(RunOptions(clock=clock.clock), there, zone="UTC").cancelled

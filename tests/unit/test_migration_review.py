@@ -54,7 +54,7 @@ _SAYS = {
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> migration.Plan:
     """A plan of every kind of row, four to a group, some of them in the records already."""
-    monkeypatch.setattr(planning, "ROWS_IN_GROUP", 4)
+    monkeypatch.setattr(planning, "_ROWS_PER_GROUP", 4)
     archive = Archive(tmp_path)
     for path in PATHS if os.name != "nt" else (path for path in PATHS if "\n" not in path):
         archive.lay(path, b"" if "empty" in path else None)
@@ -91,7 +91,7 @@ def test_columns_say_what_rows_say(plan: migration.Plan, seed: int) -> None:
         sum(row.size_bytes for row in rows if row.verdict.value in {"import", "finish"}),
     )
     for where in WHERES:
-        meets = [row for row in rows if Where(where)(row)]
+        meets = [row for row in rows if Where(where).matches(row)]
         assert list(plan.rows(where)) == meets, where
         for offset, limit in itertools.product((0, 1, 5, 100), (None, 1, 3)):
             wanted = meets[offset:] if limit is None else meets[offset : offset + limit]

@@ -1,4 +1,4 @@
-"""Migrations: years of photos, in folders per patient, under capture names, or described by a list.
+"""Migrations: bring years of photos into patient records, from folders per patient, capture names, or a list.
 
 Plan, review, run, certificate::
 
@@ -11,8 +11,9 @@ Plan, review, run, certificate::
 """
 
 from intouch_import.migration.certificate import Certificate, verify_certificate
+from intouch_import.migration.limits import RunOptions
 from intouch_import.migration.planning import plan
-from intouch_import.migration.plans import Plan, Sample, open_plan
+from intouch_import.migration.plans import Plan, open_plan
 from intouch_import.migration.rows import PlanRow
 from intouch_import.migration.rules import (
     AllOf,
@@ -41,7 +42,7 @@ __all__ = [
     "PlanRow",
     "Rule",
     "Run",
-    "Sample",
+    "RunOptions",
     "open_plan",
     "plan",
     "verify_certificate",

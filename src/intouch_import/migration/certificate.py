@@ -1,9 +1,9 @@
-"""`Certificate`: what became of every file of a plan, in numbers that close or say what does not.
+"""`Certificate`: what became of every file of a plan, in numbers that add up, or say what does not.
 
-It is two files. ``files.jsonl`` has a line for every planned file, with exactly one outcome and the digest of
-what is in the record. ``certificate.json`` has the counts, the digest of that file, and its own: SHA-256 over
-its canonical JSON without that entry. Whoever changes a line afterwards is found out by `verify_certificate`,
-as long as one number, the certificate's own digest, is kept elsewhere: on paper, say.
+A certificate is two files. ``files.jsonl`` has a line for every planned file, with exactly one outcome and
+the digest of what is in the record. ``certificate.json`` has the counts, the digest of that file, and its own
+digest: SHA-256 of its canonical JSON without that entry. Keep that one number elsewhere, on paper for
+example. With it, `verify_certificate` detects every later change.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from intouch_import.errors import ConfigError, without_path
-from intouch_import.migration.plan_file import PARTITION_ROWS, read_results, settled, write_json
+from intouch_import.migration.plan_file import PARTITION_ROWS, read_results, read_rows, write_json
+from intouch_import.migration.report import write_report
 from intouch_import.migration.rows import year_of
 from intouch_import.model import Action, Reason, State, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from intouch_import.migration.plan_file import Result
-    from intouch_import.migration.plans import Plan
+    from intouch_import.migration.plan_file import Result, StoredPlan
     from intouch_import.migration.rows import PlanRow
     from intouch_import.repositories.base import PatientRepository
 
@@ -36,17 +36,18 @@ __all__ = ["Certificate", "certify", "verify_certificate"]
 IMPORTED, DUPLICATE, WAITING, IGNORED, FAILED, NOT_YET = OUTCOMES = (
     "imported", "duplicate", "waiting", "ignored", "failed", "not yet",
 )  # fmt: skip
-_ASKED_AT_ONCE: Final = 1000
 FILES, CERTIFICATE, REPORT = "files.jsonl", "certificate.json", "certificate.html"
+_FILES_PER_QUERY: Final = 1000
+_NEVER_SEEN: Final = frozenset({Reason.FOLDER_UNREADABLE, Reason.LISTED_MISSING})
 
 
 @attrs.frozen(kw_only=True)
 class Certificate:
-    """What a migration came to.
+    """The certificate of a migration.
 
     Args:
-        values: Everything, as JSON values; ``values["sha256"]`` is its own digest.
-        directory: Where it is kept.
+        values: All values, as in ``certificate.json``.
+        directory: Its folder.
     """
 
     values: dict[str, Any] = attrs.field(repr=False)
@@ -54,36 +55,36 @@ class Certificate:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Files by outcome: imported, duplicate, waiting, ignored, failed, not yet."""
+        """Number of files by outcome: imported, duplicate, waiting, ignored, failed, not yet."""
         counts: dict[str, int] = self.values["counts"]
         return counts
 
     @property
     def planned(self) -> int:
-        """How many files were planned."""
+        """Number of planned files."""
         planned: int = self.values["planned"]
         return planned
 
     @property
     def closes(self) -> bool:
-        """Whether every planned file has come to its end, and every number agrees with every other."""
+        """Whether every planned file has its outcome, and all numbers agree."""
         return not self.open_points
 
     @property
     def open_points(self) -> list[str]:
-        """What does not close, a sentence each."""
+        """What does not add up or is left to do, a sentence each."""
         points: list[str] = self.values["open_points"]
         return points
 
     @property
     def sha256(self) -> str:
-        """Its own digest."""
+        """The certificate's own digest."""
         digest: str = self.values["sha256"]
         return digest
 
     @property
     def report(self) -> Path:
-        """The report for people, a page of HTML that needs no network."""
+        """The report for people: an HTML page that needs no network."""
         return self.directory / REPORT
 
     def __str__(self) -> str:
@@ -93,74 +94,69 @@ class Certificate:
 
 
 def certify(
-    plan: Plan,
+    stored: StoredPlan,
     *,
     repository: PatientRepository | None,
-    to: Path,
+    to: Path | None = None,
     now: datetime | None = None,
 ) -> Certificate:
-    """Write the certificate of a plan as things stand.
+    """Write the certificate of a plan in its present state.
 
     Args:
-        plan: Which.
-        repository: If given, every file that is called imported is looked up there once more.
-        to: A folder for it.
+        stored: The plan.
+        repository: Where every imported file is looked up; None looks nothing up.
+        to: A folder for the certificate; by default ``certificate`` in the plan's folder.
         now: The time, aware.
 
     Raises:
         ConfigError: The folder can't be written.
     """
-    try:
-        return _certify(plan, repository=repository, to=to, now=now or datetime.now(UTC))
-    except OSError as exc:
-        raise ConfigError("the certificate can't be written", errno=exc.errno) from without_path(exc)
-
-
-def _certify(plan: Plan, *, repository: PatientRepository | None, to: Path, now: datetime) -> Certificate:
-    from intouch_import.migration.report import write_report
-
-    to.mkdir(parents=True, exist_ok=True, mode=0o700)
+    header = stored.header
+    folder = to if to is not None else stored.directory / "certificate"
+    rows = map(stored.overrides.apply, read_rows(stored.directory, header.parts))
     tally = _Tally(repository)
     digest = hashlib.sha256()
-    with (to / FILES).open("wb") as file:
-        for chunk in _chunks(_results(plan)):
-            for line in tally.take(chunk):
-                encoded = (json.dumps(line, ensure_ascii=True) + "\n").encode()
-                digest.update(encoded)
-                file.write(encoded)
-        file.flush()
-        os.fsync(file.fileno())
-    header = plan.header
-    values: dict[str, Any] = {
-        "form": 1,
-        "plan": header.id,
-        "planned_at": header.created_at.isoformat(),
-        "certified_at": now.isoformat(timespec="seconds"),
-        "mode": header.mode,
-        "location": header.location,
-        "archive": printable(header.label),
-        "source_id": header.source_id,
-        "rule": header.rule,
-        "zone": header.zone,
-        "planned": header.rows,
-        "planned_bytes": header.size_bytes,
-        **tally.values(),
-        "overrides": len(plan.overrides),
-        "files_sha256": digest.hexdigest(),
-        "open_points": tally.open_points(header.rows, header.folders_unreadable),
-    }
-    values["sha256"] = _own_digest(values)
-    write_json(to / CERTIFICATE, values)
-    certificate = Certificate(values=values, directory=to)
-    write_report(certificate)
-    return certificate
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (folder / FILES).open("wb") as file:
+            for chunk in _chunks(_with_results(stored.directory, rows)):
+                for line in tally.add(chunk):
+                    encoded = (json.dumps(line, ensure_ascii=True) + "\n").encode()
+                    digest.update(encoded)
+                    file.write(encoded)
+            file.flush()
+            os.fsync(file.fileno())
+        values: dict[str, Any] = {
+            "form": 1,
+            "plan": header.id,
+            "planned_at": header.created_at.isoformat(),
+            "certified_at": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
+            "mode": header.mode,
+            "location": header.location,
+            "archive": printable(header.label),
+            "source_id": header.source_id,
+            "rule": header.rule,
+            "zone": header.zone,
+            "planned": header.rows,
+            "planned_bytes": header.size_bytes,
+            **tally.values(),
+            "overrides": len(stored.overrides.all),
+            "files_sha256": digest.hexdigest(),
+            "open_points": tally.open_points(header.rows, header.folders_unreadable),
+        }
+        values["sha256"] = _own_digest(values)
+        write_json(folder / CERTIFICATE, values)
+        write_report(values, folder / REPORT)
+    except OSError as exc:
+        raise ConfigError("the certificate can't be written", errno=exc.errno) from without_path(exc)
+    return Certificate(values=values, directory=folder)
 
 
 def verify_certificate(directory: str | os.PathLike[str]) -> list[str]:
-    """What is wrong with a certificate: nothing, if neither of its two files was changed since.
+    """Check that a certificate was not changed. Return what is wrong; an empty list if nothing is.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is no certificate.
     """
     folder = Path(directory)
     try:
@@ -185,7 +181,7 @@ def _own_digest(values: dict[str, Any]) -> str:
 
 
 class _Tally:
-    """Counts, as files come by."""
+    """Counts files by outcome."""
 
     def __init__(self, repository: PatientRepository | None) -> None:
         self._repository = repository
@@ -196,16 +192,16 @@ class _Tally:
         self._bytes: Counter[str] = Counter()
         self._in_archive = 0
         self._confirmed = 0
-        self._denied = 0
+        self._not_confirmed = 0
         self._without_digest = 0
-        self._numbers = 0
+        self._files = 0
 
-    def take(self, chunk: list[tuple[PlanRow, Result | None]]) -> Iterator[dict[str, Any]]:
-        """Lines of some files."""
+    def add(self, chunk: Sequence[tuple[PlanRow, Result | None]]) -> Iterator[dict[str, Any]]:
+        """Count some files, and yield the line of each."""
         named = [(row, result, *_outcome(row, result)) for row, result in chunk]
         self._look_up([row for row, _, outcome, _ in named if outcome == IMPORTED], chunk)
         for row, result, outcome, reason in named:
-            self._numbers += 1
+            self._files += 1
             self._counts[outcome] += 1
             self._bytes[outcome] += row.size_bytes
             self._reasons[outcome, reason.value] += 1
@@ -225,20 +221,20 @@ class _Tally:
                 "attachment_id": result.attachment_id if result is not None else None,
             }
 
-    def _look_up(self, imported: list[PlanRow], chunk: list[tuple[PlanRow, Result | None]]) -> None:
+    def _look_up(self, imported: Sequence[PlanRow], chunk: Sequence[tuple[PlanRow, Result | None]]) -> None:
         if self._repository is None or not imported:
             return
         digests = {row.number: result.sha256 for row, result in chunk if result is not None}
         stored = self._repository.find_attachment([row.import_id for row in imported])
         for row in imported:
             found = stored.get(row.import_id)
-            agrees = found is not None and found.patient_id == row.patient
-            agrees = agrees and found is not None and found.sha256 == digests.get(row.number)
+            wanted = (row.patient, digests.get(row.number))
+            agrees = found is not None and (found.patient_id, found.sha256) == wanted
             self._confirmed += agrees
-            self._denied += not agrees
+            self._not_confirmed += not agrees
 
     def values(self) -> dict[str, Any]:
-        """The numbers."""
+        """Return the numbers as JSON values."""
         return {
             "counts": dict(self._counts),
             "bytes": {name: self._bytes[name] for name in OUTCOMES},
@@ -253,36 +249,38 @@ class _Tally:
         }
 
     def open_points(self, planned: int, folders_unreadable: int) -> list[str]:
-        """What does not close."""
+        """Return what does not add up or is left to do."""
         points = []
-        if self._numbers != planned or sum(self._counts.values()) != planned:
-            points.append(f"{planned:,} files were planned, and {self._numbers:,} have an outcome")
+        if self._files != planned or sum(self._counts.values()) != planned:
+            points.append(f"{planned:,} files were planned, but {self._files:,} have an outcome")
         if self._counts[NOT_YET]:
-            points.append(f"{self._counts[NOT_YET]:,} files have not had their turn: run the plan again")
+            points.append(f"{self._counts[NOT_YET]:,} files were not processed yet: run the plan again")
         if folders_unreadable:
             points.append(
-                f"{folders_unreadable:,} folders could not be listed: what is in them is not in the plan"
+                f"{folders_unreadable:,} folders could not be listed: their files are not in the plan"
             )
         if self._in_archive:
             points.append(
-                f"{self._in_archive:,} files are in their records and could not be taken out of the archive"
+                f"{self._in_archive:,} files are in the records, but could not be removed from the archive"
             )
-        if self._denied:
-            points.append(f"{self._denied:,} files are not in the records as this migration stored them")
+        if self._not_confirmed:
+            points.append(
+                f"{self._not_confirmed:,} files are not in the records as this migration stored them"
+            )
         if self._without_digest:
             points.append(f"{self._without_digest:,} imported files have no digest")
         return points
 
 
 def _outcome(row: PlanRow, result: Result | None) -> tuple[str, Reason]:
-    """The one outcome of a file, and why."""
+    """Return the one outcome of a file, and the reason."""
     if row.verdict not in (Action.IMPORT, Action.FINISH):
         if result is not None and result.state in (State.IMPORTED, State.STORED):
-            return IMPORTED, result.reason  # it was left out after it had been imported
+            return IMPORTED, result.reason  # a person left it out after a run had imported it
         if row.verdict is Action.IGNORE:
             return IGNORED, row.reason
         return (FAILED if row.reason in _NEVER_SEEN else WAITING), row.reason
-    if result is None or (result.state is State.WAITING and not settled(row, result)):
+    if result is None or (result.state is State.WAITING and not result.settles(row)):
         return NOT_YET, result.reason if result is not None else Reason.CANCELLED
     match result.state:
         case State.IMPORTED | State.STORED:
@@ -295,25 +293,22 @@ def _outcome(row: PlanRow, result: Result | None) -> tuple[str, Reason]:
             return FAILED, result.reason
 
 
-_NEVER_SEEN: Final = frozenset({Reason.FOLDER_UNREADABLE, Reason.LISTED_MISSING})
-
-
-def _results(plan: Plan) -> Iterator[tuple[PlanRow, Result | None]]:
+def _with_results(directory: Path, rows: Iterable[PlanRow]) -> Iterator[tuple[PlanRow, Result | None]]:
     partition, results = -1, {}
-    for row in plan.rows():
+    for row in rows:
         if row.number // PARTITION_ROWS != partition:
             partition = row.number // PARTITION_ROWS
-            results = read_results(plan.directory, partition)
+            results = read_results(directory, partition)
         yield row, results.get(row.number)
 
 
 def _chunks(
-    entries: Iterable[tuple[PlanRow, Result | None]],
+    files: Iterable[tuple[PlanRow, Result | None]],
 ) -> Iterator[list[tuple[PlanRow, Result | None]]]:
     chunk: list[tuple[PlanRow, Result | None]] = []
-    for entry in entries:
-        chunk.append(entry)
-        if len(chunk) >= _ASKED_AT_ONCE:
+    for file in files:
+        chunk.append(file)
+        if len(chunk) >= _FILES_PER_QUERY:
             yield chunk
             chunk = []
     yield chunk

@@ -1,4 +1,4 @@
-"""How fast a run may go, and when: files and bytes a second, hours of the day, pause and cancel."""
+"""`RunOptions`, and when files are moved: limits per second, hours of the day, pause and cancel."""
 
 from __future__ import annotations
 
@@ -8,72 +8,37 @@ import re
 import threading
 import time
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import attrs
 
-from intouch_import.clock import Clock
+from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.errors import ConfigError
 from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from pathlib import Path
 
-    from intouch_import.model import SourceFile
+    from intouch_import.ledger import Ledger
+    from intouch_import.model import Progress, SourceFile
+    from intouch_import.sources.base import Source
 
-__all__ = ["Clocks", "Limits", "Order", "Pacer", "Signal"]
+__all__ = ["OnProgress", "Pacer", "RunCommand", "RunControl", "RunOptions"]
+
+OnProgress: TypeAlias = "Callable[[Progress], object] | str | None"
 
 _HOURS: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24(?=:00)):([0-5]\d)")
-_LOOKED_AT_EVERY_S: Final = 0.5
+_CHECK_EVERY_S: Final = 0.5
 _LONGEST_SLEEP_S: Final = 0.2
 
 
-class Order(enum.StrEnum):
-    """What a run was told last."""
-
-    GO = "go"
-    PAUSE = "pause"
-    CANCEL = "cancel"
-
-
-class Signal:
-    """What a run was told, across threads; and across processes, through a file beside the plan.
-
-    Args:
-        path: The file; None within one process.
-        monotonic_s: Seconds that never go back.
-    """
-
-    def __init__(
-        self, path: Path | None = None, *, monotonic_s: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._path = path
-        self._monotonic_s = monotonic_s
-        self._order = Order.GO
-        self._looked_at_s = float("-inf")
-
-    def tell(self, order: Order) -> None:
-        """Say it to everybody who looks."""
-        self._order = order
-        if self._path is not None:
-            self._path.write_text(order.value, "ascii")
-
-    @property
-    def order(self) -> Order:
-        """What was told last; of another process, within half a second."""
-        if self._path is not None and self._monotonic_s() - self._looked_at_s >= _LOOKED_AT_EVERY_S:
-            self._looked_at_s = self._monotonic_s()
-            with contextlib.suppress(OSError, ValueError):  # it is being written
-                self._order = Order(self._path.read_text("ascii"))
-        return self._order
-
-
-def _hours_of(text: str | None) -> tuple[int, int] | None:
-    """Minutes of the day from and to."""
-    if text is None:
+def _minutes(hours: str | None) -> tuple[int, int] | None:
+    """Parse ``"18:00-07:00"``: minutes of the day, from and to."""
+    if hours is None:
         return None
-    match = _HOURS.fullmatch(text)
+    match = _HOURS.fullmatch(hours)
     if match is None:
         raise ConfigError('hours= is written "18:00-07:00"')
     start_h, start_m, end_h, end_m = map(int, match.groups())
@@ -85,97 +50,167 @@ def _hours_of(text: str | None) -> tuple[int, int] | None:
 
 def _above_0(_instance: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and not value > 0:
-        raise ConfigError(f"{attribute.name}= is above 0; leave it out to set no limit")
+        raise ConfigError(f"{attribute.name}= must be above 0; leave it out for no limit")
+
+
+def _check_hours(_instance: object, _attribute: object, value: str | None) -> None:
+    _minutes(value)
 
 
 @attrs.frozen(kw_only=True)
-class Limits:
-    """How fast a run may go.
+class RunOptions:
+    """The options of `Plan.run`.
 
     Args:
-        files_per_s, bytes_per_s: At most; None sets no limit.
-        hours: When it may work, ``"18:00-07:00"`` by the clock of ``zone``; outside, it waits. None: always.
-        zone: The zone of the hours, by name; None is this machine's.
+        client: A Dask ``Client``: its workers carry out the plan. They must reach the plan's folder, the
+            archive and the records under the same names. None: threads of this process.
+        on_progress: Called with `Progress` after every partition; ``"tqdm"`` shows a bar.
+        dry_run: Find out what a run would do, without reading, storing or moving any file. `Run.reasons` has
+            the result.
+        source: The archive, if opening it takes options that the plan does not keep, such as keys.
+        threads: Greatest number of files that are read in parallel in each partition.
+        window: Number of partitions, of 200 files each, that are carried out in parallel.
+        files_per_s: Greatest number of files per second.
+        bytes_per_s: Greatest number of bytes per second.
+        hours: When to work, ``"18:00-07:00"`` in the plan's time zone. Outside these hours the run waits.
+        check_content: Examine the content of every file, as `Inbox` does: a file with doubtful content waits.
+            This also finds when photos were taken. False: check only the first and last bytes.
+        operator: Who runs the plan, as the host names its staff; written into the ledger.
+        ledger: As for `Inbox`. With ``client``, a URL or a path.
+        clock: The clock; a test passes its own.
 
     Raises:
-        ConfigError: One of them makes no sense.
+        ConfigError: A limit is not above 0, or the hours can't be read.
     """
 
+    client: Any = attrs.field(default=None, repr=False)
+    on_progress: OnProgress = attrs.field(default=None, repr=False)
+    dry_run: bool = False
+    source: str | os.PathLike[str] | Source | Callable[[], Source] | None = attrs.field(
+        default=None, repr=False
+    )
+    threads: int | None = None
+    window: int | None = None
     files_per_s: float | None = attrs.field(default=None, validator=_above_0)
     bytes_per_s: float | None = attrs.field(default=None, validator=_above_0)
-    hours: str | None = attrs.field(default=None)
-    zone: str | None = None
+    hours: str | None = attrs.field(default=None, validator=_check_hours)
+    check_content: bool = True
+    operator: str | None = attrs.field(default=None, repr=False)
+    ledger: Ledger | str | os.PathLike[str] | None = attrs.field(default=None, repr=False)
+    clock: Clock = SYSTEM_CLOCK
 
-    @hours.validator
-    def _check_hours(self, _attribute: object, value: str | None) -> None:
-        _hours_of(value)
+    def for_worker(self, *, tasks: int, threads: int) -> Self:
+        """Return the options of one worker: picklable, with its share of the limits.
 
-    def shared_by(self, tasks: int) -> Limits:
-        """The part of one of so many tasks that work at the same time."""
+        Args:
+            tasks: Number of partitions that the cluster carries out in parallel.
+            threads: Default for ``threads``.
+        """
         return attrs.evolve(
             self,
+            client=None,
+            on_progress=None,
+            source=None,
+            threads=self.threads or threads,
             files_per_s=self.files_per_s and self.files_per_s / tasks,
             bytes_per_s=self.bytes_per_s and self.bytes_per_s / tasks,
+            clock=SYSTEM_CLOCK,
         )
 
 
-Clocks = Clock
+class RunCommand(enum.StrEnum):
+    """The last command that a run was given."""
+
+    GO = "go"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+class RunControl:
+    """Passes commands to all threads of a run and, through a file in the plan's folder, to other processes.
+
+    Args:
+        path: The file; None for a run in one process.
+        monotonic_s: Seconds that never go back.
+    """
+
+    def __init__(
+        self, path: Path | None = None, *, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._path = path
+        self._monotonic_s = monotonic_s
+        self._command = RunCommand.GO
+        self._read_at_s = float("-inf")
+
+    def send(self, command: RunCommand) -> None:
+        """Pass a command on."""
+        self._command = command
+        if self._path is not None:
+            self._path.write_text(command.value, "ascii")
+
+    @property
+    def command(self) -> RunCommand:
+        """The last command. One from another process arrives within half a second."""
+        if self._path is not None and self._monotonic_s() - self._read_at_s >= _CHECK_EVERY_S:
+            self._read_at_s = self._monotonic_s()
+            with contextlib.suppress(OSError, ValueError):  # the file is being written
+                self._command = RunCommand(self._path.read_text("ascii"))
+        return self._command
 
 
 class Pacer:
-    """Holds every file back until its turn. Used by all threads of one process together."""
+    """Makes each file wait for its turn. Shared by all threads of a process.
 
-    def __init__(self, limits: Limits, signal: Signal, clocks: Clocks) -> None:
-        self._limits = limits
-        self._hours = _hours_of(limits.hours)
-        self._zone: tzinfo = zone_of(limits.zone) if limits.hours else UTC
-        self._signal = signal
-        self._clocks = clocks
+    Args:
+        options: Limits, hours and clock.
+        control: Where commands come from.
+        zone: Time zone of the hours.
+    """
+
+    def __init__(self, options: RunOptions, control: RunControl, *, zone: str | tzinfo) -> None:
+        self._hours = _minutes(options.hours)
+        self._zone = zone_of(zone) if options.hours else UTC
+        self._s_per_file = 1 / options.files_per_s if options.files_per_s else 0.0
+        self._s_per_byte = 1 / options.bytes_per_s if options.bytes_per_s else 0.0
+        self._control = control
+        self._clock = options.clock
         self._lock = threading.Lock()
-        self._free_at_s = clocks.monotonic_s()
+        self._free_at_s = options.clock.monotonic_s()
 
     @property
     def cancelled(self) -> bool:
-        """Whether nothing more is to be begun."""
-        return self._signal.order is Order.CANCEL
+        """Whether the run is cancelled."""
+        return self._control.command is RunCommand.CANCEL
 
-    @property
-    def holds(self) -> bool:
-        """Whether no file may be begun now: it is paused or cancelled, or outside the hours."""
-        return self._signal.order is not Order.GO or not self.is_open()
-
-    def wait(self) -> None:
-        """Wait until files may be begun; return at once when all is cancelled."""
-        while self.holds and not self.cancelled:
-            self._clocks.sleep(_LONGEST_SLEEP_S)
-
-    def __call__(self, file: SourceFile) -> None:
-        """Wait for the turn of a file; return at once where none may be begun.
-
-        A pause is not waited for here: the files that were begun before it would stay half done, and open,
-        for as long as it lasts.
-        """
-        if self.holds:
-            return
-        cost_s = self._cost_s(file.size_bytes)
-        with self._lock:
-            turn_s = max(self._free_at_s, self._clocks.monotonic_s())
-            self._free_at_s = turn_s + cost_s
-        while (wait_s := turn_s - self._clocks.monotonic_s()) > 0 and not self.holds:
-            self._clocks.sleep(min(wait_s, _LONGEST_SLEEP_S))
-
-    def is_open(self) -> bool:
-        """Whether the hours allow to work now."""
-        if self._hours is None:
+    def is_closed(self) -> bool:
+        """Return whether no file may begin now: paused, cancelled, or outside the hours."""
+        if self._control.command is not RunCommand.GO:
             return True
+        if self._hours is None:
+            return False
         start, end = self._hours
-        local = self._clocks.now().astimezone(self._zone)
+        local = self._clock.now().astimezone(self._zone)
         minute = local.hour * 60 + local.minute
-        return start <= minute < end if start <= end else minute >= start or minute < end
+        return not (start <= minute < end if start <= end else minute >= start or minute < end)
 
-    def _cost_s(self, size_bytes: int) -> float:
-        limits = self._limits
-        return max(
-            1 / limits.files_per_s if limits.files_per_s else 0.0,
-            size_bytes / limits.bytes_per_s if limits.bytes_per_s else 0.0,
-        )
+    def wait_until_open(self) -> bool:
+        """Wait until files may begin, or the run is cancelled. Return whether that took any time."""
+        waited = False
+        while self.is_closed() and not self.cancelled:
+            self._clock.sleep(_LONGEST_SLEEP_S)
+            waited = True
+        return waited
+
+    def wait_for_turn(self, file: SourceFile) -> None:
+        """Wait for the turn of a file. Return at once if no file may begin.
+
+        It does not wait for the end of a pause: files that have begun would stay open until then.
+        """
+        if self.is_closed():
+            return
+        cost_s = max(self._s_per_file, file.size_bytes * self._s_per_byte)
+        with self._lock:
+            turn_s = max(self._free_at_s, self._clock.monotonic_s())
+            self._free_at_s = turn_s + cost_s
+        while (wait_s := turn_s - self._clock.monotonic_s()) > 0 and not self.is_closed():
+            self._clock.sleep(min(wait_s, _LONGEST_SLEEP_S))

@@ -1,8 +1,8 @@
-"""Lists: CSV files and Excel sheets that say whose each file of an archive is.
+"""Read lists: CSV files and Excel sheets that name the patient of each file of an archive.
 
-A list is read once, into a small database beside the plan, so that one of five million lines needs no more
-memory than one of ten. Nothing in it is guessed: a cell that can't be read makes its line unclear, and two
-lines for one file that differ make the file wait.
+A list is read once, into a small database beside the plan, so a list of five million lines needs no more
+memory than one of ten. Nothing is guessed: a cell that can't be read makes its line unclear, and if two lines
+for one file differ, the file waits.
 """
 
 from __future__ import annotations
@@ -13,46 +13,49 @@ import sqlite3
 import unicodedata
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError
 from intouch_import.extras import needing
-from intouch_import.migration.rule_results import NOON, Listed
+from intouch_import.migration.rule_results import NOON, ListLine
 from intouch_import.model import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import tzinfo
 
     from intouch_import.migration.rules import ManifestRule
 
-__all__ = ["ManifestIndex", "list_key"]
+__all__ = ["ListIndex"]
 
 _EXCEL: Final = {".xlsx", ".xlsm"}
 _DELIMITERS: Final = (",", ";", "\t", "|")
-_LOOKED_UP_AT_ONCE: Final = 500
+_PATHS_PER_QUERY: Final = 500
 _ZEROS: Final = re.compile(r"0+")
-_EXCEL_DAYS: Final = range(20_000, 80_000)  # 1954 to 2119: what a number in a date column may mean
+_EXCEL_DAYS: Final = range(20_000, 80_000)
+"""Numbers that are dates if they are in a date column: 1954 to 2119."""
+
 _UNCLEAR: Final = Reason.LISTED_UNCLEAR.value
+_UNREADABLE: Final = object()
+"""Stands in for a cell that can't be read."""
 
 
-def list_key(path: str) -> str:
-    """A path as lists are searched by: slashes, composed characters, no leading ``./``."""
+def _key(path: str) -> str:
+    """Return a path as lists are searched by: with slashes, composed characters, and no leading ``./``."""
     key = path.replace("\\", "/").removeprefix("./").strip("/")
     return key if key.isascii() else unicodedata.normalize("NFC", key)
 
 
-class ManifestIndex(Closable):
-    """A list, searchable.
+class ListIndex:
+    """A list that can be searched by path.
 
     Args:
-        rule: Which list, and what its columns are.
-        database: A file to be made.
-        zone: The practice's zone, for times with an offset of their own.
+        rule: The list and its columns.
+        database: Path of a database file to create.
+        zone: The practice's time zone, for times with an offset of their own.
 
     Raises:
-        ConfigError: The list can't be opened, is not in the encoding that was told, or lacks a column.
+        ConfigError: The list can't be opened, has another encoding, or lacks a column.
         MissingExtraError: openpyxl is not installed.
     """
 
@@ -73,37 +76,41 @@ class ManifestIndex(Closable):
             self._connection.close()
             raise
 
-    def find(self, paths: Sequence[str]) -> dict[str, Listed]:
-        """What the list says of these paths; those that it does not name are left out."""
-        keys = {list_key(path): path for path in paths}
+    def find(self, paths: Sequence[str]) -> dict[str, ListLine]:
+        """Find the lines for these paths, and mark them as seen. Paths without a line are left out."""
+        keys = {_key(path): path for path in paths}
         wanted = list(keys)
-        found: dict[str, Listed] = {}
-        for start in range(0, len(wanted), _LOOKED_UP_AT_ONCE):
-            some = wanted[start : start + _LOOKED_UP_AT_ONCE]
+        found: dict[str, ListLine] = {}
+        for start in range(0, len(wanted), _PATHS_PER_QUERY):
+            some = wanted[start : start + _PATHS_PER_QUERY]
             marks = ",".join("?" * len(some))
             query = f"SELECT key, patient, provider, taken, doubt FROM listed WHERE key IN ({marks})"  # noqa: S608
             for key, patient, provider, taken, doubt in self._connection.execute(query, some):
-                found[keys[key]] = Listed(
+                found[keys[key]] = ListLine(
                     patient=patient,
                     provider=provider,
                     local=datetime.fromisoformat(taken) if taken is not None else None,
                     doubt=Reason(doubt) if doubt is not None else None,
                 )
             self._connection.executemany(
-                "UPDATE listed SET seen = 1 WHERE key = ?", [(list_key(path),) for path in found]
+                "UPDATE listed SET seen = 1 WHERE key = ?", [(_key(path),) for path in found]
             )
         return found
 
-    def missing(self) -> Iterator[str]:
-        """Paths that the list names and nobody asked for."""
+    def unseen(self) -> Iterator[str]:
+        """Yield the paths of lines that were never found."""
         for (key,) in self._connection.execute("SELECT key FROM listed WHERE seen = 0 ORDER BY key"):
             yield key
 
     def close(self) -> None:
-        """Let go of the database; the file may be deleted then."""
+        """Close the database; its file may be deleted then."""
         self._connection.close()
 
-    # --- inside
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
 
     def _load(self) -> None:
         path = Path(self._rule.path).expanduser()
@@ -111,7 +118,7 @@ class ManifestIndex(Closable):
         self._connection.execute("BEGIN")
         self._connection.executemany(
             "INSERT INTO listed (key, patient, provider, taken, doubt) VALUES (?, ?, ?, ?, ?)"
-            # Said twice in the same words, it is said once.
+            # Two equal lines for one file are no contradiction.
             " ON CONFLICT (key) DO UPDATE SET doubt = 'listed_twice' WHERE"
             " (patient, provider, taken, doubt) IS NOT"
             " (excluded.patient, excluded.provider, excluded.taken, excluded.doubt)",
@@ -124,20 +131,20 @@ class ManifestIndex(Closable):
         if not path:
             return None  # an empty line
         patient, provider = _text(row["patient"]), _text(row.get("provider"))
-        doubt = _UNCLEAR if patient is None or row.get("unclear") or _wrong(row) else None
+        unclear = patient is None or row.get("unclear") or _UNREADABLE in row.values()
         taken: datetime | None = None
         if row.get("taken") not in (None, ""):
             taken = self._time(row["taken"])
-            doubt = _UNCLEAR if taken is None else doubt
+            unclear = unclear or taken is None
         try:
-            key = list_key(path)
+            key = _key(path)
             key.encode()
         except UnicodeEncodeError:
             return None
-        return key, patient, provider, taken.isoformat() if taken is not None else None, doubt
+        return key, patient, provider, taken.isoformat() if taken else None, _UNCLEAR if unclear else None
 
     def _time(self, value: Any) -> datetime | None:
-        """A time as wall time of the practice; None if it can't be told."""
+        """Return the practice's wall time, or None if the value is no time."""
         if isinstance(value, str):
             value = _parsed(value.strip(), self._rule.taken_format)
         if isinstance(value, datetime):
@@ -147,17 +154,6 @@ class ManifestIndex(Closable):
         if isinstance(value, date):
             return datetime.combine(value, NOON)
         return None
-
-
-class _Wrong:
-    """A cell that says nothing that could be used."""
-
-
-_WRONG: Final = _Wrong()
-
-
-def _wrong(row: dict[str, Any]) -> bool:
-    return any(isinstance(value, _Wrong) for value in row.values())
 
 
 def _text(value: Any) -> str | None:
@@ -175,6 +171,18 @@ def _parsed(text: str, form: str | None) -> datetime | date | None:
         return None
 
 
+def _picker(header: Sequence[Any], rule: ManifestRule) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    """Return a function that picks the rule's columns out of a line."""
+    names = [name.strip() if isinstance(name, str) else name for name in header]
+    missing = [name for name in rule.columns.values() if names.count(name) != 1]
+    if missing:
+        # These names are from the caller's own code. Those in the list may be a patient's: don't show them.
+        wanted = ", ".join(repr(name) for name in missing)
+        raise ConfigError(f"the list lacks the column {wanted}, or has it twice")
+    places = {field: names.index(name) for field, name in rule.columns.items()}
+    return lambda cells: {field: cells[at] if at < len(cells) else None for field, at in places.items()}
+
+
 def _csv_rows(path: Path, rule: ManifestRule) -> Iterator[dict[str, Any]]:
     encoding = rule.encoding or _marked_encoding(path)
     try:
@@ -182,20 +190,19 @@ def _csv_rows(path: Path, rule: ManifestRule) -> Iterator[dict[str, Any]]:
             delimiter = _delimiter(file.readline(), rule)
             file.seek(0)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
-            pick = _picker(next(reader, []), rule)
-            width = len(pick.header)
+            header = next(reader, [])
+            pick = _picker(header, rule)
             for cells in reader:
-                row = pick(cells)
-                row["unclear"] = len(cells) != width  # which cell is which is not known
-                yield row
+                # With more or fewer cells than the header, it is unknown which cell belongs to which column.
+                yield {**pick(cells), "unclear": len(cells) != len(header)}
     except OSError as exc:
         raise ConfigError("the list can't be opened", errno=exc.errno) from None
     except LookupError:
-        raise ConfigError("the list's encoding= is not known") from None
+        raise ConfigError("encoding= is not a known encoding") from None
     except UnicodeError:
-        raise ConfigError("the list is not text in UTF-8: give its encoding=, such as cp1252") from None
+        raise ConfigError("the list is not UTF-8: give its encoding=, such as cp1252") from None
     except csv.Error:
-        raise ConfigError("the list is not CSV: a quote or a line end is wrong") from None
+        raise ConfigError("the list is not CSV: a quotation mark or a line end is wrong") from None
 
 
 def _marked_encoding(path: Path) -> str:
@@ -208,28 +215,12 @@ def _marked_encoding(path: Path) -> str:
 
 
 def _delimiter(header: str, rule: ManifestRule) -> str:
-    """The one that makes the header hold every column that is wanted."""
+    """Find the delimiter that splits the header into names with all wanted columns among them."""
     for delimiter in _DELIMITERS:
         names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
         if set(rule.columns.values()) <= set(names):
             return delimiter
     return _DELIMITERS[0]
-
-
-class _picker:  # noqa: N801  # called like a function
-    """Picks the wanted cells out of a line."""
-
-    def __init__(self, header: Sequence[Any], rule: ManifestRule) -> None:
-        self.header = [name.strip() if isinstance(name, str) else name for name in header]
-        missing = [name for name in rule.columns.values() if self.header.count(name) != 1]
-        if missing:
-            # The wanted names stand in the caller's own code; those of the list may be a patient's.
-            wanted = ", ".join(repr(name) for name in missing)
-            raise ConfigError(f"the list lacks the column {wanted}, or has it twice")
-        self._at = {field: self.header.index(name) for field, name in rule.columns.items()}
-
-    def __call__(self, cells: Sequence[Any]) -> dict[str, Any]:
-        return {field: cells[at] if at < len(cells) else None for field, at in self._at.items()}
 
 
 def _excel_rows(path: Path, rule: ManifestRule) -> Iterator[dict[str, Any]]:
@@ -239,32 +230,31 @@ def _excel_rows(path: Path, rule: ManifestRule) -> Iterator[dict[str, Any]]:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except OSError as exc:
         raise ConfigError("the list can't be opened", errno=exc.errno) from None
-    except Exception:  # noqa: BLE001  # a broken zip, XML, or style: whatever openpyxl raises
+    except Exception:  # noqa: BLE001  # openpyxl raises many kinds for a broken zip, XML or style
         raise ConfigError("the list is not an Excel workbook") from None
     try:
         if rule.sheet is not None and rule.sheet not in book.sheetnames:
-            raise ConfigError("the workbook has no sheet of that name")
+            raise ConfigError("the workbook has no sheet with that name")
         sheet = book[rule.sheet] if rule.sheet is not None else book.worksheets[0]
-        sheet.reset_dimensions()  # some programs write them wrong, and lines would be left out
+        sheet.reset_dimensions()  # some programs write wrong dimensions, and lines would be left out
         rows = sheet.iter_rows()
         pick = _picker([cell.value for cell in next(rows, ())], rule)
         for cells in rows:
-            row = pick(cells)
             yield {
                 field: _excel_time(cell, book.epoch) if field == "taken" else _excel_text(cell)
-                for field, cell in row.items()
+                for field, cell in pick(cells).items()
             }
     finally:
         book.close()
 
 
 def _excel_text(cell: Any) -> Any:
-    """An id or a path. Excel keeps ``00042`` as the number 42, and shows it with a form of zeros."""
+    """Return an id or a path. Excel stores ``00042`` as the number 42 with a format of five zeros."""
     value = getattr(cell, "value", None)
     if value is None or isinstance(value, str):
-        return _WRONG if getattr(cell, "data_type", "") == "e" else value
+        return _UNREADABLE if getattr(cell, "data_type", "") == "e" else value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
-        return _WRONG
+        return _UNREADABLE
     form = str(getattr(cell, "number_format", "General"))
     digits = str(int(value))
     return digits.zfill(len(form)) if _ZEROS.fullmatch(form) else digits
@@ -273,15 +263,15 @@ def _excel_text(cell: Any) -> Any:
 def _excel_time(cell: Any, epoch: Any) -> Any:
     value = getattr(cell, "value", None)
     if isinstance(value, datetime):
-        # A cell that shows no time of day holds midnight, which is none.
+        # Excel stores a date without a time as midnight; the format tells the two apart.
         form = str(getattr(cell, "number_format", "")).lower()
         return value if "h" in form or value.time() != datetime.min.time() else value.date()
     if isinstance(value, bool):
-        return _WRONG
+        return _UNREADABLE
     if isinstance(value, (int, float)) and int(value) in _EXCEL_DAYS:
         from openpyxl.utils.datetime import from_excel
 
         found = from_excel(value, epoch)
         whole_day = isinstance(found, datetime) and value == int(value)
         return found.date() if whole_day else found
-    return value if value is None or isinstance(value, (str, date)) else _WRONG
+    return value if value is None or isinstance(value, (str, date)) else _UNREADABLE

@@ -1,36 +1,32 @@
-"""Carrying out one partition of a plan: the same code in a thread here and in a worker of a cluster.
+"""`PartitionRunner`: import the files of one partition of a plan, in threads or on a cluster.
 
-A partition may be carried out twice, at the same time even: a worker dies, and another takes its partitions,
-those included that were done. So nothing here relies on being the only one. What is stored is found by its
-import id; what has left its folder and is in the record is done, whoever did it.
+A partition may run twice, even at the same time: when a worker dies, another worker takes over its
+    partitions, also
+those that were finished. So nothing here relies on being the only one. A stored file is found by its import
+id; a file that has left its folder and is in the record is done, whoever did it.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from intouch_import.errors import FileError, InTouchImportError, SourceError
 from intouch_import.ledger import Event
 from intouch_import.media import Examiner
+from intouch_import.migration.limits import Pacer
 from intouch_import.migration.plan_file import (
     OVERRIDES,
     PARTITION_ROWS,
     Result,
-    decision_of,
     read_results,
     read_rows,
-    result_of,
-    rows_of,
-    settled,
     write_results,
 )
-from intouch_import.migration.rows import Decisions
-from intouch_import.migration.rule_results import dates_of, exif_before
+from intouch_import.migration.rows import OverridesFile
+from intouch_import.migration.rule_results import date_order, times_after_exif
 from intouch_import.migration.walking import Folders, folder_id
 from intouch_import.model import Action, Reason, State, TakenFrom
 from intouch_import.moving import MoveOrder, Mover
@@ -38,45 +34,55 @@ from intouch_import.moving.file_move import explain
 from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from intouch_import.ledger import Ledger
-    from intouch_import.migration.limits import Clocks, Pacer
+    from intouch_import.migration.limits import RunControl, RunOptions
     from intouch_import.migration.plan_file import Header
     from intouch_import.migration.rows import PlanRow
     from intouch_import.model import Patient, StoredAttachment
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["Done", "Workplace"]
+__all__ = ["PartitionResult", "PartitionRunner"]
 
-log = logging.getLogger(__name__)
-
-_TO_DO = (Action.IMPORT, Action.FINISH)
+_TO_DO: Final = (Action.IMPORT, Action.FINISH)
+_FAR_REACHING: Final = frozenset(
+    {Reason.REPOSITORY_FAILED, Reason.LEDGER_FAILED, Reason.STORAGE_FULL, Reason.SOURCE_FAILED}
+)
 
 
 @attrs.frozen(kw_only=True)
-class Done:
-    """What a partition came to.
+class PartitionResult:
+    """What the files of a partition have come to, files of earlier runs included.
 
     Args:
-        partition: Which.
-        states: Files by state, those included that were done before.
-        size_bytes: Bytes of these files.
-        reasons: Files by reason.
-        broken: Whether the records, the ledger or the whole location failed, so that others will fail, too.
+        states: Number of files by state.
+        reasons: Number of files by reason.
+        size_bytes: Size of these files.
+        broken: Whether the records, the ledger or the archive failed, so that other partitions will fail,
+            too.
     """
 
-    partition: int
     states: Mapping[str, int]
-    size_bytes: int
     reasons: Mapping[str, int]
+    size_bytes: int
     broken: bool = False
 
 
-class Workplace:
-    """What carries out partitions: everything opened, and shared by the threads of one process."""
+class PartitionRunner:
+    """Runs partitions of a plan. Thread-safe.
+
+    Args:
+        directory: The plan's folder.
+        header: The plan's header.
+        root: The archive's top folder; the caller closes it.
+        repository: The patient records.
+        ledger: The ledger.
+        options: Options of the run; `RunOptions.threads` must be set.
+        control: Where pause and cancel come from.
+    """
 
     def __init__(
         self,
@@ -86,135 +92,111 @@ class Workplace:
         root: Source,
         repository: PatientRepository,
         ledger: Ledger,
-        pacer: Pacer,
-        clocks: Clocks,
-        threads: int,
-        check_content: bool,
-        operator: str | None = None,
-        dry: bool = False,
+        options: RunOptions,
+        control: RunControl,
     ) -> None:
         self._directory = directory
         self._header = header
-        self._decisions = Decisions(directory / OVERRIDES)
-        self._folders = Folders(root)
         self._repository = repository
         self._ledger = ledger
-        self._pacer = pacer
-        self._clocks = clocks
-        self._operator = operator
-        self._dry = dry
-        self._dates = dates_of(header.dates)
-        examiner = Examiner(zone=zone_of(header.zone), now=clocks.now) if check_content else None
-        self._mover = Mover(repository, ledger, clock=clocks, threads=threads, examiner=examiner)
-
-    def close(self) -> None:
-        """Let go of the folders of the archive."""
-        self._folders.close()
-
-    def carry_out(self, partition: int) -> Done:
-        """Import what is left to import of a partition."""
-        start = partition * PARTITION_ROWS
-        planned = [
-            row
-            for first, table in read_rows(
-                self._directory, self._header.parts, start=start, stop=start + PARTITION_ROWS
-            )
-            for row in rows_of(count(first), table)
-        ]
-        results = read_results(self._directory, partition)
-        left = self._left(planned, results)
-        if left and self._dry:
-            results = {**results, **self._rehearse(left)}
-        elif left:
-            results = self._import_all(partition, planned, results)
-        wanted = self._wanted(planned)
-        of_these = [results[row.number] for row in wanted if row.number in results]
-        return Done(
-            partition=partition,
-            states=Counter(result.state.value for result in of_these),
-            reasons=Counter(result.reason.value for result in of_these),
-            size_bytes=sum(row.size_bytes for row in wanted if row.number in results),
-            broken=_all_broken([results[row.number] for row in left if row.number in results]),
+        self._options = options
+        self._overrides = OverridesFile(directory / OVERRIDES)
+        self._folders = Folders(root)
+        self._pacer = Pacer(options, control, zone=header.zone)
+        self._after_exif = times_after_exif(date_order(header.dates))
+        examiner = (
+            Examiner(zone=zone_of(header.zone), now=options.clock.now) if options.check_content else None
+        )
+        self._mover = Mover(
+            repository, ledger, clock=options.clock, threads=options.threads, examiner=examiner
         )
 
-    # --- inside
+    def close(self) -> None:
+        """Close the folders of the archive."""
+        self._folders.close()
 
-    def _wanted(self, planned: Sequence[PlanRow]) -> list[PlanRow]:
-        """The rows that are to be imported, after all that has been decided until now."""
-        decided = self._decisions.now()
-        return [row for row in map(decided.apply, planned) if row.verdict in _TO_DO]
-
-    def _left(self, planned: Sequence[PlanRow], results: Mapping[int, Result]) -> list[PlanRow]:
-        """Those of them that are still to be imported."""
-        return [row for row in self._wanted(planned) if not settled(row, results.get(row.number))]
-
-    def _import_all(
-        self, partition: int, planned: Sequence[PlanRow], results: dict[int, Result]
-    ) -> dict[int, Result]:
-        """Import, in several goes if it is paused meanwhile. Returns the results, and those from before.
-
-        Before each go the decisions are looked at again: people make them during a pause.
-        """
-        ended: set[int] = set()
+    def run(self, partition: int) -> PartitionResult:
+        """Import the files of a partition that are not done. A pause splits this into several rounds."""
+        start = partition * PARTITION_ROWS
+        planned = list(
+            read_rows(self._directory, self._header.parts, start=start, stop=start + PARTITION_ROWS)
+        )
+        results = read_results(self._directory, partition)
+        put_off: dict[int, Result] = {}
+        tried: set[int] = set()
         while True:
-            self._pacer.wait()
-            rows = [row for row in self._left(planned, results) if row.number not in ended]
-            new = self._import(rows) if rows else {}
-            put_off = {number: result for number, result in new.items() if _put_off(result)}
-            ended |= new.keys() - put_off.keys()
-            results.update({number: new[number] for number in new.keys() - put_off.keys()})
-            if len(new) > len(put_off):
+            decided = self._overrides.read().apply_all(planned)
+            wanted = [row for row in decided if row.verdict in _TO_DO]
+            left = [row for row in wanted if row.number not in tried and not _is_settled(row, results)]
+            if not left:
+                break
+            if self._options.dry_run:
+                rehearsed = self._rehearse(left)
+                results |= rehearsed
+                tried |= rehearsed.keys()
+                break
+            if self._pacer.wait_until_open():
+                continue  # people may have overridden rows during the wait
+            new = self._import(left)
+            put_off = {number: result for number, result in new.items() if result.reason is Reason.CANCELLED}
+            done = {number: result for number, result in new.items() if number not in put_off}
+            results |= done
+            tried |= done.keys()
+            if done:
                 write_results(self._directory, partition, results.values())
             if not put_off or self._pacer.cancelled:
-                return {**results, **put_off}
+                break
+        results |= put_off
+        ended = [(row, results[row.number]) for row in wanted if row.number in results]
+        return PartitionResult(
+            states=Counter(result.state.value for _, result in ended),
+            reasons=Counter(result.reason.value for _, result in ended),
+            size_bytes=sum(row.size_bytes for row, _ in ended),
+            broken=_is_broken(results[number] for number in tried | put_off.keys()),
+        )
 
     def _import(self, rows: Sequence[PlanRow]) -> dict[int, Result]:
         stored = self._repository.find_attachment([row.import_id for row in rows])
-        # Asked again: between plan and run a patient may have left, or have been merged into another.
+        # Looked up again: since the plan was made, a patient may have left, or been merged into another.
         patients = self._repository.find_patients({row.patient for row in rows if row.patient is not None})
         results: dict[int, Result] = {}
         orders: list[MoveOrder] = []
         ordered: list[PlanRow] = []
         for row in rows:
             known = stored.get(row.import_id)
-            if known is None and (doubt := self._doubt(row, patients)) is not None:
-                state = State.FAILED if doubt is Reason.PATIENT_UNKNOWN else State.WAITING
-                results[row.number] = attrs.evolve(_result(row, state, doubt), retry_helps=True)
-                continue
-            if known is not None and row.patient is not None and known.patient_id != row.patient:
-                results[row.number] = _result(row, State.FAILED, Reason.ALREADY_ASSIGNED)
+            if known is None:
+                doubt = self._doubt(row, patients)
+                if doubt is not None:
+                    state = State.FAILED if doubt is Reason.PATIENT_UNKNOWN else State.WAITING
+                    results[row.number] = Result.of(row, state, doubt, retry_helps=True)
+                    continue
+            elif row.patient is not None and known.patient_id != row.patient:
+                results[row.number] = Result.of(row, State.FAILED, Reason.ALREADY_ASSIGNED)
                 continue
             try:
                 source = self._folders.open(row.folder)
             except (SourceError, FileError) as exc:
-                results[row.number] = self._unopened(row, known, exc)
+                results[row.number] = self._not_opened(row, known, exc)
                 continue
             orders.append(self._order(row, source, known))
             ordered.append(row)
-        outcomes, _ = self._mover.move(orders, cancelled=lambda: self._pacer.holds, pace=self._pacer)
+        outcomes, _ = self._mover.move(
+            orders, cancelled=self._pacer.is_closed, pace=self._pacer.wait_for_turn
+        )
         for row, outcome in zip(ordered, outcomes, strict=True):
-            results[row.number] = result_of(row, outcome)
-        self._complete(rows, results)
-        self._write_down(rows, results)
+            results[row.number] = Result.of_outcome(row, outcome)
+        self._add_digests(rows, results)
+        self._complete_ledger(
+            [row for row in rows if results[row.number].reason is Reason.FINISHED_ELSEWHERE]
+        )
         return results
-
-    def _complete(self, rows: Sequence[PlanRow], results: dict[int, Result]) -> None:
-        """Digests of files that were not read here, since somebody else had finished them."""
-        unread = {
-            row.import_id: row.number
-            for row in rows
-            if results[row.number].state is State.IMPORTED and results[row.number].sha256 is None
-        }
-        for import_id, stored in self._repository.find_attachment(list(unread)).items() if unread else ():
-            number = unread[import_id]
-            results[number] = attrs.evolve(results[number], sha256=stored.sha256, attachment_id=stored.id)
 
     def _doubt(self, row: PlanRow, patients: Mapping[str, Patient]) -> Reason | None:
         patient = patients.get(row.patient or "")
         if patient is None:
             return Reason.PATIENT_UNKNOWN
-        chosen = row.reason is Reason.CHOSEN or self._header.allow_inactive
-        return None if patient.active or chosen else Reason.PATIENT_INACTIVE
+        allowed = patient.active or row.reason is Reason.CHOSEN or self._header.allow_inactive
+        return None if allowed else Reason.PATIENT_INACTIVE
 
     def _order(self, row: PlanRow, source: Source, stored: StoredAttachment | None) -> MoveOrder:
         patient = stored.patient_id if stored is not None else row.patient
@@ -229,24 +211,26 @@ class Workplace:
             destination=row.destination,
             taken_at=row.taken_at,
             taken_from=row.taken_from or TakenFrom.LIST,
-            operator=self._operator,
+            operator=self._options.operator,
             reason=row.reason,
-            # Where a person chose the patient, doubts about the bytes are told and do not keep it waiting.
+            # If a person chose the patient, doubtful content is reported, but the file is imported.
             automatic=row.reason is not Reason.CHOSEN,
             stored=stored,
             keep=self._header.mode == "copy",
-            trust_content=exif_before(row.taken_from, self._dates)
-            and not (row.taken_from is None and row.taken_at is not None),
+            # A time without an origin is from a person: the camera does not override it.
+            trust_content=row.taken_from in self._after_exif
+            and (row.taken_from is not None or row.taken_at is None),
         )
 
-    def _unopened(self, row: PlanRow, stored: StoredAttachment | None, exc: InTouchImportError) -> Result:
-        """The folder can't be opened: is it gone, and the file with it?"""
+    def _not_opened(self, row: PlanRow, stored: StoredAttachment | None, exc: InTouchImportError) -> Result:
+        """Return the result of a file whose folder can't be opened. If the folder is gone, so is the file."""
         reason, state, retry_helps = explain(exc)
-        if self._is_gone(row.folder):
-            if stored is not None:
-                return _result(row, State.IMPORTED, Reason.FINISHED_ELSEWHERE, stored)
-            return _result(row, State.FAILED, Reason.VANISHED)
-        return attrs.evolve(_result(row, state, reason), retry_helps=retry_helps)
+        if not self._is_gone(row.folder):
+            return Result.of(row, state, reason, retry_helps=retry_helps)
+        if stored is None:
+            return Result.of(row, State.FAILED, Reason.VANISHED)
+        values = {"sha256": stored.sha256, "attachment_id": stored.id}
+        return Result.of(row, State.IMPORTED, Reason.FINISHED_ELSEWHERE, **values)
 
     def _is_gone(self, folder: str) -> bool:
         parent, _, name = folder.rpartition("/")
@@ -255,17 +239,26 @@ class Workplace:
         except (SourceError, FileError):
             return bool(parent) and self._is_gone(parent)
 
-    def _write_down(self, rows: Sequence[PlanRow], results: Mapping[int, Result]) -> None:
-        """A file that was stored and is gone was moved: the interruption came before the ledger."""
-        gone = {
-            row.import_id: folder_id(self._header.source_id, row.folder)
+    def _add_digests(self, rows: Sequence[PlanRow], results: dict[int, Result]) -> None:
+        """Add the digests of files that another process finished, so they were not read here."""
+        unread = {
+            row.import_id: row.number
             for row in rows
-            if results[row.number].reason is Reason.FINISHED_ELSEWHERE
+            if results[row.number].state is State.IMPORTED and results[row.number].sha256 is None
         }
-        if not gone or self._header.mode == "copy":
+        if not unread:
             return
+        for import_id, stored in self._repository.find_attachment(list(unread)).items():
+            number = unread[import_id]
+            results[number] = attrs.evolve(results[number], sha256=stored.sha256, attachment_id=stored.id)
+
+    def _complete_ledger(self, rows: Sequence[PlanRow]) -> None:
+        """Write "moved" for files that are stored and gone: the run was interrupted before it wrote that."""
+        if not rows or self._header.mode == "copy":
+            return
+        gone = {row.import_id: folder_id(self._header.source_id, row.folder) for row in rows}
         begun = [entry for source_id in set(gone.values()) for entry in self._ledger.unfinished(source_id)]
-        now = self._clocks.now()
+        now = self._options.clock.now()
         self._ledger.append(
             attrs.evolve(entry, event=Event.MOVED, at=now, seq=None, digest=None)
             for entry in begun
@@ -273,52 +266,39 @@ class Workplace:
         )
 
     def _rehearse(self, rows: Sequence[PlanRow]) -> dict[int, Result]:
-        """What would become of these rows, as far as can be told without reading them."""
-        known = self._repository.find_patients({row.patient for row in rows if row.patient is not None})
+        """Find out what a run would do with these rows, without reading the files."""
+        patients = self._repository.find_patients({row.patient for row in rows if row.patient is not None})
         results: dict[int, Result] = {}
         for row in rows:
-            self._pacer.wait()
-            self._pacer(row.file)
+            self._pacer.wait_until_open()
+            self._pacer.wait_for_turn(row.file)
             if self._pacer.cancelled:
                 break
             try:
                 there = self._folders.open(row.folder).look(row.name)
             except (SourceError, FileError) as exc:
-                results[row.number] = self._unopened(row, None, exc)
+                results[row.number] = self._not_opened(row, None, exc)
                 continue
-            doubt = self._doubt(row, known) if row.verdict is Action.IMPORT else None
+            doubt = self._doubt(row, patients) if row.verdict is Action.IMPORT else None
             if doubt is not None:
-                results[row.number] = _result(row, State.WAITING, doubt)
+                state, reason = State.WAITING, doubt
             elif there is None:
-                results[row.number] = _result(row, State.FAILED, Reason.VANISHED)
+                state, reason = State.FAILED, Reason.VANISHED
             elif there.version != row.version:
-                results[row.number] = _result(row, State.WAITING, Reason.CHANGED)
+                state, reason = State.WAITING, Reason.CHANGED
             else:
-                results[row.number] = _result(row, State.IMPORTED, row.reason)
+                state, reason = State.IMPORTED, row.reason
+            results[row.number] = Result.of(row, state, reason)
         return results
 
 
-_BROKEN = frozenset(
-    {Reason.REPOSITORY_FAILED, Reason.LEDGER_FAILED, Reason.STORAGE_FULL, Reason.SOURCE_FAILED}
-)
+def _is_settled(row: PlanRow, results: Mapping[int, Result]) -> bool:
+    result = results.get(row.number)
+    return result is not None and result.settles(row)
 
 
-def _all_broken(results: Sequence[Result]) -> bool:
-    """Whether something failed that is behind all of them: a single folder that can't be opened is not."""
-    failed = any(result.reason in _BROKEN for result in results)
-    return failed and not any(result.state is State.IMPORTED for result in results)
-
-
-def _put_off(result: Result) -> bool:
-    return result.reason is Reason.CANCELLED
-
-
-def _result(row: PlanRow, state: State, reason: Reason, stored: StoredAttachment | None = None) -> Result:
-    return Result(
-        number=row.number,
-        state=state,
-        reason=reason,
-        decision=decision_of(row),
-        sha256=stored.sha256 if stored is not None else None,
-        attachment_id=stored.id if stored is not None else None,
-    )
+def _is_broken(results: Iterable[Result]) -> bool:
+    """Return whether something failed that all partitions share: not just a single folder."""
+    all_results = list(results)
+    failed = any(result.reason in _FAR_REACHING for result in all_results)
+    return failed and not any(result.state is State.IMPORTED for result in all_results)

@@ -1,7 +1,7 @@
-r"""Patterns of folders and names in an archive: whose files are in a folder, told by what it is called.
+r"""Patterns for the names of folders and files in an archive. Pure.
 
-Pure. A pattern reads a path in every way it can be read; if two readings name two patients, that is a
-conflict and not a choice. A pattern is written segment by segment::
+A pattern reads a path in every possible way. If two ways name two patients, that is a conflict, not a choice.
+A pattern has a segment for each folder::
 
     {patient}                       10042/IMG_0001.jpg
     {patient} - {*}/{date:%Y-%m-%d} 10042 - Marsh, Ada/2024-03-01/IMG_0001.jpg
@@ -28,34 +28,37 @@ if TYPE_CHECKING:
 __all__ = ["PathPattern", "Reading"]
 
 _ID: Final = "[A-Za-z0-9-]+"
+_WORD: Final = re.compile(_ID)
 _PARTS: Final = ("patient", "provider", "date")
 _DIRECTIVES: Final = {"Y": r"[0-9]{4}", **dict.fromkeys("mdHMS", r"[0-9]{2}"), "%": "%"}
-# What an id may be narrowed to: characters, sets, \d and \w, each with a count. Nothing that could read more.
+# An id may be narrowed by characters, sets, \d and \w, each with a count: nothing that can backtrack for
+# long.
 _NARROWED: Final = re.compile(
     r"(?:(?:\[[A-Za-z0-9_.-]+\]|\\[dw]|[A-Za-z0-9_-])(?:[?*+]|\{[0-9]{1,2}(?:,[0-9]{0,2})?\})?)+"
 )
 _MOST_READINGS: Final = 8
-_WORD: Final = re.compile(_ID)
+
+_Values: TypeAlias = "frozenset[tuple[str, str]]"
 
 
 class Reading(NamedTuple):
     """One way to read a path.
 
     Args:
-        values: What it says: pairs of ``"patient"``, ``"provider"`` or a directive (``"Y"``) and the text.
+        values: Pairs of ``"patient"``, ``"provider"`` or a directive of a date (``"Y"``), and the text.
         used: How many segments were read.
     """
 
-    values: frozenset[tuple[str, str]]
+    values: _Values
     used: int
 
     def get(self, name: str) -> str | None:
-        """What it says of one thing; None if nothing."""
+        """Return the text for a name, or None."""
         return next((text for key, text in self.values if key == name), None)
 
 
 class _Piece(NamedTuple):
-    """A stretch of a segment: fixed text, any text, or a part."""
+    """A piece of a segment: ``kind`` is ``"text"``, ``"*"`` or one of `_PARTS`."""
 
     kind: str
     text: str = ""
@@ -64,20 +67,16 @@ class _Piece(NamedTuple):
 
 
 _Segments: TypeAlias = tuple[tuple[_Piece, ...] | None, ...]
+"""The pieces of each segment; None for ``{**}``."""
 
 
-def _compiled(pattern: PathPattern) -> _Segments:
-    return _compile(pattern.pattern)
+def _segments_of(path: PathPattern) -> _Segments:
+    return _compile(path.pattern)
 
 
 @attrs.frozen
 class PathPattern:
-    r"""What the names of folders, or of files, say.
-
-    ``{patient}``, ``{provider}``: an id of letters, digits and hyphens; narrowed by ``{patient:\d{5}}``.
-    ``{date:%Y-%m-%d}``: parts of a date or time, ``%Y %m %d %H %M %S``; may stand in several segments.
-    ``{*}``: any text within a segment, at least one character. ``{**}``: any number of whole segments.
-    Everything else is fixed text, compared in Unicode's composed form (a Mac writes the other one).
+    r"""A pattern, as the docstring of `FolderRule` describes it.
 
     Raises:
         NamingPatternError: The pattern can't be used.
@@ -88,30 +87,18 @@ class PathPattern:
         init=False,
         repr=False,
         eq=False,
-        default=attrs.Factory(_compiled, takes_self=True),
+        default=attrs.Factory(_segments_of, takes_self=True),
     )
-
-    def __reduce__(self) -> tuple[type[PathPattern], tuple[str]]:
-        """Pickle the pattern alone."""
-        return PathPattern, (self.pattern,)
-
-    def names(self, part: str) -> bool:
-        """Whether the pattern has this part."""
-        return any(
-            piece.kind == part for segment in self._segments if segment is not None for piece in segment
-        )
 
     @property
     def open_ended(self) -> bool:
-        """Whether it ends in ``{**}``, so that it covers whatever is below."""
+        """Whether the pattern ends in ``{**}``, which covers everything below."""
         return self._segments[-1] is None
 
     def other_ids(self, segment: str, reading: Reading) -> Iterator[str]:
-        """Words of a segment that have the form of a patient's id, and are none of what was read from it."""
-        regex = next(
-            (piece.regex for pieces in self._segments for piece in pieces or () if piece.kind == "patient"),
-            None,
-        )
+        """Yield the words of a segment that look like a patient's id and were not read from it."""
+        patients = (piece for pieces in self._segments for piece in pieces or () if piece.kind == "patient")
+        regex = next((piece.regex for piece in patients), None)
         if regex is not None:
             read = {text for _, text in reading.values}
             for word in _WORD.findall(segment):
@@ -119,11 +106,11 @@ class PathPattern:
                     yield word
 
     def read(self, segments: Sequence[str], *, whole: bool = False) -> list[Reading]:
-        """Every way to read these segments from the first on.
+        """Find every way to read these segments, from the first on.
 
         Args:
             segments: Folder names from the top of the archive, or one file name without its extension.
-            whole: Whether every segment must be read. Else what lies deeper than the pattern is left over.
+            whole: Whether every segment must be read. Otherwise folders below the pattern are not read.
         """
         found: dict[Reading, None] = {}
         for values, used in self._walk(0, 0, [_composed(text) for text in segments], frozenset()):
@@ -134,15 +121,15 @@ class PathPattern:
         return list(found)
 
     def _walk(
-        self, at: int, segment: int, texts: list[str], values: frozenset[tuple[str, str]]
-    ) -> Iterator[tuple[frozenset[tuple[str, str]], int]]:
+        self, at: int, segment: int, texts: list[str], values: _Values
+    ) -> Iterator[tuple[_Values, int]]:
         if at == len(self._segments):
             yield values, segment
             return
         pieces = self._segments[at]
         if pieces is None:
             if at + 1 == len(self._segments):
-                yield values, segment  # what it covers is not read
+                yield values, segment  # folders that a last {**} covers are not read
                 return
             for skipped in range(segment, len(texts) + 1):
                 yield from self._walk(at + 1, skipped, texts, values)
@@ -153,27 +140,25 @@ class PathPattern:
                     yield from self._walk(at + 1, segment + 1, texts, both)
 
 
-def _agreeing(
-    one: frozenset[tuple[str, str]], other: frozenset[tuple[str, str]]
-) -> frozenset[tuple[str, str]] | None:
-    """Both together; None if they say two things of one."""
+def _agreeing(one: _Values, other: _Values) -> _Values | None:
+    """Join two sets of values; return None if they have different texts for one name."""
     both = one | other
     return both if len({name for name, _ in both}) == len(both) else None
 
 
-def _readings(pieces: tuple[_Piece, ...], text: str) -> list[frozenset[tuple[str, str]]]:
-    """Every way to read one segment: what each says. Work grows with the length of the text, not faster."""
-    seen: dict[tuple[int, int], list[frozenset[tuple[str, str]]]] = {}
+def _readings(pieces: tuple[_Piece, ...], text: str) -> list[_Values]:
+    """Find every way to read one segment, and try each pair of piece and position only once."""
+    seen: dict[tuple[int, int], list[_Values]] = {}
 
-    def at(piece: int, start: int) -> list[frozenset[tuple[str, str]]]:
+    def at(piece: int, start: int) -> list[_Values]:
         if piece == len(pieces):
             return [frozenset()] if start == len(text) else []
         key = (piece, start)
         if key not in seen:
-            found: dict[frozenset[tuple[str, str]], None] = {}
-            for end, said in _ends(pieces[piece], text, start):
+            found: dict[_Values, None] = {}
+            for end, values in _ends(pieces[piece], text, start):
                 for rest in at(piece + 1, end):
-                    both = _agreeing(said, rest)
+                    both = _agreeing(values, rest)
                     if both is not None:
                         found[both] = None
                     if len(found) >= _MOST_READINGS:
@@ -184,7 +169,8 @@ def _readings(pieces: tuple[_Piece, ...], text: str) -> list[frozenset[tuple[str
     return at(0, 0)
 
 
-def _ends(piece: _Piece, text: str, start: int) -> Iterable[tuple[int, frozenset[tuple[str, str]]]]:
+def _ends(piece: _Piece, text: str, start: int) -> Iterable[tuple[int, _Values]]:
+    """Find where a piece that begins at ``start`` may end, and which values it has then."""
     if piece.kind == "text":
         end = start + len(piece.text)
         return [(end, frozenset())] if text.startswith(piece.text, start) else []
@@ -194,11 +180,9 @@ def _ends(piece: _Piece, text: str, start: int) -> Iterable[tuple[int, frozenset
         raise AssertionError("a part has a regular expression")
     if piece.kind == "date":
         match = piece.regex.match(text, start)
-        return (
-            [(match.end(), frozenset(zip(piece.names, match.groups(), strict=True)))]
-            if match is not None
-            else []
-        )
+        if match is None:
+            return []
+        return [(match.end(), frozenset(zip(piece.names, match.groups(), strict=True)))]
     return [
         (end, frozenset({(piece.kind, text[start:end])}))
         for end in range(start + 1, len(text) + 1)
@@ -211,17 +195,17 @@ def _compile(pattern: str) -> _Segments:
     segments = [_segment(text) for text in _split(pattern)]
     for first, second in itertools.pairwise(segments):
         if first is None and second is None:
-            raise NamingPatternError("{**} twice in a row says nothing more than once")
+            raise NamingPatternError("the pattern has {**} twice in a row: write it once")
     for name in ("patient", "provider"):
         if sum(piece.kind == name for pieces in segments for piece in pieces or ()) > 1:
-            raise NamingPatternError(f"{{{name}}} stands in the pattern twice")
+            raise NamingPatternError(f"the pattern has {{{name}}} twice")
     if all(pieces is None or all(p.kind not in _PARTS for p in pieces) for pieces in segments):
-        raise NamingPatternError("the pattern says nothing: it lacks {patient}, {provider} and {date:…}")
+        raise NamingPatternError("the pattern needs {patient}, {provider} or {date:…}")
     return tuple(segments)
 
 
 def _split(pattern: str) -> list[str]:
-    """The segments: a slash within braces does not end one."""
+    """Split a pattern into segments, but not at a slash within braces."""
     parts, depth = [""], 0
     for char in pattern.strip("/"):
         depth += {"{": 1, "}": -1}.get(char, 0)
@@ -230,7 +214,7 @@ def _split(pattern: str) -> list[str]:
         else:
             parts[-1] += char
     if depth != 0:
-        raise NamingPatternError("a { of the pattern is not closed, or a } closes nothing")
+        raise NamingPatternError("the pattern has a { without its }, or a } without its {")
     if not all(parts):
         raise NamingPatternError("the pattern has an empty segment")
     return parts
@@ -252,7 +236,7 @@ def _segment(text: str) -> tuple[_Piece, ...] | None:
         at = end
     for first, second in itertools.pairwise(pieces):
         if first.kind == second.kind == "*":
-            raise NamingPatternError("{*} twice in a row says nothing more than once")
+            raise NamingPatternError("the pattern has {*} twice in a row: write it once")
     return tuple(pieces)
 
 
@@ -262,7 +246,7 @@ def _closing(text: str, start: int) -> int:
         depth += {"{": 1, "}": -1}.get(text[at], 0)
         if depth == 0:
             return at
-    raise NamingPatternError("a { of the pattern is not closed")
+    raise NamingPatternError("the pattern has a { without its }")
 
 
 def _part(body: str) -> _Piece:
@@ -274,13 +258,15 @@ def _part(body: str) -> _Piece:
     if name in {"patient", "provider"}:
         if narrowed and _NARROWED.fullmatch(narrowed) is None:
             raise NamingPatternError(
-                f"{{{name}:…}} takes characters, sets, \\d and \\w, each with a count at most"
+                f"{{{name}:…}} may have characters, sets, \\d and \\w, each with a count, and nothing else"
             )
         try:
             return _Piece(name, regex=re.compile(narrowed or _ID, re.ASCII))
         except re.error:
-            raise NamingPatternError(f"{{{name}:…}} can't be read") from None
-    raise NamingPatternError("only {patient}, {provider}, {date:…}, {*} and {**} can stand in a pattern")
+            raise NamingPatternError(f"{{{name}:…}} is not a valid regular expression") from None
+    raise NamingPatternError(
+        "a pattern may have {patient}, {provider}, {date:…}, {*} and {**}, and no other part"
+    )
 
 
 def _date(form: str) -> _Piece:
@@ -290,7 +276,7 @@ def _date(form: str) -> _Piece:
         if form[at] == "%" and at + 1 < len(form):
             directive = form[at + 1]
             if directive not in _DIRECTIVES:
-                raise NamingPatternError(f"%{directive} can't stand in a date: only %Y %m %d %H %M %S")
+                raise NamingPatternError(f"a date can't have %{directive}: use %Y %m %d %H %M %S")
             regex += f"({_DIRECTIVES[directive]})" if directive != "%" else "%"
             names += [directive] if directive != "%" else []
             at += 2
@@ -298,11 +284,12 @@ def _date(form: str) -> _Piece:
             regex += re.escape(form[at])
             at += 1
     if not names:
-        raise NamingPatternError("{date:…} lacks its form, such as %Y-%m-%d")
+        raise NamingPatternError("{date:…} needs a format, such as %Y-%m-%d")
     if len(set(names)) < len(names):
-        raise NamingPatternError("a date says the same thing twice")
+        raise NamingPatternError("{date:…} has a directive twice")
     return _Piece("date", regex=re.compile(regex, re.ASCII), names=tuple(names))
 
 
 def _composed(text: str) -> str:
+    """Return Unicode's composed form: Macs write names in the decomposed form."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)

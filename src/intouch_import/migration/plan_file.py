@@ -1,4 +1,4 @@
-"""What a plan keeps on disk: ``plan.json``, its rows in Parquet, and what became of each file.
+"""The files of a plan: ``plan.json``, the rows in Parquet, and the results of its runs.
 
 ``plan.json`` is written last: without it there is no plan.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -21,74 +21,57 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from intouch_import.migration.rows import Overrides
     from intouch_import.model import SourceFile
     from intouch_import.reports import Outcome
 
 __all__ = [
-    "FILE_NAME",
     "OVERRIDES",
     "PARTITION_ROWS",
+    "PLAN",
+    "SIGNAL",
     "Columns",
     "Header",
     "PartFile",
     "Result",
+    "StoredPlan",
     "arrow",
-    "decision_of",
     "read_header",
     "read_results",
     "read_rows",
-    "result_of",
+    "read_tables",
     "rows_of",
     "schema",
-    "settled",
     "write_header",
     "write_json",
     "write_results",
 ]
 
-FILE_NAME: Final = "plan.json"
+# Names in a plan's folder.
+PLAN: Final = "plan.json"
 OVERRIDES: Final = "overrides.jsonl"
+SIGNAL: Final = "signal"
+_RESULTS: Final = "outcomes"
+_FORM: Final = 1
+
+PARTITION_ROWS: Final = 200
+"""Rows in a partition: as many files as one transaction takes. A divisor of the rows in a row group."""
 
 _COLUMNS: Final = (
     "folder", "name", "raw", "size_bytes", "modified_ns", "version", "vendor_hash", "handle", "patient",
     "provider", "taken_at", "taken_from", "destination", "verdict", "reason", "import_id",
 )  # fmt: skip
-
-
-def arrow() -> Any:
-    """Import pyarrow.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
-    modules = ("pyarrow", "pyarrow.lib", "pyarrow.parquet")
-    with needing("migrations need pyarrow", *modules, install="intouch-import[migration]"):
-        import pyarrow as pa
-        import pyarrow.parquet
-    return pa
-
-
-def schema() -> Any:
-    """The columns of a plan's Parquet files."""
-    pa = arrow()
-    text, whole = pa.string(), pa.int64()
-    kinds = {
-        "raw": pa.binary(),
-        "size_bytes": whole,
-        "modified_ns": whole,
-        "taken_at": pa.timestamp("us", tz="UTC"),
-    }
-    return pa.schema([(name, kinds.get(name, text)) for name in _COLUMNS])
+"""``raw`` has the folder and the name where they are not valid Unicode; otherwise it is null."""
 
 
 @attrs.frozen(kw_only=True)
 class PartFile:
-    """One of the files that a plan's rows are in.
+    """A Parquet file with rows of a plan.
 
     Args:
         name: File name.
-        rows: How many.
-        sha256: Of the file.
+        rows: Number of rows.
+        sha256: Digest of the file.
     """
 
     name: str
@@ -96,141 +79,24 @@ class PartFile:
     sha256: str
 
 
-class Columns:
-    """Rows on their way into a file, column by column: a third of the time that rows as values would take."""
-
-    def __init__(self) -> None:
-        self.lists: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
-        self._add = [self.lists[name].append for name in _COLUMNS]
-
-    def __len__(self) -> int:
-        return len(self.lists["name"])
-
-    def add(self, folder: str, file: SourceFile, *rest: Any) -> None:
-        """Add a row.
-
-        Args:
-            folder: Where it is.
-            file: What it is.
-            rest: From ``patient`` to ``import_id``, in the order of the columns.
-        """
-        name, raw = file.name, None
-        if not (name.isascii() and folder.isascii()):
-            folder, name, raw = _as_text(folder, name)
-        for add, value in zip(
-            self._add,
-            (
-                folder, name, raw, file.size_bytes, file.modified_ns, file.version, file.vendor_hash,
-                file.handle, *rest,
-            ),
-            strict=True,
-        ):  # fmt: skip
-            add(value)
-
-
-def _as_text(folder: str, name: str) -> tuple[str, str, bytes | None]:
-    """Fit for Parquet, whose text is UTF-8; and what it was, where it is not."""
-    try:
-        f"{folder}{name}".encode()
-    except UnicodeEncodeError:
-        raw = f"{folder}\0{name}".encode("utf-8", "surrogatepass")
-        return printable(folder), printable(name), raw
-    return folder, name, None
-
-
-def read_rows(
-    folder: Path,
-    parts: Sequence[PartFile],
-    *,
-    start: int = 0,
-    stop: int | None = None,
-    columns: Sequence[str] | None = None,
-) -> Iterator[tuple[int, Any]]:
-    """Record batches of a plan, with the number of the first row of each.
-
-    Args:
-        folder: Where the files are.
-        parts: The files.
-        start: The first row.
-        stop: The row to stop before; None reads to the end.
-        columns: Which columns; by default all.
-    """
-    pa = arrow()
-    first = 0
-    for part in parts:
-        last = first + part.rows
-        if last > start and (stop is None or first < stop):
-            try:
-                yield from _of_part(pa, folder / part.name, first, start, stop, columns)
-            except (OSError, pa.ArrowException):
-                raise ConfigError("the plan's rows can't be read: a file is missing or damaged") from None
-        first = last
-
-
-def _of_part(
-    pa: Any, path: Path, first: int, start: int, stop: int | None, columns: Sequence[str] | None
-) -> Iterator[tuple[int, Any]]:
-    with pa.parquet.ParquetFile(path) as file:
-        at = first
-        for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
-            begin, end = max(start, at), at + rows if stop is None else min(stop, at + rows)
-            if begin < end:
-                table = file.read_row_group(group, columns=columns, use_threads=False)
-                yield begin, table.slice(begin - at, end - begin)
-            at += rows
-
-
-def rows_of(numbers: Iterable[int], table: Any) -> Iterator[PlanRow]:
-    """The rows of a table, whose numbers are given, as values."""
-    lists = [table.column(name).to_pylist() for name in _COLUMNS]
-    for number, values in zip(numbers, zip(*lists, strict=True), strict=False):
-        (folder, name, raw, size_bytes, modified_ns, version, vendor_hash, handle, patient, provider,
-        taken_at,
-         taken_from, destination, verdict, reason, import_id) = values  # fmt: skip
-        if raw is not None:
-            folder, _, name = raw.decode("utf-8", "surrogatepass").partition("\0")
-        yield PlanRow(
-            number=number,
-            folder=folder,
-            name=name,
-            size_bytes=size_bytes,
-            modified_ns=modified_ns,
-            version=version,
-            vendor_hash=vendor_hash,
-            handle=handle,
-            patient=patient,
-            provider=provider,
-            taken_at=taken_at,
-            taken_from=TakenFrom(taken_from) if taken_from is not None else None,
-            destination=Destination(destination),
-            verdict=Action(verdict),
-            reason=Reason(reason),
-            import_id=import_id,
-        )
-
-
-_FORM: Final = 1
-
-
 @attrs.frozen(kw_only=True)
 class Header:
-    """What a plan is of.
+    """What a plan was made of.
 
     Args:
-        id: Its id: a digest over all that it holds.
+        id: Its id: a digest of everything in the plan.
         created_at: When it was made, aware.
-        mode: ``"move"``, or ``"copy"``: the archive stays as it is.
-        location, source_id, label: Of the archive.
-        archive: How it is opened again, where that takes no secret; None if the caller must open it.
-        provider: Whose archive it is.
-        rule: As `Rule.to_dict`.
-        dates: Who may say when a file was taken, in the order of trust.
-        zone: The practice's time zone, by name.
-        allow_inactive: Whether inactive patients get their files without a person.
-        parts: Where the rows are.
-        size_bytes: Bytes of all files.
-        folders_unreadable: Folders that could not be listed; what is in them is not in the plan.
+        mode: ``"move"`` or ``"copy"``.
+        location, source_id, label: As in `Source`, of the archive.
+        archive: How to open the archive again; None if that takes secrets, so the caller must open it.
+        provider: The provider whose archive it is.
+        rule: The rule, from `Rule.to_dict`.
+        dates: Where times are taken from, in the order of trust.
+        zone: Name of the practice's time zone.
+        allow_inactive: Whether files of inactive patients are imported without a person.
+        parts: The files with the rows.
+        size_bytes: Size of all planned files.
+        folders_unreadable: Number of folders that could not be listed; their files are not in the plan.
     """
 
     id: str
@@ -251,18 +117,27 @@ class Header:
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """Number of rows."""
         return sum(part.rows for part in self.parts)
 
 
+@attrs.frozen
+class StoredPlan:
+    """A plan as it is stored: its folder, its header, and the overrides known to this process."""
+
+    directory: Path
+    header: Header
+    overrides: Overrides
+
+
 def read_header(folder: Path) -> Header:
-    """The header of a plan.
+    """Read the header of a plan.
 
     Raises:
-        ConfigError: There is no finished plan, or one of another version of this library.
+        ConfigError: There is no finished plan, or another version of this library made it.
     """
     try:
-        values = json.loads((folder / FILE_NAME).read_text("utf-8"))
+        values = json.loads((folder / PLAN).read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError("there is no finished plan in that folder") from None
     except OSError as exc:
@@ -281,13 +156,13 @@ def read_header(folder: Path) -> Header:
 
 
 def write_header(folder: Path, header: Header) -> None:
-    """Make the rows in a folder a plan."""
+    """Write ``plan.json``, which makes the files in a folder a plan."""
     values = {"form": _FORM, **attrs.asdict(header), "created_at": header.created_at.isoformat()}
-    write_json(folder / FILE_NAME, values)
+    write_json(folder / PLAN, values)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a file of JSON, so that it is there whole or not at all."""
+    """Write a JSON file so that it is there whole or not at all."""
     with disk.temporary_beside(path.parent) as (file, temporary):
         file.write(json.dumps(value, ensure_ascii=True, indent=1).encode())
         disk.sync_file(file.fileno())
@@ -295,23 +170,155 @@ def write_json(path: Path, value: Any) -> None:
         temporary.replace(path)
 
 
-PARTITION_ROWS: Final = 200
-"""Rows of a partition: as many files as one transaction takes. A divisor of the rows in a group."""
+# --- rows in Parquet
 
-_FOLDER: Final = "outcomes"
+
+def arrow() -> Any:
+    """Import pyarrow.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    modules = ("pyarrow", "pyarrow.lib", "pyarrow.parquet")
+    with needing("migrations need pyarrow", *modules, install="intouch-import[migration]"):
+        import pyarrow as pa
+        import pyarrow.compute
+        import pyarrow.parquet
+    return pa
+
+
+def schema(pa: Any) -> Any:
+    """Return the Parquet schema of the rows."""
+    kinds = {
+        "raw": pa.binary(),
+        "size_bytes": pa.int64(),
+        "modified_ns": pa.int64(),
+        "taken_at": pa.timestamp("us", tz="UTC"),
+    }
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in _COLUMNS])
+
+
+class Columns:
+    """Rows to be written, as columns: three times as fast as an object for each row."""
+
+    def __init__(self) -> None:
+        self.lists: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+        self._add = [self.lists[name].append for name in _COLUMNS]
+
+    def __len__(self) -> int:
+        return len(self.lists["name"])
+
+    def add(self, folder: str, file: SourceFile, *rest: Any) -> None:
+        """Add a row.
+
+        Args:
+            folder: The file's folder.
+            file: The file.
+            rest: The values from ``patient`` to ``import_id``, in the order of the columns.
+        """
+        name, raw = file.name, None
+        if not (name.isascii() and folder.isascii()):
+            folder, name, raw = _as_text(folder, name)
+        values = (
+            folder, name, raw, file.size_bytes, file.modified_ns, file.version, file.vendor_hash, file.handle,
+            *rest,
+        )  # fmt: skip
+        for add, value in zip(self._add, values, strict=True):
+            add(value)
+
+
+def _as_text(folder: str, name: str) -> tuple[str, str, bytes | None]:
+    """Return folder and name as Parquet can store them, and what they were if that is not the same."""
+    try:
+        f"{folder}{name}".encode()
+    except UnicodeEncodeError:
+        raw = f"{folder}\0{name}".encode("utf-8", "surrogatepass")
+        return printable(folder), printable(name), raw
+    return folder, name, None
+
+
+def read_tables(
+    folder: Path,
+    parts: Sequence[PartFile],
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    columns: Sequence[str] | None = None,
+) -> Iterator[tuple[int, Any]]:
+    """Read rows as Arrow tables.
+
+    Args:
+        folder: The plan's folder.
+        parts: The files.
+        start: Number of the first row.
+        stop: Number of the row to stop before; None reads to the end.
+        columns: Columns to read; by default all.
+
+    Yields:
+        The number of a table's first row, and the table.
+    """
+    pa = arrow()
+    first = 0
+    for part in parts:
+        last = first + part.rows
+        if last > start and (stop is None or first < stop):
+            try:
+                with pa.parquet.ParquetFile(folder / part.name) as file:
+                    at = first
+                    for group in range(file.num_row_groups):
+                        rows = file.metadata.row_group(group).num_rows
+                        begin, end = max(start, at), at + rows if stop is None else min(stop, at + rows)
+                        if begin < end:
+                            table = file.read_row_group(group, columns=columns, use_threads=False)
+                            yield begin, table.slice(begin - at, end - begin)
+                        at += rows
+            except (OSError, pa.ArrowException):
+                raise ConfigError("the plan's rows can't be read: a file is missing or damaged") from None
+        first = last
+
+
+def read_rows(
+    folder: Path, parts: Sequence[PartFile], *, start: int = 0, stop: int | None = None
+) -> Iterator[PlanRow]:
+    """Read rows as they were planned. The arguments are those of `read_tables`."""
+    for first, table in read_tables(folder, parts, start=start, stop=stop):
+        yield from rows_of(range(first, first + len(table)), table)
+
+
+def rows_of(numbers: Iterable[int], table: Any) -> Iterator[PlanRow]:
+    """Yield the rows of a table as values.
+
+    Args:
+        numbers: The numbers of the rows.
+        table: All columns of the rows.
+    """
+    lists = [table.column(name).to_pylist() for name in _COLUMNS]
+    for number, values in zip(numbers, zip(*lists, strict=True), strict=True):
+        row: dict[str, Any] = dict(zip(_COLUMNS, values, strict=True))
+        raw, taken_from = row.pop("raw"), row["taken_from"]
+        if raw is not None:
+            row["folder"], _, row["name"] = raw.decode("utf-8", "surrogatepass").partition("\0")
+        row["taken_from"] = TakenFrom(taken_from) if taken_from is not None else None
+        row["destination"] = Destination(row["destination"])
+        row["verdict"] = Action(row["verdict"])
+        row["reason"] = Reason(row["reason"])
+        yield PlanRow(number=number, **row)
+
+
+# --- results of runs
 
 
 @attrs.frozen(kw_only=True)
 class Result:
-    """What became of one file.
+    """What a run did with one file.
 
     Args:
-        number: Of its row.
+        number: The row's number.
         state, reason: As in `Outcome`.
-        decision: Whose it was to be; another decision later makes it a file to be tried again.
-        sha256: Digest of its bytes, if they were read.
-        attachment_id: The repository's id, once it is stored.
-        retry_helps: Whether the same again later may succeed.
+        decision: The row's verdict and patient at that time. If they change, the file is tried again.
+        sha256: Digest of the file's bytes, if they were read.
+        attachment_id: The repository's id, once the file is stored.
+        retry_helps: Whether a retry may succeed.
         duplicate_of: As in `Outcome`.
     """
 
@@ -324,62 +331,58 @@ class Result:
     retry_helps: bool = False
     duplicate_of: str | None = None
 
+    @classmethod
+    def of(cls, row: PlanRow, state: State, reason: Reason, **values: Any) -> Self:
+        """Make the result of a row; ``values`` are the other fields."""
+        return cls(number=row.number, state=state, reason=reason, decision=_decision(row), **values)
 
-def decision_of(row: PlanRow) -> str:
-    """What was decided about a row, to tell whether something else was since."""
+    @classmethod
+    def of_outcome(cls, row: PlanRow, outcome: Outcome) -> Self:
+        """Make the result of a row from the outcome of its move."""
+        return cls.of(
+            row,
+            outcome.state,
+            outcome.reason,
+            sha256=outcome.sha256,
+            attachment_id=outcome.attachment_id,
+            retry_helps=outcome.retry_helps,
+            duplicate_of=outcome.duplicate_of,
+        )
+
+    def settles(self, row: PlanRow) -> bool:
+        """Return whether a run has nothing left to do for the row, unless a person decides otherwise."""
+        if self.state is State.IMPORTED:
+            return True
+        if self.state in (State.STORED, State.FAILED) or self.retry_helps:
+            return False
+        return self.decision == _decision(row)
+
+
+def _decision(row: PlanRow) -> str:
     return f"{row.verdict.value}:{row.reason is Reason.CHOSEN}:{row.patient}"
 
 
-def result_of(row: PlanRow, outcome: Outcome) -> Result:
-    """The result of a row's outcome."""
-    return Result(
-        number=row.number,
-        state=outcome.state,
-        reason=outcome.reason,
-        decision=decision_of(row),
-        sha256=outcome.sha256,
-        attachment_id=outcome.attachment_id,
-        retry_helps=outcome.retry_helps,
-        duplicate_of=outcome.duplicate_of,
-    )
-
-
-def settled(row: PlanRow, result: Result | None) -> bool:
-    """Whether there is nothing to do for a row any more, short of another decision."""
-    if result is None:
-        return False
-    if result.state is State.IMPORTED:
-        return True
-    if result.state in (State.STORED, State.FAILED) or result.retry_helps:
-        return False
-    return result.decision == decision_of(row)
-
-
-def read_results(directory: Path, partition: int) -> dict[int, Result]:
-    """The results of a partition, by row; none if it was not begun."""
+def read_results(folder: Path, partition: int) -> dict[int, Result]:
+    """Read the results of a partition, by row number; empty if no run has begun it."""
     try:
-        lines = _path(directory, partition).read_text("utf-8").splitlines()
+        lines = _results_path(folder, partition).read_text("utf-8").splitlines()
     except FileNotFoundError:
         return {}
     results = (Result(**json.loads(line)) for line in lines)
     return {result.number: result for result in results}
 
 
-def write_results(directory: Path, partition: int, results: Iterable[Result]) -> None:
-    """Keep the results of a partition: all of them at once, in the place of those before."""
-    path = _path(directory, partition)
+def write_results(folder: Path, partition: int, results: Iterable[Result]) -> None:
+    """Replace the results of a partition, all at once."""
+    path = _results_path(folder, partition)
     path.parent.mkdir(exist_ok=True, mode=0o700)
-    text = "".join(f"{json.dumps(_values(result))}\n" for result in results)
+    text = "".join(f"{json.dumps(attrs.asdict(result))}\n" for result in results)
     with disk.temporary_beside(path.parent) as (file, temporary):
         file.write(text.encode())
-        # Not synced: what is lost with the power is found again in the records, by its import id.
+        # Not synced: after a power failure the next run finds the files in the records, by their import ids.
         file.close()
         temporary.replace(path)
 
 
-def _values(result: Result) -> dict[str, Any]:
-    return attrs.asdict(result)
-
-
-def _path(directory: Path, partition: int) -> Path:
-    return directory / _FOLDER / f"{partition:07}.jsonl"
+def _results_path(folder: Path, partition: int) -> Path:
+    return folder / _RESULTS / f"{partition:07}.jsonl"

@@ -1,4 +1,4 @@
-"""`plan`: from an archive and a rule to a plan, streamed to disk."""
+"""`plan`: make a plan of an archive and a rule, streamed to disk."""
 
 from __future__ import annotations
 
@@ -6,26 +6,18 @@ import contextlib
 import hashlib
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
 from intouch_import.ledger import ledger_for
-from intouch_import.migration.classify import Gate, Judge
-from intouch_import.migration.lists import ManifestIndex
-from intouch_import.migration.plan_file import (
-    FILE_NAME,
-    Columns,
-    Header,
-    PartFile,
-    arrow,
-    schema,
-    write_header,
-)
+from intouch_import.migration.classify import Classifier
+from intouch_import.migration.lists import ListIndex
+from intouch_import.migration.plan_file import PLAN, Columns, Header, PartFile, arrow, schema, write_header
 from intouch_import.migration.plans import Plan
-from intouch_import.migration.rule_results import DEFAULT_ORDER, dates_of
+from intouch_import.migration.rule_results import DATE_ORDER, date_order
 from intouch_import.migration.rules import Rule
-from intouch_import.migration.run import teller
+from intouch_import.migration.run import progress_callback
 from intouch_import.migration.walking import Archive, Folders, archive_of, walk
 from intouch_import.model import Progress, Reason, Stage
 from intouch_import.repositories.base import PatientRepository
@@ -37,22 +29,21 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from intouch_import.ledger import Ledger
-    from intouch_import.migration.run import OnProgress
-    from intouch_import.migration.walking import Found
+    from intouch_import.migration.limits import OnProgress
+    from intouch_import.migration.walking import FoundFiles
     from intouch_import.sources.base import Source
 
-__all__ = ["ROWS_IN_GROUP", "RowWriter", "plan"]
-
-ROWS_IN_GROUP: Final = 4000
-_ROWS_IN_PART: Final = 250_000
+__all__ = ["plan"]
 
 log = logging.getLogger(__name__)
 
 _MODES: Final = ("move", "copy")
-_JUDGED_AT_ONCE: Final = 4000
+_FILES_PER_BATCH: Final = 4000
+_ROWS_PER_GROUP: Final = 4000
+_ROWS_PER_PART: Final = 250_000
 _LIST_DATABASE: Final = "list.sqlite"
-# What an interrupted planning may have left: it is planned over.
-_OURS: Final = ("rows-*.parquet", _LIST_DATABASE)
+# Files that an interrupted planning may have left; they are overwritten.
+_LEFTOVERS: Final = ("rows-*.parquet", _LIST_DATABASE)
 
 
 def plan(
@@ -62,76 +53,86 @@ def plan(
     *,
     to: str | os.PathLike[str],
     mode: str = "move",
-    dates: Iterable[str] = DEFAULT_ORDER,
+    dates: Iterable[str] = DATE_ORDER,
     zone: str | tzinfo | None = None,
     allow_inactive: bool = False,
     ledger: Ledger | str | os.PathLike[str] | None = None,
     on_progress: OnProgress = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Plan:
-    """Look at every file of an archive, and plan what is to become of it. Nothing is read, copied or moved.
+    """List every file of an archive, and plan what to do with it. No file is read, copied or moved.
 
     Args:
         source: The archive: a path, a URL, a source from `open_source`, or an `Archive` with the options that
-            its location needs. Its sub-folders are walked; links are not followed.
-        rule: Whose the files are.
-        repository: The patient records: patients and providers must exist.
-        to: A new or empty folder for the plan. It names patients and files: keep it where the records are
-            kept.
-        mode: ``"move"``: files leave the archive once they are stored and verified. ``"copy"``: the archive
-            stays as it is.
-        dates: Who may say when a file was taken, in the order of trust: ``name``, ``exif``, ``list``,
-            ``folder``.
+            its location needs. Its sub-folders are listed; links are not followed.
+        rule: Names the patient of each file.
+        repository: The patient records: the patients and providers must be in them.
+        to: A new or empty folder for the plan. The plan names patients and files: keep it where the records
+            are kept.
+        mode: ``"move"``: files are removed from the archive once they are stored and verified. ``"copy"``:
+            the archive stays as it is.
+        dates: Where times are taken from, in the order of trust: ``name``, ``exif``, ``list``, ``folder``.
         zone: The practice's time zone; by default this machine's.
-        allow_inactive: Import files of inactive patients without a person, too.
+        allow_inactive: Import files of inactive patients, too, without asking a person.
         ledger: As for `Inbox`.
-        on_progress: Called with `Progress` now and then; ``"tqdm"`` shows a bar.
+        on_progress: Called with `Progress` after every batch; ``"tqdm"`` shows a bar.
         clock: The clock; a test passes its own.
 
     Returns:
         The plan, with one verdict and one reason for every file.
 
     Raises:
-        ConfigError: An argument makes no sense, or the list of a `ManifestRule` can't be read.
-        SourceError: The archive can't be listed. A sub-folder that can't be is a row of the plan.
-        RepositoryError: The records can't be asked.
+        ConfigError: An argument is wrong, or the list of a `ManifestRule` can't be read.
+        SourceError: The archive can't be listed. A sub-folder that can't be listed is a row of the plan.
+        RepositoryError: The records can't be read.
     """
-    arrow()
+    pa = arrow()
     if not isinstance(repository, PatientRepository):
-        raise ConfigError("plan takes the patient records, opened; only run takes what opens them")
+        raise ConfigError("plan takes the patient records, opened; only run takes a callable that opens them")
     if not isinstance(rule, Rule):
         raise ConfigError("plan takes a rule, such as FolderRule(pattern)")
     if mode not in _MODES:
         raise ConfigError('mode is "move" or "copy"')
-    order = dates_of(dates)
-    where = zone_of(zone)
-    zone_name = getattr(where, "key", None) or str(where)
+    order = date_order(dates)
+    time_zone = zone_of(zone)
     opener = archive_of(source)
     folder = _folder_for(to)
     book = ledger_for(ledger, engine=getattr(repository, "engine", None))
+    tell = progress_callback(on_progress)
+    size_bytes = unreadable = 0
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(opener())
-        folders = Folders(root)
-        stack.callback(folders.close)
-        manifests = rule.manifests
-        listed = (
-            stack.enter_context(ManifestIndex(manifests[0], folder / _LIST_DATABASE, zone=where))
-            if manifests
-            else None
-        )
-        gate = Gate(dates=order, zone=where, provider=root.provider, allow_inactive=allow_inactive)
-        judge = Judge(
+        folders = stack.enter_context(contextlib.closing(Folders(root)))
+        index = None
+        if rule.lists:
+            index = stack.enter_context(ListIndex(rule.lists[0], folder / _LIST_DATABASE, zone=time_zone))
+        classifier = Classifier(
             rule,
-            gate,
-            root_id=root.source_id,
+            dates=order,
+            zone=time_zone,
+            provider=root.provider,
+            allow_inactive=allow_inactive,
             repository=repository,
             ledger=book,
-            listed=listed,
-            now=clock.now,
+            index=index,
         )
-        writing = _Writing(folder, judge, listed)
-        stack.callback(writing.abandon)
-        writing.write(walk(folders), teller(on_progress))
+        writer = stack.enter_context(_RowWriter(folder, pa))
+        for batch in _batches(walk(folders)):
+            try:
+                classifier.add_rows(batch, writer.pending, now=clock.now())
+            except InTouchImportError:
+                raise
+            except Exception as exc:  # noqa: BLE001  # a host's repository may raise anything
+                raise instead_of(exc, "the records can't be asked") from None
+            size_bytes += sum(file.size_bytes for found in batch for file in found.files)
+            unreadable += sum(found.why is Reason.FOLDER_UNREADABLE for found in batch)
+            writer.write_full_groups()
+            tell(Progress(stage=Stage.PLANNING, done=writer.count, done_bytes=size_bytes))
+        for path in index.unseen() if index is not None else ():
+            classifier.add_missing(path, writer.pending)
+            writer.write_full_groups()
+        parts = writer.write_rest()
+        tell(Progress(stage=Stage.PLANNING, done=writer.count, total=writer.count, done_bytes=size_bytes))
         kept = opener.kept if isinstance(opener, Archive) else None
         values: dict[str, Any] = {
             "created_at": clock.now(),
@@ -143,61 +144,18 @@ def plan(
             "provider": root.provider,
             "rule": rule.to_dict(),
             "dates": tuple(one.value for one in order),
-            "zone": zone_name,
+            "zone": getattr(time_zone, "key", None) or str(time_zone),
             "allow_inactive": allow_inactive,
-            "parts": tuple(writing.rows.parts),
-            "size_bytes": writing.size_bytes,
-            "folders_unreadable": writing.folders_unreadable,
+            "parts": tuple(parts),
+            "size_bytes": size_bytes,
+            "folders_unreadable": unreadable,
         }
-    write_header(folder, Header(id=_id_of(values), **values))
-    log.info("an archive was planned", extra={"source_id": values["source_id"], "rows": writing.rows.rows})
-    return Plan(folder, archive=opener, repository=repository, ledger=book)
-
-
-class _Writing:
-    """Rows on their way from the walk to the disk."""
-
-    def __init__(self, folder: Path, judge: Judge, listed: ManifestIndex | None) -> None:
-        self.rows = RowWriter(folder)
-        self.size_bytes = 0
-        self.folders_unreadable = 0
-        self._judge = judge
-        self._listed = listed
-
-    def write(self, found: Iterator[Found], tell: Callable[[Progress], None]) -> None:
-        waiting: list[Found] = []
-        count = 0
-        for one in found:
-            waiting.append(one)
-            count += len(one.files)
-            self.size_bytes += sum(file.size_bytes for file in one.files)
-            self.folders_unreadable += one.why is Reason.FOLDER_UNREADABLE
-            if count >= _JUDGED_AT_ONCE:
-                self._take(waiting, tell)
-                waiting, count = [], 0
-        self._take(waiting, tell)
-        for path in self._listed.missing() if self._listed is not None else ():
-            self._judge.missing(path, self.rows.pending)
-            self.rows.flush_full()
-        self.rows.close()
-        tell(self._progress(total=self.rows.rows))
-
-    def abandon(self) -> None:
-        self.rows.abandon()
-
-    def _take(self, found: list[Found], tell: Callable[[Progress], None]) -> None:
-        try:
-            self._judge.judge(found, self.rows.pending)
-        except InTouchImportError:
-            raise
-        except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
-            raise instead_of(exc, "the records can't be asked") from None
-        self.rows.flush_full()
-        tell(self._progress(total=None))
-
-    def _progress(self, *, total: int | None) -> Progress:
-        done = self.rows.rows + len(self.rows.pending)
-        return Progress(stage=Stage.PLANNING, done=done, total=total, done_bytes=self.size_bytes)
+    # The id is a digest of everything else in the plan; the rows are in it by the digests of their files.
+    digest = hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()
+    header = Header(id=digest[:32], **values)
+    write_header(folder, header)
+    log.info("an archive was planned", extra={"source_id": header.source_id, "rows": header.rows})
+    return Plan(folder, header, archive=opener, repository=repository, ledger=book)
 
 
 def _folder_for(to: str | os.PathLike[str]) -> Path:
@@ -207,75 +165,87 @@ def _folder_for(to: str | os.PathLike[str]) -> Path:
         entries = list(folder.iterdir())
     except OSError as exc:
         raise ConfigError("the folder for the plan can't be used", errno=exc.errno) from without_path(exc)
-    if any(entry.name == FILE_NAME for entry in entries):
-        raise ConfigError("there is a plan in that folder already: open it, or plan into another folder")
-    if any(not any(entry.match(pattern) for pattern in _OURS) for entry in entries):
+    if any(entry.name == PLAN for entry in entries):
+        raise ConfigError("that folder already has a plan: open it, or choose another folder")
+    if any(not any(entry.match(pattern) for pattern in _LEFTOVERS) for entry in entries):
         raise ConfigError("the folder for the plan is not empty")
     return folder
 
 
-def _id_of(values: dict[str, Any]) -> str:
-    """A digest over everything that the plan says, rows included by their own digests."""
-    return hashlib.sha256(repr(sorted(values.items(), key=lambda item: item[0])).encode()).hexdigest()[:32]
+def _batches(found: Iterator[FoundFiles]) -> Iterator[list[FoundFiles]]:
+    """Yield some thousand files at a time; the last batch may be empty."""
+    batch: list[FoundFiles] = []
+    count = 0
+    for one in found:
+        batch.append(one)
+        count += len(one.files)
+        if count >= _FILES_PER_BATCH:
+            yield batch
+            batch, count = [], 0
+    yield batch
 
 
-class RowWriter:
-    """Writes rows into Parquet files, so many at a time as memory should hold.
+class _RowWriter:
+    """Writes rows into Parquet files, a group of 4,000 at a time, so that memory stays small.
 
     Args:
-        folder: Where.
+        folder: The plan's folder.
+        pa: pyarrow.
+
+    Attributes:
+        pending: Rows that are not written yet; add rows here.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._pa = arrow()
+    def __init__(self, folder: Path, pa: Any) -> None:
         self._folder = folder
-        self._schema = schema()
-        self._pending = Columns()
+        self._pa = pa
+        self._schema = schema(pa)
         self._writer: Any = None
-        self._in_part = 0
-        self.parts: list[PartFile] = []
-        self.rows = 0
+        self._rows_in_part = 0
+        self._written = 0
+        self._parts: list[PartFile] = []
+        self.pending = Columns()
 
     @property
-    def pending(self) -> Columns:
-        """Where rows are added; `flush_full` then takes whole groups of them."""
-        return self._pending
+    def count(self) -> int:
+        """Number of rows, written or pending."""
+        return self._written + len(self.pending)
 
-    def flush_full(self) -> None:
+    def write_full_groups(self) -> None:
         """Write the groups that are full."""
-        while len(self._pending) >= ROWS_IN_GROUP:
+        while len(self.pending) >= _ROWS_PER_GROUP:
             full, rest = Columns(), Columns()
-            for name, values in self._pending.lists.items():
-                full.lists[name].extend(values[:ROWS_IN_GROUP])
-                rest.lists[name].extend(values[ROWS_IN_GROUP:])
-            self._pending = rest
+            for name, values in self.pending.lists.items():
+                full.lists[name].extend(values[:_ROWS_PER_GROUP])
+                rest.lists[name].extend(values[_ROWS_PER_GROUP:])
+            self.pending = rest
             self._write(full)
 
-    def close(self) -> list[PartFile]:
-        """Write what is left. Returns the files."""
-        self.flush_full()
-        if len(self._pending):
-            self._write(self._pending)
-            self._pending = Columns()
+    def write_rest(self) -> list[PartFile]:
+        """Write all pending rows, and return the files."""
+        self.write_full_groups()
+        if len(self.pending):
+            rest, self.pending = self.pending, Columns()
+            self._write(rest)
         self._end_part()
-        return self.parts
+        return self._parts
 
-    def abandon(self) -> None:
-        """Close the file that is open; what was written stays."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
         if self._writer is not None:
             self._writer.close()
-            self._writer = None
 
     def _write(self, columns: Columns) -> None:
         if self._writer is None:
-            self._writer = self._pa.parquet.ParquetWriter(
-                self._folder / _part_name(len(self.parts)), self._schema, compression="zstd"
-            )
+            path = self._folder / _part_name(len(self._parts))
+            self._writer = self._pa.parquet.ParquetWriter(path, self._schema, compression="zstd")
         table = self._pa.Table.from_pydict(columns.lists, schema=self._schema)
-        self._writer.write_table(table, row_group_size=ROWS_IN_GROUP)
-        self._in_part += len(table)
-        self.rows += len(table)
-        if self._in_part >= _ROWS_IN_PART:
+        self._writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
+        self._rows_in_part += len(table)
+        self._written += len(table)
+        if self._rows_in_part >= _ROWS_PER_PART:
             self._end_part()
 
     def _end_part(self) -> None:
@@ -283,11 +253,11 @@ class RowWriter:
             return
         self._writer.close()
         self._writer = None
-        name = _part_name(len(self.parts))
+        name = _part_name(len(self._parts))
         with (self._folder / name).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.parts.append(PartFile(name=name, rows=self._in_part, sha256=digest))
-        self._in_part = 0
+        self._parts.append(PartFile(name=name, rows=self._rows_in_part, sha256=digest))
+        self._rows_in_part = 0
 
 
 def _part_name(number: int) -> str:

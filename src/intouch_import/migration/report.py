@@ -1,4 +1,4 @@
-"""The certificate as a page for people: charts, numbers, what is left to do. It prints, and needs no network."""
+"""The certificate as an HTML page for people: charts, numbers, what is left to do. It needs no network."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from intouch_import import disk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from intouch_import.migration.certificate import Certificate
-
-__all__ = ["render", "write_report"]
+__all__ = ["write_report"]
 
 _COLOURS: Final = {
     "imported": "#1f7a5c",
@@ -22,13 +21,13 @@ _COLOURS: Final = {
     "failed": "#b8403a",
     "not yet": "#7a6fa8",
 }
-_SAYS: Final = {
-    "imported": "in the patients' records, each verified byte for byte",
-    "duplicate": "the same photo is in that patient's record already",
-    "waiting": "left where they are until a person decides",
-    "ignored": "no photos or documents: hidden and system files, links",
-    "failed": "could not be imported; left where they are",
-    "not yet": "have not had their turn; run the migration again",
+_EXPLANATIONS: Final = {
+    "imported": "In the patients' records. Each file was verified byte for byte.",
+    "duplicate": "The same photo is in that patient's record already.",
+    "waiting": "Not moved. A person must decide.",
+    "ignored": "Not photos or documents: hidden files, system files, links. Or left out by a person.",
+    "failed": "Could not be imported. Not moved.",
+    "not yet": "Not processed yet. Run the migration again.",
 }
 _STEP: Final = 1000
 _MOST_YEARS: Final = 40
@@ -63,23 +62,27 @@ h2,tr,svg,.card{break-inside:avoid}h2{break-after:avoid}*{print-color-adjust:exa
 """
 
 
-def write_report(certificate: Certificate) -> None:
-    """Write the page beside the certificate."""
-    with disk.temporary_beside(certificate.directory) as (file, temporary):
-        file.write(render(certificate).encode())
+def write_report(values: Mapping[str, Any], path: Path) -> None:
+    """Write the page of a certificate.
+
+    Args:
+        values: The values of `Certificate`.
+        path: The file to write.
+    """
+    with disk.temporary_beside(path.parent) as (file, temporary):
+        file.write(_page(values).encode())
         file.close()
-        temporary.replace(certificate.report)
+        temporary.replace(path)
 
 
-def render(certificate: Certificate) -> str:
-    """The page. Whatever comes from the archive, and from people, is escaped."""
-    values = certificate.values
-    closes = certificate.closes
+def _page(values: Mapping[str, Any]) -> str:
+    """Return the page. All text from the archive and from people is escaped."""
+    closes = not values["open_points"]
     seal = "Complete" if closes else "Not complete"
     moved = "moved" if values["mode"] == "move" else "copied"
     what = (
         f"<p>Photos and documents {moved} from <b>{_text(values['archive'] or 'the archive')}</b>"
-        f" ({_text(values['location'])}) into patient records</p>"
+        f" ({_text(values['location'])}) to the patient records</p>"
     )
     body = [
         "<header><div><h1>Migration certificate</h1>",
@@ -87,12 +90,12 @@ def render(certificate: Certificate) -> str:
         f'<p class="soft">Planned {_when(values["planned_at"])} · certified {_when(values["certified_at"])}</p>',
         f'</div><div class="seal {"good" if closes else "bad"}">{seal}</div></header>',
         _cards(values),
-        _open_points(certificate.open_points),
+        _open_points(values["open_points"]),
         "<h2>What became of every file</h2>",
-        _bar(values["counts"], certificate.planned),
-        _outcomes(values, certificate.planned),
+        _bar(values["counts"], values["planned"]),
+        _outcomes(values, values["planned"]),
         _years(values["years"]),
-        "<h2>Why</h2>",
+        "<h2>Reasons</h2>",
         _reasons(values["reasons"]),
         _footer(values),
     ]
@@ -114,10 +117,10 @@ def _cards(values: Mapping[str, Any]) -> str:
         ("Imported", f"{counts['imported']:,}"),
         ("Data imported", _size(values["bytes"]["imported"])),
         ("Patients", f"{values['patients']:,}"),
-        ("Left for a person", f"{counts['waiting'] + counts['failed']:,}"),
+        ("For a person to check", f"{counts['waiting'] + counts['failed']:,}"),
     ]
     if confirmed is not None:
-        cards.append(("Found in the records again", f"{confirmed:,}"))
+        cards.append(("Confirmed in the records", f"{confirmed:,}"))
     inner = "".join(
         f'<div class="card"><b>{value}</b><span class="soft">{name}</span></div>' for name, value in cards
     )
@@ -127,15 +130,15 @@ def _cards(values: Mapping[str, Any]) -> str:
 def _open_points(points: Sequence[str]) -> str:
     if not points:
         return (
-            '<p style="margin-top:1.4rem">Every planned file has come to exactly one outcome, and all numbers on '
-            "this page add up.</p>"
+            '<p style="margin-top:1.4rem">Every planned file has exactly one outcome, and all numbers on this page '
+            "add up.</p>"
         )
     inner = "".join(f"<li>{_text(point)}</li>" for point in points)
     return f'<ul class="open" aria-label="Open points">{inner}</ul>'
 
 
 def _bar(counts: Mapping[str, int], total: int) -> str:
-    """All files as one bar."""
+    """Draw all files as one bar."""
     parts, at = [], 0.0
     for name, count in counts.items():
         width = 1000 * count / total if total else 0
@@ -145,14 +148,14 @@ def _bar(counts: Mapping[str, int], total: int) -> str:
                 f"<title>{name}: {count:,}</title></rect>"
             )
         at += width
-    said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    return f'<svg viewBox="0 0 1000 30" role="img" aria-label="{said}" style="border-radius:6px">{"".join(parts)}</svg>'
+    label = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    return f'<svg viewBox="0 0 1000 30" role="img" aria-label="{label}" style="border-radius:6px">{"".join(parts)}</svg>'
 
 
 def _outcomes(values: Mapping[str, Any], total: int) -> str:
     rows = "".join(
         f'<tr><td><span class="dot" style="background:{_COLOURS[name]}"></span>{name.capitalize()}'
-        f'<br><span class="soft">{_SAYS[name]}</span></td><td class="n">{count:,}</td>'
+        f'<br><span class="soft">{_EXPLANATIONS[name]}</span></td><td class="n">{count:,}</td>'
         f'<td class="n">{_share(count, total)}</td><td class="n">{_size(values["bytes"][name])}</td></tr>'
         for name, count in values["counts"].items()
         if count or name in ("imported", "waiting", "failed")
@@ -166,7 +169,7 @@ def _outcomes(values: Mapping[str, Any], total: int) -> str:
 
 
 def _years(years: Mapping[str, int]) -> str:
-    """Columns, one a year."""
+    """Draw a column for each year."""
     dated = [(year, count) for year, count in years.items() if year.isdigit()][-_MOST_YEARS:]
     if not dated:
         return ""
@@ -181,15 +184,15 @@ def _years(years: Mapping[str, int]) -> str:
             f'<rect x="{middle - width / 2:.1f}" y="{170 - height:.1f}" width="{width:.1f}" height="{height:.1f}" '
             f'rx="2" fill="{_COLOURS["imported"]}"><title>{year}: {count:,}</title></rect>'
         )
-        if len(dated) <= 20 or at % 5 == 0:  # noqa: PLR2004  # as many labels as there is room for
+        if len(dated) <= 20 or at % 5 == 0:  # noqa: PLR2004  # there is room for 20 labels
             columns.append(f'<text x="{middle:.1f}" y="188" text-anchor="middle">{year}</text>')
             columns.append(
                 f'<text x="{middle:.1f}" y="{164 - height:.1f}" text-anchor="middle">{count:,}</text>'
             )
     undated = years.get("unknown", 0)
-    note = f'<p class="soft">{undated:,} more have no date in the plan.</p>' if undated else ""
+    note = f'<p class="soft">{undated:,} more files have no date in the plan.</p>' if undated else ""
     return (
-        "<h2>Imported files by the year they were taken</h2>"
+        "<h2>Imported files by year taken</h2>"
         '<svg viewBox="0 -14 1000 210" role="img" aria-label="Imported files by year">'
         f'<line x1="0" y1="170.5" x2="1000" y2="170.5" stroke="#dfe5ea"/>{"".join(columns)}</svg>{note}'
     )
@@ -209,10 +212,10 @@ def _reasons(reasons: Sequence[Mapping[str, Any]]) -> str:
 
 def _footer(values: Mapping[str, Any]) -> str:
     return (
-        "<footer><p>The outcome and the SHA-256 digest of every single file stand in <code>files.jsonl</code>"
-        f" (SHA-256 <code>{_text(values['files_sha256'])}</code>).</p>"
-        f"<p>This certificate's own digest: <code>{_text(values['sha256'])}</code>. Keep that number elsewhere: "
-        "with it, a change to any line can be found out.</p>"
+        "<footer><p><code>files.jsonl</code> has the outcome and the SHA-256 digest of every file"
+        f" (its own SHA-256: <code>{_text(values['files_sha256'])}</code>).</p>"
+        f"<p>Digest of this certificate: <code>{_text(values['sha256'])}</code>. Keep this number in another place. "
+        "With it, every later change to a line can be detected.</p>"
         f"<p>Plan <code>{_text(values['plan'])}</code> · {values['overrides']:,} decisions by people.</p></footer>"
     )
 

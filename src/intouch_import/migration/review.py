@@ -1,7 +1,7 @@
-"""A plan's rows as they stand after all decisions: counted, filtered, sampled, and as tables.
+"""Review a plan: count, filter and sample its rows with all overrides, and show them as tables.
 
-It says of columns what `Overrides.apply` and `Where` say of a row, in a fraction of the time: rows become
-values only where somebody wants to see them.
+`RowColumns` does to whole columns what `Overrides.apply` and `Where.matches` do to single rows, much faster.
+Rows become `PlanRow` values only where somebody wants to see them.
 """
 
 from __future__ import annotations
@@ -19,118 +19,119 @@ import attrs
 
 from intouch_import.errors import InTouchImportError
 from intouch_import.extras import needing
-from intouch_import.migration.plan_file import arrow, read_rows, schema
-from intouch_import.migration.rows import COLUMNS, OVER, SIZES
+from intouch_import.migration.plan_file import arrow, read_rows, read_tables, rows_of, schema
+from intouch_import.migration.rows import COLUMNS, LARGEST_SIZE, SIZES, Where
 from intouch_import.model import Action, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
     from pathlib import Path
 
-    from intouch_import.migration.plan_file import PartFile
-    from intouch_import.migration.rows import Override, Overrides, PlanRow, Where
+    from intouch_import.migration.plan_file import StoredPlan
+    from intouch_import.migration.rows import Override, PlanRow
     from intouch_import.migration.walking import Folders
 
 __all__ = [
     "NOBODY",
+    "RowCounts",
     "Sample",
-    "Standing",
-    "Survey",
-    "draw",
-    "frame",
+    "count_rows",
+    "count_to_do",
+    "draw_numbers",
+    "find_rows",
     "lazy_frame",
     "lazy_frame_of_files",
-    "places",
-    "standing",
+    "pandas_frame",
     "summary_html",
-    "survey",
     "thumbnail_of",
 ]
 
 NOBODY: Final = "nobody"
-_FOR_DECISIONS: Final = frozenset({"import_id", "verdict"})
+"""Stands in for the patient in counts of rows without one."""
+
+_FOR_OVERRIDES: Final = frozenset({"import_id", "verdict"})
 
 
-class Standing:
-    """Some rows of a plan, one after the other.
+# --- rows as columns
+
+
+class RowColumns:
+    """Consecutive rows of a plan, as Arrow columns, with overrides applied.
 
     Args:
-        first: The number of the first.
-        table: As they were planned: the columns that are asked for, at least.
-        decisions: What was decided about them, in its order.
+        pa: pyarrow.
+        first: Number of the first row.
+        table: The columns that are needed, as planned.
+        overrides: Overrides of these rows, oldest first.
     """
 
-    def __init__(self, first: int, table: Any, decisions: Sequence[tuple[Where, Override]]) -> None:
-        arrow()
-        from pyarrow import compute
-
-        self._pc: Any = compute
+    def __init__(self, pa: Any, first: int, table: Any, overrides: Sequence[Override]) -> None:
+        self._pa = pa
+        self._pc = pa.compute
         self.first = first
         self.stop = first + len(table)
         self._planned = {name: table.column(name).combine_chunks() for name in table.column_names}
         self._now = dict(self._planned)
         self._path: Any = None
-        for where, override in decisions:
-            self._decide(where, override)
-
-    def __len__(self) -> int:
-        return self.stop - self.first
+        for override in overrides:
+            self._apply(override)
 
     def kinds(self, by: str) -> Any:
-        """Of each row, what `Plan.counts` counts."""
+        """Return what `Plan.counts` counts by, for each row."""
         pc = self._pc
         column = self._now[COLUMNS[by][0]]
         match by:
             case "year":
-                # The zone is taken off first: Windows has no list of zones to look UTC up in.
-                years = pc.year(column.cast(arrow().timestamp("us")))
+                # Drop the zone first: on Windows, Arrow has no zone database to look up UTC in.
+                years = pc.year(column.cast(self._pa.timestamp("us")))
                 return pc.fill_null(years.cast("string"), "unknown")
             case "size":
-                larger = (pc.greater(column, most).cast("int64") for most, _ in SIZES)
+                larger = (pc.greater(column, largest).cast("int64") for largest, _ in SIZES)
                 classes = functools.reduce(pc.add, larger)
-                return arrow().array([*(name for _, name in SIZES), OVER]).take(classes)
+                names = self._pa.array([*(name for _, name in SIZES), LARGEST_SIZE])
+                return names.take(classes)
         return column
 
     def sizes(self) -> Any:
-        """Their sizes in bytes."""
+        """Return the sizes of the files in bytes."""
         return self._now["size_bytes"]
 
-    def meets(self, where: Where) -> Any:
-        """Of each row, whether it meets the conditions."""
-        found = arrow().array([True] * len(self)) if not where.values else None
+    def matches(self, where: Where) -> Any:
+        """Return whether each row meets all conditions."""
+        found = None if where.values else self._pa.array([True] * (self.stop - self.first))
         for name, wanted in where.values.items():
             meets = self._meets(name, wanted)
             found = meets if found is None else self._pc.and_(found, meets)
         return found
 
-    # --- inside
+    def numbers(self, matches: Any) -> list[int]:
+        """Return the numbers of the rows for which ``matches`` is True."""
+        return [self.first + at for at in self._pc.indices_nonzero(matches).to_pylist()]
 
     def _meets(self, name: str, wanted: list[Any]) -> Any:
-        pa = arrow()
         if name == "number":
             numbers = set(wanted)
-            return pa.array([number in numbers for number in range(self.first, self.stop)])
+            return self._pa.array([number in numbers for number in range(self.first, self.stop)])
         if name in {"folder", "name", "path"}:
             return self._fits(name, wanted)
-        values = pa.array([one for one in wanted if one is None or _is_text(one)], pa.string())
-        return self._pc.is_in(self.kinds(name), value_set=values)
+        values = [one for one in wanted if one is None or _is_text(one)]
+        return self._pc.is_in(self.kinds(name), value_set=self._pa.array(values, self._pa.string()))
 
     def _fits(self, name: str, patterns: list[str]) -> Any:
-        """Whether folder, name or path fits one of the shell patterns."""
+        """Return whether the folder, name or path of each row fits one of the shell patterns."""
         raw, texts = self._now["raw"], self._text(name)
         if raw.null_count == len(raw) and not any("[" in one or not _is_text(one) for one in patterns):
-            regex = "|".join(map(_regex, patterns))
+            regex = "|".join(re.escape(one).replace(r"\*", ".*").replace(r"\?", ".") for one in patterns)
             return self._pc.match_substring_regex(texts, rf"(?s)\A(?:{regex})\z" if patterns else r"\z\A.")
-        # Names that are no UTF-8, and classes of characters: only Python reads these as `Where` does.
+        # Arrow can't match invalid Unicode, and reads character classes in another way than Python.
         fits = re.compile("|".join(map(translate, patterns)) or r"(?!)").match
         names = [
-            text if value is None else _unprinted(value, name)
+            text if value is None else _decoded(value, name)
             for text, value in zip(texts.to_pylist(), raw.to_pylist(), strict=True)
         ]
-        return arrow().array([fits(text) is not None for text in names])
+        return self._pa.array([fits(text) is not None for text in names])
 
     def _text(self, name: str) -> Any:
-        """Folder, name or path, as Parquet has them."""
         if name != "path":
             return self._now[name]
         if self._path is None:
@@ -139,19 +140,19 @@ class Standing:
             self._path = self._pc.if_else(self._pc.equal(folder, ""), base, both)
         return self._path
 
-    def _decide(self, where: Where, override: Override) -> None:
-        """Apply one decision to the columns that are at hand; see `Overrides.apply`."""
+    def _apply(self, override: Override) -> None:
+        """Apply an override to the columns; see `Override.apply`."""
         pc = self._pc
-        about = pc.and_(self.meets(where), pc.not_equal(self._planned["import_id"], ""))
+        chosen = pc.and_(self.matches(override.where), pc.not_equal(self._planned["import_id"], ""))
+        changes: dict[str, Any] = {}
         if override.restore:
-            changes: dict[str, Any] = self._planned
+            changes = self._planned
         elif override.leave_out:
             changes = {"verdict": Action.IGNORE.value, "reason": Reason.LEFT_OUT.value}
         else:
-            about = pc.and_(about, pc.not_equal(self._planned["verdict"], Action.FINISH.value))
-            changes = {}
+            chosen = pc.and_(chosen, pc.not_equal(self._planned["verdict"], Action.FINISH.value))
             if override.patient is not None:
-                changes = {
+                changes |= {
                     "patient": override.patient,
                     "verdict": Action.IMPORT.value,
                     "reason": Reason.CHOSEN.value,
@@ -159,59 +160,62 @@ class Standing:
             if override.provider is not None:
                 changes["provider"] = override.provider
             if override.taken_at is not None and "taken_at" in self._now:
-                changes["taken_at"] = arrow().scalar(override.taken_at, self._now["taken_at"].type)
+                changes["taken_at"] = self._pa.scalar(override.taken_at, self._now["taken_at"].type)
         for name in changes.keys() & self._now.keys():
             if name not in {"folder", "name", "raw"}:
-                self._now[name] = pc.if_else(about, changes[name], self._now[name])
+                self._now[name] = pc.if_else(chosen, changes[name], self._now[name])
 
 
 def _is_text(value: object) -> bool:
-    """Whether Arrow can hold it as text."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    """Return whether Arrow can store a value as text: without halves of surrogate pairs."""
+    return isinstance(value, str) and (
+        value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+    )
 
 
-def _regex(pattern: str) -> str:
-    """A shell pattern without classes, for Arrow."""
-    return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-
-
-def _unprinted(raw: bytes, name: str) -> str:
-    """Folder, name or path of a row whose names are no UTF-8."""
+def _decoded(raw: bytes, name: str) -> str:
+    """Return the folder, name or path of a row whose names are not valid Unicode."""
     folder, _, base = raw.decode("utf-8", "surrogatepass").partition("\0")
     return {"folder": folder, "name": base, "path": f"{folder}/{base}" if folder else base}[name]
 
 
-def standing(
-    directory: Path, parts: Sequence[PartFile], overrides: Overrides, *, where: Where, names: Iterable[str]
-) -> Iterator[Standing]:
-    """The rows of a plan, some thousand at a time; those that can't meet conditions may be left out.
+def _columns(plan: StoredPlan, where: Where, *, names: Iterable[str] = ()) -> Iterator[RowColumns]:
+    """Read a plan, some thousand rows at a time. Rows that can't meet the conditions may be left out.
 
     Args:
-        directory: Where the plan is.
-        parts: The files of its rows.
-        overrides: What was decided.
+        plan: The plan.
         where: The conditions.
-        names: What else will be asked for: names as in `Where`.
+        names: What else is needed, named as in conditions.
     """
-    known = len(overrides)  # for what is decided from now on, there may not be the columns
-    asked = {*names, *where.values, *overrides.names}
-    columns = {column for name in asked for column in COLUMNS[name]} or {"verdict"}
-    if len(overrides):
-        columns |= _FOR_DECISIONS
+    # Overrides that are added while rows are read may need columns that were not read: leave them out.
+    known = len(plan.overrides.all)
+    needed = {*names, *where.values}
+    for override in plan.overrides.all:
+        needed.update(override.where.values)
+    columns = {column for name in needed for column in COLUMNS[name]} or {"verdict"}
+    if known:
+        columns |= _FOR_OVERRIDES
     numbers = where.values.get("number")
     start, stop = (min(numbers), max(numbers) + 1) if numbers else (0, None)
-    for first, table in read_rows(directory, parts, start=start, stop=stop, columns=sorted(columns)):
-        yield Standing(first, table, overrides.about(first, first + len(table), known=known))
+    pa = arrow()
+    for first, table in read_tables(
+        plan.directory, plan.header.parts, start=start, stop=stop, columns=sorted(columns)
+    ):
+        about = plan.overrides.between(first, first + len(table), known=known) if known else ()
+        yield RowColumns(pa, first, table, about)
+
+
+# --- counts and filters
 
 
 @attrs.frozen(kw_only=True)
-class Survey:
-    """What there is of a plan's rows.
+class RowCounts:
+    """Counts of a plan's rows.
 
     Args:
-        total: How many rows.
-        size_bytes: Bytes of their files.
-        counts: How many of each kind, most first, by what was counted.
+        total: Number of rows.
+        size_bytes: Size of their files.
+        counts: By what was counted, then by kind: the number of rows, the most frequent kind first.
     """
 
     total: int
@@ -219,43 +223,82 @@ class Survey:
     counts: dict[str, dict[str, int]]
 
 
-def survey(
-    rows: Iterable[Standing],
+def count_rows(
+    plan: StoredPlan,
     where: Where,
-    by: Sequence[str],
     *,
-    numbers: MutableSequence[int] | None,
-    cancelled: Callable[[], bool] | None,
-) -> Survey:
-    """Go through rows once. The arguments are those of `Plan.survey`; ``numbers`` takes those of the rows."""
+    by: Sequence[str] = (),
+    numbers: MutableSequence[int] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> RowCounts:
+    """Count rows in one pass. The arguments are those of `Plan.survey`."""
     total = size_bytes = 0
     counted: dict[str, Counter[str]] = {name: Counter() for name in by}
-    for some in rows:
+    for rows in _columns(plan, where, names=("size", *by)):
         if cancelled is not None and cancelled():
             break
-        meets = some.meets(where) if where.values else None
-        sizes = some.sizes() if meets is None else some.sizes().filter(meets)
+        matches = rows.matches(where) if where.values else None
+        sizes = rows.sizes() if matches is None else rows.sizes().filter(matches)
         total += len(sizes)
         size_bytes += sum(sizes.to_pylist())
         for name, counter in counted.items():
-            kinds = some.kinds(name) if meets is None else some.kinds(name).filter(meets)
+            kinds = rows.kinds(name) if matches is None else rows.kinds(name).filter(matches)
             for entry in kinds.value_counts().to_pylist():
                 counter[entry["values"] or NOBODY] += entry["counts"]
-        if numbers is not None and meets is not None:
-            numbers.extend(some.first + at for at in places(meets))
-    return Survey(
+        if numbers is not None and matches is not None:
+            numbers.extend(rows.numbers(matches))
+    return RowCounts(
         total=total,
         size_bytes=size_bytes,
         counts={name: dict(counter.most_common()) for name, counter in counted.items()},
     )
 
 
-def places(meets: Any) -> list[int]:
-    """Where it holds, from 0."""
-    from pyarrow import compute
+def count_to_do(plan: StoredPlan) -> tuple[int, int]:
+    """Return the number of files that a plan imports, and their size in bytes."""
+    where = Where({"verdict": [Action.IMPORT.value, Action.FINISH.value]})
+    found = count_rows(plan, where)
+    return found.total, found.size_bytes
 
-    found: list[int] = compute.indices_nonzero(meets).to_pylist()
-    return found
+
+def find_rows(
+    plan: StoredPlan,
+    where: Where,
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Iterator[PlanRow]:
+    """Yield rows with all overrides, in the order of the plan. The arguments are those of `Plan.rows`."""
+    if limit is not None and limit <= 0:
+        return
+    stop = None if limit is None else offset + limit
+    planned = (
+        _matching(plan, where, offset, stop)
+        if where.values
+        else read_rows(plan.directory, plan.header.parts, start=offset, stop=stop)
+    )
+    for row in planned:
+        now = plan.overrides.apply(row)
+        if where.matches(now):  # an override may have been added while the rows were read
+            yield now
+
+
+def _matching(plan: StoredPlan, where: Where, start: int, stop: int | None) -> Iterator[PlanRow]:
+    """Yield rows as planned: of those that meet the conditions, the ones from start to stop."""
+    seen = 0
+    for rows in _columns(plan, where):
+        found = rows.numbers(rows.matches(where))
+        begin, end = max(0, start - seen), len(found) if stop is None else min(len(found), stop - seen)
+        seen += len(found)
+        if begin < end:
+            wanted = found[begin:end]
+            for _, table in read_tables(plan.directory, plan.header.parts, start=rows.first, stop=rows.stop):
+                yield from rows_of(wanted, table.take([number - rows.first for number in wanted]))
+        if stop is not None and seen >= stop:
+            return
+
+
+# --- samples
 
 
 @attrs.frozen(kw_only=True)
@@ -263,33 +306,36 @@ class Sample:
     """A row to look at.
 
     Args:
-        row: Which.
-        thumbnail: A small JPEG, or None: it is no picture, or can't be read now.
+        row: The row.
+        thumbnail: A small JPEG; None if the file is no picture, or can't be read now.
     """
 
     row: PlanRow
     thumbnail: bytes | None = attrs.field(default=None, repr=False)
 
 
-def draw(numbers: Iterable[int], n: int, *, seed: str) -> list[int]:
-    """So many of the numbers, each as likely as any other, ascending; with one seed always the same."""
-    chance = random.Random(seed)  # noqa: S311  # a sample, not a secret
+def draw_numbers(plan: StoredPlan, where: Where, *, n: int) -> list[int]:
+    """Draw the numbers of ``n`` rows at random. A plan always gets the same ones."""
+    chance = random.Random(plan.header.id)  # noqa: S311  # a sample, not a secret
     drawn: list[int] = []
-    for seen, number in enumerate(numbers):
-        if seen < n:
-            drawn.append(number)
-        elif (at := chance.randint(0, seen)) < n:
-            drawn[at] = number
+    seen = 0
+    for rows in _columns(plan, where):
+        for number in rows.numbers(rows.matches(where)):
+            if seen < n:
+                drawn.append(number)
+            elif (place := chance.randint(0, seen)) < n:
+                drawn[place] = number
+            seen += 1
     return sorted(drawn)
 
 
 def thumbnail_of(folders: Folders, row: PlanRow, *, px: int) -> bytes | None:
-    """A small JPEG of a row's file; None if it is no picture, or can't be read now.
+    """Make a small JPEG of a row's file; None if the file is no picture, or can't be read now.
 
     Args:
-        folders: What opens the row's folder.
-        row: Which.
-        px: Its longer side, pixels.
+        folders: The archive's folders.
+        row: The row.
+        px: Longer side of the thumbnail, pixels.
     """
     from intouch_import.media import thumbnails
 
@@ -302,66 +348,70 @@ def thumbnail_of(folders: Folders, row: PlanRow, *, px: int) -> bytes | None:
         return None
 
 
-def _table_of(rows: Iterable[PlanRow]) -> Any:
-    """Rows as a table of Arrow: the columns of the plan's files, and ``number`` before them."""
-    pa = arrow()
-    kept = [field for field in schema() if field.name != "raw"]
-    columns = pa.schema([pa.field("number", pa.int64()), *kept])
-    values = [
-        {name: getattr(row, name) for name in columns.names}
-        | {"folder": _fit(row.folder), "name": _fit(row.name)}
-        for row in rows
-    ]
-    return pa.Table.from_pylist(values, schema=columns)
+# --- tables
 
 
-def frame(rows: Iterable[PlanRow]) -> Any:
-    """Rows as a frame of pandas."""
+def pandas_frame(rows: Iterable[PlanRow]) -> Any:
+    """Return rows as a DataFrame of pandas."""
     with needing("to_pandas needs pandas", "pandas", install="pandas"):
-        importlib.import_module("pandas")  # Arrow takes it
+        importlib.import_module("pandas")  # used by Arrow
     return _table_of(rows).to_pandas()
 
 
 def lazy_frame(rows: Iterable[PlanRow]) -> Any:
-    """Rows as a lazy frame of polars."""
-    pl = _polars()
-    return pl.from_arrow(_table_of(rows)).lazy()
+    """Return rows as a lazy frame of polars."""
+    return _polars().from_arrow(_table_of(rows)).lazy()
 
 
 def lazy_frame_of_files(paths: Sequence[Path]) -> Any:
-    """The files of a plan's rows as a lazy frame of polars, read when it is collected."""
+    """Return the files of a plan's rows as a lazy frame of polars, which is read when it is collected."""
     return _polars().scan_parquet(paths).with_row_index("number").drop("raw")
 
 
 def _polars() -> Any:
     with needing("to_polars needs polars", "polars", install="polars"):
-        import polars as pl
-    return pl
+        return importlib.import_module("polars")
 
 
-def _fit(text: str) -> str:
-    """For Arrow, whose text is UTF-8."""
+def _table_of(rows: Iterable[PlanRow]) -> Any:
+    """Return rows as an Arrow table: the columns of the plan's files, after ``number``."""
+    pa = arrow()
+    kept = [field for field in schema(pa) if field.name != "raw"]
+    columns = pa.schema([pa.field("number", pa.int64()), *kept])
+    values = [
+        {name: getattr(row, name) for name in columns.names}
+        | {"folder": _escaped(row.folder), "name": _escaped(row.name)}
+        for row in rows
+    ]
+    return pa.Table.from_pylist(values, schema=columns)
+
+
+def _escaped(text: str) -> str:
+    """Escape invalid Unicode, which Arrow can't store."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
+# --- for notebooks
+
+
 def summary_html(files: int, *, mode: str, verdicts: Mapping[str, int], reasons: Mapping[str, int]) -> str:
-    """Counts as HTML.
+    """Show counts as HTML. A notebook saves what it shows: so no names, no folders, no pictures.
 
     Args:
-        files: How many files there are.
+        files: Number of files.
         mode: ``"move"`` or ``"copy"``.
-        verdicts: How many of them by verdict.
-        reasons: How many of them by reason.
+        verdicts: Number of files by verdict.
+        reasons: Number of files by reason.
     """
     texts = {Reason(reason).text: number for reason, number in reasons.items()}
     return (
         f"<div><p><strong>Plan</strong> ({escape(mode)}): {files:,} file{'' if files == 1 else 's'}.</p>"
-        f"{_table('verdict', verdicts)}{_table('reason', texts)}"
-        "<p><small>Counts only, since a notebook is saved with what it shows. "
+        f"{_html_table('verdict', verdicts)}{_html_table('reason', texts)}"
+        "<p><small>Only counts, because a notebook saves what it shows. "
         "<code>intouch_import.jupyter.PlanWidget(plan, records)</code> shows the files.</small></p></div>"
     )
 
 
-def _table(head: str, counts: Mapping[str, int]) -> str:
+def _html_table(head: str, counts: Mapping[str, int]) -> str:
     lines = "".join(f"<tr><th>{escape(name)}</th><td>{number:,}</td></tr>" for name, number in counts.items())
     return f"<table><thead><tr><th>{head}</th><th>files</th></tr></thead><tbody>{lines}</tbody></table>"

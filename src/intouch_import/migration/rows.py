@@ -1,4 +1,4 @@
-"""`PlanRow`, one file of a plan; conditions on rows; and what people decided about them."""
+"""`PlanRow`, one file of a plan; conditions that select rows; and overrides, which people decide."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -16,44 +16,62 @@ from intouch_import.errors import ConfigError
 from intouch_import.model import Action, Destination, EntryKind, Reason, SourceFile, TakenFrom, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
     "COLUMNS",
-    "OVER",
+    "LARGEST_SIZE",
     "SIZES",
-    "Decisions",
     "Override",
     "Overrides",
+    "OverridesFile",
     "PlanRow",
     "Where",
-    "override_of",
     "size_class",
     "year_of",
 ]
 
+SIZES: Final = (
+    (0, "empty"),
+    (100_000, "up to 100 KB"),
+    (1_000_000, "up to 1 MB"),
+    (10_000_000, "up to 10 MB"),
+    (100_000_000, "up to 100 MB"),
+)
+"""Size classes: the largest size of each in bytes, and its name."""
+
+LARGEST_SIZE: Final = "over 100 MB"
+"""The size class of all larger files."""
+
+COLUMNS: Final = {
+    "verdict": ("verdict",), "reason": ("reason",), "patient": ("patient",), "provider": ("provider",),
+    "destination": ("destination",), "import_id": ("import_id",), "number": (),
+    "year": ("taken_at",), "size": ("size_bytes",),
+    "folder": ("folder", "raw"), "name": ("name", "raw"), "path": ("folder", "name", "raw"),
+}  # fmt: skip
+"""What a condition may be about, and the columns of a plan's files that answer it."""
+
 _WRITTEN_WITHIN_S: Final = 2.0
 _TRIES: Final = 10
-_FIELDS = ("where", "patient", "provider", "taken_at", "leave_out", "restore", "by", "at", "note")
 
 
 @attrs.frozen(kw_only=True)
 class PlanRow:
-    """One file of a plan: what it is, whose it is, and what is to become of it.
+    """One file of a plan: what it is, its patient, and what the run will do with it.
 
     Args:
-        number: Its place in the plan, from 0.
+        number: Its position in the plan, from 0.
         folder: Folders from the top of the archive, joined by slashes; empty for the top.
         name: Base name.
         size_bytes: Size in bytes.
-        version: The version that the plan is pinned to: if the file changes, it is left alone.
-        patient, provider: Ids, as far as they are known.
-        taken_at: When it was taken as the plan has it, aware, UTC; what the camera wrote may go before it.
-        taken_from: Who says so.
+        version: The planned version. If the file changes, the run leaves it alone.
+        patient, provider: Ids; None if not known.
+        taken_at: When it was taken according to the plan, aware, UTC. What the camera wrote may override it.
+        taken_from: Where ``taken_at`` was found.
         destination: Images or notes.
-        verdict: What is to be done: ``IMPORT``, ``FINISH`` (it is in the record already), ``WAIT``,
-            ``ARRIVING`` (it is empty) or ``IGNORE``.
+        verdict: What to do: ``IMPORT``, ``FINISH`` (it is in the record already), ``WAIT``, ``ARRIVING`` (it
+            is empty) or ``IGNORE``.
         reason: Why.
         import_id: Its import id.
         modified_ns, vendor_hash, handle: As in `SourceFile`.
@@ -78,7 +96,7 @@ class PlanRow:
 
     @property
     def path(self) -> str:
-        """From the top of the archive, with slashes."""
+        """Path from the top of the archive, with slashes."""
         return f"{self.folder}/{self.name}" if self.folder else self.name
 
     @property
@@ -95,7 +113,7 @@ class PlanRow:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The row as JSON values, names made printable."""
+        """Return the row as JSON values, with printable names."""
         return {
             "number": self.number,
             "path": printable(self.path),
@@ -113,38 +131,17 @@ class PlanRow:
         }
 
 
-SIZES: Final = (
-    (0, "empty"),
-    (100_000, "up to 100 KB"),
-    (1_000_000, "up to 1 MB"),
-    (10_000_000, "up to 10 MB"),
-    (100_000_000, "up to 100 MB"),
-)
-"""Classes of sizes: the most bytes of each, and its name."""
-
-OVER: Final = "over 100 MB"
-"""The class of what is larger."""
-
-COLUMNS: Final = {
-    "verdict": ("verdict",), "reason": ("reason",), "patient": ("patient",), "provider": ("provider",),
-    "destination": ("destination",), "import_id": ("import_id",), "number": (),
-    "year": ("taken_at",), "size": ("size_bytes",),
-    "folder": ("folder", "raw"), "name": ("name", "raw"), "path": ("folder", "name", "raw"),
-}  # fmt: skip
-"""What a condition may be about, and the columns of a plan that say it."""
-
-
 def size_class(size_bytes: int) -> str:
-    """The class that a size is in."""
-    return next((name for most, name in SIZES if size_bytes <= most), OVER)
+    """Return the size class of a file."""
+    return next((name for largest, name in SIZES if size_bytes <= largest), LARGEST_SIZE)
 
 
 def year_of(row: PlanRow) -> str:
-    """The year (UTC) that a file was taken in, as far as the plan knows."""
+    """Return the year (UTC) of the time in the plan, or ``"unknown"``."""
     return str(row.taken_at.year) if row.taken_at is not None else "unknown"
 
 
-_SAYS: Final[dict[str, Callable[[PlanRow], Any]]] = {
+_VALUES: Final[dict[str, Callable[[PlanRow], Any]]] = {
     "verdict": lambda row: row.verdict.value,
     "reason": lambda row: row.reason.value,
     "patient": lambda row: row.patient,
@@ -155,18 +152,17 @@ _SAYS: Final[dict[str, Callable[[PlanRow], Any]]] = {
     "number": lambda row: row.number,
     "import_id": lambda row: row.import_id,
 }
-_GLOBS: Final[dict[str, Callable[[PlanRow], str]]] = {
+_TEXTS: Final[dict[str, Callable[[PlanRow], str]]] = {
     "folder": lambda row: row.folder,
     "name": lambda row: row.name,
     "path": lambda row: row.path,
 }
 
 
-def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = set(values) - set(_SAYS) - set(_GLOBS)
+def _checked(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+    unknown = set(values) - set(_VALUES) - set(_TEXTS)
     if unknown:
-        known = ", ".join((*_SAYS, *_GLOBS))
-        raise ConfigError(f"a condition is about one of {known}")
+        raise ConfigError(f"a condition is about one of {', '.join((*_VALUES, *_TEXTS))}")
     return {name: _listed(value) for name, value in values.items()}
 
 
@@ -177,194 +173,186 @@ def _listed(value: Any) -> list[Any]:
 
 @attrs.frozen
 class Where:
-    """Conditions that a row must meet, all of them.
+    """Conditions on a row; all of them must be met.
 
     Args:
-        values: By what is looked at: ``verdict``, ``reason``, ``patient``, ``provider``, ``destination``,
-            ``year``, ``size``, ``number``, ``import_id`` (a value, or several of which one must hold), and
-            ``folder``, ``name``, ``path`` (shell patterns, letter case counts).
+        values: By name: one value, or several of which one must match. `Plan.rows` describes the names.
     """
 
     values: dict[str, list[Any]] = attrs.field(converter=_checked)
 
-    def __call__(self, row: PlanRow) -> bool:
-        """Whether a row meets them."""
+    def matches(self, row: PlanRow) -> bool:
+        """Return whether a row meets all conditions."""
         for name, wanted in self.values.items():
-            if name in _GLOBS:
-                text = _GLOBS[name](row)
+            if name in _TEXTS:
+                text = _TEXTS[name](row)
                 if not any(fnmatchcase(text, pattern) for pattern in wanted):
                     return False
-            elif _SAYS[name](row) not in wanted:
+            elif _VALUES[name](row) not in wanted:
                 return False
         return True
 
 
-def _conditions(where: Mapping[str, Any]) -> dict[str, list[Any]]:
-    return Where(where).values
-
-
 @attrs.frozen(kw_only=True)
 class Override:
-    """One decision.
+    """A decision of a person about some rows. Overrides apply in order, so a later one wins.
 
     Args:
-        where: Which rows it is about, as `Where` takes it.
-        patient, provider, taken_at: What holds instead of what the plan says; None leaves it.
-        leave_out: They are not imported.
-        restore: What the plan says holds again, whatever was decided before.
-        by: Who, as the host names its staff.
+        where: The rows.
+        patient, provider, taken_at: Values that replace those of the plan; None keeps a value.
+        leave_out: Do not import the rows.
+        restore: Drop all earlier overrides of the rows.
+        by: Who decided, as the host names its staff.
         at: When, aware.
         note: Why.
     """
 
-    where: dict[str, list[Any]] = attrs.field(repr=False, converter=_conditions)
+    where: Where = attrs.field(repr=False)
     patient: str | None = attrs.field(default=None, repr=False)
     provider: str | None = None
     taken_at: datetime | None = None
     leave_out: bool = False
     restore: bool = False
     by: str | None = attrs.field(default=None, repr=False)
-    at: datetime
+    at: datetime = attrs.field(factory=lambda: datetime.now(UTC))
     note: str = attrs.field(default="", repr=False)
 
-    def to_json(self) -> str:
-        """One line."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in _FIELDS}
-        values["at"] = self.at.astimezone(UTC).isoformat()
-        values["taken_at"] = self.taken_at and self.taken_at.astimezone(UTC).isoformat()
-        return json.dumps(values, ensure_ascii=True)
+    def to_dict(self) -> dict[str, Any]:
+        """Return the override as JSON values."""
+        return attrs.asdict(self, recurse=False) | {
+            "where": {name: list(wanted) for name, wanted in self.where.values.items()},
+            "at": self.at.astimezone(UTC).isoformat(),
+            "taken_at": self.taken_at and self.taken_at.astimezone(UTC).isoformat(),
+        }
 
     @classmethod
-    def from_json(cls, line: str) -> Override:
-        """From `to_json`."""
-        values = json.loads(line)
-        values["at"] = datetime.fromisoformat(values["at"])
-        if values["taken_at"] is not None:
-            values["taken_at"] = datetime.fromisoformat(values["taken_at"])
-        return cls(**values)
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Make an override from what `to_dict` returned."""
+        taken_at = values["taken_at"]
+        return cls(
+            **values
+            | {
+                "where": Where(values["where"]),
+                "at": datetime.fromisoformat(values["at"]),
+                "taken_at": datetime.fromisoformat(taken_at) if taken_at is not None else None,
+            }
+        )
+
+    def apply(self, row: PlanRow, planned: PlanRow) -> PlanRow:
+        """Return a row with this override.
+
+        Args:
+            row: The row with all earlier overrides.
+            planned: The row as it was planned.
+        """
+        if not row.import_id:
+            return row  # a link, a folder or a hidden file: it can't be imported
+        if self.restore:
+            return planned
+        if self.leave_out:
+            return attrs.evolve(row, verdict=Action.IGNORE, reason=Reason.LEFT_OUT)
+        if planned.verdict is Action.FINISH:
+            return row  # it is in a patient's record already, which a plan can't change
+        changes: dict[str, Any] = {}
+        if self.patient is not None:
+            changes |= {"patient": self.patient, "verdict": Action.IMPORT, "reason": Reason.CHOSEN}
+        if self.provider is not None:
+            changes["provider"] = self.provider
+        if self.taken_at is not None:
+            changes |= {"taken_at": self.taken_at, "taken_from": None}
+        return attrs.evolve(row, **changes)
 
 
 class Overrides:
-    """All decisions about a plan, in their order: a later one holds.
-
-    Args:
-        path: The file that they are kept in.
+    """The overrides of a plan, oldest first.
 
     Attributes:
-        size_bytes: How much of the file was read.
-
-    Raises:
-        ConfigError: The file is damaged.
+        all: The overrides.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._all: list[Override] = []
-        self._wheres: list[Where] = []
-        self._rules: list[tuple[int, Where, Override]] = []
-        self._by_number: dict[int, list[tuple[int, Override]]] = {}
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            data = b""
-        except OSError as exc:
-            raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from None
-        self.size_bytes = len(data)
-        try:
-            for line in data.decode("ascii").splitlines():
-                self._take(Override.from_json(line))
-        except (ValueError, TypeError, KeyError):
-            raise ConfigError("the plan's overrides can't be read: a line is damaged") from None
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def __iter__(self) -> Any:
-        return iter(self._all)
-
-    @property
-    def names(self) -> set[str]:
-        """All that their conditions are about."""
-        return {name for where in self._wheres for name in where.values}
-
-    def about(self, first: int, stop: int, *, known: int) -> list[tuple[Where, Override]]:
-        """Of the first so many, those that may be about rows of these numbers, each with its conditions."""
-        found = {at for at, _, _ in self._rules}
-        if self._by_number:
-            found.update(at for number in range(first, stop) for at, _ in self._by_number.get(number, ()))
-        return [(self._wheres[at], self._all[at]) for at in sorted(found) if at < known]
+    def __init__(self, overrides: Iterable[Override] = ()) -> None:
+        self.all: list[Override] = []
+        # An override of a single row is found by the row's number; the others are tried on every row.
+        self._by_number: dict[int, list[int]] = {}
+        self._others: list[int] = []
+        for override in overrides:
+            self.add(override)
 
     def add(self, override: Override) -> None:
-        """Keep one more, durably."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(override.to_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self._take(override)
+        """Add an override, the newest."""
+        at = len(self.all)
+        self.all.append(override)
+        if set(override.where.values) == {"number"}:
+            for number in override.where.values["number"]:
+                self._by_number.setdefault(number, []).append(at)
+        else:
+            self._others.append(at)
 
-    def apply(self, row: PlanRow) -> PlanRow:
-        """The row as it stands after all decisions."""
-        if not self._all:
-            return row
-        planned = row
+    def between(self, first: int, stop: int, *, known: int) -> list[Override]:
+        """Return the overrides that may change rows with these numbers, among the first ``known`` ones."""
+        found = set(self._others)
+        if self._by_number:
+            found.update(at for number in range(first, stop) for at in self._by_number.get(number, ()))
+        return [self.all[at] for at in sorted(found) if at < known]
+
+    def apply(self, planned: PlanRow) -> PlanRow:
+        """Return a planned row with all overrides."""
+        row = planned
         numbered = self._by_number.get(row.number, ())
-        for _, where, override in (
-            sorted(
-                [(at, None, one) for at, one in numbered]
-                + [(at, where, one) for at, where, one in self._rules],
-                key=lambda entry: entry[0],
-            )
-            if numbered
-            else self._rules
-        ):
-            if where is None or where(row):
-                row = _changed(row, planned, override)
+        for at in sorted([*self._others, *numbered]) if numbered else self._others:
+            override = self.all[at]
+            if override.where.matches(row):
+                row = override.apply(row, planned)
         return row
 
-    def _take(self, override: Override) -> None:
-        at = len(self._all)
-        where = Where(override.where)
-        self._all.append(override)
-        self._wheres.append(where)
-        if set(override.where) == {"number"}:
-            for number in override.where["number"]:
-                self._by_number.setdefault(number, []).append((at, override))
-        else:
-            self._rules.append((at, where, override))
+    def apply_all(self, planned: Sequence[PlanRow]) -> list[PlanRow]:
+        """Return planned rows with all overrides."""
+        return [self.apply(row) for row in planned] if self.all else list(planned)
 
 
-class Decisions:
-    """All decisions until now, for whoever carries out a plan while people go on deciding.
+class OverridesFile:
+    """The file of a plan's overrides, a line of JSON each. Thread-safe; other processes may add lines.
 
     Args:
-        path: The file that they are kept in.
+        path: The file.
 
     Raises:
-        ConfigError: The file is damaged.
+        ConfigError: The file can't be read, or is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._known = Overrides(path)
+        self._size_bytes, self._known = self._load()
 
-    def now(self) -> Overrides:
-        """Those made until now, on whatever machine.
+    def read(self) -> Overrides:
+        """Return all overrides made so far, by any process. Reads the file only if it has grown.
 
         Raises:
-            ConfigError: The file is damaged.
+            ConfigError: The file can't be read, or is damaged.
         """
         with self._lock:
             for left in reversed(range(_TRIES)):
                 try:
-                    if self._size_now() != self._known.size_bytes:
-                        self._known = Overrides(self._path)
+                    if self._size_now() != self._size_bytes:
+                        self._size_bytes, self._known = self._load()
                     break
-                except ConfigError:  # a decision is being written at this moment; it stays so if it is not
+                except ConfigError:
+                    # Another process may be writing a line at this moment: try again for two seconds.
                     if not left:
                         raise
                     time.sleep(_WRITTEN_WITHIN_S / _TRIES)
             return self._known
+
+    def add(self, override: Override) -> None:
+        """Append an override, durably."""
+        line = json.dumps(override.to_dict(), ensure_ascii=True) + "\n"
+        with self._lock:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            self._known.add(override)
 
     def _size_now(self) -> int:
         try:
@@ -374,27 +362,15 @@ class Decisions:
         except OSError as exc:
             raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from None
 
-
-def _changed(row: PlanRow, planned: PlanRow, override: Override) -> PlanRow:
-    if not row.import_id:
-        return row  # a link, a folder, a hidden file: nothing that could be imported
-    if override.restore:
-        return planned
-    if override.leave_out:
-        return attrs.evolve(row, verdict=Action.IGNORE, reason=Reason.LEFT_OUT)
-    if planned.verdict is Action.FINISH:
-        return row  # it is in a record: whose it is, is no question of the plan any more
-    changes: dict[str, Any] = {}
-    if override.patient is not None:
-        changes |= {"patient": override.patient, "verdict": Action.IMPORT, "reason": Reason.CHOSEN}
-    if override.provider is not None:
-        changes["provider"] = override.provider
-    if override.taken_at is not None:
-        changes["taken_at"] = override.taken_at
-        changes["taken_from"] = None
-    return attrs.evolve(row, **changes)
-
-
-def override_of(where: Mapping[str, Any], **values: Any) -> Override:
-    """A decision of now."""
-    return Override(where=dict(where), at=datetime.now(UTC), **values)
+    def _load(self) -> tuple[int, Overrides]:
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        except OSError as exc:
+            raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from None
+        try:
+            lines = data.decode("ascii").splitlines()
+            return len(data), Overrides(Override.from_dict(json.loads(line)) for line in lines)
+        except (ValueError, TypeError, KeyError):
+            raise ConfigError("the plan's overrides can't be read: a line is damaged") from None

@@ -1,11 +1,7 @@
-"""What rules and lists say of a file, and what it comes to: whose it is, and when it was taken.
-
-Pure: no disk, no clock.
-"""
+"""What rules say about a file, and how several results become one. Pure: no disk, no clock."""
 
 from __future__ import annotations
 
-import enum
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,42 +16,44 @@ if TYPE_CHECKING:
     from intouch_import.migration.patterns import Reading
 
 __all__ = [
-    "DEFAULT_ORDER",
+    "DATE_ORDER",
     "NOON",
-    "Chosen",
-    "DateFrom",
-    "Entry",
-    "Listed",
-    "Said",
-    "Told",
-    "agreed",
-    "choose",
-    "dates_of",
-    "exif_before",
-    "together",
+    "ChosenTime",
+    "ListLine",
+    "RuleInput",
+    "RuleResult",
+    "StatedTime",
+    "choose_time",
+    "combine_readings",
+    "combine_results",
+    "date_order",
+    "times_after_exif",
 ]
 
-NOON = time(12)
+NOON: Final = time(12)
+"""The time of a date without a time: noon is the same day in almost every time zone."""
+
+DATE_ORDER: Final = (TakenFrom.NAME, TakenFrom.EXIF, TakenFrom.LIST, TakenFrom.FOLDER)
+"""The default order of trust. ``EXIF`` is what the camera wrote into the file, movies included."""
 
 
-class Told(NamedTuple):
-    """A time that something says.
+class StatedTime(NamedTuple):
+    """A time that a name, a folder or a list states.
 
     Args:
-        taken_from: Who says it.
-        local: Naive wall time of the practice. A date without a time is its noon: the same day in every zone
-            that the practice may be looked at from.
+        taken_from: Which of them.
+        local: Naive wall time of the practice.
     """
 
     taken_from: TakenFrom
     local: datetime
 
 
-class Listed(NamedTuple):
-    """What a list says of a file.
+class ListLine(NamedTuple):
+    """What a list says about a file.
 
     Args:
-        patient, provider, local: As in `Said`; empty cells are None.
+        patient, provider, local: As in `RuleResult` and `StatedTime`; None for an empty cell.
         doubt: Why the line can't be used.
     """
 
@@ -65,65 +63,64 @@ class Listed(NamedTuple):
     doubt: Reason | None = None
 
 
-class Entry(NamedTuple):
-    """Where a file is: folders from the top of the archive, its name, and what the list says of it."""
+class RuleInput(NamedTuple):
+    """What a rule reads: the folders from the top of the archive, the name, and the line in the list."""
 
     folders: tuple[str, ...]
     name: str
-    listed: Listed | None = None
+    line: ListLine | None = None
 
 
-class Said(NamedTuple):
-    """What a rule says of a file.
+class RuleResult(NamedTuple):
+    """What a rule says about a file.
 
     Args:
-        patient, provider: Ids; None if it does not say.
-        times: Times that it says.
+        patient, provider: Ids; None if the rule names nobody.
+        times: Stated times.
         reason: Why this patient.
-        doubt: Why the file may not be imported without a person, whoever the patient is.
-        silence: Why it says no patient.
-        suspects: Ids that make a conflict if a patient other than ``patient`` has one of them.
+        doubt: Why a person must look at the file, whatever the patient.
+        no_patient: Why the rule names no patient.
+        other_ids: Words that look like patient ids. If one is another patient's, that is a conflict.
     """
 
     patient: str | None = None
     provider: str | None = None
-    times: tuple[Told, ...] = ()
+    times: tuple[StatedTime, ...] = ()
     reason: Reason | None = None
     doubt: Reason | None = None
-    silence: Reason = Reason.NO_RULE
-    suspects: tuple[str, ...] = ()
+    no_patient: Reason = Reason.NO_RULE
+    other_ids: tuple[str, ...] = ()
 
 
-def together(said: Sequence[Said]) -> Said:
-    """What several rules come to that are asked together: rules that name two patients are a conflict."""
-    naming = [one for one in said if one.patient is not None]
-    patients = {one.patient for one in naming}
-    providers = {one.provider for one in said if one.provider is not None}
-    doubt = next((one.doubt for one in said if one.doubt is not None), None)
+def combine_results(results: Sequence[RuleResult]) -> RuleResult:
+    """Combine what several rules say about one file. Two different patients are a conflict."""
+    naming = [result for result in results if result.patient is not None]
+    patients = {result.patient for result in naming}
+    providers = {result.provider for result in results if result.provider is not None}
+    doubt = next((result.doubt for result in results if result.doubt is not None), None)
     if len(patients) > 1:
         doubt = Reason.PATIENT_CONFLICT
     elif len(providers) > 1:
         doubt = doubt or Reason.OTHER_PROVIDER
-    silences = {one.silence for one in said}
-    return Said(
+    without = {result.no_patient for result in results}
+    return RuleResult(
         patient=naming[0].patient if len(patients) == 1 else None,
         provider=next(iter(providers)) if len(providers) == 1 else None,
-        times=tuple(told for one in said for told in one.times),
+        times=tuple(time for result in results for time in result.times),
         reason=naming[0].reason if naming else None,
         doubt=doubt,
-        silence=silences.pop() if len(silences) == 1 else Reason.NO_RULE,
-        suspects=tuple(suspect for one in said for suspect in one.suspects),
+        no_patient=without.pop() if len(without) == 1 else Reason.NO_RULE,
+        other_ids=tuple(word for result in results for word in result.other_ids),
     )
 
 
-def agreed(readings: list[Reading], reason: Reason, taken_from: TakenFrom) -> Said:
-    """What several ways to read one text come to: what they agree on, and a doubt where they do not."""
-    patients = _all(readings, "patient")
-    providers = _all(readings, "provider")
-    patient = patients.pop() if len(patients) == 1 else None
-    if patients:
-        return Said(doubt=Reason.PATIENT_CONFLICT, silence=Reason.PATIENT_CONFLICT)
-    said = Said(
+def combine_readings(readings: Sequence[Reading], reason: Reason, taken_from: TakenFrom) -> RuleResult:
+    """Combine all ways to read one text: keep what they agree on; two different patients are a conflict."""
+    patients, providers = _values(readings, "patient"), _values(readings, "provider")
+    if len(patients) > 1:
+        return RuleResult(doubt=Reason.PATIENT_CONFLICT, no_patient=Reason.PATIENT_CONFLICT)
+    patient = next(iter(patients), None)
+    result = RuleResult(
         patient=patient,
         provider=next(iter(providers)) if len(providers) == 1 else None,
         reason=reason if patient is not None else None,
@@ -131,52 +128,33 @@ def agreed(readings: list[Reading], reason: Reason, taken_from: TakenFrom) -> Sa
     )
     moments = {tuple(reading.get(name) for name in "YmdHMS") for reading in readings}
     if len(moments) != 1:
-        return said  # it can be read as two dates: it says none
+        return result  # two dates can be read: use none
     year, month, day, *clock = moments.pop()
     if year is None or month is None or day is None:
-        return said
+        return result
     try:
         hour, minute, second = (None if part is None else int(part) for part in clock)
         local = datetime(int(year), int(month), int(day))  # noqa: DTZ001  # wall time of the practice
-        local = (
-            datetime.combine(local, NOON)
-            if hour is None or minute is None
-            else local.replace(hour=hour, minute=minute, second=second or 0)
-        )
+        if hour is None or minute is None:
+            local = datetime.combine(local, NOON)
+        else:
+            local = local.replace(hour=hour, minute=minute, second=second or 0)
     except ValueError:
-        return said._replace(doubt=said.doubt or Reason.DATE_IMPOSSIBLE)
-    return said._replace(times=(Told(taken_from, local),))
+        return result._replace(doubt=result.doubt or Reason.DATE_IMPOSSIBLE)
+    return result._replace(times=(StatedTime(taken_from, local),))
 
 
-def _all(readings: Iterable[Reading], name: str) -> set[str]:
+def _values(readings: Iterable[Reading], name: str) -> set[str]:
     return {text for reading in readings if (text := reading.get(name)) is not None}
 
 
-class DateFrom(enum.StrEnum):
-    """Who may say when a file was taken."""
-
-    NAME = "name"
-    EXIF = "exif"
-    """What the camera wrote into the file: Exif, or the index of a movie. Read when the file is."""
-    LIST = "list"
-    FOLDER = "folder"
-
-
-DEFAULT_ORDER: Final = (DateFrom.NAME, DateFrom.EXIF, DateFrom.LIST, DateFrom.FOLDER)
-_WITNESS: Final = {
-    DateFrom.NAME: TakenFrom.NAME,
-    DateFrom.LIST: TakenFrom.LIST,
-    DateFrom.FOLDER: TakenFrom.FOLDER,
-}
-
-
-class Chosen(NamedTuple):
-    """The time that counts, as far as the plan can tell without reading the file.
+class ChosenTime(NamedTuple):
+    """When a file was taken, as far as a plan knows without reading the file.
 
     Args:
-        taken_at: Aware, UTC; None if nobody says, or a change of clocks skipped or repeated it.
-        taken_from: Who says so.
-        doubt: Why the file may not be imported without a person.
+        taken_at: Aware, UTC. None if no time is stated, or if the clocks skipped or repeated it.
+        taken_from: Where the time was found.
+        doubt: Why a person must look at the file.
     """
 
     taken_at: datetime | None = None
@@ -184,42 +162,42 @@ class Chosen(NamedTuple):
     doubt: Reason | None = None
 
 
-def dates_of(order: Iterable[str]) -> tuple[DateFrom, ...]:
-    """An order as given, checked.
+def date_order(order: Iterable[str]) -> tuple[TakenFrom, ...]:
+    """Check an order of trust.
 
     Raises:
-        ConfigError: It names a witness that is not known, or one twice.
+        ConfigError: It has an unknown name, or one twice.
     """
-    try:
-        dates = tuple(map(DateFrom, order))
-    except ValueError:
-        raise ConfigError(f"dates= takes {', '.join(DateFrom)}, in the order of trust") from None
+    names = tuple(order)
+    if not set(names) <= set(DATE_ORDER):
+        raise ConfigError(f"dates= takes {', '.join(DATE_ORDER)}, in the order of trust")
+    dates = tuple(map(TakenFrom, names))
     if len(set(dates)) != len(dates):
-        raise ConfigError("dates= names a witness twice")
+        raise ConfigError("dates= has a name twice")
     return dates
 
 
-def choose(told: Sequence[Told], order: Sequence[DateFrom], *, zone: tzinfo, now: datetime) -> Chosen:
-    """The first witness of the order who says a time."""
-    for date_from in order:
-        witness = _WITNESS.get(date_from)
-        local = next((one.local for one in told if one.taken_from is witness), None)
-        if local is None or witness is None:
+def choose_time(
+    times: Sequence[StatedTime], order: Sequence[TakenFrom], *, zone: tzinfo, now: datetime
+) -> ChosenTime:
+    """Choose the stated time that comes first in the order of trust."""
+    for taken_from in order:
+        local = next((time.local for time in times if time.taken_from is taken_from), None)
+        if local is None:
             continue
         taken_at, flag = place_in_zone(local, zone)
-        named = witness is TakenFrom.NAME
+        named = taken_from is TakenFrom.NAME
         if taken_at is None:
             doubt = Reason.TIME_SKIPPED if flag is TakenAtFlag.SKIPPED else Reason.TIME_REPEATED
-            return Chosen(doubt=doubt if named else None)
+            return ChosenTime(doubt=doubt if named else None)
         if taken_at > now:
-            return Chosen(taken_at, witness, Reason.TIME_IN_FUTURE if named else Reason.DATE_IN_FUTURE)
-        return Chosen(taken_at, witness)
-    return Chosen()
+            return ChosenTime(taken_at, taken_from, Reason.TIME_IN_FUTURE if named else Reason.DATE_IN_FUTURE)
+        return ChosenTime(taken_at, taken_from)
+    return ChosenTime()
 
 
-def exif_before(taken_from: TakenFrom | None, order: Sequence[DateFrom]) -> bool:
-    """Whether what the camera wrote goes before what the plan has found."""
-    if DateFrom.EXIF not in order:
-        return False
-    later = [_WITNESS[one] for one in order[order.index(DateFrom.EXIF) + 1 :] if one in _WITNESS]
-    return taken_from is None or taken_from in later
+def times_after_exif(order: Sequence[TakenFrom]) -> frozenset[TakenFrom | None]:
+    """Return the origins of times that the camera's time overrides. None: no time is stated."""
+    if TakenFrom.EXIF not in order:
+        return frozenset()
+    return frozenset({None, *order[order.index(TakenFrom.EXIF) + 1 :]})

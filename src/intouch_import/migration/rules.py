@@ -1,8 +1,9 @@
-"""Rules: whose a file of an archive is, and when it was taken, as names, folders and lists say it.
+"""Rules: they find the patient of a file, and when it was taken, in names, folders and lists.
 
-Rules are data: they compare, pickle and go to JSON and back. They compose: ``a | b`` lets each say what it
-knows, ``a & b`` wants both to say it. In both, rules that name two patients for one file are a conflict,
-never a choice. Pure: no disk, no clock.
+Rules are values: they compare, pickle, and go to JSON and back. Combine them with ``a | b`` (each rule adds
+    what it
+knows) or ``a & b`` (every rule must name a patient). With both, two rules that name two patients for one file
+are a conflict, and the file waits. Pure: no disk, no clock.
 """
 
 from __future__ import annotations
@@ -16,55 +17,44 @@ import attrs
 from intouch_import.errors import CaptureNameError, ConfigError
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.migration.patterns import PathPattern
-from intouch_import.migration.rule_results import Entry, Listed, Said, Told, agreed, together
+from intouch_import.migration.rule_results import RuleResult, StatedTime, combine_readings, combine_results
 from intouch_import.model import Reason, TakenFrom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "AllOf",
-    "AnyOf",
-    "CaptureRule",
-    "Entry",
-    "FolderRule",
-    "Listed",
-    "ManifestRule",
-    "NameRule",
-    "PatientRule",
-    "Rule",
-    "Said",
-    "Told",
-]
+    from intouch_import.migration.rule_results import RuleInput
+
+__all__ = ["AllOf", "AnyOf", "CaptureRule", "FolderRule", "ManifestRule", "NameRule", "PatientRule", "Rule"]
 
 
 class Rule(abc.ABC):
-    """What says whose a file is."""
+    """Names the patient of a file."""
 
     @abc.abstractmethod
-    def read(self, entry: Entry) -> Said:
-        """What this rule says of a file."""
+    def read(self, file: RuleInput) -> RuleResult:
+        """Return what this rule says about a file."""
 
     @property
-    def manifests(self) -> tuple[ManifestRule, ...]:
-        """The lists that it needs."""
+    def lists(self) -> tuple[ManifestRule, ...]:
+        """The lists that the rule reads."""
         return ()
 
     @property
     def by_folder(self) -> bool:
-        """Whether all files of a folder get the same answer, so that one question will do."""
+        """Whether the rule says the same about all files of a folder."""
         return False
 
     @abc.abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """The rule as JSON values."""
+        """Return the rule as JSON values."""
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Rule:
-        """A rule from `to_dict`.
+        """Make a rule from what `to_dict` returned.
 
         Raises:
-            ConfigError: That is no rule.
+            ConfigError: The values are not a rule.
         """
         try:
             kind = _KINDS[values["rule"]]
@@ -86,17 +76,31 @@ class Rule(abc.ABC):
 
 @attrs.frozen
 class FolderRule(Rule):
-    """The folders say it: `PathPattern` over the folders from the top of the archive.
+    r"""Read the names of folders, from the top of the archive down.
 
-    What lies below the folders of the pattern belongs to the same patient. If any of these folders has the id
-    of another patient in its name, a person looks. A pattern that ends in ``{**}`` waives that for what it
-    leaves over; then it lies below everything that is read.
+    A pattern has a segment for each folder, separated by slashes. In a segment:
+
+    ``{patient}``, ``{provider}``
+        An id of letters, digits and hyphens. Narrow it with ``{patient:\d{5}}``.
+    ``{date:%Y-%m-%d}``
+        A date or time, with ``%Y %m %d %H %M %S``. Its parts may be in several segments.
+    ``{*}``
+        Any text within the segment, at least one character.
+    ``{**}``
+        As a segment of its own: any number of folders.
+
+    All other text must match exactly, in Unicode's composed form.
+
+    Folders below those of the pattern belong to the same patient. If the name of a folder on the path
+    contains the id of another patient, the file waits. A pattern that ends in ``{**}`` turns this check off
+    for the folders that ``{**}`` covers.
 
     Args:
         pattern: Such as ``"{patient} - {*}/{date:%Y-%m-%d}"``.
 
     Raises:
-        NamingPatternError: The pattern says nothing, or holds a part that can't be used.
+        NamingPatternError: The pattern has an unknown part, or none that names a patient, a provider or a
+            date.
     """
 
     pattern: str
@@ -111,21 +115,32 @@ class FolderRule(Rule):
     def by_folder(self) -> bool:
         return True
 
-    def read(self, entry: Entry) -> Said:
-        return _read_folders(self._path, entry.folders)
+    def read(self, file: RuleInput) -> RuleResult:
+        return _read_folders(self._path, file.folders)
 
     def to_dict(self) -> dict[str, Any]:
         return {"rule": "folders", "pattern": self.pattern}
 
 
+@functools.lru_cache(maxsize=256)
+def _read_folders(path: PathPattern, folders: tuple[str, ...]) -> RuleResult:
+    readings = path.read(folders)
+    if not readings:
+        return RuleResult()
+    reading = readings[0]
+    checked = folders[: reading.used] if path.open_ended else folders
+    other_ids = tuple(word for folder in checked for word in path.other_ids(folder, reading))
+    return combine_readings(readings, Reason.FOLDER_NAME, TakenFrom.FOLDER)._replace(other_ids=other_ids)
+
+
 @attrs.frozen
 class NameRule(Rule):
-    """The file's name says it: `PathPattern` over the name without its extension.
+    """Read the file's name, without its extension.
 
-    If another word of the name is another patient's id, a person looks.
+    If another word of the name is another patient's id, the file waits.
 
     Args:
-        pattern: Such as ``"{patient}_{*}"``.
+        pattern: As for `FolderRule`, with one segment: ``"{patient}_{*}"``.
 
     Raises:
         NamingPatternError: As for `FolderRule`.
@@ -139,14 +154,14 @@ class NameRule(Rule):
         default=attrs.Factory(lambda self: PathPattern(self.pattern), takes_self=True),
     )
 
-    def read(self, entry: Entry) -> Said:
-        stem, dot, _ = entry.name.rpartition(".")
-        stem = stem if dot else entry.name
+    def read(self, file: RuleInput) -> RuleResult:
+        stem, dot, _ = file.name.rpartition(".")
+        stem = stem if dot else file.name
         readings = self._path.read((stem,), whole=True)
         if not readings:
-            return Said()
-        suspects = tuple(self._path.other_ids(stem, readings[0]))
-        return agreed(readings, Reason.CAPTURE_NAME, TakenFrom.NAME)._replace(suspects=suspects)
+            return RuleResult()
+        other_ids = tuple(self._path.other_ids(stem, readings[0]))
+        return combine_readings(readings, Reason.CAPTURE_NAME, TakenFrom.NAME)._replace(other_ids=other_ids)
 
     def to_dict(self) -> dict[str, Any]:
         return {"rule": "name", "pattern": self.pattern}
@@ -154,10 +169,10 @@ class NameRule(Rule):
 
 @attrs.frozen
 class CaptureRule(Rule):
-    """The capture app's name says it.
+    """Read the file's name as the capture app writes it.
 
     Args:
-        pattern: As `CaptureNaming` takes it. The default is ours: check it against a real file.
+        pattern: As for `CaptureNaming`. The default is ours: check it against a real file.
 
     Raises:
         NamingPatternError: As for `CaptureNaming`.
@@ -171,17 +186,17 @@ class CaptureRule(Rule):
         default=attrs.Factory(lambda self: CaptureNaming(self.pattern), takes_self=True),
     )
 
-    def read(self, entry: Entry) -> Said:
+    def read(self, file: RuleInput) -> RuleResult:
         try:
-            capture = self._naming.parse(entry.name)
+            capture = self._naming.parse(file.name)
         except CaptureNameError:
-            return Said(doubt=Reason.TIME_IMPOSSIBLE, silence=Reason.TIME_IMPOSSIBLE)
+            return RuleResult(doubt=Reason.TIME_IMPOSSIBLE, no_patient=Reason.TIME_IMPOSSIBLE)
         if capture is None:
-            return Said(silence=Reason.NO_CAPTURE_NAME)
-        return Said(
+            return RuleResult(no_patient=Reason.NO_CAPTURE_NAME)
+        return RuleResult(
             patient=capture.patient,
             provider=capture.provider,
-            times=(Told(TakenFrom.NAME, capture.taken_local),),
+            times=(StatedTime(TakenFrom.NAME, capture.taken_local),),
             reason=Reason.CAPTURE_NAME,
         )
 
@@ -193,27 +208,28 @@ def _columns(value: Mapping[str, str]) -> dict[str, str]:
     columns = dict(value)
     unknown = set(columns) - {"path", "patient", "provider", "taken"}
     if unknown or not {"path", "patient"} <= set(columns):
-        raise ConfigError("columns= maps path and patient, and may map provider and taken, to column names")
+        raise ConfigError(
+            "columns= needs a column name for path and for patient, and may have one for provider and taken"
+        )
     return columns
 
 
 @attrs.frozen(kw_only=True)
 class ManifestRule(Rule):
-    """A list says it: a CSV file or an Excel sheet with a line for each file.
+    """Read a list: a CSV file or an Excel sheet with a line for each file.
 
     Args:
-        path: Of the list.
-        columns: Which columns hold what: ``path`` (relative to the archive; slashes either way) and
-            ``patient``; optionally ``provider`` and ``taken``.
-        sheet: Of an Excel file; by default the first.
-        encoding: Of a CSV file. By default UTF-8, or UTF-16 if it begins with its mark. Others must be told:
-            an id that is read in the wrong encoding is another id.
-        taken_format: How ``taken`` is written, as `datetime.strptime` takes it; by default ISO 8601. Excel's
-            own dates need none. Times are naive: the practice's wall time.
+        path: Path of the list.
+        columns: Names of the list's columns, by ``path`` (relative to the archive, with slashes or
+            backslashes), ``patient``, and optionally ``provider`` and ``taken``.
+        sheet: Sheet of an Excel file; by default the first.
+        encoding: Encoding of a CSV file; by default UTF-8, or UTF-16 if the file begins with a byte order
+            mark. Give any other encoding: an id that is decoded wrongly is another id.
+        taken_format: Format of ``taken``, as for `datetime.strptime`; by default ISO 8601. Dates that Excel
+            stores as dates need no format. Times are the practice's wall time.
 
     Raises:
-        ConfigError: ``columns`` lacks one that is needed, or has one that is not known. The list itself is
-            read by `plan`.
+        ConfigError: ``columns`` lacks a name, or has an unknown one. The list itself is read by `plan`.
     """
 
     path: str = attrs.field(converter=str)
@@ -223,21 +239,21 @@ class ManifestRule(Rule):
     taken_format: str | None = None
 
     @property
-    def manifests(self) -> tuple[ManifestRule, ...]:
+    def lists(self) -> tuple[ManifestRule, ...]:
         return (self,)
 
-    def read(self, entry: Entry) -> Said:
-        listed = entry.listed
-        if listed is None:
-            return Said(silence=Reason.NOT_LISTED)
-        if listed.doubt is not None:
-            return Said(doubt=listed.doubt, silence=listed.doubt)
-        return Said(
-            patient=listed.patient,
-            provider=listed.provider,
-            times=() if listed.local is None else (Told(TakenFrom.LIST, listed.local),),
+    def read(self, file: RuleInput) -> RuleResult:
+        line = file.line
+        if line is None:
+            return RuleResult(no_patient=Reason.NOT_LISTED)
+        if line.doubt is not None:
+            return RuleResult(doubt=line.doubt, no_patient=line.doubt)
+        return RuleResult(
+            patient=line.patient,
+            provider=line.provider,
+            times=() if line.local is None else (StatedTime(TakenFrom.LIST, line.local),),
             reason=Reason.LISTED,
-            silence=Reason.NOT_LISTED,
+            no_patient=Reason.NOT_LISTED,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -246,7 +262,7 @@ class ManifestRule(Rule):
 
 @attrs.frozen
 class PatientRule(Rule):
-    """Everything is one patient's.
+    """Assign every file to one patient.
 
     Args:
         patient: The patient's id.
@@ -258,25 +274,25 @@ class PatientRule(Rule):
     def by_folder(self) -> bool:
         return True
 
-    def read(self, entry: Entry) -> Said:  # noqa: ARG002  # wherever it is
-        return Said(patient=self.patient, reason=Reason.ONE_PATIENT)
+    def read(self, file: RuleInput) -> RuleResult:  # noqa: ARG002  # the same for every file
+        return RuleResult(patient=self.patient, reason=Reason.ONE_PATIENT)
 
     def to_dict(self) -> dict[str, Any]:
         return {"rule": "one_patient", "patient": self.patient}
 
 
 class _Several(Rule):
-    """Rules that are asked together."""
+    """Rules that are combined."""
 
     def __init__(self, *rules: Rule) -> None:
         if len(rules) < 2 or not all(isinstance(rule, Rule) for rule in rules):  # noqa: PLR2004
-            raise ConfigError("several rules are two at least")
+            raise ConfigError("AnyOf and AllOf take at least two rules")
         # Flat, so that a | b | c is one rule of three.
         self.rules: tuple[Rule, ...] = tuple(
             inner for rule in rules for inner in (rule.rules if type(rule) is type(self) else (rule,))
         )
-        if sum(len(rule.manifests) for rule in self.rules) > 1:
-            raise ConfigError("one plan takes one list: join them before")
+        if len(self.lists) > 1:
+            raise ConfigError("a plan takes one list: join the lists first")
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.rules == other.rules
@@ -288,8 +304,8 @@ class _Several(Rule):
         return f"{type(self).__name__}({', '.join(map(repr, self.rules))})"
 
     @property
-    def manifests(self) -> tuple[ManifestRule, ...]:
-        return tuple(manifest for rule in self.rules for manifest in rule.manifests)
+    def lists(self) -> tuple[ManifestRule, ...]:
+        return tuple(one for rule in self.rules for one in rule.lists)
 
     @property
     def by_folder(self) -> bool:
@@ -301,23 +317,23 @@ class _Several(Rule):
 
 
 class AnyOf(_Several):
-    """Each rule says what it knows. The patient is the one that all who name one agree on.
+    """Combine rules of which each adds what it knows. Rules that name a patient must name the same one.
 
     ``a | b`` is the same.
 
     Args:
-        rules: Two at least, and one `ManifestRule` among them at most.
+        rules: At least two; at most one `ManifestRule` among them.
 
     Raises:
-        ConfigError: They are fewer, or several lists are among them.
+        ConfigError: There are fewer than two rules, or several lists.
     """
 
-    def read(self, entry: Entry) -> Said:
-        return together([rule.read(entry) for rule in self.rules])
+    def read(self, file: RuleInput) -> RuleResult:
+        return combine_results([rule.read(file) for rule in self.rules])
 
 
 class AllOf(_Several):
-    """Every rule must name a patient, and all the same one.
+    """Combine rules that must all name a patient, and the same one.
 
     ``a & b`` is the same.
 
@@ -325,16 +341,14 @@ class AllOf(_Several):
         rules: As for `AnyOf`.
 
     Raises:
-        ConfigError: Likewise.
+        ConfigError: As for `AnyOf`.
     """
 
-    def read(self, entry: Entry) -> Said:
-        said = [rule.read(entry) for rule in self.rules]
-        both = together(said)
-        silent = next((one for one in said if one.patient is None), None)
-        if silent is None:
-            return both
-        return both._replace(patient=None, silence=silent.silence)
+    def read(self, file: RuleInput) -> RuleResult:
+        results = [rule.read(file) for rule in self.rules]
+        combined = combine_results(results)
+        silent = next((result for result in results if result.patient is None), None)
+        return combined if silent is None else combined._replace(patient=None, no_patient=silent.no_patient)
 
 
 _KINDS: dict[str, type[Rule]] = {
@@ -346,15 +360,3 @@ _KINDS: dict[str, type[Rule]] = {
     "any": AnyOf,
     "all": AllOf,
 }
-
-
-@functools.lru_cache(maxsize=256)
-def _read_folders(path: PathPattern, folders: tuple[str, ...]) -> Said:
-    """What folders say; asked for again with every file in them."""
-    readings = path.read(folders)
-    if not readings:
-        return Said()
-    reading = readings[0]
-    looked_at = folders[: reading.used] if path.open_ended else folders
-    suspects = tuple(word for folder in looked_at for word in path.other_ids(folder, reading))
-    return agreed(readings, Reason.FOLDER_NAME, TakenFrom.FOLDER)._replace(suspects=suspects)

@@ -1,8 +1,8 @@
-"""An archive: how it is opened, and how all the folders below its top are walked.
+"""An archive: how it is opened, and how all folders below its top are listed.
 
-An inbox never looks below its folder; an archive is made of sub-folders. Each of them is a source of its
-own, with the promises of any source: its files are read and removed by the version that was listed, and links
-are not followed, neither those in a listing nor those that take the place of a folder later.
+An inbox never looks below its folder; an archive is made of sub-folders. Each of them is a source of its own,
+with the promises of every source: its files are read and removed only in the version that was listed, and
+links are not followed, neither links in a listing nor links that replace a folder later.
 """
 
 from __future__ import annotations
@@ -25,45 +25,57 @@ from intouch_import.sources.opening import open_source
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Archive", "Folders", "Found", "archive_of", "folder_id", "walk"]
+__all__ = ["Archive", "Folders", "FoundFiles", "archive_of", "folder_id", "open_root", "walk"]
 
-_KEPT = frozenset({"source_id", "provider", "label"})
+_KEPT: Final = frozenset({"source_id", "provider", "label"})
+_OPEN_FOLDERS: Final = 64
+_CHUNK: Final = 1000
+_DEEPEST: Final = 512
+_CHECK_ROOT_AFTER: Final = 20
+# Folders in which systems keep copies, thumbnails and deleted files.
+_SYSTEM_FOLDERS: Final = frozenset(
+    {
+        "@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx", "lost+found",
+        "recycler", "network trash folder", "temporary items",
+    }
+)  # fmt: skip
 
 
 @attrs.frozen
 class Archive:
-    """A folder with everything below it. Called, it opens its top folder; it can be pickled.
+    """A folder with everything below it. Call it to open its top folder. Can be pickled.
 
     Args:
-        url: As `open_source` takes it.
-        options: Likewise. They may hold secrets: they are not shown, and not kept in a plan.
+        url: As for `open_source`.
+        options: As for `open_source`. They may contain secrets, so they are not shown, and a plan does not
+            keep them.
     """
 
     url: str = attrs.field(converter=os.fspath, repr=False)
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
     def __call__(self) -> Source:
-        """Open the top folder. Whoever does closes it."""
+        """Open the top folder. The caller closes it."""
         return open_source(self.url, **self.options)
 
     @property
     def kept(self) -> dict[str, Any] | None:
-        """What a plan keeps of it, as JSON values; None if it can't be opened again from that alone."""
+        """What a plan keeps, as JSON values; None if the archive can't be opened again from that."""
         if set(self.options) - _KEPT:
             return None
         return {"url": self.url, **{name: str(value) for name, value in self.options.items()}}
 
     @classmethod
     def from_kept(cls, kept: Mapping[str, Any]) -> Archive:
-        """The archive of a plan that kept it: the inverse of `kept`."""
+        """Make an archive from what `kept` returned."""
         return cls(kept["url"], {name: value for name, value in kept.items() if name != "url"})
 
 
 def archive_of(source: str | os.PathLike[str] | Source | Callable[[], Source]) -> Callable[[], Source]:
-    """What opens an archive, of whatever was given.
+    """Return a callable that opens an archive.
 
     Raises:
-        ConfigError: A source that was not opened by `open_source`.
+        ConfigError: The source was not opened by `open_source`.
     """
     if isinstance(source, Source):
         if source.opened_with is None:
@@ -73,53 +85,55 @@ def archive_of(source: str | os.PathLike[str] | Source | Callable[[], Source]) -
     if callable(source):
         return source
     text = os.fspath(source)
-    # Absolute, so that the plan finds it from wherever it is run.
+    # Absolute, so that the plan can be run from any working directory.
     return Archive(text if "://" in text else os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
 
 
-_OPEN_FOLDERS: Final = 64
-_CHUNK: Final = 1000
-_DEEPEST: Final = 512
-_DOUBT_AFTER: Final = 20
-# Folders in which systems keep copies, thumbnails and what was deleted.
-_SYSTEM_FOLDERS: Final = frozenset(
-    {
-        "@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx", "lost+found",
-        "recycler", "network trash folder", "temporary items",
-    }
-)  # fmt: skip
+def open_root(archive: Callable[[], Source], *, source_id: str) -> Source:
+    """Open the top folder of a plan's archive. The caller closes it.
+
+    Raises:
+        ConfigError: It is another archive: its source id differs.
+        SourceError: The archive can't be opened.
+    """
+    root = archive()
+    if root.source_id != source_id:
+        root.close()
+        raise ConfigError("that is another archive than the plan's: its source id differs")
+    return root
 
 
-class Found(NamedTuple):
+class FoundFiles(NamedTuple):
     """Some entries of one folder.
 
     Args:
-        folder: Names of folders from the top of the archive, joined by slashes; empty for the top.
-        files: Entries; folders that are walked are not among them.
-        why: Where an entry is a folder that is not walked: why not.
+        folder: Folders from the top of the archive, joined by slashes; empty for the top.
+        files: The entries, without the folders that are walked themselves.
+        source_id: The folder's source id.
+        why: Why a single entry, a folder, is not walked.
     """
 
     folder: str
     files: list[SourceFile]
+    source_id: str = ""
     why: Reason | None = None
 
 
 def folder_id(root_id: str, folder: str) -> str:
-    """The source id of a folder of an archive: the same on every machine that gives the archive the same id.
+    """Return the source id of a folder: the same on every machine where the archive has the same id.
 
-    Never that of a source which an inbox may have opened on the folder: a copy that leaves the archive as it
-        is
-    must not look to that inbox like a move that was interrupted.
+    It never equals the id of a source that an inbox opens on the same folder. Otherwise the inbox would take
+    a copied file, which stays in the archive, for an interrupted move, and remove it.
     """
     digest = hashlib.sha256(folder.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{root_id}/{digest}"
 
 
 class Folders:
-    """The folders of an archive as sources, opened when they are needed, some dozens at a time.
+    """The folders of an archive, opened on demand; the last 64 stay open. Thread-safe.
 
     Args:
-        root: The archive's top folder; closed by whoever opened it.
+        root: The archive's top folder. Its opener closes it.
     """
 
     def __init__(self, root: Source) -> None:
@@ -128,11 +142,11 @@ class Folders:
         self._open: OrderedDict[str, Source] = OrderedDict()
 
     def open(self, folder: str) -> Source:
-        """The source on a folder.
+        """Return the source of a folder.
 
         Raises:
-            SourceError: It is not there, or is no folder any more.
-            NameRefused: It can't be opened by that name.
+            SourceError: The folder is not there, or is not a folder any more.
+            NameRefused: The location can't open a folder with that name.
         """
         with self._lock:
             source = self._open.get(folder)
@@ -142,15 +156,15 @@ class Folders:
         parts = folder.split("/") if folder else []
         source = self.root.below(*parts, source_id=folder_id(self.root.source_id, folder))
         with self._lock:
-            # Those that fall out are not closed here: another thread may be reading from them. A local folder
-            # holds nothing open between two calls; others share the connections of the root.
             self._open[folder] = source
             while len(self._open) > _OPEN_FOLDERS:
+                # Not closed: another thread may be reading from it. A local folder has nothing open between
+                # two calls, and the others share the connections of the root.
                 self._open.popitem(last=False)
         return source
 
     def close(self) -> None:
-        """Let go of the folders; the root stays open."""
+        """Close the folders; the root stays open."""
         with self._lock:
             opened, self._open = list(self._open.values()), OrderedDict()
         for source in opened:
@@ -158,18 +172,18 @@ class Folders:
                 source.close()
 
 
-def walk(folders: Folders) -> Iterator[Found]:
-    """Everything in an archive, some entries at a time, folder by folder.
+def walk(folders: Folders) -> Iterator[FoundFiles]:
+    """List everything in an archive, folder by folder, at most some thousand entries at a time.
 
-    Where listing waits for a network, several folders are listed at a time. Memory holds the names of folders
-    that are still to be listed, and some thousand entries.
+    Memory is used for these entries, and for the names of folders that are still to be listed. A location on
+    a network lists several folders in parallel.
 
     Raises:
-        SourceError: The top folder can't be listed, before or after many below it could not be.
+        SourceError: The top folder can't be listed, at first or after many folders that could not be listed.
     """
     threads = min(folders.root.concurrency, 16)
-    if threads > 2:  # noqa: PLR2004  # more than a local disk has: it waits for a network
-        yield from _Listing(folders, threads).run()
+    if threads > 2:  # noqa: PLR2004  # a local disk has two; a network has more
+        yield from _ParallelWalk(folders, threads).run()
         return
     failures = 0
     pending = [""]
@@ -181,26 +195,26 @@ def walk(folders: Folders) -> Iterator[Found]:
             failures = 0
         except InTouchImportError:
             failures += 1
-            if not folder or (failures % _DOUBT_AFTER == 0 and _is_lost(folders)):
+            if not folder or (failures % _CHECK_ROOT_AFTER == 0 and _is_lost(folders)):
                 raise
             yield _unreadable(folder)
         pending += sorted(below, reverse=True)
 
 
-class _Listing:
-    """Folders listed by several threads, handed over to one."""
+class _ParallelWalk:
+    """Lists folders in several threads, and yields what they find in one."""
 
     def __init__(self, folders: Folders, threads: int) -> None:
         self._folders = folders
         self._threads = threads
-        self._found: queue.Queue[Found | BaseException | None] = queue.Queue(maxsize=4 * threads)
+        self._found: queue.Queue[FoundFiles | BaseException | None] = queue.Queue(maxsize=4 * threads)
         self._condition = threading.Condition()
         self._pending = [""]
         self._busy = 0
         self._failures = 0
         self._stopped = False
 
-    def run(self) -> Iterator[Found]:
+    def run(self) -> Iterator[FoundFiles]:
         threads = [
             threading.Thread(target=self._work, name="intouch-walk", daemon=True)
             for _ in range(self._threads)
@@ -223,10 +237,10 @@ class _Listing:
                 self._condition.notify_all()
             while any(thread.is_alive() for thread in threads):
                 with contextlib.suppress(queue.Empty):
-                    self._found.get(timeout=0.05)  # a thread may wait for room
+                    self._found.get(timeout=0.05)  # a thread may be waiting for room in the queue
 
     def _work(self) -> None:
-        while (folder := self._take()) is not None:
+        while (folder := self._next_folder()) is not None:
             below: list[str] = []
             try:
                 for found in _list(self._folders, folder, below):
@@ -234,10 +248,9 @@ class _Listing:
                 self._failures = 0
             except InTouchImportError as exc:
                 self._failures += 1
-                lost = self._failures % _DOUBT_AFTER == 0 and _is_lost(self._folders)
-                last = not folder or lost
-                self._found.put(exc if last else _unreadable(folder))
-            except BaseException as exc:  # noqa: BLE001  # the thread that takes it raises it
+                lost = self._failures % _CHECK_ROOT_AFTER == 0 and _is_lost(self._folders)
+                self._found.put(exc if not folder or lost else _unreadable(folder))
+            except BaseException as exc:  # noqa: BLE001  # raised again in the thread of `run`
                 self._found.put(exc)
             with self._condition:
                 self._pending += sorted(below, reverse=True)
@@ -245,7 +258,7 @@ class _Listing:
                 self._condition.notify_all()
         self._found.put(None)
 
-    def _take(self) -> str | None:
+    def _next_folder(self) -> str | None:
         with self._condition:
             while not self._stopped:
                 if self._pending:
@@ -258,11 +271,12 @@ class _Listing:
             return None
 
 
-def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[Found]:
-    """The entries of one folder; folders to be walked are appended to ``below``."""
+def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[FoundFiles]:
+    """List one folder; append the folders to be walked to ``below``."""
     files: list[SourceFile] = []
     failure: InTouchImportError | None = None
-    entries = folders.open(folder).scan()
+    source = folders.open(folder)
+    entries = source.scan()
     while True:
         try:
             file = next(entries, None)
@@ -273,22 +287,22 @@ def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[Found]:
         if file.kind is not EntryKind.FOLDER:
             files.append(file)
             if len(files) >= _CHUNK:
-                yield Found(folder, files)
+                yield FoundFiles(folder, files, source.source_id)
                 files = []
             continue
         name = file.name.rstrip("/")
-        if (why := _not_walked(name, folder)) is not None:
-            yield Found(folder, [file], why)
+        if (why := _why_not_walked(name, folder)) is not None:
+            yield FoundFiles(folder, [file], why=why)
         else:
             below.append(f"{folder}/{name}" if folder else name)
     if files:
-        yield Found(folder, files)
+        yield FoundFiles(folder, files, source.source_id)
     if failure is not None:
-        raise failure  # what was listed before it is there all the same
+        raise failure  # after the entries that were listed before it
 
 
 def _is_lost(folders: Folders) -> bool:
-    """Whether the whole archive is gone, after so many folders in a row that could not be listed."""
+    """Return whether the top folder can't be listed any more: then the whole archive is gone."""
     try:
         next(iter(folders.open("").scan()), None)
     except InTouchImportError:
@@ -296,7 +310,7 @@ def _is_lost(folders: Folders) -> bool:
     return False
 
 
-def _not_walked(name: str, folder: str) -> Reason | None:
+def _why_not_walked(name: str, folder: str) -> Reason | None:
     if name.startswith("."):
         return Reason.HIDDEN
     if name.lower() in _SYSTEM_FOLDERS:
@@ -304,7 +318,7 @@ def _not_walked(name: str, folder: str) -> Reason | None:
     return Reason.FOLDER_UNREADABLE if folder.count("/") >= _DEEPEST else None
 
 
-def _unreadable(folder: str) -> Found:
+def _unreadable(folder: str) -> FoundFiles:
     parent, _, name = folder.rpartition("/")
     entry = SourceFile(name=name, kind=EntryKind.FOLDER, size_bytes=0, version="")
-    return Found(parent, [entry], Reason.FOLDER_UNREADABLE)
+    return FoundFiles(parent, [entry], why=Reason.FOLDER_UNREADABLE)
