@@ -285,7 +285,7 @@ def test_the_pace_is_kept() -> None:
     for size in (10, 10, 500, 10):
         pacer.wait_for_turn(SourceFile(name="x", size_bytes=size, version="1"))
     assert clock.at_s == pytest.approx(0.1 + 0.1 + 0.5)
-    assert RunOptions(files_per_s=10).for_worker(tasks=4, threads=1).files_per_s == 2.5
+    assert RunOptions(files_per_s=10).for_worker(tasks=4).files_per_s == 2.5
 
 
 def test_a_pause_takes_no_turns() -> None:

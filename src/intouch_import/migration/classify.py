@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from intouch_import.extensions import classify as destination_of
+from intouch_import.migration.plan_file import row_values
 from intouch_import.migration.rule_results import ChosenTime, RuleInput, choose_time
 from intouch_import.model import Action, EntryKind, Reason, SourceFile, import_id, printable
 from intouch_import.verdicts import screen
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from intouch_import.ledger import Ledger
     from intouch_import.migration.lists import ListIndex
-    from intouch_import.migration.plan_file import Columns
     from intouch_import.migration.rule_results import ListLine, RuleResult
     from intouch_import.migration.rules import Rule
     from intouch_import.migration.walking import FoundFiles
@@ -26,6 +26,7 @@ __all__ = ["Classifier"]
 
 _REMEMBERED: Final = 200_000
 _IDS_PER_QUERY: Final = 1000
+_NO_TIME: Final = ChosenTime()
 
 
 class _Candidate(NamedTuple):
@@ -98,23 +99,23 @@ class Classifier:
             lambda ids: {one.id: True for one in map(repository.find_provider, ids) if one is not None}
         )
 
-    def add_rows(self, found: Sequence[FoundFiles], rows: Columns, *, now: datetime) -> None:
-        """Classify some files, and add a row for each.
+    def classify(self, found: Sequence[FoundFiles], *, now: datetime) -> list[tuple[Any, ...]]:
+        """Classify files, and return a row for each, as `row_values` makes it.
 
         Args:
             found: The files.
-            rows: Where to add the rows.
             now: The time, aware: times after it are doubtful.
         """
+        rows: list[tuple[Any, ...]] = []
         candidates: list[_Candidate] = []
         lines = self._lines(found)
         for folder, files, source_id, why in found:
             for file in files:
                 if why is not None:
                     action = Action.WAIT if why is Reason.FOLDER_UNREADABLE else Action.IGNORE
-                    _add(rows, folder, file, action, why)
+                    rows.append(_row(folder, file, action, why))
                 elif (verdict := screen(file)) is not None:
-                    _add(rows, folder, file, verdict.action, verdict.reason)
+                    rows.append(_row(folder, file, verdict.action, verdict.reason))
                 else:
                     result = self._read(folder, file.name, lines)
                     file_id = import_id(source_id, file.name, file.version)
@@ -130,16 +131,17 @@ class Classifier:
         self._providers.look_up({one for each in candidates if (one := each.result.provider) is not None})
         stored = self._stored(candidates)
         moved = self._ledger.moved(stored) if stored else set()
-        for each in candidates:
-            self._add_candidate(
-                rows, each, stored.get(each.import_id), now=now, moved=each.import_id in moved
-            )
+        rows += [
+            self._row(each, stored.get(each.import_id), now=now, moved=each.import_id in moved)
+            for each in candidates
+        ]
+        return rows
 
-    def add_missing(self, path: str, rows: Columns) -> None:
-        """Add the row of a file that is in the list but not in the archive."""
+    def missing(self, path: str) -> tuple[Any, ...]:
+        """Return the row of a file that is in the list but not in the archive."""
         folder, _, name = path.rpartition("/")
         file = SourceFile(name=name, size_bytes=0, version="")
-        _add(rows, folder, file, Action.WAIT, Reason.LISTED_MISSING)
+        return _row(folder, file, Action.WAIT, Reason.LISTED_MISSING)
 
     def _lines(self, found: Sequence[FoundFiles]) -> dict[str, ListLine]:
         if self._index is None:
@@ -164,19 +166,13 @@ class Classifier:
             stored.update(self._repository.find_attachment(ids))
         return stored
 
-    def _add_candidate(
-        self,
-        rows: Columns,
-        each: _Candidate,
-        stored: StoredAttachment | None,
-        *,
-        now: datetime,
-        moved: bool,
-    ) -> None:
+    def _row(
+        self, each: _Candidate, stored: StoredAttachment | None, *, now: datetime, moved: bool
+    ) -> tuple[Any, ...]:
         result, patient = each.result, each.result.patient
-        times, time = result.times, ChosenTime()
-        if times:
-            time = choose_time(times, self._dates, zone=self._zone, now=now)
+        time = _NO_TIME
+        if result.times:
+            time = choose_time(result.times, self._dates, zone=self._zone, now=now)
         if stored is None:
             doubt = self._doubt(result) or time.doubt
             action = Action.IMPORT if doubt is None else Action.WAIT
@@ -191,7 +187,7 @@ class Classifier:
                 action, reason = Action.FINISH, Reason.ALREADY_STORED
             patient = stored.patient_id
         provider = result.provider if result.provider is not None else self._provider
-        _add(rows, each.folder, each.file, action, reason, patient, provider, time, each.import_id)
+        return _row(each.folder, each.file, action, reason, patient, provider, time, each.import_id)
 
     def _doubt(self, result: RuleResult) -> Reason | None:
         if result.doubt is not None:
@@ -213,32 +209,21 @@ class Classifier:
         return None
 
 
-def _add(
-    rows: Columns,
+def _row(
     folder: str,
     file: SourceFile,
     action: Action,
     reason: Reason,
     patient: str | None = None,
     provider: str | None = None,
-    time: ChosenTime = ChosenTime(),  # noqa: B008  # a constant
+    time: ChosenTime = _NO_TIME,
     file_id: str = "",
-) -> None:
+) -> tuple[Any, ...]:
     destination = destination_of(file.name).value if file.kind is EntryKind.FILE and file.name else "notes"
     taken_from = time.taken_from.value if time.taken_from is not None else None
     patient, provider = patient and printable(patient), provider and printable(provider)
-    rows.add(
-        folder,
-        file,
-        patient,
-        provider,
-        time.taken_at,
-        taken_from,
-        destination,
-        action.value,
-        reason.value,
-        file_id,
-    )
+    values = (patient, provider, time.taken_at, taken_from, destination, action.value, reason.value, file_id)
+    return row_values(folder, file, *values)
 
 
 def _path(folder: str, name: str) -> str:

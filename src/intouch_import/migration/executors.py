@@ -13,7 +13,7 @@ import attrs
 
 from intouch_import.extras import needing
 from intouch_import.ledger import ledger_for
-from intouch_import.migration.limits import RunControl
+from intouch_import.migration.limits import RunCommand, RunControl
 from intouch_import.migration.partition import PartitionRunner
 from intouch_import.migration.plan_file import SIGNAL, read_header
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DaskExecutor", "Executor", "ThreadExecutor", "WorkerSetup", "run_on_worker"]
 
 _OPEN_RUNS: Final = 2
+_THREADS: Final = 16
 
 
 class Executor(abc.ABC):
@@ -35,26 +36,26 @@ class Executor(abc.ABC):
 
     Args:
         window: How many partitions run in parallel.
+
+    Attributes:
+        stopped: Set it to True to start no more partitions.
     """
 
     def __init__(self, window: int) -> None:
         self._window = window
+        self.stopped = False
 
-    def run(
-        self, partitions: Iterable[int], *, go_on: Callable[[], bool]
-    ) -> Iterator[PartitionResult | None]:
+    def run(self, partitions: Iterable[int], control: RunControl) -> Iterator[PartitionResult | None]:
         """Run partitions, and yield the result of each as it ends; None if it could not be run.
 
-        Args:
-            partitions: Their numbers.
-            go_on: Asked before each partition. Once False, no more are begun; those that run are waited for.
+        If the run is cancelled, no more partitions are started, and those that run are waited for.
         """
         running = 0
         for partition in partitions:
             if running >= self._window:
                 yield self._next_result()
                 running -= 1
-            if not go_on():
+            if self.stopped or control.command is RunCommand.CANCEL:
                 break
             self._submit(partition)
             running += 1
@@ -189,5 +190,6 @@ def _runner_for(setup: WorkerSetup) -> PartitionRunner:
         repository=repository,
         ledger=ledger_for(setup.options.ledger, engine=getattr(repository, "engine", None)),
         options=setup.options,
+        threads=setup.options.threads or _THREADS,
         control=RunControl(directory / SIGNAL),
     )

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from intouch_import.ledger import Ledger
+    from intouch_import.migration.walking import AnyArchive
     from intouch_import.model import Progress, SourceFile
-    from intouch_import.sources.base import Source
 
 __all__ = ["OnProgress", "Pacer", "RunCommand", "RunControl", "RunOptions"]
 
@@ -86,9 +86,7 @@ class RunOptions:
     client: Any = attrs.field(default=None, repr=False)
     on_progress: OnProgress = attrs.field(default=None, repr=False)
     dry_run: bool = False
-    source: str | os.PathLike[str] | Source | Callable[[], Source] | None = attrs.field(
-        default=None, repr=False
-    )
+    source: AnyArchive | None = attrs.field(default=None, repr=False)
     threads: int | None = None
     window: int | None = None
     files_per_s: float | None = attrs.field(default=None, validator=_above_0)
@@ -99,19 +97,17 @@ class RunOptions:
     ledger: Ledger | str | os.PathLike[str] | None = attrs.field(default=None, repr=False)
     clock: Clock = SYSTEM_CLOCK
 
-    def for_worker(self, *, tasks: int, threads: int) -> Self:
+    def for_worker(self, *, tasks: int) -> Self:
         """Return the options of one worker: picklable, with its share of the limits.
 
         Args:
             tasks: Number of partitions that the cluster carries out in parallel.
-            threads: Default for ``threads``.
         """
         return attrs.evolve(
             self,
             client=None,
             on_progress=None,
             source=None,
-            threads=self.threads or threads,
             files_per_s=self.files_per_s and self.files_per_s / tasks,
             bytes_per_s=self.bytes_per_s and self.bytes_per_s / tasks,
             clock=SYSTEM_CLOCK,

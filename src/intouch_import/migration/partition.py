@@ -1,9 +1,8 @@
 """`PartitionRunner`: import the files of one partition of a plan, in threads or on a cluster.
 
-A partition may run twice, even at the same time: when a worker dies, another worker takes over its
-    partitions, also
-those that were finished. So nothing here relies on being the only one. A stored file is found by its import
-id; a file that has left its folder and is in the record is done, whoever did it.
+A partition may run twice, even at the same time: when a worker dies, another worker takes over its partitions,
+also those that were finished. So nothing here relies on being the only one. A stored file is found by its
+import id; a file that has left its folder and is in the record is done, whoever did it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from intouch_import.migration.plan_file import (
     write_results,
 )
 from intouch_import.migration.rows import OverridesFile
-from intouch_import.migration.rule_results import date_order, times_after_exif
+from intouch_import.migration.rule_results import times_after_exif
 from intouch_import.migration.walking import Folders, folder_id
 from intouch_import.model import Action, Reason, State, TakenFrom
 from intouch_import.moving import MoveOrder, Mover
@@ -80,7 +79,8 @@ class PartitionRunner:
         root: The archive's top folder; the caller closes it.
         repository: The patient records.
         ledger: The ledger.
-        options: Options of the run; `RunOptions.threads` must be set.
+        options: Options of the run.
+        threads: Greatest number of files that are read in parallel in each partition.
         control: Where pause and cancel come from.
     """
 
@@ -93,6 +93,7 @@ class PartitionRunner:
         repository: PatientRepository,
         ledger: Ledger,
         options: RunOptions,
+        threads: int,
         control: RunControl,
     ) -> None:
         self._directory = directory
@@ -103,13 +104,11 @@ class PartitionRunner:
         self._overrides = OverridesFile(directory / OVERRIDES)
         self._folders = Folders(root)
         self._pacer = Pacer(options, control, zone=header.zone)
-        self._after_exif = times_after_exif(date_order(header.dates))
+        self._after_exif = times_after_exif(header.dates)
         examiner = (
             Examiner(zone=zone_of(header.zone), now=options.clock.now) if options.check_content else None
         )
-        self._mover = Mover(
-            repository, ledger, clock=options.clock, threads=options.threads, examiner=examiner
-        )
+        self._mover = Mover(repository, ledger, clock=options.clock, threads=threads, examiner=examiner)
 
     def close(self) -> None:
         """Close the folders of the archive."""

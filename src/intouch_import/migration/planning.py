@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
 from intouch_import.ledger import ledger_for
 from intouch_import.migration.classify import Classifier
 from intouch_import.migration.lists import ListIndex
-from intouch_import.migration.plan_file import PLAN, Columns, Header, PartFile, arrow, schema, write_header
+from intouch_import.migration.plan_file import (
+    PLAN,
+    Header,
+    PartFile,
+    arrow,
+    arrow_table,
+    schema,
+    write_header,
+)
 from intouch_import.migration.plans import Plan
 from intouch_import.migration.rule_results import DATE_ORDER, date_order
 from intouch_import.migration.rules import Rule
@@ -30,8 +39,7 @@ if TYPE_CHECKING:
 
     from intouch_import.ledger import Ledger
     from intouch_import.migration.limits import OnProgress
-    from intouch_import.migration.walking import FoundFiles
-    from intouch_import.sources.base import Source
+    from intouch_import.migration.walking import AnyArchive, FoundFiles
 
 __all__ = ["plan"]
 
@@ -47,7 +55,7 @@ _LEFTOVERS: Final = ("rows-*.parquet", _LIST_DATABASE)
 
 
 def plan(
-    source: str | os.PathLike[str] | Source | Callable[[], Source],
+    source: AnyArchive,
     rule: Rule,
     repository: PatientRepository,
     *,
@@ -98,8 +106,6 @@ def plan(
     opener = archive_of(source)
     folder = _folder_for(to)
     book = ledger_for(ledger, engine=getattr(repository, "engine", None))
-    tell = progress_callback(on_progress)
-    size_bytes = unreadable = 0
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(opener())
         folders = stack.enter_context(contextlib.closing(Folders(root)))
@@ -116,23 +122,9 @@ def plan(
             ledger=book,
             index=index,
         )
-        writer = stack.enter_context(_RowWriter(folder, pa))
-        for batch in _batches(walk(folders)):
-            try:
-                classifier.add_rows(batch, writer.pending, now=clock.now())
-            except InTouchImportError:
-                raise
-            except Exception as exc:  # noqa: BLE001  # a host's repository may raise anything
-                raise instead_of(exc, "the records can't be asked") from None
-            size_bytes += sum(file.size_bytes for found in batch for file in found.files)
-            unreadable += sum(found.why is Reason.FOLDER_UNREADABLE for found in batch)
-            writer.write_full_groups()
-            tell(Progress(stage=Stage.PLANNING, done=writer.count, done_bytes=size_bytes))
-        for path in index.unseen() if index is not None else ():
-            classifier.add_missing(path, writer.pending)
-            writer.write_full_groups()
-        parts = writer.write_rest()
-        tell(Progress(stage=Stage.PLANNING, done=writer.count, total=writer.count, done_bytes=size_bytes))
+        rows = _Rows(classifier, index, clock=clock, tell=progress_callback(on_progress))
+        parts = _write_rows(folder, pa, rows.read(walk(folders)))
+        rows.report(total=rows.count)
         kept = opener.kept if isinstance(opener, Archive) else None
         values: dict[str, Any] = {
             "created_at": clock.now(),
@@ -143,12 +135,12 @@ def plan(
             "archive": {**kept, "source_id": root.source_id} if kept is not None else None,
             "provider": root.provider,
             "rule": rule.to_dict(),
-            "dates": tuple(one.value for one in order),
+            "dates": tuple(map(str, order)),
             "zone": getattr(time_zone, "key", None) or str(time_zone),
             "allow_inactive": allow_inactive,
             "parts": tuple(parts),
-            "size_bytes": size_bytes,
-            "folders_unreadable": unreadable,
+            "size_bytes": rows.size_bytes,
+            "folders_unreadable": rows.folders_unreadable,
         }
     # The id is a digest of everything else in the plan; the rows are in it by the digests of their files.
     digest = hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()
@@ -172,6 +164,51 @@ def _folder_for(to: str | os.PathLike[str]) -> Path:
     return folder
 
 
+class _Rows:
+    """Reads the rows of a plan, and counts them.
+
+    Attributes:
+        count: Number of rows.
+        size_bytes: Size of their files.
+        folders_unreadable: Number of folders that could not be listed.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        index: ListIndex | None,
+        *,
+        clock: Clock,
+        tell: Callable[[Progress], None],
+    ) -> None:
+        self._classifier = classifier
+        self._index = index
+        self._clock = clock
+        self._tell = tell
+        self.count = self.size_bytes = self.folders_unreadable = 0
+
+    def read(self, found: Iterator[FoundFiles]) -> Iterator[tuple[Any, ...]]:
+        for batch in _batches(found):
+            try:
+                rows = self._classifier.classify(batch, now=self._clock.now())
+            except InTouchImportError:
+                raise
+            except Exception as exc:  # noqa: BLE001  # a host's repository may raise anything
+                raise instead_of(exc, "the records can't be asked") from None
+            self.count += len(rows)
+            for one in batch:
+                self.size_bytes += sum(file.size_bytes for file in one.files)
+                self.folders_unreadable += one.why is Reason.FOLDER_UNREADABLE
+            self.report()
+            yield from rows
+        for path in self._index.unseen() if self._index is not None else ():
+            self.count += 1
+            yield self._classifier.missing(path)
+
+    def report(self, *, total: int | None = None) -> None:
+        self._tell(Progress(stage=Stage.PLANNING, done=self.count, total=total, done_bytes=self.size_bytes))
+
+
 def _batches(found: Iterator[FoundFiles]) -> Iterator[list[FoundFiles]]:
     """Yield some thousand files at a time; the last batch may be empty."""
     batch: list[FoundFiles] = []
@@ -185,80 +222,18 @@ def _batches(found: Iterator[FoundFiles]) -> Iterator[list[FoundFiles]]:
     yield batch
 
 
-class _RowWriter:
-    """Writes rows into Parquet files, a group of 4,000 at a time, so that memory stays small.
-
-    Args:
-        folder: The plan's folder.
-        pa: pyarrow.
-
-    Attributes:
-        pending: Rows that are not written yet; add rows here.
-    """
-
-    def __init__(self, folder: Path, pa: Any) -> None:
-        self._folder = folder
-        self._pa = pa
-        self._schema = schema(pa)
-        self._writer: Any = None
-        self._rows_in_part = 0
-        self._written = 0
-        self._parts: list[PartFile] = []
-        self.pending = Columns()
-
-    @property
-    def count(self) -> int:
-        """Number of rows, written or pending."""
-        return self._written + len(self.pending)
-
-    def write_full_groups(self) -> None:
-        """Write the groups that are full."""
-        while len(self.pending) >= _ROWS_PER_GROUP:
-            full, rest = Columns(), Columns()
-            for name, values in self.pending.lists.items():
-                full.lists[name].extend(values[:_ROWS_PER_GROUP])
-                rest.lists[name].extend(values[_ROWS_PER_GROUP:])
-            self.pending = rest
-            self._write(full)
-
-    def write_rest(self) -> list[PartFile]:
-        """Write all pending rows, and return the files."""
-        self.write_full_groups()
-        if len(self.pending):
-            rest, self.pending = self.pending, Columns()
-            self._write(rest)
-        self._end_part()
-        return self._parts
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def _write(self, columns: Columns) -> None:
-        if self._writer is None:
-            path = self._folder / _part_name(len(self._parts))
-            self._writer = self._pa.parquet.ParquetWriter(path, self._schema, compression="zstd")
-        table = self._pa.Table.from_pydict(columns.lists, schema=self._schema)
-        self._writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
-        self._rows_in_part += len(table)
-        self._written += len(table)
-        if self._rows_in_part >= _ROWS_PER_PART:
-            self._end_part()
-
-    def _end_part(self) -> None:
-        if self._writer is None:
-            return
-        self._writer.close()
-        self._writer = None
-        name = _part_name(len(self._parts))
-        with (self._folder / name).open("rb") as file:
+def _write_rows(folder: Path, pa: Any, rows: Iterator[tuple[Any, ...]]) -> list[PartFile]:
+    """Write rows into Parquet files, a group at a time, so that memory stays small."""
+    parts: list[PartFile] = []
+    group = list(itertools.islice(rows, _ROWS_PER_GROUP))
+    while group:
+        path, count = folder / f"rows-{len(parts):05}.parquet", 0
+        with pa.parquet.ParquetWriter(path, schema(pa), compression="zstd") as writer:
+            while group and count < _ROWS_PER_PART:
+                writer.write_table(arrow_table(pa, group), row_group_size=_ROWS_PER_GROUP)
+                count += len(group)
+                group = list(itertools.islice(rows, _ROWS_PER_GROUP))
+        with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self._parts.append(PartFile(name=name, rows=self._rows_in_part, sha256=digest))
-        self._rows_in_part = 0
-
-
-def _part_name(number: int) -> str:
-    return f"rows-{number:05}.parquet"
+        parts.append(PartFile(name=path.name, rows=count, sha256=digest))
+    return parts

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from intouch_import.errors import ConfigError, UnknownPatient
 from intouch_import.migration import review
 from intouch_import.migration.certificate import certify
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from intouch_import.migration.plan_file import Header
     from intouch_import.migration.review import RowCounts, Sample
     from intouch_import.migration.run import Run
+    from intouch_import.migration.walking import AnyArchive
     from intouch_import.sources.base import Source
 
 __all__ = ["Plan", "open_plan"]
@@ -35,7 +38,7 @@ _COUNTED: Final = ("verdict", "reason", "patient", "year", "size")
 def open_plan(
     directory: str | os.PathLike[str],
     *,
-    source: str | os.PathLike[str] | Source | Callable[[], Source] | None = None,
+    source: AnyArchive | None = None,
 ) -> Plan:
     """Open a plan that was made earlier.
 
@@ -320,15 +323,15 @@ class Plan:
         """
         chosen = RunOptions(**options)
         if chosen.ledger is None and chosen.client is None:
-            chosen = RunOptions(**{**options, "ledger": self._ledger})
-        if chosen.source is not None:
-            self._archive = archive_of(chosen.source)
+            chosen = attrs.evolve(chosen, ledger=self._ledger)
         if not chosen.check_content and self.header.dates[:1] == ("exif",):
             raise ConfigError("the plan trusts exif first, which needs check_content=True")
+        if chosen.source is not None:
+            self._archive = archive_of(chosen.source)
         run = start(
             self._stored,
             repository,
-            archive=self._opener(),
+            archive=self._archive or self._kept_archive(),
             options=chosen,
             records=repository if isinstance(repository, PatientRepository) else self._repository,
         )
@@ -358,12 +361,10 @@ class Plan:
             to=Path(to) if to else None,
         )
 
-    def _opener(self) -> Callable[[], Source]:
-        if self._archive is None:
-            if self.header.archive is None:
-                raise ConfigError("this plan does not keep how to open its archive: give source=")
-            self._archive = Archive.from_kept(self.header.archive)
-        return self._archive
+    def _kept_archive(self) -> Archive:
+        if self.header.archive is None:
+            raise ConfigError("this plan does not keep how to open its archive: give source=")
+        return Archive.from_kept(self.header.archive)
 
     def _open_archive(self) -> Source:
-        return open_root(self._opener(), source_id=self.header.source_id)
+        return open_root(self._archive or self._kept_archive(), source_id=self.header.source_id)

@@ -49,6 +49,7 @@ __all__ = [
 NOBODY: Final = "nobody"
 """Stands in for the patient in counts of rows without one."""
 
+_TO_DO: Final = Where({"verdict": [Action.IMPORT.value, Action.FINISH.value]})
 _FOR_OVERRIDES: Final = frozenset({"import_id", "verdict"})
 
 
@@ -59,13 +60,15 @@ class RowColumns:
     """Consecutive rows of a plan, as Arrow columns, with overrides applied.
 
     Args:
-        pa: pyarrow.
         first: Number of the first row.
         table: The columns that are needed, as planned.
         overrides: Overrides of these rows, oldest first.
     """
 
-    def __init__(self, pa: Any, first: int, table: Any, overrides: Sequence[Override]) -> None:
+    def __init__(self, first: int, table: Any, overrides: Sequence[Override]) -> None:
+        import pyarrow as pa
+        import pyarrow.compute
+
         self._pa = pa
         self._pc = pa.compute
         self.first = first
@@ -197,12 +200,11 @@ def _columns(plan: StoredPlan, where: Where, *, names: Iterable[str] = ()) -> It
         columns |= _FOR_OVERRIDES
     numbers = where.values.get("number")
     start, stop = (min(numbers), max(numbers) + 1) if numbers else (0, None)
-    pa = arrow()
     for first, table in read_tables(
         plan.directory, plan.header.parts, start=start, stop=stop, columns=sorted(columns)
     ):
         about = plan.overrides.between(first, first + len(table), known=known) if known else ()
-        yield RowColumns(pa, first, table, about)
+        yield RowColumns(first, table, about)
 
 
 # --- counts and filters
@@ -256,8 +258,7 @@ def count_rows(
 
 def count_to_do(plan: StoredPlan) -> tuple[int, int]:
     """Return the number of files that a plan imports, and their size in bytes."""
-    where = Where({"verdict": [Action.IMPORT.value, Action.FINISH.value]})
-    found = count_rows(plan, where)
+    found = count_rows(plan, _TO_DO)
     return found.total, found.size_bytes
 
 

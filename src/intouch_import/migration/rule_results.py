@@ -196,7 +196,7 @@ def choose_time(
     return ChosenTime()
 
 
-def times_after_exif(order: Sequence[TakenFrom]) -> frozenset[TakenFrom | None]:
+def times_after_exif(order: Sequence[str]) -> frozenset[str | None]:
     """Return the origins of times that the camera's time overrides. None: no time is stated."""
     if TakenFrom.EXIF not in order:
         return frozenset()

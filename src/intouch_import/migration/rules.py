@@ -1,9 +1,8 @@
 """Rules: they find the patient of a file, and when it was taken, in names, folders and lists.
 
 Rules are values: they compare, pickle, and go to JSON and back. Combine them with ``a | b`` (each rule adds
-    what it
-knows) or ``a & b`` (every rule must name a patient). With both, two rules that name two patients for one file
-are a conflict, and the file waits. Pure: no disk, no clock.
+what it knows) or ``a & b`` (every rule must name a patient). With both, two rules that name two patients for
+one file are a conflict, and the file waits. Pure: no disk, no clock.
 """
 
 from __future__ import annotations

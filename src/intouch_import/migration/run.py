@@ -41,7 +41,6 @@ __all__ = ["Run", "RunProgress", "progress_callback", "start"]
 log = logging.getLogger(__name__)
 
 _GIVE_UP_AFTER: Final = 3
-_THREADS_ON_WORKER: Final = 16
 _WAIT_STEP_S: Final = 0.2
 
 
@@ -174,10 +173,11 @@ class Run:
         try:
             total, total_bytes = count_to_do(self._stored)
             self._progress = RunProgress(total=total, total_bytes=total_bytes)
-            executor = open_executor()
             partitions = range(-(-self._stored.header.rows // PARTITION_ROWS))
-            for result in executor.run(partitions, go_on=self._goes_on):
+            executor = open_executor()
+            for result in executor.run(partitions, self._control):
                 self._count(result)
+                executor.stopped = self._broken >= _GIVE_UP_AFTER
             if self._broken >= _GIVE_UP_AFTER:
                 self.problem = "the records, the ledger or the archive failed several times: look at them"
         except InTouchImportError as exc:
@@ -193,9 +193,6 @@ class Run:
             except Exception as exc:  # noqa: BLE001  # as above
                 log.warning("a run could not be closed", extra={"kind": type(exc).__name__})
             self._ended.set()
-
-    def _goes_on(self) -> bool:
-        return self._control.command is not RunCommand.CANCEL and self._broken < _GIVE_UP_AFTER
 
     def _count(self, result: PartitionResult | None) -> None:
         """Add the result of a partition. Several broken partitions in a row end the run."""
@@ -290,7 +287,8 @@ def _in_threads(
         root=root,
         repository=repository,
         ledger=ledger,
-        options=attrs.evolve(options, threads=options.threads or max(2, root.concurrency)),
+        options=options,
+        threads=options.threads or max(2, root.concurrency),
         control=control,
     )
     # Over a network the next partition is fetched while this one is stored.
@@ -311,7 +309,7 @@ def _on_cluster(
         archive=archive,
         repository=repository,
         run=secrets.token_hex(8),
-        options=options.for_worker(tasks=tasks, threads=_THREADS_ON_WORKER),
+        options=options.for_worker(tasks=tasks),
     )
     return DaskExecutor(options.client, setup, key=key, window=options.window)
 

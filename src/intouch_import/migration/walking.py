@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -25,7 +25,10 @@ from intouch_import.sources.opening import open_source
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Archive", "Folders", "FoundFiles", "archive_of", "folder_id", "open_root", "walk"]
+__all__ = ["AnyArchive", "Archive", "Folders", "FoundFiles", "archive_of", "folder_id", "open_root", "walk"]
+
+AnyArchive: TypeAlias = "str | os.PathLike[str] | Source | Callable[[], Source]"
+"""What a caller may give as an archive."""
 
 _KEPT: Final = frozenset({"source_id", "provider", "label"})
 _OPEN_FOLDERS: Final = 64
@@ -71,7 +74,7 @@ class Archive:
         return cls(kept["url"], {name: value for name, value in kept.items() if name != "url"})
 
 
-def archive_of(source: str | os.PathLike[str] | Source | Callable[[], Source]) -> Callable[[], Source]:
+def archive_of(source: AnyArchive) -> Callable[[], Source]:
     """Return a callable that opens an archive.
 
     Raises:
@@ -276,29 +279,32 @@ def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[FoundFile
     files: list[SourceFile] = []
     failure: InTouchImportError | None = None
     source = folders.open(folder)
-    entries = source.scan()
-    while True:
-        try:
-            file = next(entries, None)
-        except InTouchImportError as exc:
-            failure, file = exc, None
-        if file is None:
-            break
-        if file.kind is not EntryKind.FOLDER:
-            files.append(file)
-            if len(files) >= _CHUNK:
-                yield FoundFiles(folder, files, source.source_id)
-                files = []
-            continue
-        name = file.name.rstrip("/")
-        if (why := _why_not_walked(name, folder)) is not None:
-            yield FoundFiles(folder, [file], why=why)
-        else:
-            below.append(f"{folder}/{name}" if folder else name)
+    try:
+        for file in source.scan():
+            name = file.name.rstrip("/")
+            if file.kind is not EntryKind.FOLDER:
+                files.append(file)
+                if len(files) >= _CHUNK:
+                    yield FoundFiles(folder, files, source.source_id)
+                    files = []
+            elif (why := _why_not_walked(name, folder)) is not None:
+                yield FoundFiles(folder, [file], why=why)
+            else:
+                below.append(f"{folder}/{name}" if folder else name)
+    except InTouchImportError as exc:
+        failure = exc
     if files:
         yield FoundFiles(folder, files, source.source_id)
     if failure is not None:
         raise failure  # after the entries that were listed before it
+
+
+def _why_not_walked(name: str, folder: str) -> Reason | None:
+    if name.startswith("."):
+        return Reason.HIDDEN
+    if name.lower() in _SYSTEM_FOLDERS:
+        return Reason.SYSTEM_FILE
+    return Reason.FOLDER_UNREADABLE if folder.count("/") >= _DEEPEST else None
 
 
 def _is_lost(folders: Folders) -> bool:
@@ -308,14 +314,6 @@ def _is_lost(folders: Folders) -> bool:
     except InTouchImportError:
         return True
     return False
-
-
-def _why_not_walked(name: str, folder: str) -> Reason | None:
-    if name.startswith("."):
-        return Reason.HIDDEN
-    if name.lower() in _SYSTEM_FOLDERS:
-        return Reason.SYSTEM_FILE
-    return Reason.FOLDER_UNREADABLE if folder.count("/") >= _DEEPEST else None
 
 
 def _unreadable(folder: str) -> FoundFiles:
