@@ -65,19 +65,19 @@ nitpick_ignore = [
     ("py:class", "Files"),
     ("py:exc", "WrongState"),
     ("py:class", "Watched"),
-    ("py:obj", "PathPattern"),
-    ("py:obj", "Where"),
-    ("py:class", "Survey"),
+    ("py:class", "AnyArchive"),
+    ("py:class", "Header"),
     ("py:class", "OnProgress"),
-    ("py:class", "Signal"),
-    ("py:class", "Clocks"),
+    ("py:class", "RowCounts"),
+    ("py:class", "RunControl"),
+    ("py:class", "Sample"),
+    ("py:class", "StoredPlan"),
     # Type variables, and what the kit's checks work with.
     ("py:class", "_T"),
     ("py:obj", "intouch_import.testing.checks.Bench"),
     ("py:class", "Bench"),
     ("py:class", "Records"),
     ("py:class", "Result"),
-    ("py:class", "Engine"),
 ]
 
 
