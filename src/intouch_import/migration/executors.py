@@ -95,7 +95,7 @@ class ThreadExecutor(Executor):
     def _next_result(self) -> PartitionResult:
         done, _ = concurrent.futures.wait(self._futures, return_when=concurrent.futures.FIRST_COMPLETED)
         future = done.pop()
-        self._futures.remove(future)
+        self._futures.discard(future)
         return future.result()
 
     def close(self) -> None:
