@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-__all__ = ["Content", "StagedContent", "copy_beside", "staging_file", "sweep"]
+__all__ = ["Content", "StagedContent"]
 
 _STALE_AFTER_S: Final = 24 * 3600
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["UtcDateTime", "connect", "insert_many", "one_of", "reading", "upgrade", "utc_text", "writing"]
+__all__: list[str] = []  # internal: hosts open `SqlRepository` and `Ledger` by URL
 
 _BUSY_TIMEOUT_S = 30
 _WRITE = "intouch_write"

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from intouch_import.reasons import Reason
+from intouch_import.secret import pseudonym
 
 __all__ = [
     "Action",
@@ -143,7 +144,7 @@ class Patient:
         birth_date: ISO date (``YYYY-MM-DD``) for people to tell namesakes apart, if known.
     """
 
-    id: str = attrs.field(repr=False)
+    id: str = attrs.field(repr=pseudonym)
     name: str = attrs.field(default="", repr=False)
     active: bool = True
     birth_date: str | None = attrs.field(default=None, repr=False)
@@ -179,7 +180,7 @@ class SourceFile:
         handle: The location's own id of the entry, where it addresses entries by ids instead of names.
     """
 
-    name: str = attrs.field(repr=False)
+    name: str = attrs.field(repr=pseudonym)
     kind: EntryKind = EntryKind.FILE
     size_bytes: int
     modified_ns: int | None = None
@@ -210,7 +211,7 @@ class CaptureName:
         extension: Extension as written, with its dot (``".JPG"``).
     """
 
-    patient: str = attrs.field(repr=False)
+    patient: str = attrs.field(repr=pseudonym)
     provider: str
     taken_local: datetime
     sequence: str | None = None
@@ -235,7 +236,7 @@ class Verdict:
     reason: Reason
     destination: Destination
     capture: CaptureName | None = None
-    patient_id: str | None = attrs.field(default=None, repr=False)
+    patient_id: str | None = attrs.field(default=None, repr=pseudonym)
     taken_at: datetime | None = None
     taken_flag: TakenAtFlag = TakenAtFlag.EXACT
 
@@ -293,7 +294,7 @@ class Attachment:
     """
 
     import_id: str
-    patient_id: str = attrs.field(repr=False)
+    patient_id: str = attrs.field(repr=pseudonym)
     provider_id: str | None = None
     destination: Destination
     title: str = attrs.field(default="", repr=False)
@@ -303,7 +304,7 @@ class Attachment:
     taken_from: TakenFrom | None = attrs.field(default=None, converter=attrs.converters.optional(TakenFrom))
     times_disagree: bool = False
     soundness: Soundness | None = attrs.field(default=None, converter=attrs.converters.optional(Soundness))
-    name: str = attrs.field(repr=False)
+    name: str = attrs.field(repr=pseudonym)
     size_bytes: int
     sha256: str
     location: str
@@ -326,7 +327,7 @@ class StoredAttachment:
 
     id: str
     import_id: str
-    patient_id: str = attrs.field(repr=False)
+    patient_id: str = attrs.field(repr=pseudonym)
     provider_id: str | None = None
     destination: Destination
     title: str = attrs.field(default="", repr=False)
@@ -335,7 +336,7 @@ class StoredAttachment:
     taken_from: TakenFrom | None = attrs.field(default=None, converter=attrs.converters.optional(TakenFrom))
     times_disagree: bool = False
     soundness: Soundness | None = attrs.field(default=None, converter=attrs.converters.optional(Soundness))
-    name: str = attrs.field(repr=False)
+    name: str = attrs.field(repr=pseudonym)
     size_bytes: int
     sha256: str
     location: str = ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from intouch_import.model import ContentCheck, Reason, State, printable
+from intouch_import.secret import pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ class Outcome:
         duplicate_elsewhere: Whether that attachment is in another patient's record.
     """
 
-    name: str = attrs.field(repr=False)
+    name: str = attrs.field(repr=pseudonym)
     source_id: str
     state: State
     reason: Reason

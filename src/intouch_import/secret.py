@@ -1,11 +1,12 @@
-"""`Secret`: a key, a token or a password that shows itself only when it is asked to."""
+"""`Secret`: a key, a token or a password that is shown only on request. `pseudonym`: a tag for a `repr`."""
 
 from __future__ import annotations
 
 import hmac
+import secrets
 from typing import Any, Final, NoReturn, Self, final
 
-__all__ = ["MASK", "Secret", "refuse_to_pickle"]
+__all__ = ["MASK", "Secret", "pseudonym", "refuse_to_pickle"]
 
 MASK: Final = "***"
 """What is shown in place of a secret, whatever its length."""
@@ -79,6 +80,19 @@ class Secret:
 
     def __reduce_ex__(self, protocol: Any, /) -> NoReturn:
         raise TypeError("a secret can't be pickled: read it again where it is needed")
+
+
+_PROCESS_KEY: Final = secrets.token_bytes(16)
+
+
+def pseudonym(value: str | None) -> str:
+    """Return a short tag for a patient id or a file name, for a ``repr``.
+
+    The same value has the same tag as long as this process runs. The tag says nothing about the value.
+    """
+    if value is None:
+        return "None"
+    return "#" + hmac.new(_PROCESS_KEY, _bytes(str(value)), "sha256").hexdigest()[:6]
 
 
 def refuse_to_pickle(thing: object) -> NoReturn:

@@ -9,6 +9,7 @@ import attrs
 
 from intouch_import.model import Action, SourceFile, State, import_id
 from intouch_import.reports import Outcome
+from intouch_import.secret import pseudonym
 from intouch_import.verdicts import waiting
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class Row:
         return self._import_id
 
     def __repr__(self) -> str:
-        return f"<Row {self.location} {self.state} {self.reason}>"
+        return f"<Row {pseudonym(self.name)} {self.location} {self.state} {self.reason}>"
 
 
 class RowOutcomes(Sequence[Outcome]):

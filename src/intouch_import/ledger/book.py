@@ -100,7 +100,7 @@ class Ledger:
     end, if nobody kept a newer digest; keep `tail` somewhere else if that matters.
 
     Args:
-        engine: From `intouch_import.database.connect`; may be that of the patient records.
+        engine: A SQLAlchemy engine; may be that of the patient records. See `open`.
     """
 
     def __init__(self, engine: sa.Engine) -> None:

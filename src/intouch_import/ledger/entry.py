@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from intouch_import.model import printable
+from intouch_import.secret import pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,18 +66,18 @@ class LedgerEntry:
     event: Event
     at: datetime
     operator: str | None = attrs.field(default=None, repr=False)
-    patient_id: str | None = attrs.field(default=None, repr=False)
+    patient_id: str | None = attrs.field(default=None, repr=pseudonym)
     provider_id: str | None = None
     destination: str | None = None
     import_id: str
     attachment_id: str | None = None
     location: str
     source_id: str
-    name: str = attrs.field(default="", repr=False)
+    name: str = attrs.field(default="", repr=pseudonym)
     size_bytes: int | None = None
     sha256: str | None = None
     reason: str = ""
-    from_patient_id: str | None = attrs.field(default=None, repr=False)
+    from_patient_id: str | None = attrs.field(default=None, repr=pseudonym)
     seq: int | None = None
     digest: str | None = None
 

@@ -14,6 +14,7 @@ import attrs
 
 from intouch_import.errors import ConfigError
 from intouch_import.model import Action, Destination, EntryKind, Reason, SourceFile, TakenFrom, printable
+from intouch_import.secret import pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,11 +79,11 @@ class PlanRow:
     """
 
     number: int
-    folder: str = attrs.field(repr=False)
-    name: str = attrs.field(repr=False)
+    folder: str = attrs.field(repr=pseudonym)
+    name: str = attrs.field(repr=pseudonym)
     size_bytes: int
     version: str
-    patient: str | None = attrs.field(default=None, repr=False)
+    patient: str | None = attrs.field(default=None, repr=pseudonym)
     provider: str | None = None
     taken_at: datetime | None = None
     taken_from: TakenFrom | None = None
@@ -208,7 +209,7 @@ class Override:
     """
 
     where: Where = attrs.field(repr=False)
-    patient: str | None = attrs.field(default=None, repr=False)
+    patient: str | None = attrs.field(default=None, repr=pseudonym)
     provider: str | None = None
     taken_at: datetime | None = None
     leave_out: bool = False

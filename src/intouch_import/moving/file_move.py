@@ -32,16 +32,16 @@ from intouch_import.model import (
     TakenFrom,
 )
 from intouch_import.reports import Outcome
+from intouch_import.secret import pseudonym
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from intouch_import.content import Content
     from intouch_import.media import MediaFacts
-    from intouch_import.moving.storing import Copy
     from intouch_import.sources.base import Source
 
-__all__ = ["FileMove", "MoveOrder", "explain", "precise_reason"]
+__all__ = ["Copy", "FileMove", "MoveOrder", "explain", "precise_reason"]
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class MoveOrder:
     source: Source
     file: SourceFile
     import_id: str
-    patient_id: str = attrs.field(repr=False)
+    patient_id: str = attrs.field(repr=pseudonym)
     provider_id: str | None = None
     destination: Destination
     title: str = attrs.field(default="", repr=False)
@@ -79,6 +79,21 @@ class MoveOrder:
     stored: StoredAttachment | None = None
     keep: bool = False
     trust_content: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Copy:
+    """What is known about some bytes.
+
+    Args:
+        attachment_id: The attachment with the same bytes; None if no record holds them now.
+        elsewhere: Whether that attachment is in another patient's record.
+        doubt: Why a file that no person has looked at is not imported.
+    """
+
+    attachment_id: str | None
+    elsewhere: bool
+    doubt: Reason
 
 
 class FileMove:

@@ -16,7 +16,9 @@ import attrs
 
 from intouch_import.errors import FileError, InTouchImportError, UnknownPatient, kind_and_place
 from intouch_import.model import Reason, State, printable
+from intouch_import.moving.file_move import Copy
 from intouch_import.repositories.base import PatientRepository
+from intouch_import.secret import pseudonym
 from intouch_import.verdicts import doubt_of_copies
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from intouch_import.model import StoredAttachment
     from intouch_import.moving.file_move import FileMove
 
-__all__ = ["Copy", "CopyFinder", "Incoming", "Storing"]
+__all__ = ["CopyFinder", "Incoming", "Storing"]
 
 log = logging.getLogger(__name__)
 
@@ -187,23 +189,8 @@ class Incoming:
 
     import_id: str
     sha256: str
-    patient_id: str = attrs.field(repr=False)
+    patient_id: str = attrs.field(repr=pseudonym)
     automatic: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class Copy:
-    """What is known about some bytes.
-
-    Args:
-        attachment_id: The attachment with the same bytes; None if no record holds them now.
-        elsewhere: Whether that attachment is in another patient's record.
-        doubt: Why a file that no person has looked at is not imported.
-    """
-
-    attachment_id: str | None
-    elsewhere: bool
-    doubt: Reason
 
 
 class CopyFinder:

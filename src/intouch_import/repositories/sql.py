@@ -51,7 +51,7 @@ class SqlRepository(Closable, PatientRepository):
     implements. Open one with `SqlRepository.open`.
 
     Args:
-        engine: From `intouch_import.database.connect`.
+        engine: A SQLAlchemy engine. See `open`.
         files: Where the bytes are kept.
         clock: Gives the time that `StoredAttachment.stored_at` records.
     """
