@@ -269,7 +269,7 @@ class WritesTheRowFirst(MemoryRepository):
             raise
 
 
-@rejected_by("no_room_is_told")
+@rejected_by("full_disks_raise")
 class HidesThatTheDiskIsFull(MemoryRepository):
     def add(self, attachment, content):
         if type(content).__name__ == "FullContent":
@@ -403,7 +403,7 @@ class InventsATime(Answering):
         return attrs.evolve(stored, taken_at=stored.taken_at or stored.stored_at.astimezone(UTC))
 
 
-@rejected_by("exceptions_name_nobody")
+@rejected_by("exceptions_contain_no_names")
 class NamesThePatient(MemoryRepository):
     def add(self, attachment, content):
         try:
@@ -463,13 +463,13 @@ class HandsOutOneReader(MemoryRepository):
         return reader
 
 
-@rejected_by("what_is_not_there_is_told")
+@rejected_by("missing_attachments_raise")
 class LeaksAKeyError(MemoryRepository):
     def open_attachment(self, attachment_id):
         return io.BytesIO({one.id: data for one, data in self._kept.stored.values()}[attachment_id])
 
 
-@rejected_by("what_is_not_there_is_told")
+@rejected_by("missing_attachments_raise")
 class ReadsNothingWhereNothingIs(MemoryRepository):
     def open_attachment(self, attachment_id):
         try:
@@ -733,13 +733,13 @@ class RemembersDigests(Complete):
         return {digest: remembered[digest] for digest in digests if digest in remembered}
 
 
-@rejected_by("sizes_are_told")
+@rejected_by("stored_sizes_are_reported")
 class SaysThatEverySizeIsStored(Complete):
     def sizes_stored(self, sizes_bytes):
         return sizes_bytes
 
 
-@rejected_by("sizes_are_told")
+@rejected_by("stored_sizes_are_reported")
 class ForgetsLargeSizes(Complete):
     def sizes_stored(self, sizes_bytes):
         return {size for size in super().sizes_stored(sizes_bytes) if size < 65536}

@@ -154,7 +154,7 @@ class HidesFolders(Listing):
         return file if file.kind is not EntryKind.FOLDER else None
 
 
-@rejected_by("links_are_told")
+@rejected_by("links_are_listed_as_links")
 class FollowsLinks(Listing):
     def said(self, file):
         return attrs.evolve(file, kind=EntryKind.FILE) if file.kind is EntryKind.LINK else file
@@ -191,7 +191,7 @@ class LooksThroughPaths(MemorySource):
         return super().look(name.rpartition("/")[2] or "x")
 
 
-@rejected_by("missing_folders_are_told")
+@rejected_by("missing_folders_raise")
 class TakesNoFolderForAnEmptyOne(MemorySource):
     def scan(self):
         try:
@@ -369,7 +369,7 @@ class LosesTheLastPiece(MemorySource):
         return super().put(name, pieces[:-1] if len(pieces) > 3 else pieces)
 
 
-@rejected_by("taken_names_are_told")
+@rejected_by("taken_names_raise")
 class Overwrites(MemorySource):
     def put(self, name, chunks):
         data = b"".join(chunks)
@@ -527,7 +527,7 @@ class DescribesItsWeakness(MemorySource):
     weaknesses = ("it can't pin anything",)
 
 
-@rejected_by("texts_name_nobody")
+@rejected_by("texts_contain_no_names")
 class NamesTheFile(MemorySource):
     def fetch(self, file, *, staging=None):
         try:
@@ -536,7 +536,7 @@ class NamesTheFile(MemorySource):
             raise FileChanged(f"{file.name} has changed") from None
 
 
-@rejected_by("texts_name_nobody")
+@rejected_by("texts_contain_no_names")
 class ChainsTheName(MemorySource):
     def put(self, name, chunks):
         try:

@@ -11,7 +11,7 @@ import fsspec
 
 from intouch_import.sources import open_source
 from intouch_import.sources.generic import FsspecSource
-from intouch_import.testing import FsspecPlace, LocalPlace, MemoryPlace, Place
+from intouch_import.testing import FsspecPlace, LocalPlace, MemoryFolder, Place
 from services.azure_place import AzurePlace
 from services.dropbox_place import DropboxPlace
 from services.onedrive_place import OneDrivePlace
@@ -28,7 +28,7 @@ __all__ = ["PLACES"]
 
 
 def in_memory(request: pytest.FixtureRequest) -> Callable[[], Place]:
-    return MemoryPlace
+    return MemoryFolder
 
 
 def local(request: pytest.FixtureRequest) -> Callable[[], Place]:

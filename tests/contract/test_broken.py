@@ -15,7 +15,7 @@ from intouch_import.testing import (
     REPOSITORY_CHECKS,
     SOURCE_CHECKS,
     Check,
-    MemoryPlace,
+    MemoryFolder,
     MemoryRepository,
     checks,
 )
@@ -50,11 +50,11 @@ def test_a_broken_source_is_rejected(name: str) -> None:
     """The check of the promise that the class breaks says so, in the promise's own words."""
     broken, expected = BROKEN_SOURCES[name]
     check = BY_NAME[expected]
-    said = _said(check, lambda: MemoryPlace(broken))
+    said = _said(check, lambda: MemoryFolder(opened=broken))
     assert said is not None, f"{expected} accepted it"
     assert said.startswith(check.promise)
     assert said.endswith(f"[{expected}]")
-    assert _said(check, MemoryPlace) is None
+    assert _said(check, MemoryFolder) is None
 
 
 def test_every_check_rejects_something() -> None:
@@ -91,7 +91,7 @@ def test_a_repository_that_hangs_is_rejected(monkeypatch: pytest.MonkeyPatch) ->
     Hangs.over.set()
     assert said is not None
     assert said.startswith(check.promise)
-    assert "did not come to an end" in said
+    assert "did not finish" in said
 
 
 RELAXED = [
@@ -111,7 +111,7 @@ def test_a_weakness_relaxes_its_check_alone(name: str, weakness: Weakness, relax
     failing: list[set[str]] = []
     for declared in ((), (weakness,)):
         source = type(name, (broken,), {"weaknesses": declared})
-        place = lambda: MemoryPlace(source)  # noqa: B023, E731  # called before the loop goes on
+        place = lambda: MemoryFolder(opened=source)  # noqa: B023, E731  # called before the loop goes on
         failing.append({check.name for check in SOURCE_CHECKS if _said(check, place) is not None})
     strict, lax = failing
     assert strict - lax == relaxed

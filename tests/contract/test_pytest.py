@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 LINE = '@pytest.mark.parametrize("check", REPOSITORY_CHECKS, ids=str)'
 PROJECT = f"""\
 import pytest
-from intouch_import.testing import PATIENTS, PROVIDERS, REPOSITORY_CHECKS, SOURCE_CHECKS, MemoryPlace, MemoryRepository
+from intouch_import.testing import PATIENTS, PROVIDERS, REPOSITORY_CHECKS, SOURCE_CHECKS, MemoryFolder, MemoryRepository
 
 class Careless(MemoryRepository):
     def find_patient(self, patient_id):
@@ -31,7 +31,7 @@ def test_records(check, records):
 
 {LINE.replace("REPOSITORY", "SOURCE")}
 def test_place(check):
-    check(MemoryPlace)
+    check(MemoryFolder)
 """
 
 
@@ -51,7 +51,7 @@ def test_each_check_is_a_test_of_its_own(tmp_path: Path) -> None:
     passed, failed = 2 * len(REPOSITORY_CHECKS) + len(SOURCE_CHECKS), 1
     assert re.search(rf"^{failed} failed, {passed - failed} passed", said, re.MULTILINE), said
     assert "test_records[Careless-patients_are_not_guessed]" in said
-    assert "find_patient finds exactly the id that is asked for, never a near match." in said
+    assert "find_patient finds exactly the id that it is given, never a similar one." in said
 
 
 def test_the_pages_show_the_line() -> None:

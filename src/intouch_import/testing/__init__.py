@@ -1,8 +1,8 @@
-"""The kit: what a repository or a location must do, as checks to run, and doubles for tests.
+"""The testing kit: checks for patient records and locations, and doubles for your own tests.
 
-`check_repository` runs every promise of `PatientRepository` against a host's class, `check_source` every
-promise of `Source` against a location. Both are plain functions with plain assertions; no test framework is
-needed. `REPOSITORY_CHECKS` and `SOURCE_CHECKS` are the single checks, for ``pytest.mark.parametrize``.
+`check_repository` checks every promise of `PatientRepository` on a host's class, and `check_source` every
+promise of `Source` on a location. Both are functions that raise AssertionError; no test framework is needed.
+`REPOSITORY_CHECKS` and `SOURCE_CHECKS` are the single checks, for ``pytest.mark.parametrize``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from intouch_import.testing import (
 from intouch_import.testing.checks import Check, run_all
 from intouch_import.testing.faults import Faults, raising, waiting
 from intouch_import.testing.memory import MemoryFolder, MemoryRepository, MemorySource
-from intouch_import.testing.places import FsspecPlace, LocalPlace, MemoryPlace, Place
+from intouch_import.testing.places import FsspecPlace, LocalPlace, Place
 from intouch_import.testing.samples import (
     FORMER_PATIENT,
     HOSTILE_NAMES,
@@ -57,7 +57,6 @@ __all__ = [
     "FsspecPlace",
     "LocalPlace",
     "MemoryFolder",
-    "MemoryPlace",
     "MemoryRepository",
     "MemorySource",
     "Place",
@@ -86,35 +85,35 @@ SOURCE_CHECKS: Final[tuple[Check[Place], ...]] = (
 def check_repository(
     factory: Callable[[], PatientRepository], *, damage: Callable[[str], None] | None = None
 ) -> None:
-    """Try every promise of `PatientRepository`.
+    """Check every promise of `PatientRepository`.
 
-    The records need not be empty: everything is stored under import ids of its own. They must know
-    the patients of `PATIENTS` and the providers of `PROVIDERS`. What was stored stays there, except where it
-    is withdrawn; so give it records that nobody uses.
+    The records must know the patients in `PATIENTS` and the providers in `PROVIDERS`. They need not be empty,
+    because the kit uses new import ids. The kit leaves its files in the records, so give it records that
+    nobody needs.
 
     Args:
-        factory: Opens the records. Every call opens the *same* records anew, as a second workstation does, or
-            the same one after a crash. What has a ``close`` method is closed.
-        damage: Changes a byte of what is stored under an attachment's id, by other means than the
-            repository: edits the file, updates the column. With it the kit can see whether
-            `PatientRepository.open_attachment` reads the real place. Without it, one check does less.
+        factory: Opens the records. Each call opens the *same* records again, as a second workstation does, or
+            the same one after a crash. The kit closes what has a ``close`` method.
+        damage: Takes the id of an attachment, and changes a byte of the stored file without the repository.
+            With it the kit can check that `PatientRepository.open_attachment` reads the stored bytes. Without
+            it, one check is less strict.
 
     Raises:
-        AssertionError: With one line for every promise that is broken; it begins with the promise.
+        AssertionError: With a line for every broken promise; each line begins with the promise.
     """
     run_all(REPOSITORY_CHECKS, factory, damage=damage)
 
 
 def check_source(factory: Callable[[], Place]) -> None:
-    """Try every promise of `Source`.
+    """Check every promise of `Source`.
 
-    What the location declares in `Source.weaknesses` relaxes the checks concerned and no others.
+    A weakness that the location declares in `Source.weaknesses` relaxes the checks of that promise only.
 
     Args:
-        factory: Makes a `Place` whose folder is empty. Called once for each check, after which the place is
-            closed.
+        factory: Makes a `Place` with an empty folder. It is called once for each check, and the place is
+            closed afterwards.
 
     Raises:
-        AssertionError: With one line for every promise that is broken; it begins with the promise.
+        AssertionError: With a line for every broken promise; each line begins with the promise.
     """
     run_all(SOURCE_CHECKS, factory)

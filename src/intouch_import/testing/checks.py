@@ -1,10 +1,10 @@
-"""What a check is: one promise in words, and the function that tries to break it."""
+"""A check: one promise in words, and the function that tries to break it."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["Broken", "Check", "Checks", "broken", "expect", "fails", "given", "run_all", "together"]
+__all__ = ["Broken", "Check", "Checks", "expect", "fails", "given", "run_all", "together"]
 
 Bench = TypeVar("Bench")
 Result = TypeVar("Result")
@@ -21,21 +21,21 @@ _PATIENCE_S = 60.0
 
 
 class Broken(AssertionError):
-    """A promise is broken; the text says what was seen."""
+    """A promise is broken; the text says how."""
 
 
 @attrs.frozen(eq=False)
 class Check(Generic[Bench]):
-    """One promise, and what tries to break it. Call it with what makes the thing to be checked.
+    """One promise, and a test of it. Call the check with a factory of the object under test.
 
     Args:
-        name: For lists and test ids.
-        promise: In one sentence.
-        function: Gets a bench: what the factory makes, and what the check needs beside it.
-        bench: Makes one from a factory; it is left when the check is over.
+        name: The name, for lists and test ids; ``str(check)`` returns it.
+        promise: The promise, in one sentence.
+        function: Takes a bench: the object under test, and what the check needs besides.
+        bench: Makes a bench from the factory, as a context manager that cleans up after the check.
 
     Raises:
-        AssertionError: The promise is broken. The message begins with it, and says what was seen.
+        AssertionError: The promise is broken. The message begins with the promise and says what is wrong.
     """
 
     name: str
@@ -46,23 +46,23 @@ class Check(Generic[Bench]):
     def __str__(self) -> str:
         return self.name
 
-    def __call__(self, factory: Callable[[], Any], /, **hands: Any) -> None:
+    def __call__(self, factory: Callable[[], Any], /, **options: Any) -> None:
         """Try to break the promise."""
-        with self.bench(factory, **hands) as bench:
+        with self.bench(factory, **options) as bench:
             try:
                 self.function(bench)
             except Broken as exc:
-                # From None: what led here is the check's own code, which tells a host nothing.
-                raise AssertionError(self._told(str(exc))) from exc.__cause__
+                # From None: the traceback up to here is the check's own code, which does not help a host.
+                raise AssertionError(self._message(str(exc))) from exc.__cause__
             except Exception as exc:
-                raise AssertionError(self._told(f"{type(exc).__name__} was raised: {exc}")) from exc
+                raise AssertionError(self._message(f"{type(exc).__name__} was raised: {exc}")) from exc
 
-    def _told(self, found: str) -> str:
+    def _message(self, found: str) -> str:
         return f"{self.promise} But {found}. [{self.name}]"
 
 
 class Checks(list[Check[Bench]]):
-    """The checks of one subject, in the order in which they are written.
+    """The checks of one subject, in the order of the file.
 
     Args:
         bench: See `Check`.
@@ -82,47 +82,42 @@ class Checks(list[Check[Bench]]):
         return add
 
 
-def run_all(checks: Sequence[Check[Any]], factory: Callable[[], Any], **hands: Any) -> None:
-    """Run checks to the last, then say what is broken: one line for each promise.
+def run_all(checks: Sequence[Check[Any]], factory: Callable[[], Any], **options: Any) -> None:
+    """Run all checks, then report every broken promise on a line of its own.
 
     Raises:
-        AssertionError: With all that was found; the first one is its cause.
+        AssertionError: At least one promise is broken. The cause is the first failure.
     """
     found: list[AssertionError] = []
     for check in checks:
         try:
-            check(factory, **hands)
+            check(factory, **options)
         except AssertionError as exc:
             found.append(exc)
     if found:
         raise AssertionError("\n".join(map(str, found))) from found[0]
 
 
-def expect(condition: object, found: str) -> None:
-    """Go on if the condition holds; ``found`` says what was seen if it does not."""
+def expect(condition: object, otherwise: str) -> None:
+    """Report ``otherwise`` unless the condition is true."""
     if not condition:
-        raise Broken(found)
+        raise Broken(otherwise)
 
 
-def given(value: Result | None, found: str) -> Result:
-    """The value; ``found`` says what was seen if it is None."""
+def given(value: Result | None, otherwise: str) -> Result:
+    """Return the value; report ``otherwise`` if it is None."""
     if value is None:
-        raise Broken(found)
+        raise Broken(otherwise)
     return value
-
-
-def broken(found: str, cause: BaseException | None = None) -> NoReturn:
-    """Say what was seen."""
-    raise Broken(found) from cause
 
 
 def fails(
     kinds: type[Exception] | tuple[type[Exception], ...], what: str, call: Callable[[], object]
 ) -> Exception:
-    """Expect a call to raise one of these kinds, and return what it raised.
+    """Expect a call to raise one of these exceptions, and return the exception.
 
     Args:
-        kinds: What it may raise.
+        kinds: The exceptions that the call may raise.
         what: The call in words, such as ``"adding it for another patient"``.
         call: The call.
     """
@@ -132,15 +127,19 @@ def fails(
         call()
     except kinds as exc:
         return exc
-    except Exception as exc:  # noqa: BLE001  # the code under test raises anything
-        broken(f"{what} raised {type(exc).__name__} instead of {wanted}", exc)
-    broken(f"{what} raised nothing instead of {wanted}")
+    except Exception as exc:  # the code under test raises anything
+        raise Broken(f"{what} raised {type(exc).__name__} instead of {wanted}") from exc
+    raise Broken(f"{what} raised nothing instead of {wanted}")
 
 
 def together(
     calls: Sequence[Callable[[], Result]], *, expected: tuple[type[Exception], ...] = ()
 ) -> list[Result | Exception]:
-    """Run calls in one thread each, begun in the same instant; results and expected exceptions in order."""
+    """Run each call in a thread of its own, all at the same moment.
+
+    Returns:
+        The result or the expected exception of each call, in order.
+    """
     barrier = threading.Barrier(len(calls))
     results: dict[int, Result | Exception] = {}
 
@@ -151,7 +150,7 @@ def together(
         except Exception as exc:  # noqa: BLE001  # the code under test raises anything
             results[number] = exc
 
-    # Not a pool: it would wait for ever for a thread that hangs, and so would the interpreter at its end.
+    # No pool: it would wait for ever for a thread that hangs, and so would the interpreter when it exits.
     threads = [
         threading.Thread(target=one, args=(number, call), daemon=True) for number, call in enumerate(calls)
     ]
@@ -161,10 +160,11 @@ def together(
     for thread in threads:
         thread.join(max(0.0, give_up_at - time.monotonic()))
     if len(results) < len(calls):
-        broken(f"calls from several threads at once did not come to an end in {_PATIENCE_S:.0f} s")
+        raise Broken(f"calls from several threads at once did not finish within {_PATIENCE_S:.0f} s")
     for result in results.values():
         if isinstance(result, Broken):
             raise result
         if isinstance(result, Exception) and not isinstance(result, expected):
-            broken(f"calls from several threads at once raised {type(result).__name__}: {result}", result)
+            text = f"calls from several threads at once raised {type(result).__name__}: {result}"
+            raise Broken(text) from result
     return [results[number] for number in range(len(calls))]

@@ -1,4 +1,4 @@
-"""Faults for the doubles: what a test wants to go wrong, in which call, before or after its effect."""
+"""Faults for the doubles: which call fails, and whether before or after it takes effect."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ Result = TypeVar("Result")
 
 @attrs.define
 class _Fault(Generic[Result]):
-    """What is done to a call, and how often still; None for always."""
+    """What happens, and how many times more; None for always."""
 
     action: Callable[..., Any]
     left: int | None
 
 
 class Faults:
-    """The switches of one double. They may be set while other threads are calling it.
+    """The faults of one double. They can be switched on while other threads use the double.
 
     ::
 
-        records.faults.before("add", raising(StorageFull("no room left")))     # nothing happens
-        records.faults.after("commit", raising(RepositoryError("cut off")))    # it happened all the same
+        records.faults.before("add", raising(StorageFull("no room left")))     # nothing is stored
+        records.faults.after("commit", raising(RepositoryError("cut off")))    # it is stored all the same
         records.faults.before("add", waiting(0.2), times=None)                 # always slow
-        records.faults.change("add", lambda stored: attrs.evolve(stored, sha256="0" * 64))    # a lie
-        source.faults.before("remove", lambda: folder.write("a.jpg", b"replaced at the last moment"))
+        records.faults.change("add", lambda stored: attrs.evolve(stored, sha256="0" * 64))    # a wrong answer
+        source.faults.before("remove", lambda: folder.write("a.jpg", b"replaced just before"))
 
     Args:
-        points: Names of the calls that can be made to fail.
+        points: Names of the calls that can fail.
     """
 
     def __init__(self, *points: str) -> None:
@@ -45,30 +45,30 @@ class Faults:
         self._set: dict[tuple[str, str], list[_Fault[Any]]] = {}
 
     def before(self, point: str, action: Callable[[], object], *, times: int | None = 1) -> None:
-        """Do something before the call has any effect.
+        """Run an action before the call has any effect.
 
         Args:
             point: The call.
-            action: What to do. If it raises, the call does.
-            times: How often; None for always.
+            action: What to do. If the action raises, the call raises.
+            times: How many times; None for always.
         """
         self._add("before", point, action, times)
 
     def after(self, point: str, action: Callable[[], object], *, times: int | None = 1) -> None:
-        """Do something once the call has taken effect, and before it returns. See `before`."""
+        """Run an action after the call has taken effect, but before it returns. See `before`."""
         self._add("after", point, action, times)
 
     def change(self, point: str, action: Callable[[Any], Any], *, times: int | None = 1) -> None:
-        """Give the caller something else: ``action`` makes it of what the call would have returned."""
+        """Change what the call returns: ``action`` takes the result, and returns another one."""
         self._add("change", point, action, times)
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Switch all faults off."""
         with self._lock:
             self._set.clear()
 
     def around(self, point: str, call: Callable[[], Result]) -> Result:
-        """What a double wraps its calls in."""
+        """Make a call of the double, with its faults."""
         self.strike("before", point)
         result = call()
         self.strike("after", point)
@@ -77,7 +77,7 @@ class Faults:
         return result
 
     def strike(self, when: str, point: str) -> None:
-        """Do what is set for this moment."""
+        """Run the actions for this moment: ``"before"`` or ``"after"`` a call."""
         for fault in self._due(when, point):
             fault.action()
 
@@ -89,19 +89,16 @@ class Faults:
 
     def _due(self, when: str, point: str) -> list[_Fault[Any]]:
         with self._lock:
-            faults = self._set.get((when, point))
-            if not faults:
-                return []
-            due = list(faults)
+            due = self._set.get((when, point), [])
             for fault in due:
                 if fault.left is not None:
                     fault.left -= 1
-            self._set[when, point] = [fault for fault in faults if fault.left != 0]
+            self._set[when, point] = [fault for fault in due if fault.left != 0]
             return due
 
 
 def raising(exc: BaseException) -> Callable[[], None]:
-    """An action that raises."""
+    """Return an action that raises this exception."""
 
     def strike() -> None:
         raise exc
@@ -110,9 +107,5 @@ def raising(exc: BaseException) -> Callable[[], None]:
 
 
 def waiting(seconds: float) -> Callable[[], None]:
-    """An action that takes its time."""
-
-    def strike() -> None:
-        time.sleep(seconds)
-
-    return strike
+    """Return an action that takes some time."""
+    return lambda: time.sleep(seconds)

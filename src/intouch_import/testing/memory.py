@@ -26,6 +26,7 @@ from intouch_import.model import Attachment, EntryKind, Patient, Provider, Sourc
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.sources.base import Source, check_name
 from intouch_import.testing.faults import Faults
+from intouch_import.testing.places import Place
 from intouch_import.testing.samples import BytesContent
 
 if TYPE_CHECKING:
@@ -48,59 +49,55 @@ class _Entry:
     modified_ns: int
 
 
-class MemoryFolder:
-    """A folder in memory, as other programs see it. Several sources may be opened on one.
+class MemoryFolder(Place):
+    """A folder in memory, as other programs see it. Several sources can be opened on it.
 
     Args:
-        name: Sources on it derive their ids from this.
+        name: Sources on the folder derive their ids from this name.
+        opened: Opens a source on the folder; by default a `MemorySource`.
     """
 
-    def __init__(self, name: str = "photos") -> None:
+    def __init__(self, name: str = "photos", *, opened: Callable[..., Source] | None = None) -> None:
         self.name = name
         self.lock = threading.RLock()
+        self._opened = opened or MemorySource
         self._entries: dict[str, _Entry] = {}
         self._versions = 0
         self._gone = False
 
+    def open(self, **options: Any) -> Source:
+        return self._opened(self, **options)
+
     def write(self, name: str, content: bytes) -> None:
-        """Create or replace a file, whole at once. Every write makes a new version, the same bytes too."""
-        self.keep(name, EntryKind.FILE, content)
+        """Create or replace a file. Every write makes a new version, also with the same bytes."""
+        self._keep(name, EntryKind.FILE, content)
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a file; None if there is none of that name."""
         entry = self._entries.get(name)
         return entry.data if entry is not None and entry.kind is EntryKind.FILE else None
 
     def delete(self, name: str) -> None:
-        """Take an entry away, if it is there."""
+        """Delete an entry, if it exists."""
         with self.lock:
             self._entries.pop(name, None)
 
     def make_folder(self, name: str) -> None:
-        """Make a sub-folder."""
-        self.keep(name, EntryKind.FOLDER)
+        self._keep(name, EntryKind.FOLDER)
 
-    def make_link(self, name: str) -> None:
-        """Make a link that leads out of the folder."""
-        self.keep(name, EntryKind.LINK)
+    def make_link(self, name: str) -> bool:
+        self._keep(name, EntryKind.LINK)
+        return True
 
     def names(self) -> set[str]:
-        """The files in the folder now."""
         with self.lock:
             return {name for name, entry in self._entries.items() if entry.kind is EntryKind.FILE}
 
-    def take_away(self) -> None:
-        """From now on the folder is not there any more, as a share that is not mounted."""
+    def take_away(self) -> bool:
         self._gone = True
-
-    def keep(self, name: str, kind: EntryKind, data: bytes = b"") -> None:
-        """Put an entry of any kind there."""
-        with self.lock:
-            self._versions += 1
-            self._entries[name] = _Entry(kind, data, f"v{self._versions}", time.time_ns())
+        return True
 
     def entries(self) -> dict[str, _Entry]:
-        """Everything that is there now.
+        """Return all current entries.
 
         Raises:
             SourceUnavailable: The folder was taken away.
@@ -110,15 +107,20 @@ class MemoryFolder:
                 raise SourceUnavailable("the folder does not exist")
             return dict(self._entries)
 
+    def _keep(self, name: str, kind: EntryKind, data: bytes = b"") -> None:
+        with self.lock:
+            self._versions += 1
+            self._entries[name] = _Entry(kind, data, f"v{self._versions}", time.time_ns())
+
 
 class MemorySource(Source):
     """A source on a `MemoryFolder`. See `Source` for the other arguments.
 
     Args:
-        folder: Which.
+        folder: The folder.
 
     Attributes:
-        faults: Switches for what should go wrong (`Faults`). Its points are the methods.
+        faults: The faults of this source (`Faults`). Its points are the names of the methods.
     """
 
     location: ClassVar[str] = "memory"
@@ -139,7 +141,7 @@ class MemorySource(Source):
 
     @property
     def filesystem(self) -> AbstractFileSystem:
-        """A copy of the folder as it is now, to look around in."""
+        """A copy of the folder as it is now."""
         import fsspec
 
         copy = fsspec.filesystem("memory", skip_instance_cache=True)
@@ -181,7 +183,7 @@ class MemorySource(Source):
             data = b"".join(chunks)
             with self.folder.lock:
                 if name in self.folder.entries():
-                    raise NameTaken("a file of that name is there already")
+                    raise NameTaken("a file with this name exists already")
                 self.folder.write(name, data)
                 return _source_file(name, self.folder.entries()[name])
 
@@ -194,7 +196,7 @@ class MemorySource(Source):
         check_name(file.name, windows=False)
         entry = self.folder.entries().get(file.name)
         if entry is None:
-            raise FileVanished("the file is no longer there")
+            raise FileVanished("the file no longer exists")
         if entry.kind is not EntryKind.FILE or entry.version != file.version:
             raise FileChanged("the file is no longer the version that was listed")
         return entry
@@ -211,7 +213,7 @@ def _source_file(name: str, entry: _Entry) -> SourceFile:
 
 
 class _Kept:
-    """What outlives a crash: the database and the disk, so to say."""
+    """What survives a crash: the database and the disk."""
 
     def __init__(self) -> None:
         self.patients: dict[str, Patient] = {}
@@ -222,15 +224,15 @@ class _Kept:
 
 
 class MemoryRepository(PatientRepository):
-    """Patient records that are gone when the process ends.
+    """Patient records in memory, which are gone when the process ends.
 
     Args:
-        patients, providers: Who is there from the beginning.
-        clock: Gives the time that `StoredAttachment.stored_at` records, aware.
+        patients, providers: The first patients and providers.
+        clock: Returns the aware time for `StoredAttachment.stored_at`.
 
     Attributes:
-        faults: Switches for what should go wrong (`Faults`), of this opening alone. Its points are the
-            methods, and ``commit``, where what was added becomes durable.
+        faults: The faults of this object (`Faults`), not of those that `reopen` returns. Its points are the
+            names of the methods, and ``commit``, which makes the added files durable.
     """
 
     def __init__(
@@ -253,12 +255,12 @@ class MemoryRepository(PatientRepository):
             self.add_provider(provider)
 
     def reopen(self) -> Self:
-        """Open the same records again: another workstation, or this one after a crash.
+        """Open the same records again: as another workstation does, or this one after a crash.
 
-        What was not committed is not there. The new one has no faults.
+        The new object sees what was committed, and has no faults.
         """
         other = type(self)(clock=self._clock)
-        other._kept = self._kept  # noqa: SLF001  # it is one of us
+        other._kept = self._kept  # noqa: SLF001  # an object of the same class
         return other
 
     def __repr__(self) -> str:
@@ -267,11 +269,11 @@ class MemoryRepository(PatientRepository):
     # --- patients and providers
 
     def add_patient(self, patient: Patient, /) -> None:
-        """Add a patient, or replace what is known of the one with that id."""
+        """Add a patient, or replace the patient with the same id."""
         self._kept.patients[patient.id] = patient
 
     def add_provider(self, provider: Provider, /) -> None:
-        """Add a provider, or replace what is known of the one with that id."""
+        """Add a provider, or replace the provider with the same id."""
         self._kept.providers[provider.id] = provider
 
     def find_patient(self, patient_id: str) -> Patient | None:
@@ -288,7 +290,7 @@ class MemoryRepository(PatientRepository):
         return self.faults.around("find_provider", lambda: self._kept.providers.get(provider_id))
 
     def search_patients(self, text: str, *, limit: int = 20) -> Sequence[Patient]:
-        """Patients whose name or id contains ``text``, letter case aside, by name."""
+        """Return patients whose name or id contains ``text`` in any letter case, sorted by name."""
         wanted = text.strip().casefold()
 
         def search() -> list[Patient]:
@@ -336,11 +338,11 @@ class MemoryRepository(PatientRepository):
         self.faults.around("withdraw", withdraw)
 
     def attachments(self, patient_id: str) -> list[StoredAttachment]:
-        """What is stored for a patient, in the order in which it was stored."""
+        """Return the attachments of a patient, in the order in which they were stored."""
         return [one for one, _ in list(self._kept.stored.values()) if one.patient_id == patient_id]
 
     def damage(self, attachment_id: str) -> None:
-        """Change a byte of what is stored, behind the repository's back."""
+        """Change a stored byte, without the repository noticing."""
         stored, data = self._find(attachment_id)
         changed = bytes([data[0] ^ 0xFF]) + data[1:] if data else b"\0"
         self._kept.stored[stored.import_id] = (stored, changed)
@@ -355,7 +357,7 @@ class MemoryRepository(PatientRepository):
     def _add(self, attachment: Attachment, content: Content) -> StoredAttachment:
         batch = self._batch
         if batch is None:
-            raise AssertionError("files are added in a transaction")
+            raise AssertionError("a file is added outside a transaction")
         known = batch.get(attachment.import_id) or self._kept.stored.get(attachment.import_id)
         if known is not None:
             return _agree(known[0], attachment)
@@ -377,12 +379,12 @@ class MemoryRepository(PatientRepository):
         for stored, data in list(self._kept.stored.values()):
             if stored.id == attachment_id:
                 return stored, data
-        raise RepositoryError("there is no such attachment")
+        raise RepositoryError("the attachment does not exist")
 
 
 def _agree(stored: StoredAttachment, wanted: Attachment) -> StoredAttachment:
     if stored.patient_id != wanted.patient_id:
-        raise AlreadyAssigned("stored already, in another patient's record", import_id=wanted.import_id)
+        raise AlreadyAssigned("the file is stored in another patient's record", import_id=wanted.import_id)
     if stored.sha256 != wanted.sha256:
         raise ContentMismatch("other bytes are stored under this import id", import_id=wanted.import_id)
     return stored

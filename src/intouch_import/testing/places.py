@@ -1,4 +1,4 @@
-"""`Place`: one folder of a location, as other programs see it, and what the checks do with it."""
+"""`Place`: one folder of a location, as other programs see it; and what the checks of a source share."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import hashlib
 import os
 import shutil
 import time
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from intouch_import.errors import NameRefused
 from intouch_import.model import EntryKind, SourceFile
 from intouch_import.sources.base import check_name
 from intouch_import.sources.opening import open_source
-from intouch_import.testing.checks import broken, expect
-from intouch_import.testing.memory import MemoryFolder, MemorySource
+from intouch_import.testing.checks import expect, given
 from intouch_import.testing.samples import HOSTILE_NAMES
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FsspecPlace",
     "LocalPlace",
-    "MemoryPlace",
     "Place",
     "bench",
     "content_of",
@@ -43,21 +42,21 @@ __all__ = [
 
 
 class Place(abc.ABC):
-    """One folder of a location: the source under test, and a second hand in the same folder.
+    """One folder of a location, as other programs see it, and sources on it.
 
-    The second hand must reach the folder by other means than the source does (the service's own SDK, the disk
-    under the server), or a fault that both share is not seen.
+    The methods must use another way to the folder than the source does (the service's own SDK, the disk of
+    the server). Otherwise the checks can't detect a mistake that both share.
     """
 
     refused_names: frozenset[str] = frozenset()
-    """Names of `HOSTILE_NAMES` that this location can't hold. `Source.put` must refuse them."""
+    """Names of `HOSTILE_NAMES` that files of this location can't have. `Source.put` must refuse them."""
 
     @abc.abstractmethod
     def open(self, **options: Any) -> Source:
         """Open a new source on the folder.
 
         Args:
-            options: ``provider``, ``source_id``, ``label`` of `Source`.
+            options: ``provider``, ``source_id`` and ``label`` of `Source`.
         """
 
     @abc.abstractmethod
@@ -66,11 +65,11 @@ class Place(abc.ABC):
 
     @abc.abstractmethod
     def read(self, name: str) -> bytes | None:
-        """The bytes of a file; None if there is no such file."""
+        """Return the bytes of a file; None if there is no file with this name."""
 
     @abc.abstractmethod
     def delete(self, name: str) -> None:
-        """Take a file away."""
+        """Delete a file."""
 
     @abc.abstractmethod
     def make_folder(self, name: str) -> None:
@@ -78,28 +77,28 @@ class Place(abc.ABC):
 
     @abc.abstractmethod
     def names(self) -> set[str]:
-        """The files that are directly in the folder now."""
+        """Return the names of the files that are directly in the folder now."""
 
     def make_link(self, name: str) -> bool:  # noqa: ARG002  # most locations have none
-        """Make a link to a file outside the folder; False where there are no links."""
+        """Make a link to a file outside the folder. Return False if the location has no links."""
         return False
 
     def take_away(self) -> bool:
-        """Take the folder away for good, as a share that is not mounted; False if that can't be done."""
+        """Make the folder unreachable, as a share that is not mounted. Return False if that can't be done."""
         return False
 
     def close(self) -> None:
-        """Called once at the end: clear up."""
+        """Clean up, after the check."""
 
 
 class LocalPlace(Place):
-    """A folder on this disk.
+    """A folder on the local disk.
 
     Args:
-        root: An empty folder to work in; the photos are in one below it.
-        opened: Opens the source on a folder; by default as a local folder. Give another one for a server on
-            this machine that shows the same disk.
-        refused: See `Place.refused_names`; by default what Windows refuses, on Windows.
+        root: An empty folder. The photos are in a folder in it.
+        opened: Opens a source on the folder with the photos; by default a local source. Give another one for
+            a server that shows this disk.
+        refused: See `Place.refused_names`; by default the names that this system refuses.
     """
 
     def __init__(
@@ -145,7 +144,7 @@ class LocalPlace(Place):
         outside.write_bytes(b"outside")
         try:
             (self.folder / name).symlink_to(outside)
-        except (OSError, NotImplementedError):  # Windows, without the right to
+        except (OSError, NotImplementedError):  # on Windows, without the right to make links
             return False
         return True
 
@@ -157,50 +156,12 @@ class LocalPlace(Place):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class MemoryPlace(Place):
-    """A `MemoryFolder`.
-
-    Args:
-        opened: Opens a source on it; by default a `MemorySource`.
-    """
-
-    def __init__(self, opened: Callable[..., Source] = MemorySource) -> None:
-        self.folder = MemoryFolder()
-        self._opened = opened
-
-    def open(self, **options: Any) -> Source:
-        return self._opened(self.folder, **options)
-
-    def write(self, name: str, content: bytes) -> None:
-        self.folder.write(name, content)
-
-    def read(self, name: str) -> bytes | None:
-        return self.folder.read(name)
-
-    def delete(self, name: str) -> None:
-        self.folder.delete(name)
-
-    def make_folder(self, name: str) -> None:
-        self.folder.make_folder(name)
-
-    def names(self) -> set[str]:
-        return self.folder.names()
-
-    def make_link(self, name: str) -> bool:
-        self.folder.make_link(name)
-        return True
-
-    def take_away(self) -> bool:
-        self.folder.take_away()
-        return True
-
-
 class FsspecPlace(Place):
-    """A folder of any fsspec file system, written through fsspec.
+    """A folder of any fsspec file system.
 
     Args:
-        filesystem: The second hand.
-        folder: An empty folder in it.
+        filesystem: The file system that the methods use.
+        folder: An empty folder in the file system.
         opened: Opens the source on the folder.
         refused: See `Place.refused_names`.
     """
@@ -272,27 +233,22 @@ def _refused_here() -> Iterator[str]:
 
 # --- what the checks do with a place
 
-# File systems tell times in steps of some milliseconds. A change within one step is not what is meant here.
+# The times of a file system have steps of some milliseconds. The checks make no two changes within one step.
 _STEP_S = 0.03
 
 
-@contextlib.contextmanager
-def bench(factory: Callable[[], Place]) -> Iterator[Place]:
-    """A place with an empty folder, closed when the check is over."""
-    place = factory()
-    try:
-        yield place
-    finally:
-        place.close()
+def bench(factory: Callable[[], Place]) -> contextlib.closing[Place]:
+    """Make a place with an empty folder, which is closed after the check."""
+    return contextlib.closing(factory())
 
 
 def digest(data: bytes) -> str:
-    """SHA-256 in lower-case hex."""
+    """Return the SHA-256 in lower-case hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def listed(source: Source) -> dict[str, SourceFile]:
-    """The folder, by name."""
+    """List the folder, by name."""
     found: dict[str, SourceFile] = {}
     for file in source.scan():
         expect(file.name not in found, f"{file.name!a} was listed twice")
@@ -301,46 +257,40 @@ def listed(source: Source) -> dict[str, SourceFile]:
 
 
 def there(source: Source, name: str) -> SourceFile:
-    """What stands under a name; it must be a file."""
-    file = source.look(name)
-    if file is None:
-        broken(f"look found nothing under {name!a}, where there is a file")
-    expect(file.kind is EntryKind.FILE, f"look found a {file.kind} under {name!a}, where there is a file")
+    """Look at a name that a file has."""
+    file = given(source.look(name), f"look did not find the file {name!a}")
+    expect(file.kind is EntryKind.FILE, f"look returned the file {name!a} as a {file.kind}")
     return file
 
 
 def content_of(content: Content) -> bytes:
-    """The bytes of a content; they must be what it says."""
+    """Return the bytes of a content, and expect its size and digest to be right."""
     with content.open() as stream:
         data = stream.read()
-    expect(len(data) == content.size_bytes, "size_bytes is not the size of what can be read")
-    expect(digest(data) == content.sha256, "sha256 is not the digest of what can be read")
+    expect(len(data) == content.size_bytes, "size_bytes is not the number of bytes that were read")
+    expect(digest(data) == content.sha256, "sha256 is not the digest of the bytes that were read")
     return data
 
 
 def held_names(place: Place) -> list[str]:
-    """The hostile names that this location can hold, all written: each file contains its name.
+    """Write a file for every hostile name that this location accepts, and return the names.
 
-    Where two names are one (a location that ignores letter case), the later one stands.
+    Each file contains its name. If the location takes two names for one (in another letter case), one of them
+    is returned.
     """
     wanted = [name for name in HOSTILE_NAMES if name not in place.refused_names]
     for name in wanted:
         place.write(name, name.encode("utf-8", "surrogatepass"))
     held = place.names()
-    lost = [name for name in wanted if name not in held and not _taken_for_another(name, held)]
-    expect(not lost, f"the location spells {lost[:1]!a} otherwise: put it into refused_names")
+    lost = [name for name in wanted if _folded(name) not in set(map(_folded, held))]
+    expect(not lost, f"the location changes the name {lost[:1]!a}: put it into refused_names")
     return sorted(held)
 
 
-def _taken_for_another(name: str, held: set[str]) -> bool:
-    import unicodedata
-
-    def folded(text: str) -> str:
-        return unicodedata.normalize("NFC", text).casefold()
-
-    return folded(name) in {folded(other) for other in held}
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def pause() -> None:
-    """Let the clock of a file system go on, so that a change has another time."""
+    """Wait until the clock of a file system has advanced, so that the next change has another time."""
     time.sleep(_STEP_S)

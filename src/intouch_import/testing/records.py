@@ -1,9 +1,9 @@
-"""What a check of a repository works with: the records, opened as often as it likes, and samples to store."""
+"""What the checks of a repository share: the records under test, and attachments to add."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import io
 import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,22 +13,22 @@ import attrs
 from intouch_import import disk
 from intouch_import.model import Attachment, Destination, StoredAttachment
 from intouch_import.repositories.base import PatientRepository
-from intouch_import.testing.checks import broken, expect
+from intouch_import.testing.checks import Broken, expect
 from intouch_import.testing.samples import PATIENT, PROVIDER, BytesContent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from intouch_import.content import Content
 
-__all__ = ["Records", "bench", "bytes_of", "new", "read", "same", "unique"]
+__all__ = ["Records", "add", "bytes_of", "find", "new", "offers", "read", "same", "unique"]
 
 _FIELDS = [field.name for field in attrs.fields(Attachment)]
-_SHOWN = 80
+_LONGEST_SHOWN = 80
 
 
-class Records:
-    """The records under test.
+class Records(contextlib.ExitStack):
+    """The records under test, as a context manager that closes everything that was opened.
 
     Args:
         factory, damage: See `check_repository`.
@@ -37,47 +37,31 @@ class Records:
     def __init__(
         self, factory: Callable[[], PatientRepository], damage: Callable[[str], None] | None = None
     ) -> None:
+        super().__init__()
         self._factory = factory
-        self._opened = contextlib.ExitStack()
         self.damage = damage
 
     def open(self) -> PatientRepository:
-        """Open the records anew: another workstation, or the same one after a crash."""
+        """Open the records again: as another workstation does, or the same one after a crash."""
         repository = self._factory()
         expect(isinstance(repository, PatientRepository), "the factory returned something else")
         close = getattr(repository, "close", None)
         if callable(close):
-            self._opened.callback(close)
+            self.callback(close)
         return repository
-
-    def close(self) -> None:
-        """Close what was opened."""
-        self._opened.close()
-
-
-@contextlib.contextmanager
-def bench(
-    factory: Callable[[], PatientRepository], *, damage: Callable[[str], None] | None = None
-) -> Iterator[Records]:
-    """Records that are closed when the check is over."""
-    records = Records(factory, damage)
-    try:
-        yield records
-    finally:
-        records.close()
 
 
 def unique(text: str = "") -> bytes:
-    """Bytes that were never stored before."""
+    """Return bytes that were never stored before."""
     return f"{text} {secrets.token_hex(16)}".encode()
 
 
 def new(content: Content | bytes | None = None, **changes: Any) -> tuple[Attachment, Content]:
-    """An attachment that was never stored, and its content.
+    """Return an attachment that was never stored, and its content.
 
     Args:
-        content: By default some bytes that are nowhere else.
-        changes: Fields that differ from the sample.
+        content: By default bytes that no other attachment has.
+        changes: Fields that differ from the usual ones.
     """
     if content is None or isinstance(content, bytes):
         content = BytesContent(unique() if content is None else content)
@@ -102,52 +86,57 @@ def new(content: Content | bytes | None = None, **changes: Any) -> tuple[Attachm
 
 
 def bytes_of(content: Content) -> bytes:
-    """The bytes of a content."""
+    """Return the bytes of a content."""
     with content.open() as stream:
         return stream.read()
 
 
-def same(stored: StoredAttachment | None, wanted: Attachment, where: str) -> StoredAttachment:
-    """Expect every field of an attachment to be stored as it is.
+def offers(repository: PatientRepository, method: str) -> bool:
+    """Return whether the class overrides an optional method."""
+    return getattr(type(repository), method) is not getattr(PatientRepository, method)
+
+
+def add(repository: PatientRepository, attachment: Attachment, content: Content) -> StoredAttachment:
+    """Add an attachment, and expect it to be returned unchanged."""
+    return same(repository.add(attachment, content), attachment, "add")
+
+
+def find(repository: PatientRepository, attachment: Attachment) -> StoredAttachment:
+    """Find an attachment, and expect it to be stored unchanged."""
+    found = repository.find_attachment([attachment.import_id])
+    return same(found.get(attachment.import_id), attachment, "find_attachment")
+
+
+def same(stored: object, wanted: Attachment, method: str) -> StoredAttachment:
+    """Expect every field of an attachment to be stored as it was given.
 
     Args:
-        stored: What the repository says.
+        stored: What the repository returned.
         wanted: What it was given.
-        where: Who says so, such as ``"add"``.
+        method: The method that returned it, such as ``"add"``.
     """
     if not isinstance(stored, StoredAttachment):
-        broken(f"{where} gave {type(stored).__name__}, not a StoredAttachment")
+        raise Broken(f"{method} returned {type(stored).__name__} instead of a StoredAttachment")
     for field in _FIELDS:
         is_, was = getattr(stored, field), getattr(wanted, field)
         if is_ != was or type(is_) is not type(was):
-            broken(f"{where} has another {field}: {_shown(is_)} instead of {_shown(was)}")
-    expect(isinstance(stored.id, str) and stored.id, f"{where} has an id that is no text")
+            raise Broken(f"{method} returned another {field}: {_shown(is_)} instead of {_shown(was)}")
+    expect(isinstance(stored.id, str) and stored.id, f"{method} returned an id that is not text")
     expect(
         isinstance(stored.stored_at, datetime) and stored.stored_at.utcoffset() is not None,
-        f"{where} has a stored_at that is no aware time",
+        f"{method} returned a stored_at that is not an aware time",
     )
     return stored
 
 
 def read(repository: PatientRepository, attachment_id: str) -> bytes:
-    """What is stored, read as `moving` reads it: into a buffer, through ``readinto``."""
-    parts = _Parts()
+    """Read the stored bytes as the move does: into a buffer, with ``readinto``."""
+    data = io.BytesIO()
     with repository.open_attachment(attachment_id) as stream:
-        digested = disk.digest_stream(stream, parts)  # type: ignore[arg-type]  # it takes whatever is written
-    data = b"".join(parts.found)
-    expect(hashlib.sha256(data).hexdigest() == digested.sha256, "reading gave two answers")
-    return data
-
-
-class _Parts:
-    def __init__(self) -> None:
-        self.found: list[bytes] = []
-
-    def write(self, part: memoryview) -> int:
-        self.found.append(bytes(part))  # a view of a buffer that is used again
-        return len(self.found[-1])
+        disk.digest_stream(stream, data)
+    return data.getvalue()
 
 
 def _shown(value: object) -> str:
     text = str(value) if isinstance(value, datetime) else ascii(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}… ({len(text)} characters)"

@@ -1,4 +1,4 @@
-"""`transaction` and `add_many`, and several threads and workstations over the same records."""
+"""`transaction` and `add_many`; and several threads and workstations that use the same records."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ import attrs
 
 from intouch_import.errors import AlreadyAssigned, ContentMismatch, UnknownPatient
 from intouch_import.model import StoredAttachment
-from intouch_import.repositories.base import PatientRepository
-from intouch_import.testing.checks import Checks, broken, expect, fails, together
-from intouch_import.testing.records import Records, bench, bytes_of, new, read, same, unique
+from intouch_import.testing.checks import Broken, Checks, expect, fails, together
+from intouch_import.testing.records import (
+    Records,
+    add,
+    bytes_of,
+    find,
+    new,
+    offers,
+    read,
+    same,
+    unique,
+)
 from intouch_import.testing.samples import (
     NOBODY,
     OTHER_PATIENT,
@@ -28,27 +37,24 @@ from intouch_import.testing.samples import (
 if TYPE_CHECKING:
     from intouch_import.content import Content
     from intouch_import.model import Attachment
+    from intouch_import.repositories.base import PatientRepository
 
 __all__ = ["CHECKS"]
 
-CHECKS: Checks[Records] = Checks(bench)
+CHECKS: Checks[Records] = Checks(Records)
 
-# --- transactions and batches
-
-_MANY = 60
-
-
-class _PulledOut(BaseException):
-    """Not an Exception: as KeyboardInterrupt is none."""
-
-
-def _commits_each(repository: PatientRepository) -> bool:
-    """Whether the class keeps the default, which commits each `add` by itself."""
-    return type(repository).transaction is PatientRepository.transaction
+_BATCH = 60
+_THREADS = 6
+_ROUNDS = 4
+_A_MOMENT_S = 0.05
+_PATIENCE_S = 10.0
 
 
 def _ids(items: list[tuple[Attachment, Content]]) -> list[str]:
     return [attachment.import_id for attachment, _ in items]
+
+
+# --- transactions and batches
 
 
 @CHECKS.promise("When a transaction has ended, everything that was added in it is durable.")
@@ -57,23 +63,27 @@ def transactions_are_durable(records: Records) -> None:
     items = [new() for _ in range(7)]
     data = [bytes_of(content) for _, content in items]
     with repository.transaction():
-        stored = [same(repository.add(*item), item[0], "add") for item in items]
+        stored = [add(repository, *item) for item in items]
     for _, content in items:
         content.close()
     for again in (records.open(), repository):
         found = again.find_attachment(_ids(items))
         for (attachment, _), one, bytes_ in zip(items, stored, data, strict=True):
             same(found.get(attachment.import_id), attachment, "find_attachment")
-            expect(found[attachment.import_id].id == one.id, "the id is another than add returned")
-            expect(read(again, one.id) == bytes_, "the bytes are not there")
+            expect(found[attachment.import_id].id == one.id, "find_attachment returns another id than add")
+            expect(read(again, one.id) == bytes_, "the bytes are not stored")
 
 
-@CHECKS.promise("When a transaction ends with an exception, nothing of it is stored.")
+class _Interrupt(BaseException):
+    """Like KeyboardInterrupt, not an Exception."""
+
+
+@CHECKS.promise("When a transaction ends with an exception, nothing that was added in it is stored.")
 def transactions_roll_back(records: Records) -> None:
     repository = records.open()
     before, content = new()
     repository.add(before, content)
-    for kind in (ValueError, AlreadyAssigned, _PulledOut):
+    for kind in (ValueError, AlreadyAssigned, _Interrupt):
         items = [new(staged(unique(), repository.staging)), new()]
         data = [bytes_of(content) for _, content in items]
         try:
@@ -83,21 +93,21 @@ def transactions_roll_back(records: Records) -> None:
                 raise kind("the block fails")
         except kind:
             pass
-        if _commits_each(repository):
-            continue
+        if not offers(repository, "transaction"):
+            continue  # the default commits each `add` by itself
         for asked in (repository, records.open()):
             found = asked.find_attachment(_ids(items))
             expect(not found, f"{len(found)} of {len(items)} are stored after {kind.__name__}")
-        # The next attempt, after what the first one left behind.
+        # The next attempt must not be disturbed by the remains of the first.
         for (attachment, _), bytes_ in zip(items, data, strict=True):
-            stored = same(repository.add(attachment, BytesContent(bytes_)), attachment, "add")
-            expect(read(repository, stored.id) == bytes_, "the bytes of the second attempt are not there")
+            stored = add(repository, attachment, BytesContent(bytes_))
+            expect(read(repository, stored.id) == bytes_, "the second attempt did not store the bytes")
         for _, content in items:
             content.close()
-    expect(repository.find_attachment([before.import_id]), "what was stored before is gone")
+    expect(repository.find_attachment([before.import_id]), "an attachment that was stored before is gone")
 
 
-@CHECKS.promise("A transaction that failed does not spoil the next one.")
+@CHECKS.promise("A transaction that failed does not affect the next one.")
 def transactions_follow_each_other(records: Records) -> None:
     repository = records.open()
     for _ in range(3):
@@ -107,12 +117,12 @@ def transactions_follow_each_other(records: Records) -> None:
             with repository.transaction():
                 repository.add(*item)
 
-        fails(Exception, "a transaction with a file that breaks off", fail)
+        fails(Exception, "a transaction with a file whose content fails", fail)
         good, content = new()
         with repository.transaction():
             repository.add(good, content)
         found = repository.find_attachment([failing.import_id, good.import_id])
-        expect(set(found) == {good.import_id}, "not exactly the good one of two transactions is stored")
+        expect(set(found) == {good.import_id}, "not exactly the file of the good transaction is stored")
 
 
 @CHECKS.promise("An import id that is added twice in one transaction is stored once.")
@@ -120,20 +130,14 @@ def one_transaction_stores_once(records: Records) -> None:
     repository = records.open()
     data = unique()
     attachment, content = new(data)
+    other = attrs.evolve(attachment, patient_id=OTHER_PATIENT.id)
     with repository.transaction():
         first = repository.add(attachment, content)
         second = repository.add(attachment, BytesContent(data))
-        fails(
-            AlreadyAssigned,
-            "adding it for another patient in the same transaction",
-            lambda: repository.add(attrs.evolve(attachment, patient_id=OTHER_PATIENT.id), BytesContent(data)),
-        )
+        what = "adding it for another patient in the same transaction"
+        fails(AlreadyAssigned, what, lambda: repository.add(other, BytesContent(data)))
     expect(first == second, "the second call returned something else than the first")
-    same(
-        records.open().find_attachment([attachment.import_id]).get(attachment.import_id),
-        attachment,
-        "find_attachment",
-    )
+    find(records.open(), attachment)
 
 
 @CHECKS.promise("add_many returns one result for each file, in order; a FileError stops no other file.")
@@ -142,46 +146,41 @@ def one_file_stops_no_other(records: Records) -> None:
     data = unique()
     there, content = new(data)
     stored = repository.add(there, content)
-    changed, other_content = new(import_id=there.import_id)
     items = [
         new(),
         (attrs.evolve(there, patient_id=OTHER_PATIENT.id), BytesContent(data)),
         new(staged(unique(), repository.staging), patient_id=OTHER_PATIENT.id),
-        (changed, other_content),
+        new(import_id=there.import_id),
         (there, BytesContent(data)),
         new(),
     ]
     results = repository.add_many(items)
     expect(len(results) == len(items), f"{len(items)} files gave {len(results)} results")
     for number in (0, 2, 5):
-        result = results[number]
-        same(result if isinstance(result, StoredAttachment) else None, items[number][0], "add_many")
-        expect(
-            records.open().find_attachment([items[number][0].import_id]),
-            "a good file of the batch is not stored",
-        )
+        same(results[number], items[number][0], "add_many")
+        find(records.open(), items[number][0])
     expect(isinstance(results[1], AlreadyAssigned), "a file of another patient gave no AlreadyAssigned")
     expect(isinstance(results[3], ContentMismatch), "a file with other bytes gave no ContentMismatch")
-    expect(results[4] == stored, "a file that is stored already gave something else than what is there")
-    expect(repository.add_many([]) == [], "no files gave results")
+    expect(results[4] == stored, "a file that was stored before gave another result")
+    expect(repository.add_many([]) == [], "an empty batch gave results")
 
 
-@CHECKS.promise("add_many stores a whole batch.")
+@CHECKS.promise("add_many stores a complete batch.")
 def batches_are_stored_whole(records: Records) -> None:
     repository = records.open()
-    items = [new(patient_id=(PATIENT, OTHER_PATIENT)[number % 2].id) for number in range(_MANY)]
+    items = [new(patient_id=(PATIENT, OTHER_PATIENT)[number % 2].id) for number in range(_BATCH)]
     data = [bytes_of(content) for _, content in items]
     repeated = [*items, items[0], items[-1]]
     results = repository.add_many(repeated)
     expect(len(results) == len(repeated), f"{len(repeated)} files gave {len(results)} results")
     for result, (attachment, _) in zip(results, repeated, strict=True):
-        same(result if isinstance(result, StoredAttachment) else None, attachment, "add_many")
-    expect(results[-2:] == [results[0], results[_MANY - 1]], "a file that came twice was stored twice")
+        same(result, attachment, "add_many")
+    expect(results[-2:] == [results[0], results[_BATCH - 1]], "a file that was given twice is stored twice")
     again = records.open()
     found = again.find_attachment(_ids(items))
-    expect(len(found) == _MANY, f"of {_MANY} files, {len(found)} are stored")
+    expect(len(found) == _BATCH, f"of {_BATCH} files, {len(found)} are stored")
     for (attachment, _), bytes_ in zip(items, data, strict=True):
-        expect(read(again, found[attachment.import_id].id) == bytes_, "a file has the bytes of another")
+        expect(read(again, found[attachment.import_id].id) == bytes_, "a file has the bytes of another file")
 
 
 @CHECKS.promise("When add_many raises, nothing of the batch is stored.")
@@ -190,25 +189,19 @@ def batches_roll_back(records: Records) -> None:
     for bad, kind in ((new(patient_id=NOBODY), UnknownPatient), (new(FailingContent(unique())), Exception)):
         items = [new(), bad, new()]
         fails(kind, "a batch with a file that can't be stored", lambda: repository.add_many(items))
-        if _commits_each(repository):
+        if not offers(repository, "transaction"):
             continue
         for asked in (repository, records.open()):
             found = asked.find_attachment(_ids(items))
             expect(not found, f"{len(found)} of the batch are stored after {kind.__name__}")
         good = repository.add_many([items[0], items[2]])
-        expect(all(isinstance(one, StoredAttachment) for one in good), "the rest can't be stored afterwards")
+        expect(all(isinstance(one, StoredAttachment) for one in good), "the good files can't be stored later")
 
 
 # --- several at once
 
-_THREADS = 6
-_ROUNDS = 4
-_A_MOMENT_S = 0.05
-_PATIENCE_S = 10.0
-_HARMED = "the bytes of the one that was stored are"
 
-
-@CHECKS.promise("The same file that is added by several threads and workstations at once is stored once.")
+@CHECKS.promise("A file that several threads and workstations add at once is stored once.")
 def one_file_from_all_sides_is_stored_once(records: Records) -> None:
     shared = records.open()
     workstations = [shared, shared, *(records.open() for _ in range(_THREADS - 2))]
@@ -218,15 +211,12 @@ def one_file_from_all_sides_is_stored_once(records: Records) -> None:
         results = together([partial(one.add, attachment, BytesContent(data)) for one in workstations])
         ids = {result.id for result in results if isinstance(result, StoredAttachment)}
         expect(len(ids) == 1, f"{len(results)} calls returned {len(ids)} different attachments")
-        found = records.open().find_attachment([attachment.import_id])
-        stored = same(found.get(attachment.import_id), attachment, "find_attachment")
-        expect({stored.id} == ids, "another attachment is stored than was returned")
-        expect(read(shared, stored.id) == data, "the bytes are not there")
+        stored = find(records.open(), attachment)
+        expect({stored.id} == ids, "another attachment is stored than the calls returned")
+        expect(read(shared, stored.id) == data, "the bytes are not stored")
 
 
-@CHECKS.promise(
-    "The same file that is saved to two patients at once is in one record, and the other is told."
-)
+@CHECKS.promise("A file that is saved to two patients at once is in one record; the other calls raise.")
 def one_file_for_two_patients_is_stored_once(records: Records) -> None:
     workstations = [records.open() for _ in range(_THREADS)]
     for _ in range(_ROUNDS):
@@ -236,24 +226,25 @@ def one_file_for_two_patients_is_stored_once(records: Records) -> None:
             attrs.evolve(attachment, patient_id=(PATIENT, OTHER_PATIENT)[number % 2].id)
             for number in range(_THREADS)
         ]
-        results = together(
-            [
-                partial(one.add, asked, BytesContent(data))
-                for one, asked in zip(workstations, wanted, strict=True)
-            ],
-            expected=(AlreadyAssigned,),
-        )
+        calls = [
+            partial(one.add, asked, BytesContent(data))
+            for one, asked in zip(workstations, wanted, strict=True)
+        ]
+        results = together(calls, expected=(AlreadyAssigned,))
         winners = {result.patient_id for result in results if isinstance(result, StoredAttachment)}
-        expect(len(winners) == 1, f"{len(winners)} patients were told that they have it")
+        expect(len(winners) == 1, f"calls for {len(winners)} patients succeeded")
         for result, asked in zip(results, wanted, strict=True):
-            told = isinstance(result, AlreadyAssigned)
-            expect(told == (asked.patient_id not in winners), "not exactly those who lost were told")
+            expect(
+                isinstance(result, AlreadyAssigned) == (asked.patient_id not in winners),
+                "a call for the wrong patient succeeded, or a call for the right one raised",
+            )
         stored = records.open().find_attachment([attachment.import_id])[attachment.import_id]
-        expect({stored.patient_id} == winners, "it is in another record than was returned")
+        expect({stored.patient_id} == winners, "it is in another record than the successful calls returned")
 
 
-@CHECKS.promise("An attempt that is overtaken, or fails late, harms nothing that was stored meanwhile.")
+@CHECKS.promise("An attempt that is overtaken or fails late does not harm what another call has stored.")
 def overtaken_attempts_harm_nothing(records: Records) -> None:
+    advice = "insert the row first: its unique import id makes other calls wait"
     for fails_late in (True, False):
         slow, quick = records.open(), records.open()
         data = unique().ljust(300_000, b"x")
@@ -261,25 +252,24 @@ def overtaken_attempts_harm_nothing(records: Records) -> None:
         begun, overtaken = threading.Event(), threading.Event()
 
         def add_slowly() -> None:
-            with contextlib.suppress(Exception):  # whether it fails is no matter: what does it leave?
+            with contextlib.suppress(Exception):  # it may fail; only the remains matter
                 slow.add(attachment, SlowContent(data, begun, overtaken, fails=fails_late))
-            begun.set()  # it may have failed before it read anything
+            begun.set()  # in case it failed before it read anything
 
-        def add() -> StoredAttachment:
+        def add_quickly() -> StoredAttachment:
             begun.wait(_PATIENCE_S)
             try:
                 return quick.add(attachment, BytesContent(data))
             finally:
                 overtaken.set()
 
-        together([add_slowly, add])
-        found = records.open().find_attachment([attachment.import_id])
-        stored = same(found.get(attachment.import_id), attachment, "find_attachment")
+        together([add_slowly, add_quickly])
+        stored = find(records.open(), attachment)
         try:
             left = read(records.open(), stored.id)
-        except Exception as exc:  # noqa: BLE001  # the code under test raises anything
-            broken(f"{_HARMED} gone: insert the row first, its import id keeps others waiting", exc)
-        expect(left == data, f"{_HARMED} damaged: insert the row first, its import id keeps others waiting")
+        except Exception as exc:  # the code under test raises anything
+            raise Broken(f"the stored bytes are gone ({advice})") from exc
+        expect(left == data, f"the stored bytes are damaged ({advice})")
 
 
 @CHECKS.promise("Threads that add and find different files at once do not disturb each other.")
@@ -293,20 +283,24 @@ def different_files_do_not_disturb_each_other(records: Records) -> None:
             data = unique(f"{seed}-{number}")
             with staged(data, repository.staging) as content:
                 attachment, _ = new(content, patient_id=(PATIENT, OTHER_PATIENT)[seed % 2].id)
-                done.append((same(repository.add(attachment, content), attachment, "add"), data))
-            expect(repository.find_attachment([attachment.import_id]), "what was added is not found")
+                done.append((add(repository, attachment, content), data))
+            expect(repository.find_attachment([attachment.import_id]), "an added attachment is not found")
             expect(repository.find_patient(PATIENT.id), "a patient is not found")
         return done
 
     results = together([partial(add_some, one, seed) for seed, one in enumerate(workstations)])
     again = records.open()
     done = [pair for result in results if isinstance(result, list) for pair in result]
-    expect(len({stored.id for stored, _ in done}) == len(done), "two files have one id")
+    expect(len({stored.id for stored, _ in done}) == len(done), "two files have the same id")
     for stored, data in done:
-        expect(read(again, stored.id) == data, "a file has the bytes of another")
+        expect(read(again, stored.id) == data, "a file has the bytes of another file")
 
 
-@CHECKS.promise("A transaction holds what its own thread adds, and nothing else.")
+class _RollBack(Exception):  # raised to end a transaction
+    pass
+
+
+@CHECKS.promise("A transaction contains only the files that its own thread adds.")
 def transactions_belong_to_a_thread(records: Records) -> None:
     repository = records.open()
     for _ in range(_ROUNDS):
@@ -319,24 +313,20 @@ def transactions_belong_to_a_thread(records: Records) -> None:
                 with repository.transaction():
                     repository.add(*inside)
                     begun.set()
-                    time.sleep(_A_MOMENT_S)  # the other thread adds now, or waits for its turn
-                    raise _Stop
-            except _Stop:
+                    time.sleep(_A_MOMENT_S)  # meanwhile the other thread adds, or waits for its turn
+                    raise _RollBack
+            except _RollBack:
                 pass
             finally:
-                begun.set()  # the other thread must not wait for what failed before
+                begun.set()  # in case it failed earlier
 
-        def add() -> None:
+        def add_outside() -> None:
             begun.wait()
             repository.add(*outside)
 
-        together([roll_back, add])
+        together([roll_back, add_outside])
         found = records.open().find_attachment([inside[0].import_id, outside[0].import_id])
-        expect(outside[0].import_id in found, "the rollback took what another thread had added")
-        expect(read(repository, found[outside[0].import_id].id) == data, "the bytes are not there")
-        if type(repository).transaction is not PatientRepository.transaction:
-            expect(inside[0].import_id not in found, "what was rolled back is stored")
-
-
-class _Stop(Exception):  # it says what the block does
-    pass
+        expect(outside[0].import_id in found, "the rollback removed a file that another thread had added")
+        expect(read(repository, found[outside[0].import_id].id) == data, "the bytes are not stored")
+        if offers(repository, "transaction"):
+            expect(inside[0].import_id not in found, "a file that was rolled back is stored")

@@ -1,4 +1,4 @@
-"""What the kit stores: patients, texts, file names, and contents that are whole, failing or slow."""
+"""What the kit stores: patients, texts, file names, and contents that work, fail or are slow."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ __all__ = [
     "staged",
 ]
 
-# Digits alone, without leading zeros: practices whose ids are numbers can have them too.
+# Digits without leading zeros, so that practices whose ids are numbers can have these patients too.
 PATIENT: Final = Patient(id="10042", name="Ada Marsh")
 """A patient that the repository under test must know."""
 
 OTHER_PATIENT: Final = Patient(id="10043", name="Ben Okafor")
-"""Another one."""
+"""A second patient that the repository must know."""
 
 FORMER_PATIENT: Final = Patient(id="10044", name="Chiara Lindqvist", active=False)
 """A patient that the repository must know as inactive."""
 
 LETTERED_PATIENT: Final = Patient(id="7Qx", name="Dana Iversen")
-"""A patient whose id has letters. Leave it out if your ids are numbers: letter case is then not checked."""
+"""A patient whose id has letters. Leave it out if your ids are numbers; letter case is then not checked."""
 
 PATIENTS: Final = (PATIENT, OTHER_PATIENT, FORMER_PATIENT, LETTERED_PATIENT)
 """All patients of the kit."""
@@ -69,7 +69,7 @@ HOSTILE_TEXTS: Final[tuple[str, ...]] = (
     "line one\nline two\r\nline three\ttabbed",
     "{title} {0} %s %(name)s $HOME ${x} <b>&amp;</b> \\n \\x00 %00",
     "../../etc/passwd C:\\Windows\\x",
-    "caf\u00e9 cafe\u0301 \ufb01 \u212b \u0130 \u00df",  # forms that a normalisation would change
+    "caf\u00e9 cafe\u0301 \ufb01 \u212b \u0130 \u00df",  # a normalisation would change these
     "\u202egnp.exe\u202c \u200b\u200d \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
     "\U0001f9b6\U0001f3fd \U0001f468\u200d\U0001f469\u200d\U0001f467 \u6f22\u5b57",
     "\x01\x1b[31m\x7f\x85\u2028",
@@ -77,7 +77,7 @@ HOSTILE_TEXTS: Final[tuple[str, ...]] = (
     "0042",
     "\u5b57" * 500,
 )
-"""Titles and comments that a repository must give back as they are."""
+"""Titles and comments that a repository must return unchanged."""
 
 HOSTILE_NAMES: Final[tuple[str, ...]] = (
     "IMG[1].jpg",
@@ -110,9 +110,9 @@ HOSTILE_NAMES: Final[tuple[str, ...]] = (
     "case.jpg",
     "CASE.JPG",
     "\u00fc" * 125 + ".jpg",  # 254 bytes
-    "Ren\udce9.jpg",  # bytes that are not UTF-8, as Python spells them
+    "Ren\udce9.jpg",  # a byte that is not UTF-8, as Python shows it
 )
-"""File names that a location must tell apart; `Place.refused_names` are those that it can't hold."""
+"""File names that a location must distinguish, except those in `Place.refused_names`."""
 
 
 # --- contents
@@ -121,7 +121,7 @@ _SLOW_S = 0.5
 
 
 class BytesContent(Content):
-    """Bytes held in memory. Once it is closed they are gone, as those of a source are."""
+    """Bytes in memory. They are gone once the content is closed, as with the content of a source."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(disk.Digested(len(data), hashlib.sha256(data).hexdigest()))
@@ -142,32 +142,27 @@ class BytesContent(Content):
 
 
 class FailingContent(BytesContent):
-    """Breaks off in the middle, as a disk that dies does."""
+    """Raises an error in the middle, as a broken disk does."""
 
     def open(self) -> BinaryIO:
-        return _Failing(super().open().read())
+        return io.BufferedReader(_Failing(super().open().read()))
 
 
 class FullContent(BytesContent):
-    """Can be read, but not saved to a disk: there is no room."""
+    """Can be read, but not saved to a disk: the disk is full."""
 
-    def save_to(
-        self,
-        path: str | os.PathLike[str],  # noqa: ARG002  # nothing is saved
-        *,
-        durable: bool = True,  # noqa: ARG002
-    ) -> None:
-        raise OSError(errno.ENOSPC, "no room")
+    def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:  # noqa: ARG002
+        raise OSError(errno.ENOSPC, "no space left on device")
 
 
 class SlowContent(BytesContent):
-    """Is not read before something else has happened, or half a second has passed.
+    """Makes its reader wait for another event, half a second at most.
 
     Args:
         data: The bytes.
-        begun: Set when somebody begins to read or to save.
-        go_on: What is waited for then.
-        fails: Whether it breaks off after that.
+        begun: Set when reading or saving begins.
+        go_on: The event to wait for.
+        fails: Whether reading fails after that.
     """
 
     def __init__(self, data: bytes, begun: threading.Event, go_on: threading.Event, *, fails: bool) -> None:
@@ -176,21 +171,13 @@ class SlowContent(BytesContent):
 
     def open(self) -> BinaryIO:
         self._begun.set()
-        self._go_on.wait(_SLOW_S)  # no longer: whoever is waited for may be waiting for us
+        self._go_on.wait(_SLOW_S)  # not longer: the other side may be waiting for this reader
         stream = super().open()
-        return _Failing(stream.read()) if self._fails else stream
-
-    def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
-        with self.open() as stream:
-            if self._fails:
-                raise OSError(errno.EIO, "input/output error")
-            copy_beside(stream, Path(path))
-        if durable:
-            disk.sync_many([path])
+        return io.BufferedReader(_Failing(stream.read())) if self._fails else stream
 
 
 def staged(data: bytes, folder: Path | None) -> Content:
-    """The bytes in a temporary file, as most sources deliver them.
+    """Return the bytes as a temporary file, the form in which most sources deliver them.
 
     Args:
         data: The bytes.
@@ -201,32 +188,17 @@ def staged(data: bytes, folder: Path | None) -> Content:
     return StagedContent(path, digested)
 
 
-class _Failing(io.BytesIO):
-    """Gives half of what it has, then fails."""
+class _Failing(io.RawIOBase):
+    """Gives half of the bytes, then fails."""
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(data[: len(data) // 2])
+        self._half = io.BytesIO(data[: len(data) // 2])
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0:
-            self._fail()
-        return super().read(size) or self._fail()
-
-    def read1(self, size: int | None = -1, /) -> bytes:
-        return self.read(size)
-
-    def readall(self) -> bytes:
-        return self._fail()
+    def readable(self) -> bool:
+        return True
 
     def readinto(self, buffer: Buffer, /) -> int:
-        return super().readinto(buffer) or len(self._fail())
-
-    def getvalue(self) -> bytes:
-        return self._fail()
-
-    def getbuffer(self) -> memoryview:
-        return memoryview(self._fail())
-
-    @staticmethod
-    def _fail() -> bytes:
-        raise OSError(errno.EIO, "input/output error")
+        count = self._half.readinto(buffer)
+        if not count:
+            raise OSError(errno.EIO, "input/output error")
+        return count

@@ -1,4 +1,4 @@
-"""`put`, and several threads and workstations on one folder."""
+"""`put`; and several threads and workstations that use the same folder."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ __all__ = ["CHECKS"]
 
 CHECKS: Checks[Place] = Checks(bench)
 
+_LARGE_BYTES = 5_000_017
+_FILES = 24
+_THREADS = 4
+_CHANGES = 12
+
 # --- put
 
-_LARGE_BYTES = 5_000_017
-_WRITERS = 4
 
-
-@CHECKS.promise("put writes a new file, and returns it as it will be listed.")
+@CHECKS.promise("put writes a new file, and returns the entry that a listing will show.")
 def files_are_put(place: Place) -> None:
     large = b"0123456789abcdef" * (_LARGE_BYTES // 16)
     samples = {
@@ -49,33 +51,31 @@ def files_are_put(place: Place) -> None:
         for name, chunks in samples.items():
             data = b"".join(chunks)
             put = source.put(name, iter(chunks))
-            expect(put.name == name, "it is returned under another name")
-            expect(put.kind is EntryKind.FILE, "it is returned as something else than a file")
-            expect(put.size_bytes == len(data), "it is returned with another size")
-            expect(place.read(name) == data, f"of {len(data):,} bytes, others stand there")
-            expect(
-                there(source, name).version == put.version, "it is returned in another version than it has"
-            )
+            expect(put.name == name, "the returned entry has another name")
+            expect(put.kind is EntryKind.FILE, "the returned entry is not a file")
+            expect(put.size_bytes == len(data), "the returned entry has another size")
+            expect(place.read(name) == data, f"of {len(data):,} bytes, other bytes were written")
+            expect(there(source, name).version == put.version, "look returns another version than put")
             with source.fetch(put) as content:
-                expect(content_of(content) == data, "it can't be read back")
-        expect(place.names() == set(samples), "other files stand in the folder than were put there")
+                expect(content_of(content) == data, "fetch reads other bytes")
+        expect(place.names() == set(samples), "the folder contains other files than were put there")
 
 
-@CHECKS.promise("A name that is taken is NameTaken, and what is there is not touched.")
-def taken_names_are_told(place: Place) -> None:
+@CHECKS.promise("A name that exists already raises NameTaken, and the existing entry is not changed.")
+def taken_names_raise(place: Place) -> None:
     with place.open() as source:
         place.write("a.jpg", b"there before")
         before = there(source, "a.jpg")
         for data in (b"other bytes", b"there before", b""):
-            fails(NameTaken, "putting a file there", lambda: source.put("a.jpg", [data]))
+            fails(NameTaken, "putting it under the name of a file", lambda: source.put("a.jpg", [data]))
         place.make_folder("folder")
-        fails(NameTaken, "putting a file in a folder's place", lambda: source.put("folder", [b"bytes"]))
-        expect(place.read("a.jpg") == b"there before", "the file that was there changed")
-        expect(there(source, "a.jpg").version == before.version, "the file that was there has a new version")
-        expect(place.names() == {"a.jpg"}, "something was left in the folder")
+        fails(NameTaken, "putting it under the name of a folder", lambda: source.put("folder", [b"bytes"]))
+        expect(place.read("a.jpg") == b"there before", "the existing file changed")
+        expect(there(source, "a.jpg").version == before.version, "the existing file has a new version")
+        expect(place.names() == {"a.jpg"}, "put left another file in the folder")
 
 
-@CHECKS.promise("Nothing half-written is seen under the name.")
+@CHECKS.promise("No incomplete file is visible under the name.")
 def nothing_half_written_is_seen(place: Place) -> None:
     with place.open() as source, place.open() as elsewhere:
         seen: list[str] = []
@@ -89,106 +89,83 @@ def nothing_half_written_is_seen(place: Place) -> None:
                 seen.extend(name for name in visible if name != "a.mp4")
 
         source.put("a.mp4", chunks())
-        expect(set(seen) <= {"a.mp4"}, "a file that is not hidden stood beside it, to be taken for a photo")
+        expect(set(seen) <= {"a.mp4"}, "a temporary file was visible, which others could take for a photo")
         if Weakness.PUT_SEEN_UNFINISHED not in source.weaknesses:
-            expect(not seen, "it was seen before all of it was there")
-        expect(place.read("a.mp4") == b"x" * 1_200_000, "it is not whole")
+            expect(not seen, "the file was visible before it was complete")
+        expect(place.read("a.mp4") == b"x" * 1_200_000, "the file is not complete")
 
 
-@CHECKS.promise("What breaks off while it is put leaves nothing.")
+@CHECKS.promise("A put whose chunks end with an error leaves nothing in the folder.")
 def broken_off_files_leave_nothing(place: Place) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"x" * 300_000
-        raise _PulledOut
+        raise RuntimeError("the chunks end early")
 
     with place.open() as source:
         place.write("b.jpg", b"bytes")
-        fails(Exception, "putting a file that breaks off", lambda: source.put("a.jpg", chunks()))
-        expect(place.names() == {"b.jpg"}, "part of it stands in the folder")
+        fails(Exception, "putting a file whose chunks fail", lambda: source.put("a.jpg", chunks()))
+        expect(place.names() == {"b.jpg"}, "a part of it is in the folder")
         source.put("a.jpg", [b"whole"])
-        expect(place.read("a.jpg") == b"whole", "the second attempt did not succeed")
+        expect(place.read("a.jpg") == b"whole", "the second attempt failed")
 
 
-@CHECKS.promise("Names are put exactly as they are given, or are NameRefused.")
+@CHECKS.promise("put uses exactly the given name, or raises NameRefused.")
 def names_are_put_exactly(place: Place) -> None:
     with place.open() as source:
         for name in HOSTILE_NAMES:
             before = place.names()
             if name in place.refused_names:
                 fails(NameRefused, f"putting {name!a}", lambda: source.put(name, [b"x"]))
-                expect(place.names() == before, f"something was put for {name!a}")
+                expect(place.names() == before, f"a file was written for {name!a}")
                 continue
             data = name.encode("utf-8", "surrogatepass")
             try:
                 source.put(name, [data])
             except NameTaken:
-                continue  # to this location it is the name of another one
+                continue  # this location takes it for the name of another file
             expect(place.names() == before | {name}, f"{name!a} was put under another name")
-            expect(place.read(name) == data, f"other bytes stand under {name!a}")
+            expect(place.read(name) == data, f"the file {name!a} has other bytes")
 
 
-@CHECKS.promise("What is no name of a file in the folder is NameRefused, and nothing is written.")
+@CHECKS.promise("put raises NameRefused for text that is not a file name, and writes nothing.")
 def paths_are_refused(place: Place) -> None:
+    paths = ("", ".", "..", "../outside.jpg", "folder/inside.jpg", "/outside.jpg", "a\0.jpg", "x" * 300)
     with place.open() as source:
         place.make_folder("folder")
-        for name in (
-            "",
-            ".",
-            "..",
-            "../outside.jpg",
-            "folder/inside.jpg",
-            "/outside.jpg",
-            "a\0.jpg",
-            "x" * 300,
-        ):
+        for name in paths:
             fails(NameRefused, f"putting {name[:20]!a}", lambda: source.put(name, [b"bytes"]))
-            expect(not place.names(), f"something was put for {name[:20]!a}")
+            expect(not place.names(), f"a file was written for {name[:20]!a}")
 
 
-@CHECKS.promise(
-    "Of several that are put under one name at once, one stands there whole and the others are told."
-)
+@CHECKS.promise("If several put a file under one name at once, one succeeds and the others raise NameTaken.")
 def one_of_many_wins(place: Place) -> None:
     with place.open() as source:
-        sources = [source, *(place.open() for _ in range(_WRITERS - 1))]
+        sources = [source, *(place.open() for _ in range(_THREADS - 1))]
         try:
             for number in range(3):
                 name = f"{number}.jpg"
-                data = [f"{number}-{writer} ".encode() * 50_000 for writer in range(_WRITERS)]
-                results = together(
-                    [
-                        partial(one.put, name, [bytes_[:100_000], bytes_[100_000:]])
-                        for one, bytes_ in zip(sources, data, strict=True)
-                    ],
-                    expected=(NameTaken,),
-                )
-                won = [
-                    one
-                    for one, result in zip(data, results, strict=True)
-                    if not isinstance(result, NameTaken)
+                data = [f"{number}-{writer} ".encode() * 50_000 for writer in range(_THREADS)]
+                calls = [
+                    partial(one.put, name, [bytes_[:100_000], bytes_[100_000:]])
+                    for one, bytes_ in zip(sources, data, strict=True)
                 ]
-                expect(won, "all were told that the name is taken")
-                expect(place.read(name) in won, "what stands there is not what a winner wrote")
+                results = together(calls, expected=(NameTaken,))
+                outcomes = zip(data, results, strict=True)
+                won = [one for one, result in outcomes if not isinstance(result, NameTaken)]
+                expect(won, "all of them raised NameTaken")
+                expect(place.read(name) in won, "the file has other bytes than a successful call wrote")
                 if Weakness.PUT_MAY_OVERWRITE not in source.weaknesses:
-                    expect(len(won) == 1, f"{len(won)} of {_WRITERS} were told that they wrote it")
-            expect(place.names() == {f"{number}.jpg" for number in range(3)}, "something else was left")
+                    expect(len(won) == 1, f"{len(won)} of {_THREADS} calls succeeded")
+            expect(place.names() == {f"{number}.jpg" for number in range(3)}, "another file was left")
         finally:
             for one in sources[1:]:
                 one.close()
 
 
-class _PulledOut(Exception):  # it says what happens
-    pass
-
-
 # --- several at once
 
-_FILES = 24
-_THREADS = 4
-_CHANGES = 12
 
-
-@CHECKS.promise("Several threads may read different files of one source at once.")
+@CHECKS.promise("Several threads can read different files of one source at once.")
 def threads_read_different_files(place: Place) -> None:
     with place.open() as source:
         wanted = {f"{number}.jpg": f"bytes of {number} ".encode() * 5000 for number in range(_FILES)}
@@ -199,14 +176,14 @@ def threads_read_different_files(place: Place) -> None:
         def read(part: int) -> int:
             for file in files[part::_THREADS]:
                 with source.fetch(file) as content:
-                    expect(content_of(content) == wanted[file.name], "a file has the bytes of another")
+                    expect(content_of(content) == wanted[file.name], "a file has the bytes of another file")
             return len(files[part::_THREADS])
 
         done = together([partial(read, part) for part in range(_THREADS)])
         expect(sum(one for one in done if isinstance(one, int)) == _FILES, "not all files were read")
 
 
-@CHECKS.promise("Several threads may read the same file at once.")
+@CHECKS.promise("Several threads can read the same file at once.")
 def threads_read_the_same_file(place: Place) -> None:
     with place.open() as source:
         data = b"0123456789abcdef" * 40_000
@@ -221,7 +198,7 @@ def threads_read_the_same_file(place: Place) -> None:
             together([read] * _THREADS)
 
 
-@CHECKS.promise("Of several that remove one file at once, one removes it and the others are told.")
+@CHECKS.promise("If several remove one file at once, one succeeds and the others raise FileVanished.")
 def one_removal_wins(place: Place) -> None:
     with place.open() as source, place.open() as elsewhere:
         for number in range(4):
@@ -233,11 +210,11 @@ def one_removal_wins(place: Place) -> None:
                 [partial(one.remove, file, sha256=digest(data)) for one in (source, elsewhere, source)],
                 expected=(FileVanished,),
             )
-            expect(None in results, "all were told that it has gone")
-            expect(place.names() == {"kept.jpg"}, "not exactly that file is gone")
+            expect(None in results, "all of them raised FileVanished")
+            expect(place.names() == {"kept.jpg"}, "the file still exists, or another one is gone")
 
 
-@CHECKS.promise("A folder may be listed, read, added to and removed from at once.")
+@CHECKS.promise("A folder can be listed, read, added to and removed from at once.")
 def threads_do_not_disturb_each_other(place: Place) -> None:
     with place.open() as source:
         for number in range(_FILES):
@@ -245,12 +222,12 @@ def threads_do_not_disturb_each_other(place: Place) -> None:
 
         def remove_all() -> None:
             for file in listed(source).values():
-                if not file.name.startswith(("new-", ".")):  # hidden: what is being put
-                    with source.fetch(file) as content:
-                        expect(
-                            content_of(content) == file.name[:-4].encode(), "a file has the bytes of another"
-                        )
-                    source.remove(file, sha256=content.sha256)
+                if file.name.startswith(("new-", ".")):  # hidden names: files that are being put
+                    continue
+                with source.fetch(file) as content:
+                    wanted = file.name.removesuffix(".jpg").encode()
+                    expect(content_of(content) == wanted, "a file has the bytes of another file")
+                source.remove(file, sha256=content.sha256)
 
         def put_some() -> None:
             for number in range(_FILES // 2):
@@ -259,19 +236,14 @@ def threads_do_not_disturb_each_other(place: Place) -> None:
         def list_often() -> None:
             for _ in range(_FILES // 2):
                 names = {name for name in listed(source) if not name.startswith(".")}
-                expect(
-                    all(name.endswith(".jpg") for name in names), "something was listed that nobody put there"
-                )
+                expect(all(name.endswith(".jpg") for name in names), "an unknown file was listed")
 
         together([remove_all, put_some, list_often])
-        expect(
-            place.names() == {f"new-{number}.jpg" for number in range(_FILES // 2)}, "other files are left"
-        )
+        wanted = {f"new-{number}.jpg" for number in range(_FILES // 2)}
+        expect(place.names() == wanted, "a removed file exists, or a new one does not")
 
 
-@CHECKS.promise(
-    "A file that grows or is replaced while it is read is told, or one version of it is read whole."
-)
+@CHECKS.promise("Reading a file that changes gives one complete version, or raises an error.")
 def changing_files_are_read_whole_or_not(place: Place) -> None:
     sizes = (400_000, 400_000, 700_000)
     versions = [bytes([65 + number % 26]) * sizes[number % 3] for number in range(_CHANGES)]
@@ -285,18 +257,17 @@ def changing_files_are_read_whole_or_not(place: Place) -> None:
                 if stop.wait(0.01):
                     return
 
-        def read() -> dict[str, str]:
-            found: dict[str, str] = {}
+        def read() -> None:
+            digests: dict[str, str] = {}
             for _ in range(_CHANGES):
-                _read_once(source, found)
+                _read_once(source, digests)
             stop.set()
-            return found
 
         together([change, read])
 
 
-def _read_once(source: Source, found: dict[str, str]) -> None:
-    """Read what is there now; by version, the digest that was found."""
+def _read_once(source: Source, digests: dict[str, str]) -> None:
+    """Read the file as it is now, and compare with the digests that were read before, by version."""
     file = source.look("a.mp4")
     if file is None:
         return
@@ -309,10 +280,10 @@ def _read_once(source: Source, found: dict[str, str]) -> None:
     if Weakness.VERSION_MAY_REPEAT in source.weaknesses:
         return
     expect(len(set(data)) <= 1, "parts of two versions were read as one file")
-    expect(found.setdefault(file.version, digest(data)) == digest(data), "one version has two contents")
+    expect(digests.setdefault(file.version, digest(data)) == digest(data), "one version has two contents")
 
 
-@CHECKS.promise("A file that comes under the name of one that was removed stays.")
+@CHECKS.promise("A new file with the name of a removed one is not removed.")
 def new_files_of_the_same_name_stay(place: Place) -> None:
     with place.open() as source:
         for number in range(_CHANGES):
@@ -321,9 +292,5 @@ def new_files_of_the_same_name_stay(place: Place) -> None:
             file = listed(source)[name]
             source.remove(file, sha256=digest(b"old"))
             place.write(name, b"new")
-            fails(
-                FileError,
-                "removing it once more",
-                lambda: source.remove(file, sha256=digest(b"old")),
-            )
-            expect(place.read(name) == b"new", "the new file was removed with the old one's listing")
+            fails(FileError, "removing it again", lambda: source.remove(file, sha256=digest(b"old")))
+            expect(place.read(name) == b"new", "the new file was removed")
