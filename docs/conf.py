@@ -1,4 +1,4 @@
-"""How the documentation is built: ``sphinx-build -n -W docs docs/_build/html``. Needs no network."""
+"""Build the documentation: ``sphinx-build -n -W docs docs/_build/html``. Needs no network."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ autodoc_preserve_defaults = True  # as the code writes them: names, not what the
 maximum_signature_line_length = 100  # longer ones show one argument per line
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
-# Napoleon's own "Attributes:" section documents them a second time, and reads "head, tail" as a type.
+# Napoleon's own "Attributes:" section documents attributes twice, and reads "head, tail" as a type.
 napoleon_custom_sections = [("Attributes", "params_style")]
 
 nitpicky = True
-# Names of other projects. Looking them up (intersphinx) would make the build depend on the network.
+# Names of other projects. Intersphinx would make the build depend on the network.
 nitpick_ignore_regex = [
     (
         "py:.*",
@@ -45,7 +45,7 @@ nitpick_ignore_regex = [
     ),
     ("py:.*", r"(typing|typing_extensions|zoneinfo)\..*"),
     ("py:.*", r"(alembic|anywidget|attrs?|fsspec|PIL|sa|sqlalchemy|typer)\..*"),
-    # The same, as annotations spell them that are imported for type checkers alone.
+    # The same names without a module: annotations of names that are imported for type checkers only.
     (
         "py:.*",
         r"(AbstractContextManager|Callable.*|Collection|Iterable|Iterator|Mapping|Sequence|BinaryIO|Final|Self|ClassVar|Any|Path)",
@@ -84,7 +84,7 @@ nitpick_ignore = [
 def keep_first_line(
     _app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
-    """Keep napoleon from reading the first words of an attribute's docstring, up to a colon, as its type."""
+    """Prevent napoleon from reading the start of an attribute's docstring, up to a colon, as its type."""
     if what in {"attribute", "data", "property"}:
         lines[:0] = ["..", ""]  # an empty comment
 

@@ -1,10 +1,9 @@
 """Draw ``explanation/house.svg`` from the imports in the code: ``python docs/house_picture.py``.
 
-A test fails when it is not current.
+A test fails if the picture is out of date.
 
-Rooms stand where the contract of import-linter has them, on floors, and an arrow is an import. Left out are
-arrows that others imply (who imports the move has all that the move imports below it), and arrows to the
-foundation, which nearly every room stands on.
+The floors are the layers of import-linter's contract, and an arrow is an import. Two kinds of arrows are left
+out: those that follow from other arrows, and those to the foundation, which nearly every room imports.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ import grimp
 ROOT: Final = Path(__file__).parents[1]
 PICTURE: Final = ROOT / "docs" / "explanation" / "house.svg"
 PACKAGE: Final = "intouch_import"
-FOUNDATION_FROM: Final = "model"  # the layer that holds it, and all below
+FOUNDATION_FROM: Final = "model"  # the layer with this room, and all layers below
 
-# How a floor is called, and what it is for; told by one of its rooms.
+# Name and description of each floor, by one of its rooms.
 FLOORS: Final = {
     "cli": ("faces", "what people and hosts see"),
     "inbox": ("rooms", "daily lists, and archives"),
-    "settings": ("settings", "what a practice sets"),
-    "moving": ("the move", "alone removes source files"),
+    "settings": ("settings", "of a practice"),
+    "moving": ("the move", "only it removes source files"),
     "copies": ("", ""),
-    "azure": ("siblings", "never import each other"),
+    "azure": ("siblings", "do not import each other"),
     "sources": ("", ""),
     "cloud": ("", ""),
     "verdicts": ("pure", "no disk, no clock, no log"),
@@ -53,7 +52,7 @@ TIP: Final = (
     'orient="auto"><path d="M0 1 L10 5 L0 9 z" fill="#51647a"/></marker></defs>'
 )
 WIDTH: Final = 1080
-LEFT: Final = 236  # of the rooms: the names of the floors stand before it
+LEFT: Final = 236  # of the rooms; the names of the floors are to the left
 RIGHT: Final = WIDTH - 36
 ROW: Final = 96
 TOP: Final = 26
@@ -62,33 +61,33 @@ GAP: Final = 26
 
 
 class Stop(NamedTuple):
-    """A place in a row: a room, or where an arrow passes by."""
+    """A place in a row: a room, or a gap through which an arrow passes."""
 
     name: str
     row: int
 
 
 def rooms_by_row() -> list[list[str]]:
-    """The layers of the contract, without what is still to be built."""
+    """Return the layers of the contract, without rooms that do not exist yet."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     (contract,) = config["tool"]["importlinter"]["contracts"]
     rows = [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
-    return [names for row in rows if (names := [name for name in row if _stands(name)])]
+    return [names for row in rows if (names := [name for name in row if _exists(name)])]
 
 
 def foundation() -> list[list[str]]:
-    """The rows that nearly every room stands on."""
+    """Return the rows that nearly every room imports."""
     rows = rooms_by_row()
     return rows[next(number for number, row in enumerate(rows) if FOUNDATION_FROM in row) :]
 
 
-def _stands(name: str) -> bool:
+def _exists(name: str) -> bool:
     there = ROOT / "src" / PACKAGE / name.strip("()")
     return there.is_dir() or there.with_suffix(".py").is_file()
 
 
 def imports() -> set[tuple[str, str]]:
-    """Which room imports which: what happens at run time, inside functions included."""
+    """Return which room imports which at run time, including imports inside functions."""
     graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
     pairs = {
         (_room(importer), _room(imported))
@@ -103,7 +102,7 @@ def _room(module: str) -> str:
 
 
 def drawn(edges: set[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The arrows that are drawn."""
+    """Return the arrows that are drawn."""
     below: dict[str, set[str]] = {}
     ground = {name for row in foundation() for name in row}
 
@@ -124,7 +123,7 @@ def drawn(edges: set[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 class Plan:
-    """Where everything stands: rows of stops, each as near to what it is joined with as the row allows."""
+    """The position of everything: rows of stops, each as close to its neighbours by arrow as possible."""
 
     def __init__(self) -> None:
         self.rows = rooms_by_row()[: -len(foundation())]
@@ -137,7 +136,7 @@ class Plan:
     def _way(self, one: str, other: str) -> list[Stop]:
         top, bottom = self.row_of[one], self.row_of[other]
         if top >= bottom:
-            raise ValueError(f"{one} imports {other}: an arrow that points up, or sideways")
+            raise ValueError(f"{one} imports {other}: an arrow that points up or sideways")
         passing = [Stop(f"{one}>{other}", row) for row in range(top + 1, bottom)]
         return [Stop(one, top), *passing, Stop(other, bottom)]
 
@@ -176,12 +175,12 @@ class Plan:
 
 
 def width_of(stop: Stop) -> float:
-    """How wide a stop is: a box around its name, or the room that an arrow needs."""
+    """Return the width of a stop: a box around its name, or the space for an arrow."""
     return 6 if ">" in stop.name else 34 + 9.2 * len(stop.name)
 
 
 def _apart(row: list[Stop], wanted: dict[Stop, float]) -> dict[Stop, float]:
-    """As near to what is wanted as it goes without touching, within the walls."""
+    """Move stops as close to the wanted positions as possible, without overlap, and within the picture."""
     x = dict(wanted)
     for _ in range(40):
         for one, other in pairwise(row):
@@ -197,7 +196,7 @@ def _apart(row: list[Stop], wanted: dict[Stop, float]) -> dict[Stop, float]:
 
 
 def svg() -> str:
-    """The picture."""
+    """Return the picture."""
     plan = Plan()
     bottom = TOP + ROW * len(plan.rows)
     height = bottom + 122
@@ -241,7 +240,7 @@ def _foundation(y: float) -> list[str]:
     parts = [
         f'<rect x="16" y="{y}" width="{WIDTH - 32}" height="106" rx="8" fill="#e4e6e9"/>',
         f'<text x="34" y="{y + 48}" font-size="17" font-weight="bold" fill="#22303f">foundation</text>',
-        f'<text x="34" y="{y + 69}" font-size="13" fill="#5a6877">every floor stands on it</text>',
+        f'<text x="34" y="{y + 69}" font-size="13" fill="#5a6877">used by every floor</text>',
     ]
     for number, row in enumerate(rows):
         width = (RIGHT - LEFT - 12 * (len(row) - 1)) / len(row)
@@ -288,7 +287,7 @@ def _arrow(plan: Plan, way: list[Stop]) -> str:
 
 
 def _port(plan: Plan, way: list[Stop], stop: Stop) -> float:
-    """Where an arrow leaves or meets a box: side by side with the others, in the order of where they go."""
+    """Return where an arrow touches a box: beside the others, in the order of their other ends."""
     leaves = stop == way[0]
     others = [one for one in plan.ways.values() if one[0 if leaves else -1] == stop]
     others.sort(key=lambda one: (plan.x[one[1 if leaves else -2]], one))

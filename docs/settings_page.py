@@ -1,4 +1,7 @@
-"""Write the tables of ``reference/settings.md``: ``python docs/settings_page.py``. A test sees to it."""
+"""Write the tables of ``reference/settings.md``: ``python docs/settings_page.py``.
+
+A test fails if the page is out of date.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ END = "<!-- settings: end -->\n"
 
 
 def rendered(page: str) -> str:
-    """The page with its tables as the classes have them now."""
+    """Return the page with the tables of the present classes."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{reference()}\n{END}{after}"

@@ -1,4 +1,4 @@
-"""The example of a host: run as its reader would, and measured against what is said of it."""
+"""The example of a host runs as a reader would run it, and matches what the page says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROGRAM = ROOT / "examples" / "host_app.py"
 
 
 def _run(folder: Path) -> list[str]:
-    # The host's own database and ledger are in its folder; nothing is left in the user's.
+    # Database and ledger are in the host's folder; nothing is written to the user's data directory.
     environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder / "nothing")}
     child = subprocess.run(
         [sys.executable, str(PROGRAM), "photos", "clinic"],
@@ -31,8 +31,8 @@ def _run(folder: Path) -> list[str]:
     return child.stdout.splitlines()
 
 
-def test_the_host_files_what_the_names_say(tmp_path: Path) -> None:
-    """A reader who runs the program sees photos filed once, and what waits with its reason."""
+def test_the_host_imports_what_the_names_say(tmp_path: Path) -> None:
+    """A reader who runs the program sees photos imported once, and the others with their reason."""
     lay_out(tmp_path)
     before = {path.name for path in (tmp_path / "photos").iterdir() if path.is_file()}
     first, *waiting = _run(tmp_path)
@@ -54,8 +54,8 @@ def test_the_page_shows_the_program() -> None:
         assert f"\n```python\n{section.strip()}\n```\n" in page
 
 
-def test_the_class_is_as_short_as_it_is_said_to_be() -> None:
-    """What a host has to write is under 80 lines."""
+def test_the_class_is_short() -> None:
+    """A host has to write less than 80 lines."""
     (records,) = [
         node
         for node in ast.parse(PROGRAM.read_text("utf-8")).body

@@ -1,4 +1,4 @@
-"""The picture of the house shows the house as it stands."""
+"""The picture of the architecture matches the code."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def picture() -> ModuleType:
 
 
 def test_the_picture_is_that_of_the_code(picture: ModuleType) -> None:
-    """A room or an import that comes or goes is in the picture: ``python docs/house_picture.py`` draws it."""
+    """The picture has every room and import of the code: ``python docs/house_picture.py`` draws it."""
     assert picture.PICTURE.read_text("utf-8") == picture.svg()
 
 
-def test_every_room_and_every_import_is_told(picture: ModuleType) -> None:
-    """Each room stands once, each arrow is an import, and following arrows leads to all that a room imports."""
+def test_every_room_and_every_import_is_shown(picture: ModuleType) -> None:
+    """Each room appears once, each arrow is an import, and the arrows from a room lead to everything it imports."""
     drawn = ET.fromstring(picture.PICTURE.read_text("utf-8"))
     rooms = [part.get("data-room") for part in drawn.iter() if part.get("data-room")]
     package = picture.ROOT / "src" / "intouch_import"
@@ -49,7 +49,7 @@ def test_every_room_and_every_import_is_told(picture: ModuleType) -> None:
 
 
 def test_every_room_has_a_line_in_the_table(picture: ModuleType) -> None:
-    """Who meets a room in the code finds what it is for on the page about the architecture."""
+    """The page about the architecture describes every room in the code."""
     page = (DOCS / "explanation" / "architecture.md").read_text("utf-8")
     named = {
         word for line in page.splitlines() if line.startswith("|") for word in re.findall(r"`(\w+)`", line)

@@ -1,4 +1,4 @@
-"""The notebooks of ``examples`` run from top to bottom, as a reader would run them, and keep no output."""
+"""The notebooks in ``examples`` run from top to bottom, and are saved without output."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
 
 
 def test_there_are_notebooks() -> None:
-    """The three that the documentation names."""
+    """There are the three notebooks that the documentation names."""
     assert [path.stem for path in NOTEBOOKS] == ["cluster", "first_import", "migrating_folders"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_no_output_is_kept(path: Path) -> None:
-    """A notebook in this repository is saved without what it showed."""
+    """A notebook in this repository is saved without output."""
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
 
@@ -33,7 +33,7 @@ def test_no_output_is_kept(path: Path) -> None:
 )
 @pytest.mark.filterwarnings("ignore:.*Proactor.*:RuntimeWarning")  # Windows, inside of pyzmq
 def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every cell runs in a kernel of its own, in an empty folder."""
+    """Every notebook runs in its own kernel, in an empty folder."""
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     from services.jupyterlab import kernel_path

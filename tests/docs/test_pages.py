@@ -1,4 +1,4 @@
-"""What the pages say of each other and of the demonstration."""
+"""Links between pages, and what pages say about the demo."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_pages_show_everything_without_sphinx(page: Path) -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
 def test_the_demo_counts_are_those_of_the_demo(name: str) -> None:
-    """What a newcomer reads is what the demonstration prints; its test has the same line."""
+    """The sum on a page is the sum that the demo prints; the test of the demo has the same line."""
     shown = COUNTS.search((ROOT / name).read_text("utf-8"))
     assert shown is not None
     assert shown[0] in (ROOT / "tests" / "unit" / "test_cli.py").read_text("utf-8")

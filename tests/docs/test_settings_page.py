@@ -1,4 +1,4 @@
-"""The page on settings has every key, as the classes have it."""
+"""The settings page has every key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_tables_are_those_of_the_classes() -> None:
-    """A key that is added or reworded is on the page: ``python docs/settings_page.py`` writes it."""
+    """Every key is on the page, as in the classes: ``python docs/settings_page.py`` writes it."""
     spec = importlib.util.spec_from_file_location("settings_page", DOCS / "settings_page.py")
     assert spec is not None
     assert spec.loader is not None

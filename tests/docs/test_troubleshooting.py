@@ -1,4 +1,4 @@
-"""The page that says what to do about each reason."""
+"""The troubleshooting page has every reason and message."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ROWS = {
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_says_what_to_do(reason: Reason) -> None:
-    """Whatever a list shows, the page has it in the same words, with something to do about it."""
+    """The page has every reason in the same words as a list, with something to do about it."""
     text, advice = ROWS[reason.value]
     assert text == reason.text
     assert advice.strip()
 
 
 def test_no_reason_is_made_up() -> None:
-    """A reason that is gone from the library is gone from the page, and none stands there twice."""
+    """The page has no reason that the library does not have, and none twice."""
     assert set(ROWS) == {reason.value for reason in Reason}
     assert len(re.findall(r"^\| `\w+` \|", PAGE, re.MULTILINE)) == len(Reason)
 
 
 @pytest.mark.parametrize("meaning", sorted(set(database._SQLITE_MEANINGS.values())))
-def test_what_a_database_says_is_explained(meaning: str) -> None:
-    """Each sentence about a database that can't be used stands on the page, with what to look at."""
+def test_every_message_about_a_database_is_explained(meaning: str) -> None:
+    """The page has every sentence about an unusable database, with what to check."""
     assert re.search(rf"^\| {re.escape(meaning)} \| .+ \|$", PAGE, re.MULTILINE)
