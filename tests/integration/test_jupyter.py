@@ -45,7 +45,7 @@ def test_three_photos_find_their_patient(practice: Practice, jupyterlab: Lab, br
     person = Person(browser, jupyterlab.show(browser, "inbox.ipynb", opened(practice)))
     person.until(lambda: len(person.rows()) == 5)
     # What says whose it is was filed, and the person is told.
-    assert "1 file was filed by its name." in person.one(".itx-notice").text
+    assert "1 file was filed automatically." in person.one(".itx-notice").text
     person.until(lambda: len(person.all(".itx-sheet .itx-thumb[data-state=shown]")) == 5)
 
     person.tick("IMG_1", "IMG_2", "IMG_3")
@@ -121,7 +121,7 @@ def test_by_keys_alone(practice: Practice, jupyterlab: Lab, browser: Chrome) -> 
     row.find_element("css selector", ".itx-quiet").click()
     assert "Ben Okafor (10043)" in person.one(".itx-dialog").text
     person.press(Keys.ENTER)
-    person.until(lambda: "It is back in its folder" in person.one(".itx-notice").text)
+    person.until(lambda: "The file is back in its folder" in person.one(".itx-notice").text)
     person.until(lambda: "Waiting" in person.rows()["a.jpg"])
     assert practice.left() == ["a.jpg", "b.jpg", "c.pdf"]
 
@@ -157,7 +157,7 @@ def test_ten_thousand_rows(practice: Practice, jupyterlab: Lab, browser: Chrome)
 def test_light_and_dark(practice: Practice, jupyterlab: Lab, browser: Chrome) -> None:
     """The widget is as dark as the notebook around it, and changes with it."""
     person = Person(browser, jupyterlab.show(browser, "theme.ipynb", opened(practice)))
-    person.until(lambda: "Nothing waits" in person.root.text)
+    person.until(lambda: "No files are waiting" in person.root.text)
     for theme in ("dark", "light"):
         jupyterlab.choose_theme(browser, theme)
         person.until(lambda theme=theme: person.root.get_attribute("data-theme") == theme)  # type: ignore[misc]

@@ -42,7 +42,7 @@ def test_photos_find_their_patient_in_marimo(
     with run_marimo(tmp_path / "marimo", cell, theme=theme) as url:
         person = Person(browser, shown(browser, url))
         person.until(lambda: len(person.rows()) == 3)
-        assert "1 file was filed by its name." in person.one(".itx-notice").text
+        assert "1 file was filed automatically." in person.one(".itx-notice").text
         assert person.root.get_attribute("data-theme") == theme
         person.until(lambda: len(person.all(".itx-sheet .itx-thumb[data-state=shown]")) == 3)
         person.tick("IMG_1", "IMG_2")

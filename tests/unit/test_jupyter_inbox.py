@@ -132,7 +132,7 @@ def test_cancelled_and_doubled_clicks(practice: Practice, open_widget: Callable[
     [
         ((0, 1), {}, "Images (1) and other documents (1) can't be saved together."),
         ((0,), {"patient": "4711"}, "No patient has this id."),
-        ((0,), {"generation": 0}, "The list was refreshed meanwhile: please choose again."),
+        ((0,), {"generation": 0}, "The list was refreshed in the meantime. Please choose again."),
         ((0,), {"title": "x" * 501}, "The title is longer than 500 characters."),
         ((), {}, "No file is selected."),
     ],
@@ -172,7 +172,7 @@ def test_taken_back_from_its_row(practice: Practice, open_widget: Callable[..., 
     talk.wait("saved")
     talk.idle()
     talk.say("undo", generation=list_["generation"] - 1, row=0)
-    assert "refreshed meanwhile" in talk.wait("refused")["text"]
+    assert "refreshed in the meantime" in talk.wait("refused")["text"]
     talk.say("undo", generation=list_["generation"], row=0)
     assert talk.wait("undone")["done"]
     talk.wait("list")
@@ -361,11 +361,11 @@ def test_filed_lately_keeps_two_hundred(practice: Practice) -> None:
     report = practice.inbox(records=records).refresh()
     filed = RecentlyFiled(records)
     for _ in range(100):
-        filed.take(report.outcomes, automatic=True)
+        filed.add(report.outcomes, automatic=True)
     assert len(filed.to_list()) == 200
-    filed.take([attrs.evolve(report.outcomes[0], state=State.WAITING)], automatic=True)
+    filed.add([attrs.evolve(report.outcomes[0], state=State.WAITING)], automatic=True)
     assert len(filed.to_list()) == 200
-    filed.forget(report.outcomes[0].import_id or "")
+    filed.remove(report.outcomes[0].import_id or "")
     assert {entry["id"] for entry in filed.to_list()} == {one.import_id for one in report.outcomes[1:]}
     assert "Ada" not in repr(Patient(id="1", name="Ada"))
 

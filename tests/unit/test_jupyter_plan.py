@@ -107,7 +107,7 @@ def test_decisions(open_widget: Callable[..., Talk], archive: Archive) -> None:
     old = talk.ask(
         "decide", "decided", "refused", "trouble", review=reviewed["review"], row=None, decision="leave_out"
     )
-    assert "meanwhile" in old["text"]
+    assert "in the meantime" in old["text"]
     answer = talk.ask(
         "decide", "decided", "refused", "trouble", review=narrowed["review"], row=None, decision="leave_out"
     )
@@ -163,7 +163,7 @@ def test_a_plan_without_records(open_widget: Callable[..., Talk]) -> None:
     talk = open_widget(runs=False)
     assert talk.wait("hello")["runs"] is False
     talk.say("run", dry=False)
-    assert "give the widget the records" in talk.wait("trouble")["text"]
+    assert "create the widget with the records" in talk.wait("trouble")["text"]
     assert talk.ask("patients", "patients", text="a")["patients"] == []
 
 

@@ -6,8 +6,8 @@ import io
 import threading
 from typing import TYPE_CHECKING, Any
 
-from intouch_import.jupyter.pictures import Picture, Pictures, Wish
-from intouch_import.jupyter.widget import Sender, Ticker
+from intouch_import.jupyter.pictures import Picture, PictureRequest, Pictures
+from intouch_import.jupyter.widget import Sender, throttled
 from intouch_import.media.thumbnails import thumbnail_of
 from intouch_import.model import Progress, Stage
 from miniature import jpeg
@@ -59,9 +59,9 @@ def test_progress_is_told_fewer_than_ten_times_a_second() -> None:
     """A thousand files in a second make no thousand messages."""
     clock = Clock()
     told: list[Progress] = []
-    tick = Ticker(told.append, monotonic_s=clock.monotonic_s)
+    step = throttled(told.append, monotonic_s=clock.monotonic_s)
     for done in range(1000):
-        tick(Progress(stage=Stage.SAVING, done=done, total=1000))
+        step(Progress(stage=Stage.SAVING, done=done, total=1000))
         clock.sleep(0.001)
     assert 2 <= len(told) < 10
 
@@ -77,7 +77,7 @@ class Shelf:
         self.gate = threading.Event()
         self.gate.set()
 
-    def wish(self, place: int, *, fails: bool = False) -> Wish:
+    def picture(self, place: int, *, fails: bool = False) -> PictureRequest:
         def make() -> bytes | None:
             self.opened.append(place)
             self.gate.wait(30)
@@ -85,7 +85,7 @@ class Shelf:
                 raise OSError("MARSH.jpg")
             return thumbnail_of(io.BytesIO(jpeg(str(place))), px=32)
 
-        return Wish(place=(1, place), key=f"k{place}", px=32, make=make)
+        return PictureRequest(place=(1, place), key=f"k{place}", px=32, make=make)
 
     def deliver(self, pictures: Sequence[Picture]) -> None:
         with self._changed:
@@ -111,7 +111,7 @@ def test_pictures_come_in_batches() -> None:
     shelf = Shelf()
 
     def work(pictures: Pictures) -> None:
-        pictures.want("v", [shelf.wish(place) for place in range(40)])
+        pictures.request("v", [shelf.picture(place) for place in range(40)])
         assert shelf.wait(40) == list(range(40))
 
     made(shelf, work)
@@ -125,8 +125,8 @@ def test_what_is_no_longer_in_view_is_not_made() -> None:
     shelf.gate.clear()
 
     def work(pictures: Pictures) -> None:
-        pictures.want("v", [shelf.wish(place) for place in range(30)])
-        pictures.want("v", [shelf.wish(place) for place in range(100, 103)])
+        pictures.request("v", [shelf.picture(place) for place in range(30)])
+        pictures.request("v", [shelf.picture(place) for place in range(100, 103)])
         shelf.gate.set()
         assert {100, 101, 102} <= set(shelf.wait(3)) | set(shelf.wait(len(shelf.opened)))
 
@@ -139,9 +139,9 @@ def test_a_picture_that_was_made_is_not_made_again() -> None:
     shelf = Shelf()
 
     def work(pictures: Pictures) -> None:
-        pictures.want("v", [shelf.wish(1)])
+        pictures.request("v", [shelf.picture(1)])
         shelf.wait(1)
-        pictures.want("v", [shelf.wish(1)])
+        pictures.request("v", [shelf.picture(1)])
         shelf.wait(2)
 
     made(shelf, work)
@@ -153,10 +153,10 @@ def test_a_picture_that_failed_is_tried_again() -> None:
     shelf = Shelf()
 
     def work(pictures: Pictures) -> None:
-        pictures.want("v", [shelf.wish(1, fails=True)])
+        pictures.request("v", [shelf.picture(1, fails=True)])
         shelf.wait(1)
         assert shelf.delivered[0].content is None
-        pictures.want("v", [shelf.wish(1)])
+        pictures.request("v", [shelf.picture(1)])
         shelf.wait(2)
 
     made(shelf, work)
@@ -167,7 +167,7 @@ def test_memory_is_bounded() -> None:
     """What was looked at least lately is forgotten."""
     shelf = Shelf()
     pictures = Pictures(shelf.deliver, keep_bytes=2000)
-    pictures.want("v", [shelf.wish(place) for place in range(20)])
+    pictures.request("v", [shelf.picture(place) for place in range(20)])
     shelf.wait(20)
     assert pictures._made_bytes <= 2000
     assert 1 <= len(pictures._made) < 20
@@ -180,7 +180,7 @@ def test_no_file_is_open_while_files_are_moved() -> None:
     shelf = Shelf()
     shelf.gate.clear()
     pictures = Pictures(shelf.deliver)
-    pictures.want("v", [shelf.wish(place) for place in range(8)])
+    pictures.request("v", [shelf.picture(place) for place in range(8)])
     rested = threading.Event()
     go_on = threading.Event()
 

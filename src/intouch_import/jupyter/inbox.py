@@ -1,4 +1,4 @@
-"""`InboxWidget`: the list, as staff see it in a notebook."""
+"""`InboxWidget`: the inbox that staff use in a notebook."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from intouch_import.jupyter.lines import (
     reason_texts,
     source_of,
 )
-from intouch_import.jupyter.pictures import Wish
-from intouch_import.jupyter.widget import Ticker, Widget, script, style
+from intouch_import.jupyter.pictures import PictureRequest
+from intouch_import.jupyter.widget import PIXELS, Widget, script, style, throttled
 from intouch_import.media.thumbnails import thumbnail_of
 from intouch_import.model import Stage, State
 
@@ -37,22 +37,20 @@ if TYPE_CHECKING:
 __all__ = ["InboxWidget"]
 
 _LINES_AT_ONCE: Final = 500
-_PATIENTS: Final = 12
-_JOBS_KEPT: Final = 16
-_REFRESHED: Final = "The list was refreshed meanwhile: please choose again."
-_PX: Final = range(16, 2049)
-# A whole file is read for its picture, and saving waits until that is done.
+_MOST_PREPARED: Final = 16
+_REFRESHED: Final = "The list was refreshed in the meantime. Please choose again."
+# The whole file is read for its picture, and saving waits until it is read.
 _PICTURE_OF_AT_MOST_BYTES: Final = 200 * 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)
 class _Listed:
-    """The list as the browser has it.
+    """The list that the browser shows.
 
     Args:
-        generation: Counts the lists; what is said of another one is out of date.
+        generation: The number of the list; requests about another list are out of date.
         rows: The rows.
-        sources: The sources that they are in.
+        sources: The sources of the rows.
     """
 
     generation: int
@@ -67,20 +65,19 @@ class _Listed:
 class InboxWidget(Widget):
     """An inbox in JupyterLab or Notebook 7.
 
-    Whatever takes time is done in other threads: the cell that shows the widget returns at once, and so does
-    everything that is clicked. Nothing of what it shows is kept in the notebook.
+    All work runs in other threads, so that cells and clicks return at once. Nothing that the widget shows is
+    saved with the notebook.
 
     Args:
-        inbox: The inbox. Other cells may use it meanwhile; after they have refreshed it, call `update`.
-        refresh: Whether to refresh, and so to import what may be imported without a person, as soon as the
-            widget is seen for the first time.
-        pictures: Whether to show pictures. For each of those in view the whole file is read, which takes
-            time and may cost money where files are far away.
-        height_px: Height, pixels.
+        inbox: The inbox. Other cells may use it at the same time; call `update` after they refresh it.
+        refresh: Whether to refresh, which also runs the automatic import, when the widget is first shown.
+        pictures: Whether to show pictures. Each visible picture reads its whole file, which takes time, and
+            may cost money for files in a cloud.
+        height_px: Height of the widget, pixels.
 
     Attributes:
         inbox: The inbox.
-        report: What the last refresh or save did; None before.
+        report: The report of the last refresh or save; None before the first one.
     """
 
     _esm = script("common", "controls", "inbox_parts", "inbox")
@@ -98,43 +95,43 @@ class InboxWidget(Widget):
         self._lock = threading.Lock()
         self._listing = threading.Lock()
         self._listed = _Listed(generation=0, rows=(), sources=inbox.sources)
-        self._jobs: dict[int, tuple[_Listed, Sequence[int], SaveRequest]] = {}
+        self._prepared: dict[int, tuple[_Listed, Sequence[int], SaveRequest]] = {}
         self._numbers = itertools.count(1)
         self._busy = {"refreshing": False, "saving": False}
         self._cancel = threading.Event()
         self._filed = RecentlyFiled(inbox.repository)
-        self._acts = {
+        self._handlers = {
             "open": self._on_open,
             "refresh": lambda _: self.refresh(),
             "cancel": lambda _: self._cancel.set(),
-            "patients": self._on_patients,
+            "patients": lambda request: self._search_patients(self.inbox.repository, request),
             "prepare": self._on_prepare,
-            "drop": lambda said: self._jobs.pop(said["job"], None),
+            "drop": lambda request: self._prepared.pop(request["job"], None),
             "save": self._on_save,
             "undo": self._on_undo,
             "pictures": self._on_pictures,
         }
 
     def refresh(self) -> None:
-        """Begin to refresh; if that is under way, nothing is done."""
+        """Start a refresh, unless one is running."""
         if self._begin("refreshing"):
-            self._do(self._refresh, failed="The list could not be refreshed.")
+            self._in_thread(self._refresh, failed="The list could not be refreshed.")
 
     def update(self) -> None:
-        """Show the inbox as it is now, after something else than this widget has refreshed it."""
-        self._do(self._list_anew, failed="The list could not be shown.")
+        """Show the current list, after other code has refreshed the inbox."""
+        self._in_thread(self._list_again, failed="The list could not be shown.")
 
     def close(self) -> None:
-        """Let go of threads. What is being saved is saved; what has not begun stays where it is."""
+        """End the threads. Files that are being saved are finished; the others stay where they are."""
         self._cancel.set()
         super().close()
 
     def __repr__(self) -> str:
         return f"<InboxWidget {self.inbox!r}>"
 
-    # --- what the browser says. It is heard in the thread that runs cells: nothing here may take time.
+    # --- requests from the browser, in the thread that runs cells: handlers must be short
 
-    def _on_open(self, _said: Mapping[str, Any]) -> None:
+    def _on_open(self, _request: Mapping[str, Any]) -> None:
         fixed = self.inbox.patient
         self._sender.send(
             {
@@ -150,41 +147,35 @@ class InboxWidget(Widget):
             self._refresh_when_seen = False
             self.refresh()
         elif self._listed.generation:
-            self._do(self._send_list, failed="The list could not be shown.")
+            self._in_thread(self._send_list, failed="The list could not be shown.")
         else:
             self.update()
 
-    def _on_patients(self, said: Mapping[str, Any]) -> None:
-        def search() -> None:
-            found = self.inbox.repository.search_patients(str(said["text"]), limit=_PATIENTS)
-            patients = [patient_of(patient) for patient in found]
-            self._sender.send({"kind": "patients", "ask": said["ask"], "patients": patients})
+    def _on_prepare(self, request: Mapping[str, Any]) -> None:
+        self._in_thread(
+            lambda: self._prepare(request), failed="The selection could not be checked.", ask=request["ask"]
+        )
 
-        self._do(search, failed="The patients could not be searched.", ask=said["ask"])
-
-    def _on_prepare(self, said: Mapping[str, Any]) -> None:
-        self._do(lambda: self._prepare(said), failed="The choice could not be checked.", ask=said["ask"])
-
-    def _on_save(self, said: Mapping[str, Any]) -> None:
-        # Taken out at once: a second click finds nothing to save.
-        prepared = self._jobs.pop(said["job"], None)
+    def _on_save(self, request: Mapping[str, Any]) -> None:
+        # Remove it at once, so that a second click has nothing to save.
+        prepared = self._prepared.pop(request["job"], None)
         if prepared is not None and self._begin("saving"):
-            self._do(functools.partial(self._save, *prepared), failed="The files could not be saved.")
+            self._in_thread(functools.partial(self._save, *prepared), failed="The files could not be saved.")
 
-    def _on_undo(self, said: Mapping[str, Any]) -> None:
+    def _on_undo(self, request: Mapping[str, Any]) -> None:
         listed = self._listed
-        if "id" not in said and said["generation"] != listed.generation:
+        if "id" not in request and request["generation"] != listed.generation:
             self._sender.send({"kind": "refused", "text": _REFRESHED})
             return
-        import_id = said["id"] if "id" in said else listed.rows[said["row"]].import_id
+        import_id = request["id"] if "id" in request else listed.rows[request["row"]].import_id
         if self._begin("saving"):
-            self._do(lambda: self._undo(import_id), failed="The file could not be taken back.")
+            self._in_thread(lambda: self._undo(import_id), failed="The import could not be undone.")
 
-    def _on_pictures(self, said: Mapping[str, Any]) -> None:
-        listed, px = self._listed, said["px"]
-        places = said["places"] if said["generation"] == listed.generation and px in _PX else []
-        wishes = [
-            Wish(
+    def _on_pictures(self, request: Mapping[str, Any]) -> None:
+        listed, px = self._listed, request["px"]
+        places = request["places"] if request["generation"] == listed.generation and px in PIXELS else []
+        requests = [
+            PictureRequest(
                 place=(listed.generation, place),
                 key=listed.rows[place].import_id,
                 px=px,
@@ -193,9 +184,9 @@ class InboxWidget(Widget):
             for place in places
             if 0 <= place < len(listed.rows)
         ]
-        self._pictures.want(f"{said['view']} {px}", wishes if self._shows_pictures else [])
+        self._pictures.request(f"{request['view']} {px}", requests if self._shows_pictures else [])
 
-    # --- what is done, in threads of its own
+    # --- work, in other threads
 
     def _begin(self, what: str) -> bool:
         with self._lock:
@@ -216,43 +207,45 @@ class InboxWidget(Widget):
         self._sender.send({"kind": "busy", **self._busy})
 
     def _refresh(self, *, sign_in: bool = True) -> None:
-        tick = Ticker(self._send_progress)
+        send_progress = throttled(self._send_progress)
         waits = False
 
-        def tell(progress: Progress) -> None:
+        def report_progress(progress: Progress) -> None:
             nonlocal waits
             if progress.stage is Stage.SIGNING_IN and not waits:
                 waits = True
-                self._list_anew()  # what is listed already can be saved while somebody signs in
-            tick(progress)
+                self._list_again()  # files that are already listed can be saved during the sign-in
+            send_progress(progress)
 
         try:
-            self.report = report = self.inbox.refresh(on_progress=tell, cancel=self._cancel, sign_in=sign_in)
-            self._list_anew()
-            self._filed.take(getattr(report.outcomes, "moved", report.outcomes), automatic=True)
+            self.report = report = self.inbox.refresh(
+                on_progress=report_progress, cancel=self._cancel, sign_in=sign_in
+            )
+            self._list_again()
+            self._filed.add(getattr(report.outcomes, "moved", report.outcomes), automatic=True)
             self._send_report("refreshed", report)
         finally:
             self._end("refreshing")
 
-    def _prepare(self, said: Mapping[str, Any]) -> None:
+    def _prepare(self, request: Mapping[str, Any]) -> None:
         listed = self._listed
-        indices = [int(index) for index in said["rows"]]
-        if said["generation"] != listed.generation:
+        indices = [int(index) for index in request["rows"]]
+        if request["generation"] != listed.generation:
             raise SelectionError(_REFRESHED)
         job = self.inbox.prepare(
             [listed.rows[index] for index in indices],
-            patient=said["patient"],
-            title=said["title"],
-            comments=said["comments"],
+            patient=request["patient"],
+            title=request["title"],
+            comments=request["comments"],
         )
         number = next(self._numbers)
-        self._jobs[number] = (listed, indices, job)
-        for oldest in list(self._jobs)[:-_JOBS_KEPT]:
-            self._jobs.pop(oldest, None)
+        self._prepared[number] = (listed, indices, job)
+        for oldest in list(self._prepared)[:-_MOST_PREPARED]:
+            self._prepared.pop(oldest, None)
         self._sender.send(
             {
                 "kind": "prepared",
-                "ask": said["ask"],
+                "ask": request["ask"],
                 "job": number,
                 "warning": job.warning,
                 "count": job.count,
@@ -266,10 +259,10 @@ class InboxWidget(Widget):
         try:
             with self._pictures.at_rest():
                 self.report = report = self.inbox.save(
-                    job, on_progress=Ticker(self._send_progress), cancel=self._cancel
+                    job, on_progress=throttled(self._send_progress), cancel=self._cancel
                 )
             self._send_lines(listed, indices)
-            self._filed.take(report.outcomes, automatic=False)
+            self._filed.add(report.outcomes, automatic=False)
             self._send_report("saved", report, patient=patient_of(job.patient), title=job.title)
         finally:
             self._end("saving")
@@ -279,7 +272,7 @@ class InboxWidget(Widget):
             with self._pictures.at_rest():
                 outcome = self.inbox.undo(import_id)
             if outcome.state is State.WAITING:
-                self._filed.forget(import_id)
+                self._filed.remove(import_id)
             self._sender.send(
                 {
                     "kind": "undone",
@@ -293,9 +286,9 @@ class InboxWidget(Widget):
         if self._begin("refreshing"):  # the file is listed again
             self._refresh(sign_in=False)
 
-    # --- what is sent
+    # --- messages
 
-    def _list_anew(self) -> None:
+    def _list_again(self) -> None:
         with self._listing:
             rows, sources = self.inbox.rows, self.inbox.sources
             with self._lock:
@@ -304,7 +297,7 @@ class InboxWidget(Widget):
         self._send_list()
 
     def _send_list(self) -> None:
-        """Send the list, or as much of it as there is time for until there is another."""
+        """Send the list in parts, until all is sent or there is a newer list."""
         listed = self._listed
         head = {
             "kind": "list",
@@ -357,14 +350,14 @@ class InboxWidget(Widget):
 
     @contextlib.contextmanager
     def _opened(self, row: Row) -> Iterator[tuple[BinaryIO, int]]:
-        """The bytes of a row, from its source or, once it is filed, from the records."""
+        """Open the file of a row, in its source or, if it is filed, in the records."""
         if row.size_bytes > _PICTURE_OF_AT_MOST_BYTES:
-            raise FileUnreadable("too large to be read for a picture")
+            raise FileUnreadable("the file is too large to be read for a picture")
         if row.state in (State.IMPORTED, State.STORED):
             repository = self.inbox.repository
             stored = repository.find_attachment([row.import_id]).get(row.import_id)
             if stored is None:
-                raise FileUnreadable("it is in the records no more")
+                raise FileUnreadable("the file is no longer in the records")
             with repository.open_attachment(stored.id) as stream:
                 yield stream, stored.size_bytes
         else:

@@ -1,4 +1,4 @@
-"""Thumbnails for those who look: made on demand, newest wish first, kept in memory alone."""
+"""Thumbnails for widgets: made on request, the newest request first, and kept in memory only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Picture", "Pictures", "Wish"]
+__all__ = ["Picture", "PictureRequest", "Pictures"]
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,14 @@ _LINGER_S: Final = 5.0
 
 
 @attrs.frozen(kw_only=True)
-class Wish:
-    """A picture that somebody would like to see.
+class PictureRequest:
+    """A request for one picture.
 
     Args:
-        place: Where it is wanted: which list, and which of its rows.
-        key: What it shows: the same key is the same picture.
-        px: Longer side, pixels.
-        make: Makes it: a JPEG, or None if there is nothing to show. May take long.
+        place: The list and the row that will show the picture.
+        key: Identifies the picture: equal keys mean equal pictures.
+        px: Longer side of the picture, pixels.
+        make: Returns a JPEG, or None if there is no picture. May take long.
     """
 
     place: tuple[int, int]
@@ -44,7 +44,7 @@ class Wish:
 
 @attrs.frozen(kw_only=True)
 class Picture:
-    """A wish come true, or not: ``content`` is a JPEG, or None where there is nothing to show."""
+    """The answer to a request: a JPEG, or None if there is no picture."""
 
     place: tuple[int, int]
     px: int
@@ -52,11 +52,11 @@ class Picture:
 
 
 class Pictures:
-    """Makes pictures in a few threads of its own, which end when nobody wants any.
+    """Makes pictures in a few threads, which end when there are no requests.
 
     Args:
-        deliver: Given what is ready, a batch at a time, in one of those threads.
-        keep_bytes: How much of what was made is kept, so that scrolling back costs nothing.
+        deliver: Called with the finished pictures, a batch at a time, in one of these threads.
+        keep_bytes: Size limit of the pictures that are kept for requests that come again.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Pictures:
         self._deliver = deliver
         self._keep_bytes = keep_bytes
         self._changed = threading.Condition()
-        self._wishes: dict[str, list[Wish]] = {}
+        self._requests: dict[str, list[PictureRequest]] = {}
         self._made: OrderedDict[tuple[str, int], bytes | None] = OrderedDict()
         self._made_bytes = 0
         self._ready: list[Picture] = []
@@ -75,26 +75,23 @@ class Pictures:
         self._resting = 0
         self._closed = False
 
-    def want(self, who: str, wishes: Sequence[Wish]) -> None:
-        """Say what somebody looks at now. What they wanted before and has not been begun is dropped.
+    def request(self, view: str, requests: Sequence[PictureRequest]) -> None:
+        """Replace the requests of a view. Its earlier requests are dropped unless they are in progress.
 
         Args:
-            who: The view that looks.
-            wishes: The most urgent first.
+            view: The view that shows the pictures.
+            requests: The requests, the most urgent first.
         """
         with self._changed:
-            self._wishes[who] = list(reversed(wishes))
-            while not self._closed and self._threads < min(_THREADS, len(wishes)):
+            self._requests[view] = list(reversed(requests))
+            while not self._closed and self._threads < min(_THREADS, len(requests)):
                 self._threads += 1
                 threading.Thread(target=self._work, name="intouch-pictures", daemon=True).start()
             self._changed.notify_all()
 
     @contextlib.contextmanager
     def at_rest(self) -> Iterator[None]:
-        """While the block runs, no file is open for a picture.
-
-        On Windows, a file that is open can't be moved out of its folder.
-        """
+        """Keep all files closed while the block runs: on Windows, an open file can't be moved."""
         with self._changed:
             self._resting += 1
             self._changed.wait_for(lambda: not self._reading)
@@ -106,10 +103,10 @@ class Pictures:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Make no more. What is kept is forgotten."""
+        """Stop making pictures, and forget those that are kept."""
         with self._changed:
             self._closed = True
-            self._wishes.clear()
+            self._requests.clear()
             self._made.clear()
             self._made_bytes = 0
             self._changed.notify_all()
@@ -119,73 +116,73 @@ class Pictures:
     def _work(self) -> None:
         while True:
             with self._changed:
-                batch, wish = self._next()
-                if batch is None and wish is None:
+                batch, request = self._next()
+                if batch is None and request is None:
                     self._threads -= 1
                     return
-                if wish is not None:
+                if request is not None:
                     self._reading += 1
             if batch is not None:
                 self._try_to_deliver(batch)
-            if wish is not None:
-                content = self._make(wish)
+            if request is not None:
+                content = self._make(request)
                 with self._changed:
                     self._reading -= 1
-                    self._ready.append(Picture(place=wish.place, px=wish.px, content=content))
+                    self._ready.append(Picture(place=request.place, px=request.px, content=content))
                     self._changed.notify_all()
 
     def _try_to_deliver(self, batch: list[Picture]) -> None:
         try:
             self._deliver(batch)
-        except Exception as exc:  # noqa: BLE001  # the browser may be gone; the next one asks anew
+        except Exception as exc:  # noqa: BLE001  # the browser may be gone; another one sends new requests
             log.info("pictures could not be sent", extra={"kind": type(exc).__name__})
 
-    def _make(self, wish: Wish) -> bytes | None:
-        """Make a picture, and keep it: that there is none is worth keeping too, a failure is not."""
+    def _make(self, request: PictureRequest) -> bytes | None:
+        """Make a picture and keep the result, also if there is no picture; a failure is not kept."""
         try:
-            content = wish.make()
-        except Exception as exc:  # noqa: BLE001  # a list without one picture is still a list
+            content = request.make()
+        except Exception as exc:  # noqa: BLE001  # one picture must not stop the others
             log.info("a file could not be read for a picture", extra={"kind": type(exc).__name__})
             return None
         with self._changed:
-            self._keep(wish, content)
+            self._keep(request, content)
         return content
 
-    def _next(self) -> tuple[list[Picture] | None, Wish | None]:
-        """What to do next: send what is ready, make a picture, or end. Called with the lock held."""
+    def _next(self) -> tuple[list[Picture] | None, PictureRequest | None]:
+        """Return the batch to deliver and the request to work on; None and None to end. Needs the lock."""
         give_up_s = time.monotonic() + _LINGER_S
         while not self._closed:
             now_s = time.monotonic()
-            wish = None if self._resting else self._take_wish()
+            request = None if self._resting else self._take_request()
             due = len(self._ready) >= _BATCH or now_s >= self._sent_s + _BATCH_EVERY_S
             if self._ready and due:
                 batch, self._ready = self._ready[:_BATCH], self._ready[_BATCH:]
                 self._sent_s = now_s
-                return batch, wish
-            if wish is not None:
-                return None, wish
+                return batch, request
+            if request is not None:
+                return None, request
             if now_s >= give_up_s and not self._resting:
                 break
             until_s = self._sent_s + _BATCH_EVERY_S if self._ready else give_up_s
             self._changed.wait(max(0.001, until_s - now_s) if not self._resting else None)
         return None, None
 
-    def _take_wish(self) -> Wish | None:
-        """The most urgent wish whose picture is not made yet; those that are made become ready."""
-        for wishes in self._wishes.values():
-            while wishes:
-                wish = wishes.pop()
-                known = (wish.key, wish.px)
+    def _take_request(self) -> PictureRequest | None:
+        """Return the most urgent request for a new picture. Pictures that are kept become ready."""
+        for requests in self._requests.values():
+            while requests:
+                request = requests.pop()
+                known = (request.key, request.px)
                 if known not in self._made:
-                    return wish
+                    return request
                 self._made.move_to_end(known)
-                self._ready.append(Picture(place=wish.place, px=wish.px, content=self._made[known]))
+                self._ready.append(Picture(place=request.place, px=request.px, content=self._made[known]))
         return None
 
-    def _keep(self, wish: Wish, content: bytes | None) -> None:
+    def _keep(self, request: PictureRequest, content: bytes | None) -> None:
         if self._closed:
             return
-        self._made[wish.key, wish.px] = content
+        self._made[request.key, request.px] = content
         self._made_bytes += len(content or b"")
         while self._made_bytes > self._keep_bytes and len(self._made) > 1:
             _, oldest = self._made.popitem(last=False)

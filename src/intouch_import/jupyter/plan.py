@@ -1,4 +1,4 @@
-"""`PlanWidget`: what is to become of an archive, to be looked at, decided about and carried out."""
+"""`PlanWidget`: review a migration plan in a notebook, override it and run it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import attrs
 import traitlets
 
 from intouch_import.errors import ConfigError
-from intouch_import.jupyter.lines import patient_of, reason_texts, sentence
-from intouch_import.jupyter.pictures import Wish
-from intouch_import.jupyter.widget import Widget, script, style
+from intouch_import.jupyter.lines import reason_texts, sentence
+from intouch_import.jupyter.pictures import PictureRequest
+from intouch_import.jupyter.widget import PIXELS, Widget, script, style
 from intouch_import.model import printable
 
 if TYPE_CHECKING:
@@ -28,25 +28,23 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanWidget"]
 
-_PATIENTS: Final = 12
 _BARS: Final = 12
 _SAMPLES: Final = 8
 _ROWS_AT_ONCE: Final = 200
 _NEAR_ROWS: Final = 4000
-_TELL_EVERY_S: Final = 0.2
-_PX: Final = range(16, 2049)
+_SEND_EVERY_S: Final = 0.2
 _FACETS: Final = ("verdict", "reason", "year", "patient", "size")
 
 
 @attrs.frozen(kw_only=True)
 class _Review:
-    """The rows that meet some conditions, as the browser looks at them.
+    """The rows that the browser shows: those that match some conditions.
 
     Args:
-        number: Counts the reviews; what is said of another one is out of date.
+        number: The number of the review; requests about another review are out of date.
         where: The conditions.
-        rows: Numbers of the rows that meet them, 8 bytes each; None if there are no conditions.
-        total: How many there are.
+        rows: The numbers of the matching rows, 8 bytes each; None if there are no conditions.
+        total: The count of matching rows.
     """
 
     number: int
@@ -55,25 +53,25 @@ class _Review:
     total: int
 
     def numbers(self, start: int, stop: int) -> Sequence[int]:
-        """The numbers of the rows at these places."""
+        """Return the numbers of the rows at these positions."""
         places = range(max(0, start), min(stop, self.total))
         return places if self.rows is None else self.rows[places.start : places.stop]
 
 
 class PlanWidget(Widget):
-    """A plan in JupyterLab or Notebook 7: charts, filters, samples, decisions, and its run.
+    """A plan in JupyterLab or Notebook 7: charts, filters, samples, overrides and the run.
 
     Args:
         plan: The plan.
-        repository: The patient records, to find patients in and to run the plan into. None: the plan can be
-            looked at and decided about, not run.
-        operator: Who decides and runs, as the host names its staff.
-        height_px: Height, pixels.
-        run_options: Anything else that ``Plan.run`` takes: limits, threads, hours.
+        repository: The patient records, to search patients and to run the plan. Without them, the plan can be
+            reviewed and overridden, but not run.
+        operator: The member of staff who overrides and runs, as the host names its staff.
+        height_px: Height of the widget, pixels.
+        run_options: Other options of ``Plan.run``: limits, threads, hours.
 
     Attributes:
         plan: The plan.
-        run: What was begun last; None before.
+        run: The last run; None before the first one.
     """
 
     _esm = script("common", "controls", "plan")
@@ -99,34 +97,30 @@ class PlanWidget(Widget):
         self._reviewing = threading.Lock()
         self._wanted = 0
         self._review = _Review(number=0, where={}, rows=None, total=len(plan))
-        self._acts = {
+        self._handlers = {
             "open": self._on_open,
             "review": self._on_review,
-            "window": lambda said: self._do(
-                functools.partial(self._send_window, said), failed="The rows could not be read."
-            ),
-            "patients": self._on_patients,
+            "window": self._on_window,
+            "patients": lambda request: self._search_patients(self._repository, request),
             "decide": self._on_decide,
             "pictures": self._on_pictures,
-            "run": lambda said: self._do(
-                functools.partial(self._run, dry=bool(said["dry"])), failed="The plan could not be run."
-            ),
-            "pause": lambda _: self._order("pause"),
-            "resume": lambda _: self._order("resume"),
-            "cancel": lambda _: self._order("cancel"),
+            "run": self._on_run,
+            "pause": lambda _: self._control("pause"),
+            "resume": lambda _: self._control("resume"),
+            "cancel": lambda _: self._control("cancel"),
         }
 
     def close(self) -> None:
-        """Let go of threads. A run goes on: it is the plan's, not the widget's."""
+        """End the threads of the widget. A run continues."""
         self._wanted = -1
         super().close()
 
     def __repr__(self) -> str:
         return f"<PlanWidget {self.plan!r}>"
 
-    # --- what the browser says
+    # --- requests from the browser, in the thread that runs cells: handlers must be short
 
-    def _on_open(self, _said: Mapping[str, Any]) -> None:
+    def _on_open(self, _request: Mapping[str, Any]) -> None:
         header = self.plan.header
         self._sender.send(
             {
@@ -142,60 +136,57 @@ class PlanWidget(Widget):
             self._send_run(self.run)
         self._on_review({"where": {}})
 
-    def _on_review(self, said: Mapping[str, Any]) -> None:
-        where = {name: value for name, value in said["where"].items() if name in _FACETS and value}
-        if said.get("path"):
-            where["path"] = f"*{glob.escape(said['path'])}*"
+    def _on_review(self, request: Mapping[str, Any]) -> None:
+        where = {name: value for name, value in request["where"].items() if name in _FACETS and value}
+        if request.get("path"):
+            where["path"] = f"*{glob.escape(request['path'])}*"
         self._wanted = number = next(self._numbers)
-        self._do(functools.partial(self._look, number, where), failed="The plan could not be read.")
+        self._in_thread(functools.partial(self._survey, number, where), failed="The plan could not be read.")
 
-    def _on_patients(self, said: Mapping[str, Any]) -> None:
-        def search() -> None:
-            found = (
-                self._repository.search_patients(str(said["text"]), limit=_PATIENTS)
-                if self._repository is not None
-                else ()
-            )
-            patients = [patient_of(patient) for patient in found]
-            self._sender.send({"kind": "patients", "ask": said["ask"], "patients": patients})
+    def _on_window(self, request: Mapping[str, Any]) -> None:
+        self._in_thread(functools.partial(self._send_window, request), failed="The rows could not be read.")
 
-        self._do(search, failed="The patients could not be searched.", ask=said["ask"])
-
-    def _on_decide(self, said: Mapping[str, Any]) -> None:
-        self._do(
-            functools.partial(self._decide, said), failed="The decision could not be kept.", ask=said["ask"]
+    def _on_decide(self, request: Mapping[str, Any]) -> None:
+        self._in_thread(
+            functools.partial(self._decide, request),
+            failed="The decision could not be saved.",
+            ask=request["ask"],
         )
 
-    def _order(self, order: str) -> None:
+    def _control(self, action: str) -> None:
         if self.run is not None:
-            getattr(self.run, order)()
+            getattr(self.run, action)()
 
-    def _on_pictures(self, said: Mapping[str, Any]) -> None:
-        px = said["px"]
-        if px not in _PX:
+    def _on_run(self, request: Mapping[str, Any]) -> None:
+        work = functools.partial(self._run, dry=bool(request["dry"]))
+        self._in_thread(work, failed="The plan could not be run.")
+
+    def _on_pictures(self, request: Mapping[str, Any]) -> None:
+        px = request["px"]
+        if px not in PIXELS:
             return
-        wishes = [
-            Wish(
+        requests = [
+            PictureRequest(
                 place=(0, int(number)),
                 key=str(number),
                 px=px,
                 make=functools.partial(self._picture, int(number), px),
             )
-            for number in said["rows"]
+            for number in request["rows"]
         ]
-        self._pictures.want(f"{said['view']} {said.get('for', '')} {px}", wishes)
+        self._pictures.request(f"{request['view']} {request.get('for', '')} {px}", requests)
 
-    # --- what is done, in threads of its own
+    # --- work, in other threads
 
-    def _look(self, number: int, where: Mapping[str, Any]) -> None:
-        """Go through the rows once: what there is of each kind, and which rows meet the conditions."""
+    def _survey(self, number: int, where: Mapping[str, Any]) -> None:
+        """Read the rows once: count them by each facet, and find those that match the conditions."""
         rows = array("q") if where else None
         with self._reviewing:
             found = self.plan.survey(
                 where, by=_FACETS, numbers=rows, cancelled=lambda: number != self._wanted
             )
             if number != self._wanted:
-                return  # somebody has asked for something else meanwhile
+                return  # there is a newer request
             self._review = review = _Review(number=number, where=where, rows=rows, total=found.total)
             samples = self.plan.sample(_SAMPLES, where={**where, "destination": "images"}, px=0)
         self._sender.send_large(
@@ -210,16 +201,16 @@ class PlanWidget(Widget):
             }
         )
 
-    def _send_window(self, said: Mapping[str, Any]) -> None:
-        review, start = self._review, int(said["start"])
-        if said["review"] != review.number:
+    def _send_window(self, request: Mapping[str, Any]) -> None:
+        review, start = self._review, int(request["start"])
+        if request["review"] != review.number:
             return
-        stop = min(int(said["stop"]), start + _ROWS_AT_ONCE)
+        stop = min(int(request["stop"]), start + _ROWS_AT_ONCE)
         lines = [_line(row) for row in self._rows(review.numbers(start, stop))]
         self._sender.send_large({"kind": "window", "review": review.number, "start": start, "lines": lines})
 
     def _rows(self, numbers: Sequence[int]) -> Iterator[PlanRow]:
-        """Rows by number. Those that lie near each other are read at once."""
+        """Yield rows by number. Rows that are near each other are read together."""
         if not numbers:
             return
         wanted = set(numbers)
@@ -230,20 +221,20 @@ class PlanWidget(Widget):
         for first, many in runs:
             yield from (row for row in self.plan.rows(limit=many, offset=first) if row.number in wanted)
 
-    def _decide(self, said: Mapping[str, Any]) -> None:
-        if said["review"] != self._review.number:
-            raise ConfigError("the plan was looked at anew meanwhile: please decide again")
-        row = said.get("row")
+    def _decide(self, request: Mapping[str, Any]) -> None:
+        if request["review"] != self._review.number:
+            raise ConfigError("the rows were selected again in the meantime: please decide again")
+        row = request.get("row")
         where = {"number": int(row)} if row is not None else self._review.where
         decisions: dict[str, dict[str, Any]] = {
-            "patient": {"patient": said.get("patient")},
+            "patient": {"patient": request.get("patient")},
             "leave_out": {"leave_out": True},
             "restore": {"restore": True},
         }
-        count = self.plan.override(where, by=self._operator, **decisions[said["decision"]])
-        self._sender.send({"kind": "decided", "ask": said["ask"], "count": count})
+        count = self.plan.override(where, by=self._operator, **decisions[request["decision"]])
+        self._sender.send({"kind": "decided", "ask": request["ask"], "count": count})
         self._wanted = number = next(self._numbers)
-        self._look(number, self._review.where)
+        self._survey(number, self._review.where)
 
     def _picture(self, number: int, px: int) -> bytes | None:
         row = next(self.plan.rows(limit=1, offset=number), None)
@@ -251,7 +242,9 @@ class PlanWidget(Widget):
 
     def _run(self, *, dry: bool) -> None:
         if self._repository is None:
-            raise ConfigError("to run a plan, give the widget the records: PlanWidget(plan, records)")
+            raise ConfigError(
+                "to run the plan, create the widget with the records: PlanWidget(plan, records)"
+            )
         if self.run is not None and self.run.state in {"running", "paused"}:
             return
         self.run = run = self.plan.run(
@@ -259,7 +252,7 @@ class PlanWidget(Widget):
         )
         while run.state in {"running", "paused"}:
             self._send_run(run)
-            run.wait(_TELL_EVERY_S)
+            run.wait(_SEND_EVERY_S)
         self._send_run(run)
 
     def _send_run(self, run: Run) -> None:
@@ -282,7 +275,7 @@ class PlanWidget(Widget):
 
 
 def _bars(facet: str, counts: Mapping[str, int]) -> list[list[Any]]:
-    """The most frequent kinds; years in their order."""
+    """Return the most frequent values; years in order."""
     from intouch_import.migration.review import NOBODY
 
     most = list(counts.items())[:_BARS]

@@ -14,29 +14,34 @@ from typing import TYPE_CHECKING, Any, Final
 import anywidget
 
 from intouch_import.errors import InTouchImportError, SelectionError
-from intouch_import.jupyter.lines import sentence
+from intouch_import.jupyter.lines import patient_of, sentence
 from intouch_import.jupyter.pictures import Picture, Pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from intouch_import.model import Progress
+    from intouch_import.repositories.base import PatientRepository
 
-__all__ = ["Sender", "Ticker", "Widget", "script", "style"]
+__all__ = ["PIXELS", "Sender", "Widget", "script", "style", "throttled"]
 
 log = logging.getLogger(__name__)
 
-# A Jupyter server drops what exceeds 1 MB a second or 1,000 messages a second, taken over 3 seconds, and says
-# so in its log alone (``iopub_data_rate_limit``, ``iopub_msg_rate_limit``): a list would have holes.
+PIXELS: Final = range(16, 2049)
+"""The sizes of thumbnails that a browser may request, in pixels."""
+
+_MOST_PATIENTS: Final = 12
+# A Jupyter server drops messages above 1 MB or 1,000 messages a second, averaged over 3 seconds, and reports
+# it only in its log (``iopub_data_rate_limit``, ``iopub_msg_rate_limit``): a list would have gaps.
 _BURST_BYTES: Final = 1_200_000
 _BYTES_PER_S: Final = 500_000
-_TICK_S: Final = 0.12
+_PROGRESS_EVERY_S: Final = 0.12
 
 
 class Widget(anywidget.AnyWidget):
-    """A widget that is told what a person wants, and answers from threads of its own.
+    """A widget that receives requests from the browser, and answers them from its own threads.
 
-    Nothing of a patient may be a trait: the traits of a widget are saved with the notebook.
+    No trait may contain patient data: the traits of a widget are saved with the notebook.
     """
 
     def __init__(self, **traits: Any) -> None:
@@ -44,25 +49,31 @@ class Widget(anywidget.AnyWidget):
         self._sender = Sender(self.send)
         self._pictures = Pictures(self._send_pictures)
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="intouch-widget")
-        # What the browser says, by its kind. Heard in the thread that runs cells: nothing may take long.
-        self._acts: Mapping[str, Callable[[Mapping[str, Any]], object]] = {}
+        # The handlers by the kind of request. They run in the thread that runs cells, so they must be short.
+        self._handlers: Mapping[str, Callable[[Mapping[str, Any]], object]] = {}
         self.on_msg(self._on_message)
 
     def close(self) -> None:
-        """Let go of threads."""
+        """End the threads."""
         self._pictures.close()
         self._threads.shutdown(wait=False)
         super().close()
 
-    def _on_message(self, _widget: object, said: Any, _buffers: object) -> None:
-        act = self._acts.get(str(said.get("kind"))) if isinstance(said, dict) else None
-        if act is None:
-            log.warning("a message of the widget is not understood")
+    def _on_message(self, _widget: object, request: Any, _buffers: object) -> None:
+        handler = self._handlers.get(str(request.get("kind"))) if isinstance(request, dict) else None
+        if handler is None:
+            log.warning("an unknown request from the browser")
             return
-        act(said)
+        handler(request)
 
-    def _do(self, work: Callable[[], object], *, failed: str, ask: int | None = None) -> None:
-        """Do something in a thread; what goes wrong is told in words that name nobody."""
+    def _in_thread(self, work: Callable[[], object], *, failed: str, ask: int | None = None) -> None:
+        """Run a function in a thread, and send a message without patient data if it fails.
+
+        Args:
+            work: The function.
+            failed: The first sentence of the error message.
+            ask: The number of the question that waits for an answer, if any.
+        """
 
         def guarded() -> None:
             try:
@@ -75,8 +86,19 @@ class Widget(anywidget.AnyWidget):
                 log.error("a widget failed", extra={"kind": type(exc).__name__})
                 self._sender.send({"kind": "trouble", "ask": ask, "text": f"{failed} An unexpected error."})
 
-        with contextlib.suppress(RuntimeError):  # it was closed
+        with contextlib.suppress(RuntimeError):  # the widget is closed
             self._threads.submit(guarded)
+
+    def _search_patients(self, repository: PatientRepository | None, request: Mapping[str, Any]) -> None:
+        """Answer a search for patients, in a thread."""
+
+        def search() -> None:
+            text = str(request["text"])
+            found = repository.search_patients(text, limit=_MOST_PATIENTS) if repository is not None else ()
+            patients = [patient_of(patient) for patient in found]
+            self._sender.send({"kind": "patients", "ask": request["ask"], "patients": patients})
+
+        self._in_thread(search, failed="The patients could not be searched.", ask=request["ask"])
 
     def _send_pictures(self, pictures: Sequence[Picture]) -> None:
         shown = [picture for picture in pictures if picture.content is not None]
@@ -91,11 +113,11 @@ class Widget(anywidget.AnyWidget):
 
 
 class Sender:
-    """Sends messages; one that is large waits until the server has room for it.
+    """Sends messages; a large one waits until the server can accept it.
 
     Args:
-        send: Sends one message: its content, and its binary buffers.
-        monotonic_s, sleep: The clock, and how to wait.
+        send: Sends one message: its content and its binary buffers.
+        monotonic_s, sleep: The clock, and the function that waits.
     """
 
     def __init__(
@@ -117,7 +139,7 @@ class Sender:
         self._send(content, [])
 
     def send_large(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
-        """Send a list or pictures, when there is room. Call it in a thread that may wait."""
+        """Send a list or pictures as soon as the server can accept them. May wait: call it in a thread."""
         size_bytes = len(json.dumps(content)) + sum(map(len, buffers))
         with self._lock:
             now_s = self._monotonic_s()
@@ -130,38 +152,32 @@ class Sender:
         self._send(content, list(buffers))
 
 
-class Ticker:
-    """Passes on how far a long operation has come, fewer than ten times a second.
+def throttled(
+    report: Callable[[Progress], object], *, monotonic_s: Callable[[], float] = time.monotonic
+) -> Callable[[Progress], None]:
+    """Return a function that passes on progress fewer than ten times a second.
 
-    The last step may be left out: the end of an operation is told by other means.
-
-    Args:
-        tell: Told now and then.
-        monotonic_s: The clock.
+    The last step may be dropped: the end of an operation is reported separately.
     """
+    next_s = float("-inf")
 
-    def __init__(
-        self, tell: Callable[[Progress], object], *, monotonic_s: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._tell = tell
-        self._monotonic_s = monotonic_s
-        self._next_s = float("-inf")
+    def step(progress: Progress) -> None:
+        nonlocal next_s
+        now_s = monotonic_s()
+        if now_s >= next_s:
+            next_s = now_s + _PROGRESS_EVERY_S
+            report(progress)
 
-    def __call__(self, progress: Progress) -> None:
-        """Take a step."""
-        now_s = self._monotonic_s()
-        if now_s >= self._next_s:
-            self._next_s = now_s + _TICK_S
-            self._tell(progress)
+    return step
 
 
 def script(*names: str) -> str:
-    """One module of several files: a widget is given a single one, which can't import its neighbours."""
+    """Join scripts into one module, because the module of a widget can't import other files."""
     return "\n".join(_text(f"{name}.js") for name in names)
 
 
 def style(*names: str) -> str:
-    """One style sheet of several."""
+    """Join style sheets into one."""
     return "\n".join(_text(f"{name}.css") for name in names)
 
 

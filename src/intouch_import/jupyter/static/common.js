@@ -1,5 +1,5 @@
-// What every widget here is made of. Text reaches the page through textContent and attributes alone: names of
-// files come from cameras, e-mails and strangers, and none of them is ever read as HTML.
+// The parts of all widgets. Text is set through textContent and attributes only: file names come from cameras,
+// e-mails and strangers, and must never be parsed as HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 const CIRCLE = "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z";
@@ -27,11 +27,9 @@ const ICONS = {
   pause: "M8.5 5.5v13M15.5 5.5v13",
   play: "M7 5l12 7-12 7z",
   stop: "M7 7h10v10H7z",
-  left: "M14.5 6l-6 6 6 6",
-  right: "M9.5 6l6 6-6 6",
 };
 
-/** An element: attributes by name, `on` for listeners, `text` for its text; children that are null are left out. */
+/** Make an element: attributes by name, `on` for listeners, `text` for its text. Children that are null are skipped. */
 function h(tag, { on = {}, text, ...attributes } = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -55,13 +53,13 @@ function icon(name, size = 16) {
   return svg;
 }
 
-/** Let an icon that stands on the page show something else. */
+/** Change the picture of an icon that is on the page. */
 function redraw(svg, name) {
   const path = ICONS[name] ?? ICONS.other;
   if (svg.firstChild.getAttribute("d") !== path) svg.firstChild.setAttribute("d", path);
 }
 
-/** Set a text, if it is another one: a row is filled many times while somebody scrolls. */
+/** Set a text if it differs: a row is filled many times during scrolling. */
 function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -75,9 +73,6 @@ function button(label, { icon: name, kind = "plain", on, title, ...attributes } 
   );
 }
 
-const LOCATIONS = { local: "Folder", azure: "Azure", dropbox: "Dropbox", onedrive: "OneDrive", sftp: "SFTP" };
-const locationName = (location) => LOCATIONS[location] ?? location;
-
 function sizeText(bytes) {
   let unit = 0;
   while (bytes >= 1000 && unit < 4) (bytes /= 1000), unit++;
@@ -86,16 +81,16 @@ function sizeText(bytes) {
 
 const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
-/** Dates as this reader writes them, in the practice's time zone where it is known. */
+/** Return a formatter for dates in the user's language, and in the practice's time zone if it is known. */
 function dateFormat(zone, style = { dateStyle: "medium", timeStyle: "short" }) {
   try {
     return new Intl.DateTimeFormat(undefined, { ...style, timeZone: zone ?? undefined });
   } catch {
-    return new Intl.DateTimeFormat(undefined, style); // a zone that this browser does not know
+    return new Intl.DateTimeFormat(undefined, style); // the browser does not know the zone
   }
 }
 
-/** How light a colour is, from 0 to 1, and how opaque, in whatever way the browser writes it: `rgb(…)` of old, `color(srgb 1 1 1)`, `oklch(…)`. */
+/** Return the lightness and opacity of a colour, 0 to 1, in any CSS notation: `rgb(…)`, `color(srgb 1 1 1)`, `oklch(…)`. */
 function lightnessOf(color) {
   const [, kind, rest] = /^([a-z]+)\((.*)\)$/.exec(color.replace(/^color\([-a-z0-9]+/, "color(")) ?? [null, "rgb", "0 0 0 / 0"];
   const [first = 0, second = 0, third = 0, alpha = 1] = rest.match(/-?[\d.]+(e-?\d+)?/g)?.map(Number) ?? [];
@@ -104,12 +99,12 @@ function lightnessOf(color) {
   return { lightness: (first * 0.3 + second * 0.59 + third * 0.11) / (kind === "color" ? 1 : 255), alpha };
 }
 
-/** Keep `data-theme` as dark or light as what is around the widget. Returns what ends it. */
+/** Set `data-theme` to dark or light, like the page around the widget. Returns a function that ends it. */
 function followTheme(root) {
   const above = (node) => node.parentElement ?? node.getRootNode().host ?? null;
   const isDark = () => {
-    const said = document.body.dataset.jpThemeLight;
-    if (said !== undefined) return said === "false";
+    const light = document.body.dataset.jpThemeLight;
+    if (light !== undefined) return light === "false";
     for (let node = above(root); node; node = above(node)) {
       const { lightness, alpha } = lightnessOf(getComputedStyle(node).backgroundColor);
       if (alpha > 0.5) return lightness < 0.43;
@@ -124,9 +119,8 @@ function followTheme(root) {
 }
 
 /**
- * The outermost element of a widget. JupyterLab hears keys before anybody else, and its letters are commands ("d"
- * twice deletes the cell) wherever the focus is on something that is no text field. It asks the focused element
- * alone, and not what is around it, whether to leave them.
+ * Make the outermost element of a widget. JupyterLab treats letters as commands ("d" twice deletes the cell) unless
+ * the focused element is a text field or has the attribute below. It checks only that element, not its parents.
  */
 function widgetRoot(className, height) {
   const root = h("div", { class: `itx ${className}` });
@@ -135,7 +129,7 @@ function widgetRoot(className, height) {
   return root;
 }
 
-/** Pictures that were sent, as addresses for images. The oldest are let go of. */
+/** Keep the pictures that were received, as URLs for images. The oldest are dropped. */
 function pictureStore(most = 600) {
   const urls = new Map();
   const drop = (key) => {
@@ -143,7 +137,7 @@ function pictureStore(most = 600) {
     urls.delete(key);
   };
   return {
-    get: (key) => urls.get(key), // undefined: not asked or not here yet; null: there is none
+    get: (key) => urls.get(key), // undefined: not received yet; null: there is no picture
     put(key, buffer) {
       drop(key);
       urls.set(key, buffer && URL.createObjectURL(new Blob([buffer], { type: "image/jpeg" })));
@@ -153,7 +147,7 @@ function pictureStore(most = 600) {
   };
 }
 
-/** A frame for a picture. `show(url, kind)`: null for none, undefined for one that is on its way. */
+/** Make a frame for a picture. `show(url, kind)`: null if there is no picture, undefined if it is not received yet. */
 function frame(className) {
   const image = h("img", { alt: "", draggable: "false" });
   const sign = icon("images", 20);
@@ -169,7 +163,7 @@ function frame(className) {
   };
 }
 
-/** Ask a person, over the widget. Resolves to whether they went ahead. Returns to where they were. */
+/** Show a dialog over the widget. Resolves to whether the user proceeded, and restores the focus. */
 function ask(root, { title, body, proceed, tone = "plain" }) {
   return new Promise((resolve) => {
     const before = root.getRootNode().activeElement;
@@ -195,10 +189,10 @@ function ask(root, { title, body, proceed, tone = "plain" }) {
       else if (event.key === "Tab") {
         const stops = [...panel.querySelectorAll("button, input")].filter((stop) => stop.offsetParent && !stop.disabled);
         const at = event.target === panel ? 0 : stops.indexOf(event.target);
-        if (event.shiftKey ? at > 0 : at < stops.length - 1) return; // the browser goes on to the next one
+        if (event.shiftKey ? at > 0 : at < stops.length - 1) return; // the browser moves the focus
         (event.shiftKey ? stops[stops.length - 1] : stops[0]).focus();
       }
-      // The key that opened this may still be held down: only one that is pressed anew goes ahead.
+      // The key that opened the dialog may still be held down: ignore its repetitions.
       else if (event.key === "Enter" && event.target === panel) event.repeat || close(true);
       else return;
       event.preventDefault();
@@ -211,26 +205,31 @@ function ask(root, { title, body, proceed, tone = "plain" }) {
 let made = 0;
 const unique = (name) => `itx-${name}-${(made += 1)}`;
 
-/** Questions to Python that are answered once. `settle` takes an answer, and says whether anybody waited for it. */
-function questions(send) {
+/**
+ * Send questions to Python. `query` resolves to the answer; `answers` are the handlers of the messages that answer.
+ * `notice` shows the error message of anything that is no answer.
+ */
+function questions(send, notice) {
   const waiters = new Map();
   let asked = 0;
+  const settle = (message) => {
+    const waiter = waiters.get(message.ask);
+    waiters.delete(message.ask);
+    waiter?.(message);
+    return Boolean(waiter);
+  };
+  const fail = (message) => settle(message) || notice("bad", message.text);
   return {
     query: (kind, content) =>
       new Promise((resolve) => {
         waiters.set((asked += 1), resolve);
         send(kind, { ...content, ask: asked });
       }),
-    settle(said) {
-      const waiter = waiters.get(said.ask);
-      waiters.delete(said.ask);
-      waiter?.(said);
-      return Boolean(waiter);
-    },
+    answers: { patients: settle, prepared: settle, decided: settle, refused: fail, trouble: fail },
   };
 }
 
-/** A place for the last thing that was said to the person. `notice(tone, text, action)`: good, warn or bad. */
+/** Make the place for the last message to the user. `notice(tone, text, action)`: good, warn or bad. */
 function noticeBoard() {
   const element = h("div", { class: "itx-notices", "aria-live": "polite" });
   const signs = { good: "imported", bad: "failed", warn: "warning" };
@@ -240,4 +239,19 @@ function noticeBoard() {
     element.replaceChildren(shown);
   };
   return { element, notice };
+}
+
+/** Show a widget and start to receive messages. Returns a function that removes it. */
+function mount({ model, el }, root, handlers, onClose) {
+  const onMessage = (message, buffers) => handlers[message.kind]?.(message, buffers ?? []);
+  el.append(root);
+  const endTheme = followTheme(root);
+  model.on("msg:custom", onMessage);
+  model.send({ kind: "open" });
+  return () => {
+    model.off("msg:custom", onMessage);
+    onClose();
+    endTheme();
+    root.remove();
+  };
 }

@@ -1,14 +1,14 @@
 // The grid and the patient field, which both widgets use.
 
-// --- a list of any length of which only the rows in view exist
+// --- a list of any length, with elements only for the visible rows
 
-// Browsers lay out at most some 16 to 33 million pixels; beyond that a list is scrolled in proportion.
+// Browsers support heights up to about 16 to 33 million pixels. Longer lists are scrolled in proportion.
 const MOST_PX = 12_000_000;
 const OVERSCAN = 4;
 
 /**
- * columns: names for the head. build(): {element, fill(position)} for one row. onView(first, last): what is in view.
- * onAt(position): the row that the keyboard is on. onKey(event): keys that are not for moving.
+ * build(): makes {element, fill(position)} for one row. onView(first, last): the visible positions changed.
+ * onAt(position): the keyboard moved to a row. onKey(event): handles the keys that do not move.
  */
 function makeGrid({ label, rowHeight, head, build, onView, onAt, onKey }) {
   const sheet = h("div", { class: "itx-sheet", role: "presentation" });
@@ -28,7 +28,7 @@ function makeGrid({ label, rowHeight, head, build, onView, onAt, onKey }) {
   const height = () => Math.min(total * rowHeight, MOST_PX);
   const inView = () => Math.max(1, Math.ceil(view.clientHeight / rowHeight));
   const scaled = () => total * rowHeight > MOST_PX;
-  /** The position at the upper edge, with its fraction. */
+  /** The position at the upper edge, with a fraction. */
   const top = () =>
     scaled() ? (view.scrollTop / Math.max(1, height() - view.clientHeight)) * Math.max(0, total - view.clientHeight / rowHeight) : view.scrollTop / rowHeight;
 
@@ -124,11 +124,11 @@ function makeGrid({ label, rowHeight, head, build, onView, onAt, onKey }) {
   };
 }
 
-// --- the field in which a person looks for a patient, and the card of the one that was found.
+// --- the field to search a patient, and the card of the chosen one
 
 const DEBOUNCE_MS = 180;
 
-/** search(text): a promise of patients. onChoose(patient or null). */
+/** search(text): a promise of patients. onChoose(patient or null). onLeave(): a patient was chosen by hand. */
 function patientField({ search, onChoose, onLeave }) {
   const list = h("ul", { class: "itx-options", role: "listbox", id: unique("patients"), "aria-label": "Patients found", hidden: true });
   const input = h("input", {
@@ -202,7 +202,7 @@ function patientField({ search, onChoose, onLeave }) {
     if (!text) return shut();
     timer = setTimeout(async () => {
       const patients = await search(text);
-      if (patients && input.value.trim() === text) open(patients, patients.length ? "" : "No patient is found.");
+      if (patients && input.value.trim() === text) open(patients, patients.length ? "" : "No patient found.");
     }, DEBOUNCE_MS);
   });
   input.addEventListener("keydown", (event) => {

@@ -1,4 +1,4 @@
-// The inbox. Python holds the list and does the work; this shows it and says what a person wants.
+// The inbox: shows the list that Python sends, and sends the requests of the user.
 
 const ROW_PX = 60;
 const THUMB_PX = 112;
@@ -10,50 +10,45 @@ function renderInbox({ model, el }) {
   const root = widgetRoot("itx-inbox", model.get("height_px"));
   const pictures = pictureStore();
 
-  // --- what is known
+  // --- state
   let generation = 0;
   let lines = [];
   let sources = [];
   let reasons = {};
   let dates = dateFormat();
   let withPictures = true;
-  let heard = false;
+  let connected = false;
   let order = [];
   let busy = { refreshing: false, saving: false };
   let show = "open";
-  let sort = ["", 1]; // by which of SORTS, and which way round
+  let sort = ["", 1]; // a key of SORTS, and the direction
   let anchor = -1;
   const selected = new Set();
-  const { query, settle } = questions(send);
 
   // --- the head
   const tally = h("span", { class: "itx-muted itx-tally" });
-  const refresh = button("Refresh", { icon: "refresh", title: "Import what says whose it is, and list the rest", on: () => send("refresh"), class: "itx-button itx-plain itx-refresh" });
+  const refresh = button("Refresh", { icon: "refresh", title: "Import files whose name identifies the patient, and list the others", on: () => send("refresh"), class: "itx-button itx-plain itx-refresh" });
   const filter = h("input", { type: "search", class: "itx-input itx-filter", placeholder: "Filter by file name", "aria-label": "Filter by file name", on: { input: () => arrange() } });
   const tabs = h("div", { class: "itx-tabs", role: "tablist", "aria-label": "Views" });
-  const inboxTab = tab("Inbox", () => showTab("inbox"));
-  const filedTab = tab("Filed lately", () => showTab("filed"));
+  const inboxTab = counted("Inbox", () => showTab("inbox"), { role: "tab", class: "itx-tab" });
+  const filedTab = counted("Recently filed", () => showTab("filed"), { role: "tab", class: "itx-tab" });
   tabs.append(inboxTab.element, filedTab.element);
   const chips = h("div", { class: "itx-chips", role: "toolbar", "aria-label": "Show" });
-  const chipOf = Object.fromEntries(Object.entries(SHOWN).map(([key, [label]]) => [key, chip(key, label)]));
+  const chipOf = Object.fromEntries(Object.entries(SHOWN).map(([key, [label]]) => [key, counted(label, () => ((show = key), arrange()), { class: "itx-chip" })]));
+  chips.append(...Object.values(chipOf).map(({ element }) => element));
 
-  function tab(label, on) {
-    const number = h("span", { class: "itx-count", hidden: true });
-    const element = h("button", { type: "button", role: "tab", class: "itx-tab", on: { click: on } }, h("span", { text: label }), number);
-    return { element, number };
-  }
-  function chip(key, label) {
+  function counted(label, on, attributes) {
     const number = h("span", { class: "itx-count" });
-    const element = chips.appendChild(h("button", { type: "button", class: "itx-chip", on: { click: () => ((show = key), arrange()) } }, h("span", { text: label }), number));
-    return { element, number };
+    return { element: h("button", { type: "button", on: { click: on }, ...attributes }, h("span", { text: label }), number), number };
   }
 
-  // --- what is under way, and what came of it
+  // --- progress and messages
   const meter = h("div", { class: "itx-meter", role: "progressbar", "aria-valuemin": "0" }, h("div", {}));
   const bannerText = h("span", { class: "itx-banner-text" });
-  const stop = button("Stop", { icon: "stop", kind: "quiet", title: "Leave what has not begun where it is", on: () => send("cancel") });
+  const stop = button("Stop", { icon: "stop", kind: "quiet", title: "Files that are not started stay in their folder", on: () => send("cancel") });
   const banner = h("div", { class: "itx-banner", role: "status", hidden: true }, h("span", { class: "itx-spinner" }), bannerText, meter, stop);
   const { element: notices, notice } = noticeBoard();
+  const { query, answers } = questions(send, notice);
   const problems = h("div", { class: "itx-notices" });
 
   function showProblems(list) {
@@ -66,7 +61,7 @@ function renderInbox({ model, el }) {
   }
 
   // --- the list
-  const all = h("input", { type: "checkbox", class: "itx-check", "aria-label": "Select all that are shown", tabindex: "-1", on: { change: () => selectAll(all.checked) } });
+  const all = h("input", { type: "checkbox", class: "itx-check", "aria-label": "Select all shown files", tabindex: "-1", on: { change: () => selectAll(all.checked) } });
   const sortHead = (key, label) => h("button", { type: "button", class: "itx-sort", "data-key": key, tabindex: "-1", on: { click: () => ((sort = [key, sort[0] === key ? -sort[1] : 1]), arrange()) } }, label);
   const head = h(
     "div",
@@ -124,31 +119,31 @@ function renderInbox({ model, el }) {
     const position = focused === undefined ? -1 : order.indexOf(focused);
     if (position !== grid.at) grid.move(position);
     showEmpty();
-    choiceChanged();
+    selectionChanged();
   }
 
   function showEmpty() {
-    empty.hidden = order.length > 0 && heard;
+    empty.hidden = order.length > 0 && connected;
     if (!empty.hidden) {
       const filtered = lines.length && (filter.value || show !== "open");
-      const [sign, title, text] = !heard
-        ? ["arriving", "Waiting for Python", "While another cell is running, the list has to wait for it."]
+      const [sign, title, text] = !connected
+        ? ["arriving", "Waiting for Python", "The list appears when the running cell has finished."]
         : busy.refreshing && !generation
           ? ["refresh", "Looking for new files", "The list appears in a moment."]
           : filtered
-            ? ["search", "No file is shown", filter.value ? "No name contains what you typed." : "Other files are under the words above."]
-            : ["imported", "Nothing waits", "New photos appear here after a refresh."];
+            ? ["search", "No file is shown", filter.value ? "No file name contains this text." : "Choose another filter above."]
+            : ["imported", "No files are waiting", "New photos appear here after a refresh."];
       empty.replaceChildren(icon(sign, 34), h("strong", { text: title }), h("span", { class: "itx-muted", text }));
     }
   }
 
-  // --- choosing
+  // --- selection
   function toggle(position, on) {
     const index = order[position];
     if (!lines[index]?.[CHOOSABLE]) return;
     (on ?? !selected.has(index)) ? selected.add(index) : selected.delete(index);
     anchor = position;
-    choiceChanged();
+    selectionChanged();
   }
   function range(to, on) {
     const from = anchor < 0 ? to : anchor;
@@ -156,12 +151,12 @@ function renderInbox({ model, el }) {
       const index = order[position];
       if (lines[index]?.[CHOOSABLE]) on ? selected.add(index) : selected.delete(index);
     }
-    choiceChanged();
+    selectionChanged();
   }
   function selectAll(on) {
     for (const index of order) if (on && lines[index]?.[CHOOSABLE]) selected.add(index);
     if (!on) selected.clear();
-    choiceChanged();
+    selectionChanged();
   }
   function onGridKey(event, moved) {
     if (moved) {
@@ -178,7 +173,7 @@ function renderInbox({ model, el }) {
     else return false;
     return true;
   }
-  function choiceChanged() {
+  function selectionChanged() {
     const chosen = [...selected].map((index) => lines[index]).filter(Boolean);
     panel.show(chosen, { isSaving: busy.saving });
     all.checked = chosen.length > 0;
@@ -204,7 +199,7 @@ function renderInbox({ model, el }) {
   // --- the panel
   const panel = savePanel({
     search: async (text) => (await query("patients", { text })).patients,
-    onChange: () => choiceChanged(),
+    onChange: () => selectionChanged(),
     onSave: () => begin(),
     onClear: () => selectAll(false),
     onLeave: () => grid.element.focus({ preventScroll: true }),
@@ -226,8 +221,8 @@ function renderInbox({ model, el }) {
 
   // --- saving
   async function begin() {
-    const answer = await query("prepare", { generation, rows: [...selected], ...panel.said() });
-    choiceChanged();
+    const answer = await query("prepare", { generation, rows: [...selected], ...panel.values() });
+    selectionChanged();
     if (answer.kind !== "prepared") return notice("bad", answer.text);
     if (answer.warning) {
       const some = [...selected].slice(0, 5).map((index) => {
@@ -249,11 +244,11 @@ function renderInbox({ model, el }) {
   }
 
   async function undo(name, owner, which) {
-    const body = [h("p", {}, h("strong", { text: name }), ` leaves the record of ${whose(owner)}, and returns to the folder that it came from. It is not imported again by itself.`)];
-    if (await ask(root, { title: "Take it back?", body, proceed: "Take it back", tone: "warn" })) send("undo", which);
+    const body = [h("p", {}, h("strong", { text: name }), ` is removed from the record of ${nameOf(owner)} and returned to its folder. It is not imported automatically again.`)];
+    if (await ask(root, { title: "Undo this import?", body, proceed: "Undo", tone: "warn" })) send("undo", which);
   }
 
-  // --- filed lately
+  // --- recently filed
   const filed = filedList({ undo: (entry) => undo(entry.name, entry.patient, { id: entry.id }) });
   function showFiled(entries) {
     filedTab.number.hidden = !entries.length;
@@ -269,116 +264,104 @@ function renderInbox({ model, el }) {
     if (name === "inbox") grid.update();
   }
 
-  // --- what Python says
-  const answers = {
-    hello(said) {
-      heard = true;
-      ({ reasons } = said);
-      dates = dateFormat(said.zone);
-      withPictures = said.pictures;
-      if (said.patient) panel.patient.fix(said.patient);
+  // --- messages from Python
+  const handlers = {
+    ...answers,
+    hello(message) {
+      connected = true;
+      ({ reasons } = message);
+      dates = dateFormat(message.zone);
+      withPictures = message.pictures;
+      if (message.patient) panel.patient.fix(message.patient);
       showEmpty();
     },
-    busy(said) {
-      busy = { refreshing: said.refreshing, saving: said.saving };
+    busy(message) {
+      busy = { refreshing: message.refreshing, saving: message.saving };
       banner.hidden = !busy.refreshing && !busy.saving;
       refresh.disabled = busy.refreshing;
       root.setAttribute("aria-busy", String(!banner.hidden));
       if (!banner.hidden) say(bannerText, busy.saving ? "Saving…" : "Looking for new files…");
       delete meter.dataset.known;
       filed.setSaving(busy.saving);
-      choiceChanged();
+      selectionChanged();
       showEmpty();
     },
-    progress(said) {
-      say(bannerText, said.text);
-      banner.dataset.stage = said.stage;
-      if (said.total) {
+    progress(message) {
+      say(bannerText, message.text);
+      banner.dataset.stage = message.stage;
+      if (message.total) {
         meter.dataset.known = "";
-        meter.firstChild.style.width = `${(100 * said.done) / said.total}%`;
-        meter.setAttribute("aria-valuemax", said.total);
-        meter.setAttribute("aria-valuenow", said.done);
+        meter.firstChild.style.width = `${(100 * message.done) / message.total}%`;
+        meter.setAttribute("aria-valuemax", message.total);
+        meter.setAttribute("aria-valuenow", message.done);
       } else delete meter.dataset.known;
     },
-    list(said) {
-      ({ generation, sources } = said);
+    list(message) {
+      ({ generation, sources } = message);
       pictures.clear();
       selected.clear();
       anchor = -1;
       wanted = "";
-      lines = Array(said.total);
-      showFiled(said.filed);
-      answers.lines(said);
+      lines = Array(message.total);
+      showFiled(message.filed);
+      handlers.lines(message);
     },
-    lines(said) {
-      if (said.generation !== generation) return;
-      said.lines.forEach((line, offset) => (lines[said.start + offset] = line));
+    lines(message) {
+      if (message.generation !== generation) return;
+      message.lines.forEach((line, offset) => (lines[message.start + offset] = line));
       arrange();
     },
-    changed(said) {
-      if (said.generation !== generation) return;
-      for (const [index, line] of said.lines) {
+    changed(message) {
+      if (message.generation !== generation) return;
+      for (const [index, line] of message.lines) {
         lines[index] = line;
         if (!line[CHOOSABLE] || line[PATIENT]) selected.delete(index);
       }
       arrange();
       showPreview();
     },
-    pictures(said, buffers) {
-      said.shown.forEach(([of, place, px], position) => of === generation && pictures.put(`${place}/${px}`, buffers[position]));
-      for (const [of, place, px] of said.none) if (of === generation) pictures.put(`${place}/${px}`, null);
+    pictures(message, buffers) {
+      message.shown.forEach(([of, place, px], position) => of === generation && pictures.put(`${place}/${px}`, buffers[position]));
+      for (const [of, place, px] of message.none) if (of === generation) pictures.put(`${place}/${px}`, null);
       grid.update();
-      showPreviewIfHere([...said.shown, ...said.none]);
+      showPreviewIfHere([...message.shown, ...message.none]);
     },
-    refreshed(said) {
-      showProblems(said.problems);
-      showFiled(said.filed);
-      if (said.failed || !said.closes) notice("bad", `${count(said.failed, "file")} should have been filed and could not be. The list says why.`);
-      else if (said.imported) notice("good", `${count(said.imported, "file")} ${said.imported === 1 ? "was" : "were"} filed by ${said.imported === 1 ? "its name" : "their names"}.`, showAction());
+    refreshed(message) {
+      showProblems(message.problems);
+      showFiled(message.filed);
+      if (message.failed || !message.closes) notice("bad", `${count(message.failed, "file")} could not be filed. The list shows why.`);
+      else if (message.imported) notice("good", `${count(message.imported, "file")} ${message.imported === 1 ? "was" : "were"} filed automatically.`, showAction());
     },
-    saved(said) {
-      showProblems(said.problems);
-      showFiled(said.filed);
-      if (said.imported === said.listed) {
+    saved(message) {
+      showProblems(message.problems);
+      showFiled(message.filed);
+      if (message.imported === message.listed) {
         panel.empty();
-        notice("good", `${count(said.imported, "file")} filed to ${whose(said.patient)}.`, showAction());
-      } else notice("bad", `${said.imported} of ${said.listed} filed to ${whose(said.patient)}. The list says why the others were not.`);
+        notice("good", `${count(message.imported, "file")} filed to ${nameOf(message.patient)}.`, showAction());
+      } else notice("bad", `${message.imported} of ${message.listed} filed to ${nameOf(message.patient)}. The list shows why the others were not filed.`);
       grid.element.focus({ preventScroll: true });
     },
-    undone(said) {
-      showFiled(said.filed);
-      notice(said.done ? "good" : "bad", said.done ? "It is back in its folder, and waits in the list." : `It could not be taken back. ${said.text}`);
+    undone(message) {
+      showFiled(message.filed);
+      notice(message.done ? "good" : "bad", message.done ? "The file is back in its folder." : `The import could not be undone. ${message.text}`);
     },
-    patients: (said) => settle(said),
-    prepared: (said) => settle(said),
-    refused: (said) => settle(said) || notice("bad", said.text),
-    trouble: (said) => settle(said) || notice("bad", said.text),
   };
   const showAction = () => button("Show", { kind: "quiet", on: () => showTab("filed") });
   const showPreviewIfHere = (places) => places.some(([, place]) => place === order[grid.at]) && showPreview();
-  const onMessage = (said, buffers) => answers[said.kind]?.(said, buffers ?? []);
 
-  // --- all together
+  // --- layout
   const main = h("div", { class: "itx-main" }, h("div", { class: "itx-list" }, grid.element, empty), panel.element);
   root.append(h("header", { class: "itx-top" }, tabs, tally, h("span", { class: "itx-grow" }), chips, filter, refresh), banner, problems, notices, main, filed.element);
-  el.append(root);
-  const endTheme = followTheme(root);
-  model.on("msg:custom", onMessage);
   showFiled([]);
   showTab("inbox");
   arrange();
   showPreview(-1);
-  send("open");
-
-  return () => {
-    model.off("msg:custom", onMessage);
+  return mount({ model, el }, root, handlers, () => {
     for (const timer of [wantTimer, previewTimer]) clearTimeout(timer);
     send("pictures", { view: me, generation, places: [], px: THUMB_PX });
     grid.close();
-    endTheme();
     pictures.clear();
-    root.remove();
-  };
+  });
 }
 
 export default { render: renderInbox };

@@ -1,6 +1,6 @@
-// The parts of the inbox: a line and its row, the panel, and what was filed.
+// The parts of the inbox: a line and its row, the panel, and the recently filed files.
 
-// --- a line of the inbox, as Python sends it: what stands where, what it is called, and which lines are shown.
+// --- a line of the inbox as Python sends it: its fields, and the filters and orders of the list
 
 const [NAME, SOURCE, SIZE, TIME, DESTINATION, STATUS, REASON, DOUBT, PATIENT, TITLE, CHOOSABLE] = Array(11).keys();
 const STATUS_WORDS = { waiting: "Waiting", arriving: "Arriving", imported: "Filed", stored: "Filed, still in its folder", failed: "Failed", ignored: "Ignored" };
@@ -12,9 +12,11 @@ const SHOWN = {
   failed: ["Failed", (line) => line[STATUS] === "failed"],
   ignored: ["Ignored", (line) => line[STATUS] === "ignored"],
 };
+const LOCATIONS = { local: "Folder", azure: "Azure", dropbox: "Dropbox", onedrive: "OneDrive", sftp: "SFTP" };
+const locationName = (location) => LOCATIONS[location] ?? location;
 const SORTS = { name: (line) => line[NAME].toLowerCase(), size: (line) => line[SIZE], time: (line) => line[TIME] ?? 0, from: (line) => line[SOURCE], to: (line) => line[DESTINATION], status: (line) => line[STATUS] };
 
-/** The indexes of the lines that are shown, in their order, and how many there are of each of SHOWN. */
+/** Return the indexes of the shown lines in their order, and the count of lines for each of SHOWN. */
 function arranged(lines, { show, text, sort: [key, way] }) {
   const counts = Object.fromEntries(Object.keys(SHOWN).map((name) => [name, 0]));
   const order = [];
@@ -33,13 +35,13 @@ function arranged(lines, { show, text, sort: [key, way] }) {
 }
 
 const factsOf = (line, dates) => [line[TIME] === null ? null : dates.format(line[TIME]), sizeText(line[SIZE])].filter(Boolean).join(" · ");
-const whose = (patient) => (patient.name ? `${patient.name} (${patient.id})` : patient.id);
+const nameOf = (patient) => (patient.name ? `${patient.name} (${patient.id})` : patient.id);
 
-// --- a row of the inbox's list. There are as many as fit the window; each is filled anew as the list is scrolled.
+// --- a row of the list; rows are reused during scrolling
 
 /**
- * look(position): what to show there, or nothing while it is on its way. toggle(position, on), range(position, on):
- * select. goTo(position, focus): make it the one that keys start from. undo(position): take it back.
+ * look(position): the values to show, or null if they are not received yet. toggle(position, on), range(position, on):
+ * select. goTo(position, focus): move the keyboard to the row. undo(position): undo the import.
  */
 function inboxRow({ look, toggle, range, goTo, undo: takeBack }) {
   const box = h("input", { type: "checkbox", class: "itx-check", tabindex: "-1" });
@@ -56,7 +58,7 @@ function inboxRow({ look, toggle, range, goTo, undo: takeBack }) {
   const pill = h("span", { class: "itx-pill" }, pillIcon, pillText);
   const patient = h("span", { class: "itx-row-patient" });
   const why = h("span", { class: "itx-why" });
-  const undo = button("Undo", { icon: "undo", kind: "quiet", title: "Put it back into its folder", tabindex: "-1", on: (event) => (event.stopPropagation(), takeBack(row.position)) });
+  const undo = button("Undo", { icon: "undo", kind: "quiet", title: "Return the file to its folder", tabindex: "-1", on: (event) => (event.stopPropagation(), takeBack(row.position)) });
   const element = h(
     "div",
     { class: "itx-row", role: "row" },
@@ -68,7 +70,7 @@ function inboxRow({ look, toggle, range, goTo, undo: takeBack }) {
     h("span", { role: "gridcell", class: "itx-status" }, h("span", { class: "itx-two" }, h("span", { class: "itx-line" }, pill, patient), why), undo),
   );
   element.addEventListener("mousedown", (event) => {
-    if (event.shiftKey) event.preventDefault(); // no text is to be selected
+    if (event.shiftKey) event.preventDefault(); // select rows, not text
   });
   element.addEventListener("click", (event) => {
     const { position } = row;
@@ -104,7 +106,7 @@ function inboxRow({ look, toggle, range, goTo, undo: takeBack }) {
       redraw(pillIcon, status);
       say(pillText, STATUS_WORDS[status]);
       pill.className = `itx-pill itx-pill-${status}`;
-      say(patient, line[PATIENT] ? whose(line[PATIENT]) : "");
+      say(patient, line[PATIENT] ? nameOf(line[PATIENT]) : "");
       say(why, [isFiled ? line[TITLE] : reason, line[DOUBT]].filter(Boolean).join(" "));
       why.title = why.textContent;
       why.classList.toggle("itx-title", isFiled);
@@ -115,19 +117,19 @@ function inboxRow({ look, toggle, range, goTo, undo: takeBack }) {
   return row;
 }
 
-// --- the panel beside the list: a file to look at, and the form in which those that are selected get their patient.
+// --- the panel beside the list: a preview, and the form for the selected files
 
-/** search(text): a promise of patients. onSave(): what is selected is to be saved. onClear(), onLeave(): likewise. */
+/** search(text): a promise of patients. onSave(): save the selection. onClear(): clear it. onLeave(): go to the list. */
 function savePanel({ search, onChange, onSave, onClear, onLeave }) {
   const preview = frame("itx-preview");
   const previewName = h("strong", { class: "itx-name" });
   const previewFacts = h("span", { class: "itx-muted" });
   const choice = h("h2", { class: "itx-choice" });
   const hint = h("span", { class: "itx-muted itx-hint" });
-  const clear = button("Clear", { kind: "quiet", title: "Select nothing", on: onClear });
+  const clear = button("Clear", { kind: "quiet", title: "Clear the selection", on: onClear });
   const begin = () => {
     if (save.disabled) return;
-    save.disabled = true; // until the choice is shown again: one click is one question
+    save.disabled = true; // until the selection is shown again, so that a second click does nothing
     onSave();
   };
   const patient = patientField({ search, onChoose: onChange, onLeave: () => title.focus() });
@@ -149,9 +151,9 @@ function savePanel({ search, onChange, onSave, onClear, onLeave }) {
   return {
     element,
     patient,
-    /** What was typed, for the files that are selected. */
-    said: () => ({ patient: patient.chosen.id, title: title.value, comments: comments.value }),
-    /** Show a file, with as large a picture as there is; nothing without a line. */
+    /** Return the values of the form. */
+    values: () => ({ patient: patient.chosen.id, title: title.value, comments: comments.value }),
+    /** Show a file with its largest picture; nothing without a line. */
     preview(line, picture, facts) {
       element.classList.toggle("itx-nothing", !line);
       if (!line) return;
@@ -159,19 +161,19 @@ function savePanel({ search, onChange, onSave, onClear, onLeave }) {
       say(previewName, line[NAME]);
       say(previewFacts, facts);
     },
-    /** Show what is selected, and whether it can be saved now. */
+    /** Show the selection, and whether it can be saved now. */
     show(chosen, { isSaving }) {
       const images = chosen.filter((line) => line[DESTINATION] === "images").length;
       const mixed = images > 0 && images < chosen.length;
       const what = images ? count(images, "image") : count(chosen.length, "document");
       say(choice, !chosen.length ? "No file selected" : mixed ? `${count(images, "image")} and ${count(chosen.length - images, "document")}` : what);
-      say(hint, mixed ? "Images and other documents can’t be saved together." : chosen.length ? "" : "Tick files in the list, or press the space bar.");
+      say(hint, mixed ? "Images and other documents can’t be saved together." : chosen.length ? "" : "Select files with the checkboxes or the space bar.");
       hint.classList.toggle("itx-bad", mixed);
       clear.hidden = !chosen.length;
       say(save.lastChild, chosen.length && !mixed ? `Save ${what}` : "Save");
       save.disabled = !chosen.length || mixed || !patient.chosen || isSaving;
     },
-    /** Forget what was typed: it was saved. */
+    /** Clear the form after saving. */
     empty() {
       title.value = comments.value = "";
       patient.clear();
@@ -179,12 +181,12 @@ function savePanel({ search, onChange, onSave, onClear, onLeave }) {
   };
 }
 
-// --- what was filed while the list was open, and can be taken back.
+// --- the files that were filed while the list was open
 
-/** undo(entry): take it back. */
+/** undo(entry): undo the import. */
 function filedList({ undo }) {
-  const element = h("div", { class: "itx-filed", role: "list", "aria-label": "Filed lately", hidden: true });
-  const nothing = () => h("div", { class: "itx-empty" }, icon("waiting", 34), h("strong", { text: "Nothing filed yet" }), h("span", { class: "itx-muted", text: "What is filed while this list is open stands here, and can be taken back." }));
+  const element = h("div", { class: "itx-filed", role: "list", "aria-label": "Recently filed", hidden: true });
+  const nothing = () => h("div", { class: "itx-empty" }, icon("waiting", 34), h("strong", { text: "Nothing filed yet" }), h("span", { class: "itx-muted", text: "Files that are filed while this list is open appear here. You can undo them." }));
   return {
     element,
     show(entries, { dates, isSaving }) {
@@ -194,9 +196,9 @@ function filedList({ undo }) {
             "div",
             { class: "itx-filed-row", role: "listitem" },
             icon("imported", 20),
-            h("span", { class: "itx-two" }, h("span", { class: "itx-name", text: entry.name }), h("span", { class: "itx-muted", text: `${dates.format(entry.at)} · ${entry.automatic ? "by its name" : "by hand"}` })),
-            h("span", { class: "itx-two" }, h("span", { class: "itx-row-patient", text: whose(entry.patient) }), h("span", { class: "itx-muted", text: entry.title })),
-            button("Undo", { icon: "undo", kind: "quiet", title: "Put it back into its folder", disabled: isSaving, on: () => undo(entry) }),
+            h("span", { class: "itx-two" }, h("span", { class: "itx-name", text: entry.name }), h("span", { class: "itx-muted", text: `${dates.format(entry.at)} · ${entry.automatic ? "automatically" : "by hand"}` })),
+            h("span", { class: "itx-two" }, h("span", { class: "itx-row-patient", text: nameOf(entry.patient) }), h("span", { class: "itx-muted", text: entry.title })),
+            button("Undo", { icon: "undo", kind: "quiet", title: "Return the file to its folder", disabled: isSaving, on: () => undo(entry) }),
           ),
         ),
         ...(entries.length ? [] : [nothing()]),

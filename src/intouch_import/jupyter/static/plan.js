@@ -1,4 +1,4 @@
-// A plan: what there is of each kind, the rows, what people decide, and how far its run has come.
+// A migration plan: its charts, rows and decisions, and the progress of its run.
 
 const PLAN_ROW_PX = 52;
 const PAGE = 100;
@@ -26,7 +26,6 @@ function renderPlan({ model, el }) {
   let where = {};
   let run = null;
   let canRun = false;
-  const { query, settle } = questions(send);
 
   // --- the head
   const tally = h("span", { class: "itx-muted" });
@@ -36,7 +35,7 @@ function renderPlan({ model, el }) {
     clearTimeout(typing);
     typing = setTimeout(look, 250);
   });
-  const dry = button("Dry run", { on: () => send("run", { dry: true }), title: "See what would be done; nothing is read, copied or moved", class: "itx-button itx-plain itx-dry" });
+  const dry = button("Dry run", { on: () => send("run", { dry: true }), title: "Show what a run would do, without reading, copying or moving files", class: "itx-button itx-plain itx-dry" });
   const go = button("Run", { icon: "play", on: () => askToRun(), class: "itx-button itx-primary itx-run" });
 
   // --- the run
@@ -44,39 +43,40 @@ function renderPlan({ model, el }) {
   const runCounts = h("span", { class: "itx-muted" });
   const meter = h("div", { class: "itx-meter", role: "progressbar", "aria-label": "Run", "aria-valuemin": "0", "data-known": "" }, h("div", {}));
   const pause = button("Pause", { icon: "pause", kind: "quiet", on: () => send(run?.state === "paused" ? "resume" : "pause"), class: "itx-button itx-quiet itx-pause" });
-  const cancel = button("Cancel", { icon: "stop", kind: "quiet", title: "Begin no more files; a later run goes on from here", on: () => send("cancel"), class: "itx-button itx-quiet itx-cancel-run" });
+  const cancel = button("Cancel", { icon: "stop", kind: "quiet", title: "Start no more files; a later run continues from here", on: () => send("cancel"), class: "itx-button itx-quiet itx-cancel-run" });
   const runBar = h("div", { class: "itx-banner itx-run-bar", role: "status", hidden: true }, runText, meter, runCounts, pause, cancel);
   const { element: notices, notice } = noticeBoard();
-  function showRun(said) {
-    run = said;
-    const under = said.state === "running" || said.state === "paused";
+  const { query, answers } = questions(send, notice);
+  function showRun(message) {
+    run = message;
+    const active = message.state === "running" || message.state === "paused";
     runBar.hidden = false;
-    runBar.dataset.state = said.state;
-    say(runText, `${said.dry ? "Dry run: " : ""}${RUN_WORDS[said.state]} · ${said.done.toLocaleString("en")} of ${count(said.total, "file")}`);
-    say(runCounts, Object.entries(said.counts).map(([state, number]) => `${number.toLocaleString("en")} ${state}`).join(" · "));
-    meter.firstChild.style.width = `${said.total ? Math.min(100, (100 * said.done) / said.total) : under ? 0 : 100}%`;
-    meter.setAttribute("aria-valuemax", said.total);
-    meter.setAttribute("aria-valuenow", said.done);
-    pause.hidden = cancel.hidden = !under;
-    say(pause.lastChild, said.state === "paused" ? "Resume" : "Pause");
-    redraw(pause.firstChild, said.state === "paused" ? "play" : "pause");
-    go.disabled = dry.disabled = under || !canRun;
-    if (under) return;
-    if (said.problem) notice("bad", said.problem);
-    else if (said.closes === true) notice("good", "The certificate closes: every file of the plan has exactly one outcome.");
-    else if (said.closes === false) notice("warn", "The certificate does not close yet. It says which files; run the plan again.");
+    runBar.dataset.state = message.state;
+    say(runText, `${message.dry ? "Dry run: " : ""}${RUN_WORDS[message.state]} · ${message.done.toLocaleString("en")} of ${count(message.total, "file")}`);
+    say(runCounts, Object.entries(message.counts).map(([state, number]) => `${number.toLocaleString("en")} ${state}`).join(" · "));
+    meter.firstChild.style.width = `${message.total ? Math.min(100, (100 * message.done) / message.total) : active ? 0 : 100}%`;
+    meter.setAttribute("aria-valuemax", message.total);
+    meter.setAttribute("aria-valuenow", message.done);
+    pause.hidden = cancel.hidden = !active;
+    say(pause.lastChild, message.state === "paused" ? "Resume" : "Pause");
+    redraw(pause.firstChild, message.state === "paused" ? "play" : "pause");
+    go.disabled = dry.disabled = active || !canRun;
+    if (active) return;
+    if (message.problem) notice("bad", message.problem);
+    else if (message.closes === true) notice("good", "The certificate closes: every file of the plan has exactly one outcome.");
+    else if (message.closes === false) notice("warn", "The certificate does not close yet. It lists the open files. Run the plan again.");
   }
   async function askToRun() {
-    const text = `The files that this plan imports are ${mode === "copy" ? "copied" : "moved"} into the patients’ records, whatever is filtered here.`;
-    if (await ask(root, { title: `Run the plan?`, body: [h("p", { text })], proceed: "Run", tone: "warn" })) send("run", { dry: false });
+    const text = `All files that this plan imports are ${mode === "copy" ? "copied" : "moved"} into the patients’ records, including files that are not shown here.`;
+    if (await ask(root, { title: "Run the plan?", body: [h("p", { text })], proceed: "Run", tone: "warn" })) send("run", { dry: false });
   }
   let mode = "";
 
   // --- the charts
-  const charts = h("aside", { class: "itx-charts", "aria-label": "What there is" });
-  const active = h("div", { class: "itx-chips itx-active" });
+  const charts = h("aside", { class: "itx-charts", "aria-label": "Overview" });
+  const filters = h("div", { class: "itx-chips itx-active" });
   const wordFor = (facet, value) =>
-    facet === "verdict" ? VERDICTS[value] ?? value : facet === "reason" ? reasons[value] ?? value : facet === "patient" && !value ? "nobody" : value;
+    facet === "verdict" ? VERDICTS[value] ?? value : facet === "reason" ? reasons[value] ?? value : facet === "patient" && !value ? "no patient" : value;
   function showCharts(facets) {
     charts.replaceChildren(
       ...Object.entries(FACETS).map(([facet, label]) => {
@@ -101,21 +101,21 @@ function renderPlan({ model, el }) {
         );
       }),
     );
-    active.replaceChildren(
+    filters.replaceChildren(
       ...Object.entries(where).map(([facet, value]) =>
-        h("button", { type: "button", class: "itx-chip", "aria-pressed": "true", title: "No longer filter by this", on: { click: () => narrow(facet, null) } }, h("span", { text: `${FACETS[facet]}: ${wordFor(facet, value)}` }), icon("close", 13)),
+        h("button", { type: "button", class: "itx-chip", "aria-pressed": "true", title: "Remove this filter", on: { click: () => narrow(facet, null) } }, h("span", { text: `${FACETS[facet]}: ${wordFor(facet, value)}` }), icon("close", 13)),
       ),
     );
-    active.hidden = !Object.keys(where).length;
+    filters.hidden = !Object.keys(where).length;
   }
   function narrow(facet, value) {
     where = { ...where, [facet]: value };
     if (value === null) delete where[facet];
     look();
   }
-  let other = false;
+  let isNewReview = false;
   function look() {
-    other = true;
+    isNewReview = true;
     root.setAttribute("aria-busy", "true");
     send("review", { where, path: filter.value.trim() });
   }
@@ -136,7 +136,7 @@ function renderPlan({ model, el }) {
   // --- the rows
   const head = h("div", { class: "itx-row itx-head", role: "row" }, ...["", "File", "Patient", "Taken", "Verdict", ""].map((text) => h("span", { role: "columnheader", text })));
   const grid = makeGrid({ label: "Files of the plan", rowHeight: PLAN_ROW_PX, head, build: buildRow, onView: want, onAt: () => {}, onKey });
-  const empty = h("div", { class: "itx-empty", hidden: true }, icon("search", 34), h("strong", { text: "No file meets this" }), h("span", { class: "itx-muted", text: "Take a filter away to see more." }));
+  const empty = h("div", { class: "itx-empty", hidden: true }, icon("search", 34), h("strong", { text: "No file matches the filters" }), h("span", { class: "itx-muted", text: "Remove a filter to see more files." }));
 
   function buildRow() {
     const thumb = frame("itx-thumb");
@@ -200,7 +200,7 @@ function renderPlan({ model, el }) {
 
   // --- decisions
   const decideText = h("span", { class: "itx-decide-text" });
-  const decideAll = button("Decide about all of them", { on: () => decideAbout(null, `${count(total, "file")} shown`), class: "itx-button itx-plain itx-decide-all" });
+  const decideAll = button("Decide for all of them", { on: () => decideAbout(null, `${count(total, "file")} shown`), class: "itx-button itx-plain itx-decide-all" });
   const decisions = h("span", { class: "itx-muted" });
   const decideBar = h("div", { class: "itx-decide" }, decideText, decisions, h("span", { class: "itx-grow" }), decideAll);
   const decideRow = (line) => decideAbout(line[NUMBER], line[NAME]);
@@ -208,81 +208,70 @@ function renderPlan({ model, el }) {
     let choice = "leave_out";
     const patient = patientField({ search: async (text) => (await query("patients", { text })).patients, onChoose: (chosen) => chosen && pick("patient"), onLeave: () => {} });
     const name = unique("decision");
-    const options = { patient: "They are this patient’s, and are imported:", leave_out: "They are not imported.", restore: "What the plan said at first holds again." };
+    const options = { patient: "Import for this patient:", leave_out: "Do not import.", restore: "Use the original decision of the plan." };
     const radios = Object.fromEntries(Object.keys(options).map((key) => [key, h("input", { type: "radio", name, value: key, class: "itx-radio", on: { change: () => (choice = key) } })]));
     const pick = (key) => ((radios[key].checked = true), (choice = key));
-    const body = [h("p", {}, "About ", h("strong", { text: what }), ":"), ...Object.entries(options).map(([key, label]) => h("div", {}, h("label", { class: "itx-option-line" }, radios[key], h("span", { text: label })), key === "patient" ? patient.element : null))];
+    const body = [h("p", {}, "Decide for ", h("strong", { text: what }), ":"), ...Object.entries(options).map(([key, label]) => h("div", {}, h("label", { class: "itx-option-line" }, radios[key], h("span", { text: label })), key === "patient" ? patient.element : null))];
     pick("leave_out");
     const on = review;
     if (!(await ask(root, { title: "Decide", body, proceed: "Decide", tone: "plain" }))) return;
-    if (choice === "patient" && !patient.chosen) return notice("bad", "No patient was chosen: nothing was decided.");
+    if (choice === "patient" && !patient.chosen) return notice("bad", "No patient was chosen. Nothing was changed.");
     const answer = await query("decide", { review: on, row, decision: choice, patient: patient.chosen?.id });
-    if (answer.kind === "decided") notice("good", `Decided about ${count(answer.count, "file")}.`);
+    if (answer.kind === "decided") notice("good", `The decision is saved for ${count(answer.count, "file")}.`);
     else notice("bad", answer.text);
   }
 
-  // --- what Python says
-  const answers = {
-    hello(said) {
-      ({ reasons, mode } = said);
-      whole = said.total;
-      dates = dateFormat(said.zone, { dateStyle: "medium" });
-      canRun = said.runs;
+  // --- messages from Python
+  const handlers = {
+    ...answers,
+    hello(message) {
+      ({ reasons, mode } = message);
+      whole = message.total;
+      dates = dateFormat(message.zone, { dateStyle: "medium" });
+      canRun = message.runs;
       go.disabled = dry.disabled = !canRun;
-      if (!canRun) go.title = dry.title = "To run it, give the widget the records: PlanWidget(plan, records)";
+      if (!canRun) go.title = dry.title = "To run the plan, create the widget with the records: PlanWidget(plan, records)";
     },
-    reviewed(said) {
+    reviewed(message) {
       root.setAttribute("aria-busy", "false");
-      ({ review, total } = said);
+      ({ review, total } = message);
       rows = new Map();
       asked = new Set();
       wanted = "";
-      say(tally, `${count(whole, "file")} · ${mode === "copy" ? "copied, the archive stays as it is" : "moved out of the archive"}`);
-      say(decideText, total === whole ? `All ${count(total, "file")} · ${sizeText(said.size_bytes)}` : `${count(total, "file")} of ${whole.toLocaleString("en")} · ${sizeText(said.size_bytes)}`);
-      say(decisions, said.decisions ? count(said.decisions, "decision") + " kept" : "");
+      say(tally, `${count(whole, "file")} · ${mode === "copy" ? "copied; the archive stays unchanged" : "moved out of the archive"}`);
+      say(decideText, total === whole ? `All ${count(total, "file")} · ${sizeText(message.size_bytes)}` : `${count(total, "file")} of ${whole.toLocaleString("en")} · ${sizeText(message.size_bytes)}`);
+      say(decisions, message.decisions ? count(message.decisions, "decision") + " saved" : "");
       decideAll.disabled = !total;
-      showCharts(said.facets);
-      showSamples(said.samples);
+      showCharts(message.facets);
+      showSamples(message.samples);
       empty.hidden = total > 0;
       grid.setTotal(total);
-      if (other) grid.toTop();
-      other = false;
+      if (isNewReview) grid.toTop();
+      isNewReview = false;
     },
-    window(said) {
-      if (said.review !== review) return;
-      said.lines.forEach((line, offset) => rows.set(said.start + offset, line));
+    window(message) {
+      if (message.review !== review) return;
+      message.lines.forEach((line, offset) => rows.set(message.start + offset, line));
       grid.update();
     },
-    pictures(said, buffers) {
-      said.shown.forEach(([, number, px], position) => pictures.put(`${number}/${px}`, buffers[position]));
-      for (const [, number, px] of said.none) pictures.put(`${number}/${px}`, null);
+    pictures(message, buffers) {
+      message.shown.forEach(([, number, px], position) => pictures.put(`${number}/${px}`, buffers[position]));
+      for (const [, number, px] of message.none) pictures.put(`${number}/${px}`, null);
       fillSamples();
       grid.update();
     },
     run: showRun,
-    patients: (said) => settle(said),
-    decided: (said) => settle(said),
-    refused: (said) => settle(said) || notice("bad", said.text),
-    trouble: (said) => settle(said) || notice("bad", said.text),
   };
-  const onMessage = (said, buffers) => answers[said.kind]?.(said, buffers ?? []);
 
-  // --- all together
-  const list = h("div", { class: "itx-list" }, active, samples, grid.element, empty, decideBar);
+  // --- layout
+  const list = h("div", { class: "itx-list" }, filters, samples, grid.element, empty, decideBar);
   root.append(h("header", { class: "itx-top" }, h("h2", { text: "Migration plan" }), tally, h("span", { class: "itx-grow" }), filter, dry, go), runBar, notices, h("div", { class: "itx-main" }, charts, list));
-  el.append(root);
-  const endTheme = followTheme(root);
-  model.on("msg:custom", onMessage);
-  send("open");
-  return () => {
-    model.off("msg:custom", onMessage);
+  return mount({ model, el }, root, handlers, () => {
     for (const timer of [typing, wantTimer]) clearTimeout(timer);
     for (const what of ["rows", "samples"]) send("pictures", { view: me, for: what, rows: [], px: what === "rows" ? SMALL_PX : SAMPLE_PX });
     grid.close();
-    endTheme();
     pictures.clear();
-    root.remove();
-  };
+  });
 }
 
 export default { render: renderPlan };
