@@ -21,7 +21,7 @@ from intouch_import.media import Examiner, kinds
 from intouch_import.media import examiner as examining
 from intouch_import.media.decoders import DecodingPool
 from intouch_import.media.facts import ZoneFrom
-from intouch_import.media.kinds import IMAGE_KINDS, Kind, Supported, support, supported
+from intouch_import.media.kinds import KINDS_OF_EXTENSIONS, Kind, Supported, support, supported
 from intouch_import.media.messages import Limits, Obstacle
 from intouch_import.media.thumbnails import Thumbnails
 from intouch_import.model import ContentCheck, Destination, Reason, Soundness, TakenFrom
@@ -243,7 +243,7 @@ def test_the_table_is_true(examiner: Examiner, extension: str) -> None:
         Kind.PNG: "png",
     }
     other = {Kind.OLE: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(5000), Kind.PCD: photo_cd()}
-    kind = IMAGE_KINDS[extension]
+    kind = KINDS_OF_EXTENSIONS[extension][0]
     content = pictures.whole()[made[kind]][1] if kind in made else other[kind]
     facts = examiner.examine(content, name=f"a.{extension}")
     assert (facts.soundness is Soundness.VERIFIED) == (support()[extension] is Supported.WHOLE)

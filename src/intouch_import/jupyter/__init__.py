@@ -1,4 +1,4 @@
-"""Widgets for JupyterLab and Notebook 7: the inbox as staff see it, and a migration's plan.
+"""Widgets for JupyterLab and Notebook 7: the inbox for staff, and a migration plan.
 
 ::
 
@@ -7,14 +7,14 @@
     InboxWidget(inbox)
     PlanWidget(plan, records)
 
-What a widget shows travels in messages of its own, never in its saved state and never in the output of a
-cell: a notebook that was saved holds no patient, no file name and no picture.
+A widget sends its content in messages. It is never part of the saved state or of the output of a cell, so a
+saved notebook contains no patient, no file name and no picture.
 """
 
 from intouch_import.extras import needing as _needing
 
 with _needing("widgets need anywidget", "anywidget", install="intouch-import[jupyter]"):
-    import anywidget as _anywidget  # noqa: F401  # asked for here, so that what is missing is said once
+    import anywidget as _anywidget  # noqa: F401  # one error message for all that is missing
 
 from intouch_import.jupyter.inbox import InboxWidget
 from intouch_import.jupyter.plan import PlanWidget

@@ -57,12 +57,7 @@ def line_of(row: Row, *, source: int) -> list[Any]:
 
 def patient_of(patient: Patient) -> dict[str, Any]:
     """Return the values by which a person recognises a patient."""
-    return {
-        "id": patient.id,
-        "name": patient.name,
-        "born": patient.birth_date,
-        "active": patient.active,
-    }
+    return {"id": patient.id, "name": patient.name, "born": patient.birth_date, "active": patient.active}
 
 
 def source_of(source: Source) -> dict[str, str]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from intouch_import.extensions import IMAGE_EXTENSIONS
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 __all__ = [
-    "IMAGE_KINDS",
+    "KINDS_OF_EXTENSIONS",
     "MOVIES",
     "PICTURES",
     "Kind",
@@ -87,10 +89,33 @@ def sniff(head: bytes, /) -> Kind:
     return _kind_of_text(head)
 
 
-def bytes_to_recognise(kinds: frozenset[Kind]) -> int:
+def bytes_to_recognise(kinds: Collection[Kind]) -> int:
     """Return how many of the first bytes are needed to recognise all of these kinds."""
     return _PCD_OFFSET + len(_PCD_MARK) if Kind.PCD in kinds else _LONGEST_OTHER_MAGIC
 
+
+_ISO_VIDEO: Final = (Kind.MP4, Kind.MOV)
+KINDS_OF_EXTENSIONS: Final[Mapping[str, tuple[Kind, ...]]] = {
+    **dict.fromkeys(("jpg", "jpeg", "jif", "jfif"), (Kind.JPEG,)),
+    **dict.fromkeys(("tif", "tiff"), (Kind.TIFF,)),
+    **dict.fromkeys(("jp2", "jpx"), (Kind.JP2,)),
+    **dict.fromkeys(("j2k", "j2c"), (Kind.J2K, Kind.JP2)),
+    "gif": (Kind.GIF,),
+    "png": (Kind.PNG,),
+    "fpx": (Kind.OLE,),
+    "pcd": (Kind.PCD,),
+    "heic": (Kind.HEIC,),
+    **dict.fromkeys(("heif", "hif"), (Kind.HEIC, Kind.AVIF)),
+    "avif": (Kind.AVIF,),
+    "webp": (Kind.WEBP,),
+    # Phones name both kinds of ISO video .mov or .mp4, and every player accepts both.
+    **dict.fromkeys(("mp4", "m4v", "mov", "qt", "3gp", "3g2"), _ISO_VIDEO),
+    "avi": (Kind.AVI,),
+    **dict.fromkeys(("wmv", "asf"), (Kind.ASF,)),
+    **dict.fromkeys(("mkv", "webm"), (Kind.MATROSKA,)),
+    "pdf": (Kind.PDF,),
+}
+"""The kinds that a file with a known extension may have, the usual one first."""
 
 # --- signatures ---------------------------------------------------------------------------------
 
@@ -230,22 +255,11 @@ PICTURES: Final[Mapping[Kind, _Decoder]] = {
 MOVIES: Final = frozenset({Kind.MP4, Kind.MOV, Kind.AVI, Kind.ASF, Kind.MATROSKA})
 """The kinds from which PyAV takes the first picture as a thumbnail. A movie is never verified."""
 
-IMAGE_KINDS: Final[Mapping[str, Kind]] = {
-    **dict.fromkeys(("tif", "tiff"), Kind.TIFF),
-    "gif": Kind.GIF,
-    **dict.fromkeys(("jpeg", "jpg", "jif", "jfif"), Kind.JPEG),
-    **dict.fromkeys(("jp2", "jpx"), Kind.JP2),
-    **dict.fromkeys(("j2k", "j2c"), Kind.J2K),
-    "fpx": Kind.OLE,
-    "pcd": Kind.PCD,
-    "png": Kind.PNG,
-}
-"""The fourteen extensions of the Images tab, and the kind of each."""
-
 
 def support() -> dict[str, Supported]:
     """Return how much can be decoded on this machine, for each of the fourteen image extensions."""
-    return {extension: supported(kind) for extension, kind in IMAGE_KINDS.items()}
+    extensions = sorted(extension[1:] for extension in IMAGE_EXTENSIONS)
+    return {extension: supported(KINDS_OF_EXTENSIONS[extension][0]) for extension in extensions}
 
 
 @functools.cache

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from intouch_import.extensions import extension_of
-from intouch_import.media.kinds import Kind, bytes_to_recognise, sniff
+from intouch_import.media.kinds import KINDS_OF_EXTENSIONS, Kind, bytes_to_recognise, sniff
 from intouch_import.model import Reason
 
 if TYPE_CHECKING:
@@ -40,29 +40,6 @@ HEAD_BYTES: Final = 65_536
 
 TAIL_BYTES: Final = 65_536
 """Bytes to read from the end of a file: enough for the index of a short video and for small trailers."""
-
-_ISO_VIDEO: Final = frozenset({Kind.MP4, Kind.MOV})
-
-# Phones name both kinds of ISO video .mov or .mp4, and every player accepts both.
-_EXPECTED: Final[dict[str, frozenset[Kind]]] = {
-    **dict.fromkeys(("jpg", "jpeg", "jif", "jfif"), frozenset({Kind.JPEG})),
-    **dict.fromkeys(("tif", "tiff"), frozenset({Kind.TIFF})),
-    **dict.fromkeys(("jp2", "jpx"), frozenset({Kind.JP2})),
-    **dict.fromkeys(("j2k", "j2c"), frozenset({Kind.J2K, Kind.JP2})),
-    "gif": frozenset({Kind.GIF}),
-    "png": frozenset({Kind.PNG}),
-    "fpx": frozenset({Kind.OLE}),
-    "pcd": frozenset({Kind.PCD}),
-    "heic": frozenset({Kind.HEIC}),
-    **dict.fromkeys(("heif", "hif"), frozenset({Kind.HEIC, Kind.AVIF})),
-    "avif": frozenset({Kind.AVIF}),
-    "webp": frozenset({Kind.WEBP}),
-    **dict.fromkeys(("mp4", "m4v", "mov", "qt", "3gp", "3g2"), _ISO_VIDEO),
-    "avi": frozenset({Kind.AVI}),
-    **dict.fromkeys(("wmv", "asf"), frozenset({Kind.ASF})),
-    **dict.fromkeys(("mkv", "webm"), frozenset({Kind.MATROSKA})),
-    "pdf": frozenset({Kind.PDF}),
-}
 
 _OTHER_MEDIA: Final = frozenset(
     {"bmp", "dib", "dcm", "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "psd", "jxl"}
@@ -90,7 +67,7 @@ def content_reason(
     extension = extension_of(name)[1:]
     # str.lower() would turn U+212A KELVIN SIGN into "k" and see a .j2k where `classify` sees none.
     extension = extension.lower() if extension.isascii() else ""
-    expected = _EXPECTED.get(extension)
+    expected = KINDS_OF_EXTENSIONS.get(extension)
     if kind is None:
         kind = sniff(head)
     if expected is None:
