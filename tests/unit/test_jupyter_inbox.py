@@ -365,7 +365,7 @@ def test_filed_lately_keeps_two_hundred(practice: Practice) -> None:
     assert len(filed.to_list()) == 200
     filed.add([attrs.evolve(report.outcomes[0], state=State.WAITING)], automatic=True)
     assert len(filed.to_list()) == 200
-    filed.remove(report.outcomes[0].import_id or "")
+    filed.drop(report.outcomes[0].import_id or "")
     assert {entry["id"] for entry in filed.to_list()} == {one.import_id for one in report.outcomes[1:]}
     assert "Ada" not in repr(Patient(id="1", name="Ada"))
 

@@ -272,7 +272,7 @@ class InboxWidget(Widget):
             with self._pictures.at_rest():
                 outcome = self.inbox.undo(import_id)
             if outcome.state is State.WAITING:
-                self._filed.remove(import_id)
+                self._filed.drop(import_id)
             self._sender.send(
                 {
                     "kind": "undone",

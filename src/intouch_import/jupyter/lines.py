@@ -140,8 +140,8 @@ class RecentlyFiled:
         with self._lock:
             self._entries = (added + self._entries)[:_MOST_FILED]
 
-    def remove(self, import_id: str) -> None:
-        """Remove a file whose import was undone."""
+    def drop(self, import_id: str) -> None:
+        """Drop a file whose import was undone."""
         with self._lock:
             self._entries = [entry for entry in self._entries if entry["id"] != import_id]
 
