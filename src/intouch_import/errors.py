@@ -80,7 +80,6 @@ __all__ = [
     "Throttled",
     "UnknownPatient",
     "UnsuitableText",
-    "host_errors",
     "without_path",
 ]
 

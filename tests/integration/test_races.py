@@ -22,7 +22,7 @@ from scenes import memory, photo
 from intouch_import.clock import Clock
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event, Ledger
-from intouch_import.ledger.book import ledger_table
+from intouch_import.ledger.entry import ledger_table
 from intouch_import.model import Patient, Provider
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.repositories.tables import attachments

@@ -20,7 +20,7 @@ from alembic.migration import MigrationContext
 from intouch_import.database import connect, writing
 from intouch_import.errors import LedgerError, RepositoryError
 from intouch_import.ledger import Event, Ledger, LedgerEntry, book
-from intouch_import.ledger.entry import CHAIN_START
+from intouch_import.ledger.entry import CHAIN_START, ledger_table, metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -346,7 +346,7 @@ def test_a_removed_row_is_found_even_if_the_others_were_renumbered(long: Ledger)
 
 def test_an_inserted_row_is_found(long: Ledger) -> None:
     """A row that was not written by the ledger does not fit, at the end or in between."""
-    columns = ", ".join(f'"{column.name}"' for column in book.ledger_table.columns if column.name != "seq")
+    columns = ", ".join(f'"{column.name}"' for column in ledger_table.columns if column.name != "seq")
     run(
         long,
         f"INSERT INTO intouch_ledger (seq, {columns}) SELECT 8, {columns} FROM intouch_ledger WHERE seq = 2",
@@ -381,7 +381,7 @@ def test_the_order_in_which_rows_lie_in_the_database_says_nothing(long: Ledger) 
     long.append([entry("7", Event.MOVED), entry("8", Event.REASSIGNING), entry("9", Event.REASSIGNING)])
     long.append([entry("7", Event.WITHDRAWN)])
     tail = long.tail()
-    columns = ", ".join(f'"{column.name}"' for column in book.ledger_table.columns)
+    columns = ", ".join(f'"{column.name}"' for column in ledger_table.columns)
     run(long, f"CREATE TABLE kept AS SELECT {columns} FROM intouch_ledger")
     run(long, "DELETE FROM intouch_ledger")
     run(long, f"INSERT INTO intouch_ledger ({columns}) SELECT {columns} FROM kept ORDER BY seq DESC")
@@ -435,7 +435,7 @@ def test_only_one_writes_at_a_time(database_url: str, what: str) -> None:
     engine = connect(database_url)
     if what == "open":
         with writing(engine) as connection:
-            for table in (book.ledger_table.name, book.VERSION_TABLE):
+            for table in (ledger_table.name, book.VERSION_TABLE):
                 connection.exec_driver_sql(f"DROP TABLE {table}")
     done = threading.Event()
 
@@ -562,7 +562,7 @@ def test_the_migrations_make_the_table_that_the_code_describes(ledger: Ledger) -
     """What Alembic creates and what SQLAlchemy expects are the same."""
 
     def ours(_object: object, name: str | None, kind: str, *_rest: object) -> bool:
-        return kind != "table" or name in book.metadata.tables
+        return kind != "table" or name in metadata.tables
 
     with ledger._engine.connect() as connection:
         context = MigrationContext.configure(
@@ -574,7 +574,7 @@ def test_the_migrations_make_the_table_that_the_code_describes(ledger: Ledger) -
                 "include_object": ours,
             },
         )
-        assert compare_metadata(context, book.metadata) == []
+        assert compare_metadata(context, metadata) == []
         assert sa.inspect(connection).has_table("intouch_ledger")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from intouch_import.clock import SYSTEM_CLOCK, Clock
+from intouch_import.clock import SYSTEM_CLOCK, Clock, zone_of
 from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError, SelectionError, SourceUnavailable, UnknownPatient, host_errors
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
@@ -26,7 +26,6 @@ from intouch_import.moving import Mover
 from intouch_import.reports import Report
 from intouch_import.sources.base import Source
 from intouch_import.sources.opening import open_source
-from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
     import os

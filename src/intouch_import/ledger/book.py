@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -11,59 +12,29 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, assert_never
 
 import sqlalchemy as sa
 
-from intouch_import.database import UtcDateTime, connect, insert_many, one_of, reading, upgrade, writing
-from intouch_import.errors import LedgerError, RepositoryError
+from intouch_import.database import connect, insert_many, one_of, reading, upgrade, writing
+from intouch_import.errors import ConfigError, LedgerError, RepositoryError
 from intouch_import.ledger.audit import to_dicom, to_fhir
-from intouch_import.ledger.entry import CHAIN_START, Event, LedgerEntry, chain_digest, chained_row
+from intouch_import.ledger.entry import (
+    CHAIN_START,
+    IS_PUTTING_BACK,
+    IS_REASSIGNING,
+    Event,
+    LedgerEntry,
+    chain_digest,
+    chained_row,
+    entry_of,
+    ledger_table,
+)
 from intouch_import.model import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-__all__ = ["VERSION_TABLE", "Ledger", "ledger_table", "metadata"]
+__all__ = ["VERSION_TABLE", "Ledger", "ledger_for"]
 
 VERSION_TABLE: Final = "intouch_ledger_version"
 _LOCK: Final = 0x696E_746F_0002
-
-metadata = sa.MetaData()
-ledger_table = sa.Table(
-    "intouch_ledger",
-    metadata,
-    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("event", sa.Text, nullable=False),
-    sa.Column("at", UtcDateTime, nullable=False),
-    sa.Column("operator", sa.Text),
-    sa.Column("patient_id", sa.Text),
-    sa.Column("provider_id", sa.Text),
-    sa.Column("destination", sa.Text),
-    sa.Column("import_id", sa.Text, nullable=False),
-    sa.Column("attachment_id", sa.Text),
-    sa.Column("location", sa.Text, nullable=False),
-    sa.Column("source_id", sa.Text, nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("size_bytes", sa.BigInteger),
-    sa.Column("sha256", sa.Text),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("from_patient_id", sa.Text),
-    sa.Index("intouch_ledger_import", "import_id"),
-    sa.Index("intouch_ledger_event", "source_id", "event"),
-)
-# Written out, not as parameters: only then does a database see that an index over such rows will do.
-_IS_PUTTING_BACK: Final = sa.text(f"event = '{Event.PUTTING_BACK}'")
-_IS_REASSIGNING: Final = sa.text(f"event = '{Event.REASSIGNING}'")
-sa.Index(
-    "intouch_ledger_put_back",
-    ledger_table.c.sha256,
-    sqlite_where=_IS_PUTTING_BACK,
-    postgresql_where=_IS_PUTTING_BACK,
-)
-sa.Index(
-    "intouch_ledger_reassigning",
-    ledger_table.c.import_id,
-    sqlite_where=_IS_REASSIGNING,
-    postgresql_where=_IS_REASSIGNING,
-)
 _INSERT = sa.insert(ledger_table)
 _LAST = sa.select(ledger_table.c.seq, ledger_table.c.digest).order_by(ledger_table.c.seq.desc()).limit(1)
 # Looking a member up on its enum takes longer than comparing it.
@@ -88,7 +59,7 @@ def _open_ended(
 
 _ENDS_OF_UNDO: Final = (Event.WITHDRAWN, Event.NOT_PUT_BACK, Event.STORED, Event.PUTTING_BACK)
 _REASSIGNMENTS: Final = _open_ended(
-    _IS_REASSIGNING, (Event.REASSIGNED, Event.NOT_REASSIGNED, Event.REASSIGNING, Event.WITHDRAWN)
+    IS_REASSIGNING, (Event.REASSIGNED, Event.NOT_REASSIGNED, Event.REASSIGNING, Event.WITHDRAWN)
 )
 
 
@@ -183,7 +154,7 @@ class Ledger:
     def undone(self, digests: Collection[str]) -> set[tuple[str | None, str]]:
         """Whose bytes of these digests an undo has put back: patient (`printable`) and digest."""
         query = sa.select(ledger_table.c.patient_id, ledger_table.c.sha256).where(
-            _IS_PUTTING_BACK, one_of(self._engine.dialect, ledger_table.c.sha256, digests)
+            IS_PUTTING_BACK, one_of(self._engine.dialect, ledger_table.c.sha256, digests)
         )
         with reading(self._engine) as connection:
             found = connection.execute(query).all()
@@ -216,8 +187,8 @@ class Ledger:
         with reading(self._engine) as connection:
             undoing = {source_id: connection.execute(query).all() for source_id, query in undos.items()}
             reassigning = connection.execute(_REASSIGNMENTS).all()
-        begun = [(_entry(row), source_id) for source_id, rows in undoing.items() for row in rows]
-        return begun, [_entry(row) for row in reassigning]
+        begun = [(entry_of(row), source_id) for source_id, rows in undoing.items() for row in rows]
+        return begun, [entry_of(row) for row in reassigning]
 
     def reassigning(self) -> list[LedgerEntry]:
         """Return the ``REASSIGNING`` entries whose end is not in the ledger, oldest first."""
@@ -234,7 +205,7 @@ class Ledger:
     def _read(self, query: sa.Select[Any]) -> list[LedgerEntry]:
         with reading(self._engine) as connection:
             found = connection.execute(query).all()
-        return [_entry(row) for row in found]
+        return [entry_of(row) for row in found]
 
     def entries(
         self, *, import_id: str | None = None, patient_id: str | None = None
@@ -255,7 +226,7 @@ class Ledger:
             try:
                 with connection.execution_options(yield_per=1000).execute(query) as rows:
                     for row in rows:
-                        yield _entry(row)
+                        yield entry_of(row)
             except (ValueError, sa.exc.DBAPIError) as exc:
                 raise LedgerError(
                     "an entry can't be read: verify the ledger", kind=type(exc).__name__
@@ -389,7 +360,31 @@ def _digest_of(values: dict[str, Any], previous: Any) -> str | None:
         return None
 
 
-def _entry(row: sa.Row[Any]) -> LedgerEntry:
-    values = dict(row._mapping)  # noqa: SLF001  # the public way to a row as a mapping
-    values["event"] = Event(values["event"])
-    return LedgerEntry(**values)
+def ledger_for(ledger: Ledger | str | os.PathLike[str] | None, *, engine: sa.Engine | None) -> Ledger:
+    """The ledger that was asked for, else one beside the records, else one in the user's data directory.
+
+    Args:
+        ledger: A ledger, a SQLAlchemy URL, or the path of a SQLite file.
+        engine: Of the records, where they are in a SQL database of ours.
+    """
+    if isinstance(ledger, Ledger):
+        return ledger
+    if ledger is not None:
+        text = os.fspath(ledger)
+        return Ledger.open(text) if "://" in text else _file(_at_home(text))
+    if engine is not None:
+        return Ledger(engine)
+    import platformdirs
+
+    return _file(Path(platformdirs.user_data_dir("intouch-import", ensure_exists=True), "ledger.db"))
+
+
+def _at_home(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError("the ledger's path begins at a home that is not known") from None
+
+
+def _file(path: Path) -> Ledger:
+    return Ledger.open(sa.URL.create("sqlite", database=str(path)))

@@ -1,4 +1,4 @@
-"""One line of the ledger, and how it is chained to the line before."""
+"""One entry of the ledger, its table, and how each entry is chained to the one before it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import sqlalchemy as sa
 
+from intouch_import.database import UtcDateTime
 from intouch_import.model import printable
 from intouch_import.secret import pseudonym
 
@@ -21,7 +23,18 @@ if TYPE_CHECKING:
 
     from intouch_import.model import StoredAttachment
 
-__all__ = ["CHAIN_START", "Event", "LedgerEntry", "chain_digest", "chained_row"]
+__all__ = [
+    "CHAIN_START",
+    "IS_PUTTING_BACK",
+    "IS_REASSIGNING",
+    "Event",
+    "LedgerEntry",
+    "chain_digest",
+    "chained_row",
+    "entry_of",
+    "ledger_table",
+    "metadata",
+]
 
 CHAIN_START: Final = "0" * 64
 _PRIVATE: Final = ("patient_id", "from_patient_id", "name", "operator")
@@ -141,6 +154,54 @@ class LedgerEntry:
     def without_persons(self) -> LedgerEntry:
         """The entry without who and whom, fit to leave the practice."""
         return attrs.evolve(self, patient_id=None, from_patient_id=None, name="", operator=None)
+
+
+metadata = sa.MetaData()
+ledger_table = sa.Table(
+    "intouch_ledger",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("operator", sa.Text),
+    sa.Column("patient_id", sa.Text),
+    sa.Column("provider_id", sa.Text),
+    sa.Column("destination", sa.Text),
+    sa.Column("import_id", sa.Text, nullable=False),
+    sa.Column("attachment_id", sa.Text),
+    sa.Column("location", sa.Text, nullable=False),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("sha256", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("from_patient_id", sa.Text),
+    sa.Index("intouch_ledger_import", "import_id"),
+    sa.Index("intouch_ledger_event", "source_id", "event"),
+)
+# Written out, not as parameters: only then does a database see that an index over such rows will do.
+IS_PUTTING_BACK: Final = sa.text(f"event = '{Event.PUTTING_BACK}'")
+IS_REASSIGNING: Final = sa.text(f"event = '{Event.REASSIGNING}'")
+sa.Index(
+    "intouch_ledger_put_back",
+    ledger_table.c.sha256,
+    sqlite_where=IS_PUTTING_BACK,
+    postgresql_where=IS_PUTTING_BACK,
+)
+sa.Index(
+    "intouch_ledger_reassigning",
+    ledger_table.c.import_id,
+    sqlite_where=IS_REASSIGNING,
+    postgresql_where=IS_REASSIGNING,
+)
+
+
+def entry_of(row: sa.Row[Any]) -> LedgerEntry:
+    """Return the entry of a row."""
+    values = dict(row._mapping)  # noqa: SLF001  # the public way to a row as a mapping
+    values["event"] = Event(values["event"])
+    return LedgerEntry(**values)
 
 
 def chained_row(entry: LedgerEntry, seq: int, previous: str) -> dict[str, Any]:

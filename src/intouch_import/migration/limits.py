@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import attrs
 
-from intouch_import.clock import SYSTEM_CLOCK, Clock
+from intouch_import.clock import SYSTEM_CLOCK, Clock, zone_of
 from intouch_import.errors import ConfigError
-from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
     import os

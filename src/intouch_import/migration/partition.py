@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from intouch_import.clock import zone_of
 from intouch_import.errors import FileError, InTouchImportError, SourceError
 from intouch_import.ledger import Event
 from intouch_import.media import Examiner
@@ -30,7 +31,6 @@ from intouch_import.migration.walking import Folders, folder_id
 from intouch_import.model import Action, Reason, State, TakenFrom
 from intouch_import.moving import MoveOrder, Mover
 from intouch_import.moving.file_move import explain
-from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from intouch_import.clock import SYSTEM_CLOCK, Clock
+from intouch_import.clock import SYSTEM_CLOCK, Clock, zone_of
 from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
 from intouch_import.ledger import ledger_for
 from intouch_import.migration.classify import Classifier
@@ -30,7 +30,6 @@ from intouch_import.migration.run import progress_callback
 from intouch_import.migration.walking import Archive, Folders, archive_of, walk
 from intouch_import.model import Progress, Reason, Stage
 from intouch_import.repositories.base import PatientRepository
-from intouch_import.zones import zone_of
 
 if TYPE_CHECKING:
     import os

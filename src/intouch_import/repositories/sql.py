@@ -24,10 +24,20 @@ from intouch_import.errors import (
 )
 from intouch_import.model import Attachment, Patient, Provider, StoredAttachment
 from intouch_import.repositories.base import PatientRepository
+from intouch_import.repositories.csv_import import patients_in, providers_in
 from intouch_import.repositories.files import check_id, open_files
-from intouch_import.repositories.people import patients_in, providers_in
-from intouch_import.repositories.rows import as_stored, attachment_of, folded, is_text, patient_of, row_of
-from intouch_import.repositories.tables import VERSION_TABLE, attachments, patients, providers
+from intouch_import.repositories.tables import (
+    VERSION_TABLE,
+    as_stored,
+    attachment_of,
+    attachments,
+    folded,
+    is_text,
+    patient_of,
+    patients,
+    providers,
+    row_of,
+)
 
 if TYPE_CHECKING:
     import os

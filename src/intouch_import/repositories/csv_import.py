@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from intouch_import.errors import ConfigError
 from intouch_import.model import Patient, Provider
-from intouch_import.repositories.rows import is_text
+from intouch_import.repositories.tables import is_text
 
 if TYPE_CHECKING:
     import os

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from intouch_import.clock import zone_of
 from intouch_import.verdicts import place_in_zone
-from intouch_import.zones import zone_of
 
 
 class _Localizing(tzinfo):
@@ -41,7 +41,7 @@ def test_a_machine_whose_zone_has_no_name_is_told(said: str) -> None:
     """Capture names can't be read in it; whoever opens an inbox there has to say which zone is meant."""
     program = (
         "from intouch_import.errors import ConfigError\n"
-        "from intouch_import.zones import zone_of\n"
+        "from intouch_import.clock import zone_of\n"
         "try:\n    zone_of(None)\nexcept ConfigError as exc:\n    print(exc)"
     )
     # In a process of its own: the machine's zone is asked for once.
