@@ -15,7 +15,7 @@ __all__ = ["Person"]
 
 
 class Person:
-    """Somebody at the widget."""
+    """A person who uses the widget."""
 
     def __init__(self, browser: Chrome, root: WebElement) -> None:
         self.browser = browser
@@ -27,11 +27,11 @@ class Person:
         return self.root.find_elements(By.CSS_SELECTOR, css)
 
     def one(self, css: str) -> WebElement:
-        """The element, once it is there and can be seen."""
+        """Return the element when it is visible."""
         return self.until(lambda: next((one for one in self.all(css) if one.is_displayed()), None))
 
     def until(self, seen: Callable[[], Any], within_s: float = 30.0) -> Any:
-        """Wait until something is seen."""
+        """Wait until a function returns something true, and return it."""
         from selenium.common.exceptions import StaleElementReferenceException
 
         give_up_s = time.monotonic() + within_s
@@ -46,7 +46,7 @@ class Person:
             time.sleep(0.05)
 
     def rows(self) -> dict[str, str]:
-        """By name: all that the row says. Only rows that exist, in the order in which they are seen."""
+        """Return the text of each existing row by its name, in the displayed order."""
         rows = self.browser.execute_script(
             "return [...arguments[0].querySelectorAll('.itx-sheet > .itx-row')]"
             ".sort((a, b) => a.ariaRowIndex - b.ariaRowIndex)"
@@ -61,7 +61,7 @@ class Person:
                 row.find_element("css selector", ".itx-check").click()
 
     def press(self, *keys: str) -> None:
-        """Press keys where the focus is."""
+        """Press keys in the focused element."""
         from selenium.webdriver.common.action_chains import ActionChains
 
         ActionChains(self.browser).send_keys(*keys).perform()

@@ -1,4 +1,4 @@
-"""Real files of every kind that is decoded here, made on the spot, and the same ones spoilt."""
+"""Make real files of every kind that can be decoded, whole and damaged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def frames(count: int = 3) -> list[Image.Image]:
 
 
 def big_endian_tiff() -> bytes:
-    """Write a TIFF of two strips in Motorola byte order by hand; Pillow writes Intel order alone."""
+    """Write a TIFF of two strips in Motorola byte order; Pillow writes only Intel order."""
     tags = [(256, 3, 1, 64 << 16), (257, 3, 1, 64 << 16), (258, 3, 1, 8 << 16), (262, 3, 1, 1 << 16)]
     tags += [(273, 4, 2, 110), (277, 3, 1, 1 << 16), (278, 3, 1, 32 << 16), (279, 4, 2, 118)]
     table = b"".join(struct.pack(">HHLL", *tag) for tag in tags)
@@ -53,7 +53,7 @@ def big_endian_tiff() -> bytes:
 
 
 def photo_cd() -> bytes:
-    """Make a Photo CD image pac with nothing in it but its mark."""
+    """Make a Photo CD image that contains only its mark."""
     return b"\xff" * 2048 + b"PCD_IPI" + bytes(786_432 - 2055)
 
 
@@ -115,7 +115,7 @@ def heic(image: Image.Image, **options: object) -> bytes:
 
 
 def truncations(content: bytes, count: int, seed: int = 1) -> Iterator[bytes]:
-    """Cut a file short ``count`` times: by its last bytes one by one, and anywhere."""
+    """Cut a file ``count`` times: by its last bytes one by one, and at random."""
     chance = random.Random(seed)
     ends = min(count // 4, 40, len(content) - 1)
     for lost in range(1, ends + 1):
@@ -125,7 +125,7 @@ def truncations(content: bytes, count: int, seed: int = 1) -> Iterator[bytes]:
 
 
 def flips(content: bytes, count: int, seed: int = 2) -> Iterator[bytes]:
-    """Flip one bit of a file, ``count`` times; the first hundred bytes are hit as often as all others."""
+    """Flip one bit of a file, ``count`` times; half of the flips are in the first hundred bytes."""
     chance = random.Random(seed)
     for number in range(count):
         at = chance.randrange(min(100, len(content)) if number % 2 else len(content))
@@ -133,7 +133,7 @@ def flips(content: bytes, count: int, seed: int = 2) -> Iterator[bytes]:
 
 
 def exif_block(*, order: str = "<", taken: bytes | None = b"2026:01:31 14:25:01\0", **texts: bytes) -> bytes:
-    """Write an Exif block by hand: orientation 6, and in the inner directory the given texts."""
+    """Write an Exif block: orientation 6, and the given texts in the inner directory."""
     tags = {"taken": 0x9003, "offset": 0x9011, "sub_second": 0x9291}
     found = {tags[name]: text for name, text in {"taken": taken, **texts}.items() if text is not None}
     inner_at = 8 + 2 + 2 * 12 + 4
@@ -153,7 +153,7 @@ def exif_block(*, order: str = "<", taken: bytes | None = b"2026:01:31 14:25:01\
 
 
 def bomb_png(width: int, height: int, *, payload_bytes: int = 1000) -> bytes:
-    """Write a PNG that announces a size and brings nothing of it."""
+    """Write a PNG that declares a size and has no picture data."""
     import zlib
 
     def chunk(kind: bytes, content: bytes) -> bytes:

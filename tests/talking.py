@@ -1,4 +1,4 @@
-"""The browser's side of a widget, without a browser: says what its script says, and hears what it hears."""
+"""The browser's side of a widget, without a browser: send the same messages, and receive the answers."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Talk:
             self._changed.notify_all()
 
     def say(self, kind: str, **content: Any) -> None:
-        """As the script does."""
+        """Send a message as the script does."""
         self.widget._handle_custom_msg({"kind": kind, **content}, [])
 
     def wait(self, kind: str, *, matching: Callable[[dict[str, Any]], object] = bool) -> dict[str, Any]:
-        """The next message of a kind that fits; what came before it is forgotten."""
+        """Return the next matching message of a kind, and drop the messages before it."""
         give_up_s = time.monotonic() + _WITHIN_S
         with self._changed:
             while True:
@@ -54,7 +54,7 @@ class Talk:
                 self._changed.wait(left_s)
 
     def ask(self, kind: str, *answers: str, **content: Any) -> dict[str, Any]:
-        """Say something that is answered, in one of these ways."""
+        """Send a question and return its answer, a message of one of these kinds."""
         self.say(kind, ask=1, **content)
         give_up_s = time.monotonic() + _WITHIN_S
         with self._changed:
@@ -68,5 +68,5 @@ class Talk:
                 self._changed.wait(left_s)
 
     def idle(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until nothing is running."""
         self.wait("busy", matching=lambda said: not any(v for k, v in said.items() if k != "kind"))

@@ -1,4 +1,4 @@
-"""Fuzz what reads bytes in the host's own process: kinds, endings, Exif, boxes, times."""
+"""Fuzz the code that parses content in the host's process: kinds, head and tail, Exif, boxes, times."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ EDGE_BYTES = 512
 
 
 def look(data: bytes) -> None:
-    """Take the first byte as the extension and the rest as a file, seen whole and by its ends."""
+    """Use the first byte as the extension and the rest as a file, whole and by its head and tail."""
     choice, content = data[0] if data else 0, data[1:]
     name = f"10042_DRJ_20260131_142501.{EXTENSIONS[choice % len(EXTENSIONS)]}"
     content_reason(name, head=content, tail=content, size_bytes=len(content))
@@ -64,7 +64,7 @@ def look(data: bytes) -> None:
 
 
 def seeds() -> list[bytes]:
-    """Start from a small file of each kind, and from Exif and movies with every entry that is read."""
+    """Return a small file of each kind, and Exif and movies with every entry that is read."""
     small = [content[:6000] for _extension, content in pictures.whole().values()]
     exif = pictures.exif_block(offset=b"+10:00\0", sub_second=b"25\0")
     small += [

@@ -1,6 +1,6 @@
-"""Pictures made to harm: cut, flipped, exploded. No crash, no hang, no wrong "verified", memory bounded.
+"""Hostile pictures: cut, with flipped bits, or exploding. No crash, no hang, no wrong "verified", bounded memory.
 
-``INTOUCH_HOSTILE_RUNS`` is how many truncations and how many bit flips each format gets; ``nox -s hostile``
+``INTOUCH_HOSTILE_RUNS`` is the number of truncations and of bit flips for each format; ``nox -s hostile``
 sets it to 500.
 """
 
@@ -50,7 +50,7 @@ def examiner(pool: DecodingPool) -> Examiner:
 
 @pytest.fixture(autouse=True)
 def memory_is_bounded(pool: DecodingPool) -> Iterator[None]:
-    """After each test, look at the most that the worker ever had in memory."""
+    """Check the peak memory of the worker after each test."""
     yield
     if sys.platform.startswith("linux"):
         for worker in pool._workers:
@@ -60,7 +60,7 @@ def memory_is_bounded(pool: DecodingPool) -> Iterator[None]:
 
 
 def examine(examiner: Examiner, content: bytes, name: str) -> MediaFacts:
-    """Look, within the limit of time."""
+    """Examine a content, within the time limit."""
     started_s = time.monotonic()
     facts = examiner.examine(content, name=name)
     assert time.monotonic() - started_s < 2 * LIMITS.time_s
@@ -69,7 +69,7 @@ def examine(examiner: Examiner, content: bytes, name: str) -> MediaFacts:
 
 @pytest.mark.parametrize("label", pictures.whole())
 def test_a_cut_picture_is_never_verified(examiner: Examiner, label: str) -> None:
-    """Whatever is missing at the end, if it is more than padding, keeps a picture from being verified."""
+    """A picture is never verified if more than padding is missing at its end."""
     extension, content = pictures.whole()[label]
     told = collections.Counter[str]()
     for cut in pictures.truncations(content, RUNS):
@@ -83,7 +83,7 @@ def test_a_cut_picture_is_never_verified(examiner: Examiner, label: str) -> None
 
 @pytest.mark.parametrize("label", pictures.whole())
 def test_a_decoder_alone_finds_a_cut_picture(pool: DecodingPool, label: str) -> None:
-    """Decoding does not lean on the test of the ends: what lacks its last tenth is not verified either."""
+    """The decoder alone does not verify a picture without its last tenth."""
     _extension, content = pictures.whole()[label]
     for cut in (content[: len(content) * 9 // 10], content[: len(content) // 2]):
         found = pool.decode(io.BytesIO(cut), kind=sniff(content), size_bytes=len(cut))
@@ -92,7 +92,7 @@ def test_a_decoder_alone_finds_a_cut_picture(pool: DecodingPool, label: str) -> 
 
 @pytest.mark.parametrize("label", pictures.whole())
 def test_flipped_bits_do_no_harm(examiner: Examiner, label: str) -> None:
-    """A flipped bit may decode or not; it crashes nothing, and what is told is never contradictory."""
+    """A flipped bit may or may not be detected, but never crashes the worker or gives contradictory results."""
     extension, content = pictures.whole()[label]
     told = collections.Counter[str]()
     for flipped in pictures.flips(content, RUNS):
@@ -183,7 +183,7 @@ HARMLESS = {"tiff whose directory follows itself", "tiff whose directories run i
 
 @pytest.mark.parametrize("what", BOMBS)
 def test_a_bomb_is_not_verified(examiner: Examiner, what: str) -> None:
-    """What explodes on decoding is refused by its header, or stopped by a limit; the next picture is checked."""
+    """A bomb is refused by its header or stopped by a limit, and the next picture is decoded."""
     extension, make = BOMBS[what]
     facts = examine(examiner, make(), f"a.{extension}")
     print(f"{what}: {facts.soundness} {facts.obstacle} {facts.doubt}")
@@ -194,14 +194,14 @@ def test_a_bomb_is_not_verified(examiner: Examiner, what: str) -> None:
 
 
 def test_large_pictures_of_real_cameras_pass(examiner: Examiner) -> None:
-    """A picture of 108 megapixels, as phones take them, is within every limit."""
+    """A picture of 108 megapixels from a phone is within every limit."""
     content = pictures.encoded(Image.new("RGB", (12_000, 9000), "white"), "JPEG")
     facts = examine(examiner, content, "a.jpg")
     assert (facts.soundness, facts.width_px, facts.height_px) == (Soundness.VERIFIED, 12_000, 9000)
 
 
 def test_an_exploding_animation_stops_at_the_limit() -> None:
-    """Frames that are large and many cost their time limit, and no more memory than one of them."""
+    """Many large frames take no longer than the time limit, and no more memory than one of them."""
     content = pictures.many_frames_gif(999, screen_px=6000)
     pool = DecodingPool(Limits(time_s=1.0), workers=1)
     facts = Examiner(zone=ZoneInfo("UTC"), pool=pool).examine(content, name="a.gif")

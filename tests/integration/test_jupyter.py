@@ -1,4 +1,4 @@
-"""A person at a real browser, in a real JupyterLab: from a full folder to a patient's record."""
+"""The inbox widget in a real browser and JupyterLab: from a full folder to a patient's record."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def opened(practice: Practice, **more: str) -> str:
 
 
 def test_three_photos_find_their_patient(practice: Practice, jupyterlab: Lab, browser: Chrome) -> None:
-    """List, select three, see the warning, proceed, see patient and title, refresh, rows gone, records hold them."""
+    """Three files are selected and saved after the warning; then the list and the records show them."""
     practice.photo("10042_DRJ_20260131_142501.jpg")
     for number in range(5):
         practice.photo(f"IMG_{number}.jpg")
@@ -86,7 +86,7 @@ def test_three_photos_find_their_patient(practice: Practice, jupyterlab: Lab, br
 
 
 def test_by_keys_alone(practice: Practice, jupyterlab: Lab, browser: Chrome) -> None:
-    """Arrows, space, enter and escape do all of it; the notebook around it hears none of the keys."""
+    """Everything works by the keyboard, and the notebook receives none of the keys."""
     from selenium.webdriver.common.keys import Keys
 
     for name in ("a.jpg", "b.jpg", "c.pdf"):
@@ -127,7 +127,7 @@ def test_by_keys_alone(practice: Practice, jupyterlab: Lab, browser: Chrome) -> 
 
 
 def test_ten_thousand_rows(practice: Practice, jupyterlab: Lab, browser: Chrome) -> None:
-    """A list of 10,000 is scrolled to its end, and the pictures there come; only some rows exist."""
+    """A list of 10,000 files can be scrolled to its end and shows pictures there; only some rows exist in the page."""
     first = practice.photo("IMG_00000.jpg", jpeg())
     for number in range(1, 10_000):
         os.link(first, practice.photos / f"IMG_{number:05}.jpg")
@@ -155,7 +155,7 @@ def test_ten_thousand_rows(practice: Practice, jupyterlab: Lab, browser: Chrome)
 
 @pytest.mark.long
 def test_light_and_dark(practice: Practice, jupyterlab: Lab, browser: Chrome) -> None:
-    """The widget is as dark as the notebook around it, and changes with it."""
+    """The widget follows the theme of the notebook."""
     person = Person(browser, jupyterlab.show(browser, "theme.ipynb", opened(practice)))
     person.until(lambda: "No files are waiting" in person.root.text)
     for theme in ("dark", "light"):
@@ -166,7 +166,7 @@ def test_light_and_dark(practice: Practice, jupyterlab: Lab, browser: Chrome) ->
 def test_a_widget_that_is_taken_away_leaves_nothing(
     practice: Practice, jupyterlab: Lab, browser: Chrome
 ) -> None:
-    """When the output is cleared, the script lets go of its listeners, and nothing fails in the page."""
+    """When the output is cleared, the script removes its listeners, and the page has no errors."""
     practice.photo("a.jpg")
     person = Person(browser, jupyterlab.show(browser, "gone.ipynb", opened(practice)))
     person.until(person.rows)
@@ -182,7 +182,7 @@ def test_a_widget_that_is_taken_away_leaves_nothing(
 def test_folder_names_in_notebook_files(
     tmp_path: Path, practice: Practice, jupyterlab: Lab, browser: Chrome
 ) -> None:
-    """What is shown without the widget is counts, in the page and in the saved file."""
+    """Without the widget, the page and the saved file show only counts."""
     practice.photo("MARSH.jpg")
     cell = opened(practice).replace("widget = InboxWidget(inbox)\nwidget", "_ = inbox.refresh()\ninbox")
     shown = jupyterlab.show(browser, "counts.ipynb", cell, css=".jp-RenderedHTML table")
@@ -192,7 +192,7 @@ def test_folder_names_in_notebook_files(
 
 @pytest.mark.long
 def test_notebook_7_shows_it_too(practice: Practice, tmp_path: Path, browser: Chrome) -> None:
-    """The classic notebook, version 7, loads the same widget: the list, and a file that is saved."""
+    """Notebook 7 shows the same widget: the list, and saving a file."""
     pytest.importorskip("notebook")
     practice.photo("a.jpg")
     with run_jupyterlab(tmp_path / "notebook", app="notebook") as server:

@@ -1,4 +1,4 @@
-"""A person at a real browser reviews and runs a plan of 10,000 files, in a real JupyterLab."""
+"""The plan widget in a real browser and JupyterLab: a plan of 10,000 files is reviewed and run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FILES = 10_000
 
 
 def lay(disk: Path) -> None:
-    """Ten thousand names for 40 pictures: two folders of patients, and one of nobody."""
+    """Make 10,000 names for 40 pictures: two folders of patients, and one without a patient."""
     for folder, start, stop in (
         ("10042 - Marsh, Ada", 0, 6000), ("10043 - Okafor, Ben", 6000, 9950), ("unknown", 9950, FILES),
     ):  # fmt: skip
@@ -52,7 +52,7 @@ def lay(disk: Path) -> None:
 
 @pytest.mark.long
 def test_ten_thousand_files_are_reviewed_and_run(tmp_path: Path, jupyterlab: Lab, browser: Chrome) -> None:
-    """Charts, a filter, the last row, a decision, a run that is paused, cancelled and gone on with."""
+    """Charts, a filter, the last row, an override, and a run that is paused, cancelled and continued."""
     from intouch_import.repositories.sql import SqlRepository
 
     lay(tmp_path / "disk")

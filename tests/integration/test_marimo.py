@@ -1,4 +1,4 @@
-"""A person at a real browser, in a marimo app: the same widget, the same way from a folder to a record."""
+"""The inbox widget in a real browser, in a marimo app: from a folder to a record."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ widget
 def test_photos_find_their_patient_in_marimo(
     practice: Practice, browser: Chrome, tmp_path: Path, theme: str
 ) -> None:
-    """List, pictures, select two, choose the patient, proceed; the page's theme is the widget's."""
+    """Two files are selected and saved for a patient; the widget follows the theme of the page."""
     practice.photo("10042_DRJ_20260131_142501.jpg")
     for number in range(3):
         practice.photo(f"IMG_{number}.jpg")

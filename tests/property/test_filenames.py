@@ -1,7 +1,7 @@
-"""Capture names: what must hold for every pattern and every name.
+"""Capture names: properties of every pattern and every name.
 
-Patterns are made from parts, so that the tests know a pattern's meaning without reading it: a second,
-slow reader built from the parts is what the library is compared with.
+Patterns are made from parts, so that the tests know a pattern's meaning without parsing it: the library is
+compared with a second, slow parser that is built from the parts.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Piece:
 
     @property
     def regex(self) -> str:
-        """The whole part as a regular expression."""
+        """Return the whole part as a regular expression."""
         return "".join(self.atoms)
 
     def words(self) -> list[str]:
-        """All that this part can be within small bounds; any digit stands for all."""
+        """Return all short values of this part; one digit represents all digits."""
         if self.label in DIGITS:
             return ["1" * DIGITS[self.label]]
         if self.label == "fixed":
@@ -66,7 +66,7 @@ fixed = st.sampled_from(["", "", "_", "a", "1", "__", "-"])
 
 @st.composite
 def pieces(draw: st.DrawFn) -> list[Piece]:
-    """Make the parts of a pattern: in any order, with or without separators, narrowing and sequence."""
+    """Make the parts of a pattern: in any order, with or without separators, restrictions and sequence."""
 
     def identifier(name: str) -> Piece:
         default = r"[0-9]+" if name == "sequence" else r"[A-Za-z0-9-]+"
@@ -110,7 +110,7 @@ def written(made: list[Piece]) -> str:
 
 
 def variants(made: list[Piece]) -> list[list[Piece]]:
-    """The parts with the optional group, and without it."""
+    """Return the parts with the optional group, and without it."""
     without = [piece for piece in made if not piece.optional]
     return [made] if without == made else [made, without]
 
@@ -131,7 +131,7 @@ Reading = tuple[tuple[str, int, int], ...]
 
 
 def reading(labels: list[str], lengths: tuple[int, ...]) -> Reading:
-    """Say where in a text each part stands, fixed text aside."""
+    """Return the position of each part in a text, without fixed text."""
     ends = list(itertools.accumulate(lengths))
     return tuple(
         (label, end - length, end)
@@ -141,7 +141,7 @@ def reading(labels: list[str], lengths: tuple[int, ...]) -> Reading:
 
 
 def readings(text: str, made: list[Piece]) -> set[Reading]:
-    """Read a name in every way there is."""
+    """Parse a name in every possible way."""
     return {
         reading([*(piece.label for piece in parts), "extension"], lengths)
         for parts in variants(made)
@@ -150,7 +150,7 @@ def readings(text: str, made: list[Piece]) -> set[Reading]:
 
 
 def short_names(made: list[Piece]) -> Iterator[tuple[str, Reading]]:
-    """Write every name within small bounds, with how it was meant."""
+    """Write every short name, with its meaning."""
     for parts in variants(made):
         labels = [piece.label for piece in parts]
         for words in itertools.product(*(piece.words() for piece in parts)):
@@ -161,12 +161,12 @@ T = TypeVar("T")
 
 
 def mostly(usual: st.SearchStrategy[T], other: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
-    """Draw something else one time in eight."""
+    """Draw another value one time in eight."""
     return st.integers(0, 7).flatmap(lambda die: other if die == 1 else usual)
 
 
 def text_of(piece: Piece, at: datetime) -> st.SearchStrategy[str]:
-    """Write one part as a name might have it: mostly with digits of a time that exists."""
+    """Write one part as in a name, mostly with the digits of a valid time."""
     fitting = st.from_regex(re.compile(piece.regex, re.ASCII), fullmatch=True)
     if piece.label not in DIGITS:
         return fitting
@@ -190,7 +190,7 @@ slow = settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.
 @slow
 @given(made=pieces())
 def test_two_readings_are_decided_rightly(made: list[Piece]) -> None:
-    """A pattern is refused as ambiguous exactly if some name has two readings; the refusal shows one."""
+    """A pattern is refused as ambiguous exactly if some name can be parsed in two ways; the message has an example."""
     try:
         CaptureNaming(written(made))
     except NamingPatternError as refused:
@@ -214,7 +214,7 @@ def test_two_readings_are_decided_rightly(made: list[Piece]) -> None:
 @slow
 @given(made=pieces(), data=st.data())
 def test_what_is_written_is_read_again(made: list[Piece], data: st.DataObject) -> None:
-    """A capture that can be written is read back as it was, and what can't be written is refused."""
+    """A capture that can be formatted is parsed to the same value; others are refused."""
     naming = naming_of(made)
     values: dict[str, str | None] = {"sequence": None}
     for piece in data.draw(st.sampled_from(variants(made))):
@@ -247,7 +247,7 @@ def test_what_is_written_is_read_again(made: list[Piece], data: st.DataObject) -
 @slow
 @given(made=pieces(), data=st.data())
 def test_what_is_read_is_written_again(made: list[Piece], data: st.DataObject) -> None:
-    """A name that is read is what writing its parts gives; it is read if and only if it has the structure."""
+    """A name is parsed if and only if it has the structure, and formatting its parts returns the name."""
     naming = naming_of(made)
     parts = data.draw(st.sampled_from(variants(made)))
     at = data.draw(st.datetimes())
@@ -269,7 +269,7 @@ def test_what_is_read_is_written_again(made: list[Piece], data: st.DataObject) -
 
 @given(at=st.datetimes(), sequence=st.none() | st.from_regex("[0-9]{1,6}", fullmatch=True))
 def test_every_second_survives_the_default_pattern(at: datetime, sequence: str | None) -> None:
-    """Under the default pattern every second of the calendar is written and read again."""
+    """The default pattern formats and parses every second of the calendar."""
     naming = CaptureNaming()
     capture = CaptureName(
         patient="1", provider="D", taken_local=at.replace(microsecond=0), sequence=sequence, extension=".png"
@@ -279,7 +279,7 @@ def test_every_second_survives_the_default_pattern(at: datetime, sequence: str |
 
 @given(name=st.text() | st.from_regex(r"[0-9a]+_[0-9a]+_[0-9]{8}_[0-9]{6}(_[0-9]+)?\.[a-z]+", fullmatch=True))
 def test_no_name_is_a_surprise(name: str) -> None:
-    """Any text at all is read, not read, or a time that can't exist: nothing else happens."""
+    """Any text is parsed, not parsed, or an impossible time; nothing else happens."""
     naming = CaptureNaming()
     with contextlib.suppress(CaptureNameError):
         capture = naming.parse(name)
@@ -290,6 +290,6 @@ def test_no_name_is_a_surprise(name: str) -> None:
     pattern=st.text() | st.text("{}[]:%\\^-+*?,1azY_") | st.text("{}[]1a_+,\\").map("{{patient:{}}}".format)
 )
 def test_no_pattern_is_a_surprise(pattern: str) -> None:
-    """Any text at all is a pattern or is refused with a reason: nothing else happens."""
+    """Any text is a pattern or is refused with a reason; nothing else happens."""
     with contextlib.suppress(NamingPatternError):
         assert CaptureNaming(pattern).pattern == pattern

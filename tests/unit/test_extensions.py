@@ -1,4 +1,4 @@
-"""Extensions and where their files appear in the patient's record."""
+"""Extensions, and where their files appear in the patient's record."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ KELVIN_SIGN = "\N{KELVIN SIGN}"
 
 
 def test_image_extensions_are_the_documented_ones() -> None:
-    """The Images tab takes these fourteen extensions and no other."""
+    """Exactly these fourteen extensions go to the Images tab."""
     documented = ".tif .tiff .gif .jpeg .jpg .jif .jfif .jp2 .jpx .j2k .j2c .fpx .pcd .png"
     assert frozenset(documented.split()) == IMAGE_EXTENSIONS
 
 
 @pytest.mark.parametrize("extension", sorted(IMAGE_EXTENSIONS))
 def test_images_are_known_in_any_letter_case(extension: str) -> None:
-    """An image extension counts in every letter case."""
+    """An image extension is recognised in any letter case."""
     for written in (extension, extension.upper(), extension.title(), extension.swapcase()):
         assert classify("Scan 01" + written) is Destination.IMAGES
 
@@ -53,7 +53,7 @@ def test_everything_else_goes_to_notes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.jpg", ".a.jpg", "..a.jpg", "a..jpg", "a.mp4.PNG", "\udcff.jpg", " .jpg"])
 def test_the_last_dot_decides(name: str) -> None:
-    """What stands before the last dot does not matter, as long as it is more than dots."""
+    """Only the part after the last dot matters, unless there is nothing but dots before it."""
     assert classify(name) is Destination.IMAGES
 
 
@@ -74,7 +74,7 @@ def test_the_last_dot_decides(name: str) -> None:
     ],
 )
 def test_extension_is_kept_as_written(name: str, extension: str) -> None:
-    """The extension comes back with its dot and its letter case, or empty if there is none."""
+    """The extension is returned with its dot and its letter case, or empty if there is none."""
     assert extension_of(name) == extension
 
 
@@ -94,12 +94,12 @@ def test_extension_is_kept_as_written(name: str, extension: str) -> None:
 def test_a_practice_may_allow_some_extensions_alone(
     name: str, allowed: frozenset[str] | None, may: bool
 ) -> None:
-    """Nothing set allows everything; what is set is compared in any letter case, whole."""
+    """None allows every file; otherwise whole extensions are compared in any letter case."""
     assert is_allowed(name, allowed) is may
 
 
 @pytest.mark.parametrize("stem", ["X", "XX", "..X..", "X.X"])
 def test_a_stem_is_anything_but_dots(stem: str) -> None:
-    """Letters before the extension are a stem, whatever letters they are."""
+    """Any characters but dots before the extension are a stem."""
     assert classify(f"{stem}.jpg") is Destination.IMAGES
     assert extension_of(f"{stem}.jpg") == ".jpg"

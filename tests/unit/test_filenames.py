@@ -1,4 +1,4 @@
-"""Capture names: patterns, and what they read and write."""
+"""Capture names: patterns, parsing and formatting."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NO_SEQUENCE = "{patient}_{provider}_" + TAKEN
 
 
 class FinerDatetime(datetime):
-    """A time with a resolution that no field of `datetime` shows."""
+    """A time that is finer than the fields of `datetime`."""
 
     __hash__ = datetime.__hash__
 
@@ -37,7 +37,7 @@ class FinerDatetime(datetime):
 
 
 def wrap(narrowing: str) -> str:
-    """Put a narrowing into an otherwise good pattern."""
+    """Return a valid pattern with this restriction of the patient."""
     return "{patient:" + narrowing + "}_{provider}_" + TAKEN
 
 
@@ -49,7 +49,7 @@ def refusal(pattern: str) -> str:
 
 
 def test_default_pattern_reads_a_name() -> None:
-    """The default pattern takes patient, provider, date, time and extension from a name."""
+    """The default pattern reads patient, provider, date, time and extension."""
     assert CaptureNaming().parse(NAME) == CAPTURE
 
 
@@ -85,7 +85,7 @@ def test_sequence_and_extension_are_kept_as_written() -> None:
     ],
 )
 def test_other_structures_are_not_read(name: str) -> None:
-    """A name that differs in any character from the structure says nothing."""
+    """A name with another structure is not read."""
     assert CaptureNaming().parse(name) is None
 
 
@@ -104,7 +104,7 @@ def test_other_structures_are_not_read(name: str) -> None:
     ],
 )
 def test_times_that_cannot_exist_are_told(digits: str) -> None:
-    """The structure with an impossible time is an error, whose text shows nothing of the name."""
+    """An impossible time is an error; its text contains nothing of the name."""
     with pytest.raises(CaptureNameError) as caught:
         CaptureNaming().parse(f"10042_DRJ_{digits}.jpg")
     assert "date or time can't exist" in str(caught.value)
@@ -114,7 +114,7 @@ def test_times_that_cannot_exist_are_told(digits: str) -> None:
 
 
 def test_extreme_times_are_read() -> None:
-    """The first and the last second of the calendar, and 29 February, can stand in a name."""
+    """The first and the last second of the calendar, and 29 February, are read."""
     naming = CaptureNaming()
     for digits in ("00010101_000000", "99991231_235959", "20240229_120000"):
         name = f"1_2_{digits}.jpg"
@@ -135,14 +135,14 @@ def test_extreme_times_are_read() -> None:
     ],
 )
 def test_patterns_of_many_shapes(pattern: str, name: str) -> None:
-    """Parts may stand in any order, narrowed, escaped, and the time in several places."""
+    """Parts may be in any order, restricted and escaped, and the time in several places."""
     naming = CaptureNaming(pattern)
     assert naming.parse(name) == CAPTURE
     assert naming.format(CAPTURE) == name
 
 
 def test_narrowing_is_obeyed() -> None:
-    """A narrowed part takes neither more nor other characters than its narrowing says."""
+    """A restricted part matches no other characters, and no more of them."""
     naming = CaptureNaming(r"{patient:[A-C]?\d{2,3}\.x*}_{provider:\w+}_" + TAKEN)
     for patient in ("A12.", "123.xxx", "C99.x"):
         assert naming.parse(f"{patient}_d_r_20260131_142501.jpg") is not None
@@ -166,7 +166,7 @@ def test_narrowing_is_obeyed() -> None:
     ],
 )
 def test_each_form_of_narrowing(narrowing: str, read: list[str], not_read: list[str]) -> None:
-    """A part takes all that its narrowing says, from the first count and character to the last, and no more."""
+    """A part matches exactly the characters and counts of its restriction."""
     naming = CaptureNaming(wrap(narrowing))
     for patient in read:
         capture = naming.parse(f"{patient}_DRJ_20260131_142501.jpg")
@@ -178,7 +178,7 @@ def test_each_form_of_narrowing(narrowing: str, read: list[str], not_read: list[
 
 
 def test_fixed_text_stands_for_itself() -> None:
-    """Every character of ASCII that a name may hold, once and twice; those with a meaning are doubled."""
+    """Fixed text may contain every ASCII character that names allow; special ones are doubled."""
     text = "".join(char * 2 for char in map(chr, range(32, 127)) if char not in "/\\")
     doubled = "".join(char * 2 if char in "{}[]" else char for char in text)
     naming = CaptureNaming(doubled + NO_SEQUENCE)
@@ -203,14 +203,14 @@ def test_microseconds_are_six_digits() -> None:
 
 
 def test_required_sequence() -> None:
-    """A sequence outside an optional group must be there, in the name and in what is written."""
+    """A sequence outside an optional group is required for parsing and formatting."""
     naming = CaptureNaming(NEEDS_SEQUENCE)
     assert naming.parse(NAME) is None
     assert naming.format(attrs.evolve(CAPTURE, sequence="1")) == "10042_DRJ_20260131_142501_1.jpg"
 
 
 def test_optional_group_with_text_on_both_sides() -> None:
-    """What stands in the optional group is there whole or not at all."""
+    """The optional group is present as a whole or not at all."""
     naming = CaptureNaming("{patient}_{provider}_" + TAKEN + "[ ({sequence})]]_]!")
     assert naming.parse("10042_DRJ_20260131_142501!.jpg") == CAPTURE
     assert naming.parse("10042_DRJ_20260131_142501 (3)]_!.jpg") == attrs.evolve(CAPTURE, sequence="3")
@@ -237,7 +237,7 @@ def test_optional_group_with_text_on_both_sides() -> None:
     ],
 )
 def test_what_no_name_can_say_is_refused(pattern: str, change: dict[str, object], reason: str) -> None:
-    """Writing refuses what could not be read back, and says why without any value."""
+    """Formatting refuses values that could not be parsed again; its message contains no value."""
     capture = attrs.evolve(CAPTURE, **change)  # type: ignore[arg-type]
     with pytest.raises(CaptureNameError) as caught:
         CaptureNaming(pattern).format(capture)
@@ -247,7 +247,7 @@ def test_what_no_name_can_say_is_refused(pattern: str, change: dict[str, object]
 
 
 def test_names_up_to_the_longest_are_read() -> None:
-    """255 characters are read and written, 256 are no name."""
+    """Names of 255 characters are parsed and formatted, names of 256 are not."""
     naming = CaptureNaming()
     patient = "1" * (MAX_NAME_LENGTH - len(NAME) + len("10042"))
     longest = NAME.replace("10042", patient)
@@ -364,12 +364,12 @@ def test_names_up_to_the_longest_are_read() -> None:
     ],
 )
 def test_unusable_patterns_are_refused(pattern: str, reason: str) -> None:
-    """Every way in which a pattern can't be used has a message of its own."""
+    """Every mistake in a pattern has its own message."""
     assert reason in refusal(pattern)
 
 
 def test_a_pattern_may_be_as_long_as_a_name() -> None:
-    """What it takes at least, with the longest extension, is 255 characters or fewer."""
+    """The shortest name, with the longest extension, has at most 255 characters."""
     rest = "{patient}_{provider}_{taken:%Y%m%d%H%M%S}"  # 18 characters, and 11 of the extension
     assert CaptureNaming("a" * 226 + rest).pattern
     assert "add up to more than 255" in refusal("a" * 227 + rest)
@@ -390,7 +390,7 @@ def test_a_pattern_may_be_as_long_as_a_name() -> None:
     ],
 )
 def test_a_refusal_tells_where(pattern: str, at: int) -> None:
-    """The place is that of the last character read, counted from 1, as a person counts."""
+    """The message contains the position of the last character that was read, counted from 1."""
     assert refusal(pattern).endswith(f"(character {at} of the pattern)")
 
 
@@ -412,7 +412,7 @@ def test_a_refusal_tells_where(pattern: str, at: int) -> None:
     ],
 )
 def test_patterns_with_two_readings_are_refused(pattern: str, one: str, other: str) -> None:
-    """A pattern under which some name has two readings is refused, with the parts and such a name."""
+    """A pattern is refused if some name can be parsed in two ways; the message has the parts and an example."""
     with pytest.raises(NamingPatternError) as caught:
         CaptureNaming(pattern)
     text = str(caught.value)
@@ -426,7 +426,7 @@ def test_patterns_with_two_readings_are_refused(pattern: str, one: str, other: s
     [r"\d+\d+", "[0-9]*[0-9]*[0-9]*x", r"[A-Z]?\w+", "a{1,2}a{1,2}", "a?a?b"],
 )
 def test_narrowing_with_two_readings_is_refused(narrowing: str) -> None:
-    """A part that can match in two ways within itself is refused: matching it could take for ever."""
+    """A part that can match a text in two ways is refused, because matching it could take for ever."""
     with pytest.raises(NamingPatternError, match=r"\{patient\} can match") as caught:
         CaptureNaming(wrap(narrowing))
     assert repr(caught.value.__dict__["example"]) in str(caught.value)
@@ -445,7 +445,7 @@ def test_narrowing_with_two_readings_is_refused(narrowing: str) -> None:
     ],
 )
 def test_patterns_with_one_reading_are_accepted(pattern: str) -> None:
-    """Parts without text between them are fine where no name has two readings."""
+    """Adjacent parts are accepted if no name can be parsed in two ways."""
     assert CaptureNaming(pattern).pattern == pattern
 
 
@@ -461,7 +461,7 @@ def test_patterns_with_one_reading_are_accepted(pattern: str) -> None:
     ],
 )
 def test_hostile_names_are_refused_at_once(pattern: str, length: int, text: str) -> None:
-    """No name keeps `parse` busy: the work is bounded by its length times the size of the pattern."""
+    """The time to parse a name is limited by its length times the size of the pattern."""
     naming = CaptureNaming(pattern)
     name = (text * length)[:length]
     started = time.process_time()
@@ -471,7 +471,7 @@ def test_hostile_names_are_refused_at_once(pattern: str, length: int, text: str)
 
 
 def test_naming_is_a_value() -> None:
-    """Namings are equal, hashed and shown by their pattern, and can't be changed."""
+    """Equality, hash and repr use the pattern, and a naming can't be changed."""
     naming = CaptureNaming(NO_SEQUENCE)
     assert naming == CaptureNaming(NO_SEQUENCE) != CaptureNaming()
     assert hash(naming) == hash(CaptureNaming(NO_SEQUENCE))
@@ -481,7 +481,7 @@ def test_naming_is_a_value() -> None:
 
 
 def test_naming_survives_pickling_and_copying() -> None:
-    """A naming that travels to another process reads the same names there."""
+    """A pickled naming parses the same names in another process."""
     naming = CaptureNaming(NO_SEQUENCE)
     for twin in (pickle.loads(pickle.dumps(naming)), copy.deepcopy(naming)):
         assert twin == naming
@@ -489,7 +489,7 @@ def test_naming_survives_pickling_and_copying() -> None:
 
 
 def test_refusals_survive_pickling() -> None:
-    """The example of a refused pattern travels with the exception."""
+    """The example of a refused pattern survives pickling of the exception."""
     with pytest.raises(NamingPatternError) as caught:
         CaptureNaming("{patient}{provider}_" + TAKEN)
     twin = pickle.loads(pickle.dumps(caught.value))

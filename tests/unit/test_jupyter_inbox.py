@@ -1,4 +1,4 @@
-"""The inbox widget, by the messages that its script and Python say to each other. No browser."""
+"""The inbox widget, tested by its messages, without a browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAME, STATUS, REASON, PATIENT, TITLE, CHOOSABLE = 0, 5, 6, 8, 9, 10
 
 @pytest.fixture
 def open_widget(practice: Practice) -> Iterator[Callable[..., Talk]]:
-    """Opens a widget over the practice's inbox, as if it were seen."""
+    """Open a widget for the practice's inbox, as if a browser showed it."""
     talks: list[Talk] = []
 
     def opened(inbox: Inbox | None = None, **options: Any) -> Talk:
@@ -45,7 +45,7 @@ def open_widget(practice: Practice) -> Iterator[Callable[..., Talk]]:
 
 
 def listed(talk: Talk) -> dict[str, Any]:
-    """The list that comes with the next refresh, when the refresh is over."""
+    """Return the list of the next refresh, after the refresh has finished."""
     said = talk.wait("list")
     talk.idle()
     return said
@@ -63,7 +63,7 @@ def prepared(talk: Talk, list_: dict[str, Any], *rows: int, **content: Any) -> d
 
 
 def test_what_is_seen_first(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """The widget refreshes when it is seen: what says whose it is is filed, the rest is listed with reasons."""
+    """The widget refreshes when it is first shown: identified files are filed, the others are listed with reasons."""
     for name in (AUTO, "letter.pdf", "wound.jpg", ".hidden"):
         practice.photo(name)
     talk = open_widget()
@@ -85,7 +85,7 @@ def test_what_is_seen_first(practice: Practice, open_widget: Callable[..., Talk]
 
 
 def test_three_files_are_saved(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """Prepare gives the warning, saving changes the rows, the records hold the files, a refresh drops the rows."""
+    """Prepare returns the warning, saving changes the rows and the records, and a refresh removes the rows."""
     for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
         practice.photo(name)
     talk = open_widget()
@@ -110,7 +110,7 @@ def test_three_files_are_saved(practice: Practice, open_widget: Callable[..., Ta
 
 
 def test_cancelled_and_doubled_clicks(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """What a person cancels is not saved, and what is clicked twice is saved once."""
+    """A cancelled request is not saved, and two clicks save once."""
     practice.photo("a.jpg")
     talk = open_widget()
     list_ = listed(talk)
@@ -140,7 +140,7 @@ def test_cancelled_and_doubled_clicks(practice: Practice, open_widget: Callable[
 def test_what_is_refused(
     practice: Practice, open_widget: Callable[..., Talk], rows: tuple[int, ...], content: Any, text: str
 ) -> None:
-    """A choice that can't be saved is answered with the reason, and nothing moves."""
+    """A selection that can't be saved is refused with the reason, and nothing is moved."""
     practice.photo("a.jpg")
     practice.photo("b.pdf")
     talk = open_widget()
@@ -150,7 +150,7 @@ def test_what_is_refused(
 
 
 def test_taken_back(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """Undo puts the file back, lists it with the reason, and forgets it among what was filed."""
+    """Undo returns the file, lists it with the reason, and removes it from the recently filed files."""
     practice.photo(AUTO)
     talk = open_widget()
     refreshed = talk.wait("refreshed")
@@ -164,7 +164,7 @@ def test_taken_back(practice: Practice, open_widget: Callable[..., Talk]) -> Non
 
 
 def test_taken_back_from_its_row(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """A row that was just saved can be taken back by its place in the list."""
+    """A row that was just saved can be undone by its position in the list."""
     practice.photo("a.jpg")
     talk = open_widget()
     list_ = listed(talk)
@@ -180,7 +180,7 @@ def test_taken_back_from_its_row(practice: Practice, open_widget: Callable[..., 
 
 
 def test_pictures_on_demand(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """Only what is asked for is made: a JPEG as a binary buffer, or word that there is none."""
+    """Only requested pictures are made: a JPEG in a binary buffer, or a message that there is none."""
     for name in ("a.jpg", "b.pdf", "c.jpg"):
         practice.photo(name, None if name.endswith("jpg") else b"%PDF-1.4 nothing")
     talk = open_widget()
@@ -198,7 +198,7 @@ def test_pictures_on_demand(practice: Practice, open_widget: Callable[..., Talk]
 
 
 def test_pictures_of_what_is_filed(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """A picture of a file that has left its folder comes from the records."""
+    """The picture of a filed file comes from the records."""
     practice.photo("a.jpg")
     talk = open_widget()
     list_ = listed(talk)
@@ -210,7 +210,7 @@ def test_pictures_of_what_is_filed(practice: Practice, open_widget: Callable[...
 
 
 def test_pictures_can_be_left_out(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """Where reading whole files is dear, none is read for a picture."""
+    """Without pictures, no file is read for a picture."""
     practice.photo("a.jpg")
     talk = open_widget(pictures=False)
     assert talk.wait("hello")["pictures"] is False
@@ -220,7 +220,7 @@ def test_pictures_can_be_left_out(practice: Practice, open_widget: Callable[...,
 
 
 def test_nothing_is_kept_in_the_notebook(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """State, repr and display data of a widget are saved with a notebook: no name, no patient, no picture."""
+    """State, repr and display data, which a notebook saves, contain no name, no patient and no picture."""
     practice.photo("MARSH arm.jpg")
     talk = open_widget()
     list_ = listed(talk)
@@ -235,7 +235,7 @@ def test_nothing_is_kept_in_the_notebook(practice: Practice, open_widget: Callab
 
 
 def test_names_are_made_printable(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """A name that would be shown as another one, or that is no text at all, reaches the browser as escapes."""
+    """Deceptive and invalid characters of a name are sent as escapes."""
     practice.photo("photo\u202egpj.exe")
     if sys.platform == "linux":
         practice.photo("bad\udcff.jpg")
@@ -244,14 +244,14 @@ def test_names_are_made_printable(practice: Practice, open_widget: Callable[...,
 
 
 def test_patients_are_found(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """A person finds patients by a part of the name, inactive ones marked."""
+    """Patients are found by a part of the name, and inactive ones are marked."""
     talk = open_widget()
     found = talk.ask("patients", "patients", text="li")["patients"]
     assert found == [{"id": "10044", "name": "Chiara Lindqvist", "born": None, "active": False}]
 
 
 def test_a_folder_for_one_patient(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """A browsed folder tells the only patient that its files can go to."""
+    """For a browsed folder, the widget receives the only possible patient."""
     practice.photo("a.jpg")
     browsed = practice.inbox().browse(practice.photos, patient="10043", label="tower")
     assert browsed.patient is not None
@@ -262,7 +262,7 @@ def test_a_folder_for_one_patient(practice: Practice, open_widget: Callable[...,
 
 
 def test_failures_name_nobody(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """Whatever a host's records raise, the person reads that it failed, and no name stands in it."""
+    """Any exception of a host's records becomes an error message without a name."""
     talk = open_widget()
     listed(talk)
 
@@ -279,7 +279,7 @@ def test_failures_name_nobody(practice: Practice, open_widget: Callable[..., Tal
 
 
 def test_a_location_that_fails_is_told(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """A folder that is gone is a problem with its text; the list of the others stands."""
+    """A missing folder is reported as a problem, and the other folders are listed."""
     folder = practice.root / "tower"
     folder.mkdir()
     practice.photo("a.jpg")
@@ -294,7 +294,7 @@ def test_a_location_that_fails_is_told(practice: Practice, open_widget: Callable
 def test_what_is_listed_can_be_saved_while_a_sign_in_is_waited_for(
     practice: Practice, open_widget: Callable[..., Talk]
 ) -> None:
-    """The list comes before the sign-in is over, and saving does not wait for it."""
+    """The list is sent before the sign-in ends, and saving does not wait for it."""
     allowed = threading.Event()
 
     class Drive(LocalSource):
@@ -322,7 +322,7 @@ def test_what_is_listed_can_be_saved_while_a_sign_in_is_waited_for(
 
 
 def test_a_second_view_sees_the_same_list(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """A page that is loaded again gets the list without another refresh; `update` shows what others did."""
+    """A reloaded page gets the list without a refresh; `update` shows changes by other code."""
     practice.photo("a.jpg")
     talk = open_widget()
     first = listed(talk)
@@ -335,7 +335,7 @@ def test_a_second_view_sees_the_same_list(practice: Practice, open_widget: Calla
 
 
 def test_without_a_refresh(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """A host that asks for no refresh at first gets none: nothing is filed, what is listed is shown."""
+    """With ``refresh=False`` nothing is filed at first, and the current list is shown."""
     practice.photo(AUTO)
     talk = open_widget(refresh=False)
     assert talk.wait("list")["total"] == 0
@@ -343,7 +343,7 @@ def test_without_a_refresh(practice: Practice, open_widget: Callable[..., Talk])
 
 
 def test_a_closed_widget_does_nothing(practice: Practice, open_widget: Callable[..., Talk]) -> None:
-    """After it is closed, a late click has no effect and raises nothing."""
+    """After `close`, a late click has no effect and raises no error."""
     practice.photo("a.jpg")
     talk = open_widget()
     list_ = listed(talk)
@@ -354,7 +354,7 @@ def test_a_closed_widget_does_nothing(practice: Practice, open_widget: Callable[
 
 
 def test_filed_lately_keeps_two_hundred(practice: Practice) -> None:
-    """A long day does not fill the memory; the newest come first."""
+    """The last 200 filed files are kept, the newest first."""
     for number in range(3):
         practice.photo(f"10042_DRJ_20260131_14250{number}.jpg")
     records = practice.records()
@@ -371,7 +371,7 @@ def test_filed_lately_keeps_two_hundred(practice: Practice) -> None:
 
 
 def test_a_missing_anywidget_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has not installed the extra reads which one it is."""
+    """Without anywidget, the error message names the extra."""
     monkeypatch.setitem(sys.modules, "anywidget", None)
     monkeypatch.delitem(sys.modules, "intouch_import.jupyter")
     with pytest.raises(MissingExtraError, match=r"intouch-import\[jupyter\]"):

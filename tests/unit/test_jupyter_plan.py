@@ -1,4 +1,4 @@
-"""The plan widget, by the messages that its script and Python say to each other. No browser."""
+"""The plan widget, tested by its messages, without a browser."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOLDER, NAME, PATIENT, VERDICT = 1, 2, 4, 7
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    """Five photos of two patients, and one of nobody."""
+    """Return an archive with five photos of two patients, and one without a patient."""
     archive = Archive(tmp_path)
     for number in range(3):
         archive.lay(f"{MARSH}/2020-05-0{number + 1}/a{number}.jpg")
@@ -32,7 +32,7 @@ def archive(tmp_path: Path) -> Archive:
 
 @pytest.fixture
 def open_widget(archive: Archive) -> Iterator[Callable[..., Talk]]:
-    """Opens a widget over a plan of the archive, as if it were seen."""
+    """Open a widget for a plan of the archive, as if a browser showed it."""
     talks: list[Talk] = []
 
     def opened(*, runs: bool = True, **options: Any) -> Talk:
@@ -54,7 +54,7 @@ def lines(talk: Talk, reviewed: dict[str, Any]) -> list[list[Any]]:
 
 
 def test_what_there_is(open_widget: Callable[..., Talk]) -> None:
-    """Counts by verdict, reason, year and patient, samples, and the rows themselves."""
+    """The widget receives counts by verdict, reason, year and patient, samples, and the rows."""
     talk = open_widget()
     assert talk.wait("hello")["total"] == 6
     reviewed = talk.wait("reviewed")
@@ -70,7 +70,7 @@ def test_what_there_is(open_widget: Callable[..., Talk]) -> None:
 
 
 def test_filters(open_widget: Callable[..., Talk]) -> None:
-    """Conditions narrow counts and rows; characters of shell patterns in what is typed stand for themselves."""
+    """Filters restrict counts and rows; wildcard characters in the typed text are literal."""
     talk = open_widget()
     talk.wait("reviewed")
     talk.say("review", where={"patient": "10043"}, path="")
@@ -85,7 +85,7 @@ def test_filters(open_widget: Callable[..., Talk]) -> None:
 
 
 def test_decisions(open_widget: Callable[..., Talk], archive: Archive) -> None:
-    """A person decides about one row or about all that are shown; it is kept beside the plan, with who did it."""
+    """An override of one row or of all shown rows is saved with the plan, together with the operator."""
     talk = open_widget(operator="reception")
     reviewed = talk.wait("reviewed")
     (nobody,) = [line for line in lines(talk, reviewed) if line[NAME] == "c.jpg"]
@@ -117,7 +117,7 @@ def test_decisions(open_widget: Callable[..., Talk], archive: Archive) -> None:
 
 
 def test_a_patient_who_does_not_exist(open_widget: Callable[..., Talk]) -> None:
-    """A decision for nobody is refused, and nothing is kept."""
+    """An override for an unknown patient is refused and not saved."""
     talk = open_widget()
     reviewed = talk.wait("reviewed")
     answer = talk.ask(
@@ -135,7 +135,7 @@ def test_a_patient_who_does_not_exist(open_widget: Callable[..., Talk]) -> None:
 
 
 def test_pictures(open_widget: Callable[..., Talk]) -> None:
-    """Pictures of rows are made on demand from the archive."""
+    """Pictures of rows are made on request from the archive."""
     talk = open_widget()
     talk.wait("reviewed")
     talk.say("pictures", view="v", rows=[0], px=64)
@@ -159,7 +159,7 @@ def test_dry_run_and_run(open_widget: Callable[..., Talk], archive: Archive) -> 
 
 
 def test_a_plan_without_records(open_widget: Callable[..., Talk]) -> None:
-    """Without records a plan is looked at, and not run."""
+    """Without records a plan can be reviewed but not run."""
     talk = open_widget(runs=False)
     assert talk.wait("hello")["runs"] is False
     talk.say("run", dry=False)
@@ -168,7 +168,7 @@ def test_a_plan_without_records(open_widget: Callable[..., Talk]) -> None:
 
 
 def test_nothing_is_kept_in_the_notebook(open_widget: Callable[..., Talk], tmp_path: Path) -> None:
-    """State and repr hold no name, no patient, no folder."""
+    """State and repr contain no name, no patient and no folder."""
     talk = open_widget()
     talk.wait("reviewed")
     state = {name: value for name, value in talk.widget.get_state().items() if name not in ("_esm", "_css")}
@@ -178,7 +178,7 @@ def test_nothing_is_kept_in_the_notebook(open_widget: Callable[..., Talk], tmp_p
 
 
 def test_a_plan_alone_shows_counts(archive: Archive) -> None:
-    """Without a widget a notebook shows how many files there are of each kind, and names nobody."""
+    """Without a widget, a notebook shows counts without names."""
     shown = archive.plan()._repr_html_()
     assert "6 files" in shown
     assert "<tr><th>import</th><td>5</td></tr>" in shown

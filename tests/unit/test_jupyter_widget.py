@@ -1,4 +1,4 @@
-"""The pace of messages to a browser, and pictures in batches."""
+"""The rate of messages to the browser, and pictures in batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """A clock that only `sleep` moves."""
+    """A clock that advances only in `sleep`."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -30,7 +30,7 @@ class Clock:
 
 
 def test_large_messages_keep_below_the_servers_limit() -> None:
-    """In no three seconds do more than three megabytes leave, or the server would drop some."""
+    """No more than three megabytes are sent in any three seconds; the server would drop the rest."""
     clock = Clock()
     sent: list[tuple[float, int]] = []
     sender = Sender(
@@ -47,7 +47,7 @@ def test_large_messages_keep_below_the_servers_limit() -> None:
 
 
 def test_small_messages_wait_for_nothing() -> None:
-    """What a person waits for is not held up by pictures."""
+    """Small messages do not wait for pictures."""
     clock = Clock()
     sender = Sender(lambda *_: None, monotonic_s=clock.monotonic_s, sleep=clock.sleep)
     sender.send_large({}, [bytes(1_000_000)])
@@ -56,7 +56,7 @@ def test_small_messages_wait_for_nothing() -> None:
 
 
 def test_progress_is_told_fewer_than_ten_times_a_second() -> None:
-    """A thousand files in a second make no thousand messages."""
+    """Progress of a thousand files in a second is sent in fewer than ten messages."""
     clock = Clock()
     told: list[Progress] = []
     step = throttled(told.append, monotonic_s=clock.monotonic_s)
@@ -67,7 +67,7 @@ def test_progress_is_told_fewer_than_ten_times_a_second() -> None:
 
 
 class Shelf:
-    """Contents by place, and what of them was opened."""
+    """Pictures by position; records which of them were made."""
 
     def __init__(self) -> None:
         self.opened: list[int] = []
@@ -94,7 +94,7 @@ class Shelf:
             self._changed.notify_all()
 
     def wait(self, number: int) -> list[int]:
-        """The places delivered, once there are so many."""
+        """Return the positions of the delivered pictures, when there are that many."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.delivered) >= number, 30)
             return sorted(picture.place[1] for picture in self.delivered)
@@ -107,7 +107,7 @@ def made(shelf: Shelf, work: Callable[[Pictures], Any]) -> None:
 
 
 def test_pictures_come_in_batches() -> None:
-    """Forty pictures are far fewer than forty messages, and each is a JPEG."""
+    """Forty pictures are sent as JPEGs in far fewer than forty messages."""
     shelf = Shelf()
 
     def work(pictures: Pictures) -> None:
@@ -120,7 +120,7 @@ def test_pictures_come_in_batches() -> None:
 
 
 def test_what_is_no_longer_in_view_is_not_made() -> None:
-    """Whoever scrolls on is not kept waiting by what they have passed."""
+    """Requests for pictures that are no longer visible are dropped."""
     shelf = Shelf()
     shelf.gate.clear()
 
@@ -135,7 +135,7 @@ def test_what_is_no_longer_in_view_is_not_made() -> None:
 
 
 def test_a_picture_that_was_made_is_not_made_again() -> None:
-    """Scrolling back reads no file."""
+    """A picture that was made before is sent without reading the file."""
     shelf = Shelf()
 
     def work(pictures: Pictures) -> None:
@@ -149,7 +149,7 @@ def test_a_picture_that_was_made_is_not_made_again() -> None:
 
 
 def test_a_picture_that_failed_is_tried_again() -> None:
-    """A file that could not be read is told as one without a picture, for now."""
+    """A failed picture is sent as missing, and is made again at the next request."""
     shelf = Shelf()
 
     def work(pictures: Pictures) -> None:
@@ -164,7 +164,7 @@ def test_a_picture_that_failed_is_tried_again() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """What was looked at least lately is forgotten."""
+    """The least recently used pictures are dropped."""
     shelf = Shelf()
     pictures = Pictures(shelf.deliver, keep_bytes=2000)
     pictures.request("v", [shelf.picture(place) for place in range(20)])
@@ -176,7 +176,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_no_file_is_open_while_files_are_moved() -> None:
-    """A move waits for the file that is being read, and no other is opened until it is over."""
+    """A move waits until the open file is read, and no other file is opened before it ends."""
     shelf = Shelf()
     shelf.gate.clear()
     pictures = Pictures(shelf.deliver)

@@ -1,4 +1,4 @@
-"""Decoding in a process of its own: what comes back, what is limited, and what is left when a worker dies."""
+"""Decoding in a separate process: the results, the limits, and the death of a worker."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[DecodingPool]:
-    """One pool for the tests that do not harm it."""
+    """One pool for the tests that do not damage it."""
     made = DecodingPool()
     yield made
     made.close()
@@ -66,7 +66,7 @@ def wait_until(what: object, timeout_s: float = 30.0) -> None:
 
 
 def command_that(code: str) -> list[str]:
-    """A worker in which some code runs when a picture is to be looked at."""
+    """Return the command of a worker that runs some code instead of decoding."""
     body = textwrap.indent(textwrap.dedent(code), "    ")
     program = (
         f"import json, sys\nsys.path[:] = json.loads({json.dumps(json.dumps(sys.path))})\n"
@@ -95,20 +95,20 @@ def test_whole_pictures_are_verified(pool: DecodingPool, label: str) -> None:
 
 
 def test_the_size_is_that_of_the_picture_and_not_of_its_draft(pool: DecodingPool) -> None:
-    """A JPEG is decoded at an eighth of its size; what is told is the size of the picture."""
+    """A JPEG is decoded at an eighth of its size, but its full size is reported."""
     found = look(pool, pictures.encoded(pictures.picture(1600, 1200), "JPEG"))
     assert (found.width_px, found.height_px, found.thumbnail) == (1600, 1200, None)
 
 
 def test_another_decoder_is_never_tried(pool: DecodingPool) -> None:
-    """A PNG that is announced as a JPEG is not a JPEG that can be decoded."""
+    """A PNG that is passed as a JPEG is not decoded as a PNG."""
     content = pictures.whole()["png"][1]
     found = pool.decode(io.BytesIO(content), kind=Kind.JPEG, size_bytes=len(content))
     assert (found.soundness, found.obstacle) == (Soundness.DAMAGED, Obstacle.UNDECODABLE)
 
 
 def test_only_what_is_needed_is_read(pool: DecodingPool) -> None:
-    """Of a large file whose header is over the limit, only the header is read."""
+    """If the header of a large file is over the limit, only the header is read."""
 
     class Counting(io.BytesIO):
         taken = 0
@@ -126,7 +126,7 @@ def test_only_what_is_needed_is_read(pool: DecodingPool) -> None:
 
 
 def test_a_stream_that_fails_is_the_callers_error(pool: DecodingPool) -> None:
-    """A disk that fails is not a picture that is damaged."""
+    """A failing disk raises an error; the picture is not reported as damaged."""
 
     class Failing(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
@@ -139,7 +139,7 @@ def test_a_stream_that_fails_is_the_callers_error(pool: DecodingPool) -> None:
 
 
 def test_a_file_that_shrank_is_damaged(pool: DecodingPool) -> None:
-    """A stream that gives fewer bytes than were announced does not hang."""
+    """A stream that is shorter than its declared size does not block the decoder."""
     content = pictures.whole()["jpeg"][1]
     found = pool.decode(io.BytesIO(content[:5000]), kind=Kind.JPEG, size_bytes=len(content))
     assert found.soundness is Soundness.DAMAGED
@@ -149,7 +149,7 @@ def test_a_file_that_shrank_is_damaged(pool: DecodingPool) -> None:
 
 
 def test_workers_are_reused_and_shared_by_threads() -> None:
-    """Many files from many threads need no more processes than were allowed, and no file waits for ever."""
+    """Many files from many threads use no more processes than allowed, and all of them are decoded."""
     pool = DecodingPool(workers=2)
     contents = [content for _extension, content in pictures.whole().values()] * 3
     with ThreadPoolExecutor(8) as threads:
@@ -163,7 +163,7 @@ def test_workers_are_reused_and_shared_by_threads() -> None:
 
 
 def test_a_worker_without_work_ends() -> None:
-    """Nothing runs on when there is nothing to do; the next file starts a worker anew."""
+    """An idle worker ends, and the next file starts another one."""
     pool = DecodingPool(linger_s=0.2)
     content = pictures.whole()["gif"][1]
     assert look(pool, content).soundness is Soundness.VERIFIED
@@ -176,7 +176,7 @@ def test_a_worker_without_work_ends() -> None:
 
 
 def test_a_worker_is_replaced_after_many_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a decoder leaks goes with its process."""
+    """After many files a worker is replaced, so that leaked memory is freed."""
     monkeypatch.setattr(decoders, "_MOST_TASKS", 3)
     pool = DecodingPool(workers=1)
     seen = set()
@@ -189,7 +189,7 @@ def test_a_worker_is_replaced_after_many_files(monkeypatch: pytest.MonkeyPatch) 
 
 @needs_proc
 def test_a_worker_that_was_killed_while_idle_is_replaced(pool: DecodingPool) -> None:
-    """Somebody else's kill says nothing about the next file."""
+    """If somebody kills an idle worker, the next file is decoded by another one."""
     content = pictures.whole()["png"][1]
     look(pool, content)
     for pid in worker_ids(pool):
@@ -202,7 +202,7 @@ def test_a_worker_that_was_killed_while_idle_is_replaced(pool: DecodingPool) -> 
 
 
 def test_a_crash_takes_only_the_worker_down(caplog: pytest.LogCaptureFixture) -> None:
-    """The picture is not verified, the log says so without a name, the next worker is a new one."""
+    """After a crash the picture is not verified, the log contains no name, and the next file gets a new worker."""
     pool = DecodingPool(workers=1, command=command_that("file.read(1)\nos.abort()"))
     content = pictures.whole()["png"][1]
     for _ in range(2):
@@ -213,14 +213,14 @@ def test_a_crash_takes_only_the_worker_down(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_a_crash_before_the_first_byte_is_tried_once_more() -> None:
-    """It may have been anybody's kill; twice is the picture's doing."""
+    """A crash before the first request is retried once; the second crash is reported."""
     pool = DecodingPool(command=command_that("os._exit(3)"))
     assert look(pool, b"\x89PNG\r\n\x1a\n").obstacle is Obstacle.CRASHED
 
 
 @pytest.mark.parametrize("code", ["time.sleep(600)", "file.read(1)\nwhile True: pass"])
 def test_a_hang_ends_at_the_limit(code: str) -> None:
-    """A decoder that never comes back is killed, and costs its time limit and no more."""
+    """A decoder that never returns is killed at its time limit."""
     pool = DecodingPool(Limits(time_s=0.6), command=command_that(code))
     look(pool, b"\x89PNG\r\n\x1a\n")  # starts it
     started_s = time.monotonic()
@@ -231,7 +231,7 @@ def test_a_hang_ends_at_the_limit(code: str) -> None:
 
 
 def test_a_slow_picture_does_not_hold_up_another_thread() -> None:
-    """While one worker hangs, another thread has its files decoded."""
+    """While one worker is blocked, another thread can decode its files."""
     slow = "return ({'soundness': 'verified', 'obstacle': None, 'width_px': 1, 'height_px': 1, 'frames': 1, 'orientation': None}, b'') if self._size_bytes < 100 else time.sleep(600)"
     pool = DecodingPool(Limits(time_s=3.0), workers=2, command=command_that(slow))
     results: list[Decoded] = []
@@ -257,7 +257,7 @@ def test_a_slow_picture_does_not_hold_up_another_thread() -> None:
     ],
 )
 def test_a_worker_that_lies_is_not_believed(code: str) -> None:
-    """An answer without sense, a question for bytes that are not there, an endless message: a lost worker."""
+    """Invalid answers, requests for missing bytes and endless messages are treated as a crash."""
     pool = DecodingPool(command=command_that(code))
     found = look(pool, pictures.whole()["png"][1])
     assert (found.soundness, found.obstacle) == (Soundness.UNVERIFIED, Obstacle.CRASHED)
@@ -265,7 +265,7 @@ def test_a_worker_that_lies_is_not_believed(code: str) -> None:
 
 @needs_proc
 def test_memory_is_limited() -> None:
-    """A picture that needs more than it may have is not verified, and the worker lives on."""
+    """A picture that needs too much memory is not verified, and the worker continues."""
     pool = DecodingPool(Limits(memory_bytes=64 * 1024**2), workers=1)
     big = pictures.encoded(Image.new("RGB", (6000, 5000)), "PNG", compress_level=1)
     small = pictures.whole()["png"][1]
@@ -278,7 +278,7 @@ def test_memory_is_limited() -> None:
 
 @needs_proc
 def test_what_a_worker_has_of_the_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No secret from the environment, no file of the host's, no core dump, and a limit on its memory."""
+    """A worker has no secret and no open file of the host, no core dumps, and limited memory."""
     monkeypatch.setenv("AZURE_STORAGE_KEY", "secret")
     kept = os.open(tmp_path / "open", os.O_CREAT | os.O_RDWR)
     os.set_inheritable(kept, True)
@@ -303,7 +303,7 @@ def test_what_a_worker_has_of_the_host(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_no_worker_where_no_interpreter_is_known(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A frozen program is not started as if it were Python: nothing is decoded, and the log says so once."""
+    """A frozen program is not started as if it were Python: nothing is decoded, with one log message."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     pool = DecodingPool()
     for _ in range(3):
@@ -315,7 +315,7 @@ def test_no_worker_where_no_interpreter_is_known(
 def test_a_host_program_is_not_taken_for_an_interpreter(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Under uWSGI ``sys.executable`` is uWSGI: the Python beside the library is taken, or none."""
+    """Under uWSGI ``sys.executable`` is uWSGI: the Python of the library is used instead, or none."""
     server = tmp_path / "uwsgi"
     server.write_text("")
     monkeypatch.setattr(sys, "executable", str(server))
@@ -331,7 +331,7 @@ def test_a_host_program_is_not_taken_for_an_interpreter(
     [["/no/such/program"], [sys.executable, "-c", "pass"], [sys.executable, "-c", "print('hello')"]],
 )
 def test_a_program_that_is_no_worker(command: list[str], caplog: pytest.LogCaptureFixture) -> None:
-    """What can't be started, ends at once, or says something else is no worker; it is not tried again at once."""
+    """A command that fails, ends at once or sends something else is no worker, and is not retried at once."""
     pool = DecodingPool(command=command)
     with caplog.at_level(logging.WARNING):
         assert look(pool, pictures.whole()["png"][1]).obstacle is Obstacle.NO_WORKER
@@ -341,7 +341,7 @@ def test_a_program_that_is_no_worker(command: list[str], caplog: pytest.LogCaptu
 
 
 def run_host(code: str, tmp_path: Path, *, as_file: bool = True) -> list[str]:
-    """Run a host program of its own; give the lines that it prints."""
+    """Run a separate host program; return the lines that it prints."""
     path = tmp_path / "host.py"
     path.write_text(textwrap.dedent(HOST) + textwrap.dedent(code))
     picture = tmp_path / "a.png"
@@ -376,13 +376,13 @@ HOST = """
 
 @pytest.mark.parametrize("as_file", [True, False])
 def test_a_host_without_a_main_guard_is_not_run_again(tmp_path: Path, *, as_file: bool) -> None:
-    """Decoding at the top level of a script, or of one from standard input, starts no second host."""
+    """Decoding at the top level of a script, from a file or standard input, starts no second host."""
     said = run_host("print(look().soundness)\n", tmp_path, as_file=as_file)
     assert said == ["started", "verified"]
 
 
 def test_a_picture_folder_can_hold_no_code(tmp_path: Path) -> None:
-    """A ``PIL.py`` in the current folder is not what the worker imports."""
+    """The worker does not import a ``PIL.py`` in the current folder."""
     (tmp_path / "PIL.py").write_text("raise SystemExit")
     (tmp_path / "attrs.py").write_text("raise SystemExit")
     code = "os.chdir(os.path.dirname(sys.argv[1])); sys.path.insert(0, ''); print(look().soundness)\n"
@@ -448,7 +448,7 @@ def test_a_forked_child_has_workers_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_worker_runs_in_this_process_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker's own loop, run in a thread over two pipes: it greets, answers, and ends with its input."""
+    """The worker's loop, in a thread with two pipes, sends ready, answers, and ends with its input."""
     from intouch_import.media import worker
 
     to_worker, to_host = os.pipe(), os.pipe()
@@ -482,13 +482,13 @@ def test_the_worker_runs_in_this_process_too(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def piped() -> tuple[Pipe, Pipe]:
-    """Two ends that talk to each other; what is written fits into the pipe's buffer."""
+    """Return two connected pipes; all test messages fit into their buffers."""
     one, other = os.pipe(), os.pipe()
     return Pipe(one[0], other[1]), Pipe(other[0], one[1])
 
 
 def test_messages_arrive_as_they_were_sent() -> None:
-    """Tasks, questions, bytes and answers go through unchanged; a failure to read is told as one."""
+    """Tasks, requests, bytes and answers arrive unchanged; a read error arrives as an error."""
     host, worker = piped()
     host.send_task(b"task")
     assert worker.receive_task() == b"task"
@@ -508,7 +508,7 @@ def test_messages_arrive_as_they_were_sent() -> None:
 
 
 def test_messages_out_of_order_are_refused() -> None:
-    """Neither side goes on when the other has lost the thread."""
+    """Each side refuses a message of the wrong type."""
     host, worker = piped()
     host.send(b"X")
     with pytest.raises(ProtocolError):
@@ -521,7 +521,7 @@ def test_messages_out_of_order_are_refused() -> None:
 
 
 def test_the_workers_file_is_a_file() -> None:
-    """It can be read and searched like any other, and ends where it was said to end."""
+    """The file supports reading and seeking, and ends at its declared size."""
 
     class Echo(Pipe):
         def __init__(self) -> None:
@@ -543,6 +543,6 @@ def test_the_workers_file_is_a_file() -> None:
 
 
 def test_limits_are_positive() -> None:
-    """A limit of nothing would refuse every picture."""
+    """A limit of zero is refused."""
     with pytest.raises(ValueError, match="pixels"):
         Limits(pixels=0)

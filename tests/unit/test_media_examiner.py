@@ -1,4 +1,4 @@
-"""One look at one file: what it is, whether it is whole, when it was taken."""
+"""The examiner: what a file is, whether it is whole, and when it was taken."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def pool() -> Iterator[DecodingPool]:
 
 @pytest.fixture
 def no_support_is_remembered() -> Iterator[None]:
-    """Forget before and after the test what this machine's Pillow can do."""
+    """Clear the cache of supported kinds before and after the test."""
     supported.cache_clear()
     yield
     supported.cache_clear()
@@ -85,7 +85,7 @@ def test_a_photo_with_everything(examiner: Examiner) -> None:
 
 
 def test_without_a_name_the_camera_says_when(examiner: Examiner) -> None:
-    """Exif's own offset, else the practice's zone; the choice says which it was."""
+    """The offset comes from Exif, otherwise from the practice's zone; the result says which."""
     with_offset = examiner.examine(jpeg_with(FULL), name="IMG_1.jpg")
     assert with_offset.taken is not None
     assert with_offset.taken.zone_from is ZoneFrom.OWN
@@ -94,7 +94,7 @@ def test_without_a_name_the_camera_says_when(examiner: Examiner) -> None:
 
 
 def test_times_that_disagree_are_told(examiner: Examiner) -> None:
-    """The name counts, and the flag says that the camera thinks otherwise."""
+    """The time in the name is chosen, and the flag reports that the camera disagrees."""
     facts = examiner.examine(jpeg_with(FULL), name="a.jpg", named_at=TAKEN)  # one hour apart
     assert facts.times.disagree
     assert facts.taken is not None
@@ -116,14 +116,14 @@ def test_every_format_is_verified_whole_and_never_when_cut(examiner: Examiner, l
     ("content", "kind"), [(HTML, "a web page"), (EXE, "a program"), (b"%PDF-1.7\n%%EOF", "PDF")]
 )
 def test_what_is_no_photo_is_told(examiner: Examiner, content: bytes, kind: str) -> None:
-    """A web page, a program and a PDF under a photo's name are named."""
+    """A web page, a program and a PDF under a photo's name are recognised."""
     facts = examiner.examine(content, name="a.jpg")
     assert (facts.soundness, facts.doubt) == (Soundness.UNVERIFIED, Reason.CONTENT_NOT_AS_NAMED)
     assert facts.check.text == f"The content does not match the file extension. It is {kind}."
 
 
 def test_a_heic_that_is_a_jpeg_is_told_and_the_reverse(examiner: Examiner) -> None:
-    """Each is what it is: whole under the wrong name."""
+    """Each is recognised and verified, and does not match its extension."""
     jpeg, heic = pictures.whole()["jpeg"][1], pictures.whole()["heic"][1]
     for content, name, kind in ((jpeg, "a.HEIC", "JPEG"), (heic, "a.jpg", "HEIC")):
         facts = examiner.examine(content, name=name)
@@ -141,7 +141,7 @@ def test_damage_is_told_from_being_cut_short(examiner: Examiner) -> None:
 
 
 def test_limits_leave_a_doubt() -> None:
-    """What was not checked to the end is not verified, and waits."""
+    """A file that exceeds a limit is not verified, and waits."""
     pool = DecodingPool(Limits(frames=2), workers=1)
     facts = Examiner(zone=SYDNEY, pool=pool).examine(pictures.whole()["animated gif"][1], name="a.gif")
     assert (facts.soundness, facts.obstacle) == (Soundness.UNVERIFIED, Obstacle.TOO_MANY_FRAMES)
@@ -162,7 +162,7 @@ def test_limits_leave_a_doubt() -> None:
 def test_what_cannot_be_decoded_is_unverified_and_not_doubted(
     examiner: Examiner, name: str, content: bytes, obstacle: Obstacle
 ) -> None:
-    """FlashPix, Photo CD, documents and movies are taken as they are, and marked."""
+    """FlashPix, Photo CD, documents and movies are accepted as unverified."""
     facts = examiner.examine(content, name=name)
     assert (facts.soundness, facts.obstacle, facts.doubt) == (Soundness.UNVERIFIED, obstacle, None)
     assert facts.check.text == "The content is unverified."
@@ -172,7 +172,7 @@ def test_what_cannot_be_decoded_is_unverified_and_not_doubted(
 def test_a_decoder_that_is_missing_leaves_no_doubt(
     examiner: Examiner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the extra a HEIC is unverified; it is not held against it."""
+    """Without the extra a HEIC is unverified, but causes no doubt."""
     monkeypatch.setattr(kinds, "find_spec", lambda _name: None)
     facts = examiner.examine(pictures.whole()["heic"][1], name="a.heic")
     assert (facts.soundness, facts.obstacle, facts.doubt) == (Soundness.UNVERIFIED, Obstacle.NO_DECODER, None)
@@ -192,7 +192,7 @@ def test_a_movie_says_when_it_was_taken(examiner: Examiner) -> None:
 
 
 def test_the_sample_movie_is_understood(examiner: Examiner) -> None:
-    """A movie by a real encoder has its size and length read."""
+    """Size and length of a movie from a real encoder are read."""
     movie = resources.files("intouch_import.cli").joinpath("sample.mp4").read_bytes()
     facts = examiner.examine(movie, name="a.mp4")
     assert facts.width_px
@@ -201,7 +201,7 @@ def test_the_sample_movie_is_understood(examiner: Examiner) -> None:
 
 
 def test_thumbnails_are_made_on_the_way(pool: DecodingPool, tmp_path: Path) -> None:
-    """With a cache, the check leaves the thumbnail in it: decoding is done once."""
+    """With a cache, examining a file also keeps its thumbnail: the file is decoded once."""
     cache = Thumbnails(tmp_path, px=64, pool=pool)
     examiner = Examiner(zone=SYDNEY, pool=pool, thumbnails=cache)
     content = pictures.whole()["jpeg"][1]
@@ -216,7 +216,7 @@ def test_thumbnails_are_made_on_the_way(pool: DecodingPool, tmp_path: Path) -> N
 
 
 def test_the_tolerance_can_be_set(pool: DecodingPool) -> None:
-    """How far times may lie apart is the practice's to say."""
+    """The practice can set the tolerance between times."""
     kind = Examiner(zone=SYDNEY, pool=pool, tolerance=timedelta(hours=2), now=lambda: NOW)
     assert not kind.examine(jpeg_with(FULL), name="a.jpg", named_at=TAKEN).times.disagree
 
@@ -225,7 +225,7 @@ def test_the_tolerance_can_be_set(pool: DecodingPool) -> None:
 
 
 def test_the_table_speaks_of_the_fourteen_extensions() -> None:
-    """Each image extension stands in the table once, and no other."""
+    """The table has every image extension, and no other."""
     found = list(support())
     assert len(found) == 14
     assert {classify(f"a.{extension}") for extension in found} == {Destination.IMAGES}
@@ -233,7 +233,7 @@ def test_the_table_speaks_of_the_fourteen_extensions() -> None:
 
 @pytest.mark.parametrize("extension", support())
 def test_the_table_is_true(examiner: Examiner, extension: str) -> None:
-    """A whole file of each extension that is said to be checked whole is verified; the others are not."""
+    """A whole file is verified exactly if the table says that its extension is decoded whole."""
     made = {
         Kind.TIFF: "lzw tiff",
         Kind.GIF: "gif",
@@ -251,7 +251,7 @@ def test_the_table_is_true(examiner: Examiner, extension: str) -> None:
 
 
 def test_the_documented_table_is_that_of_the_code() -> None:
-    """What the page says of each extension is what the installed Pillow does."""
+    """The table on the page matches the installed Pillow."""
     page = (DOCS / "explanation" / "bytes.md").read_text("utf-8")
     words = {"whole": Supported.WHOLE, "in part": Supported.PARTLY, "no": Supported.NO}
     rows = re.findall(r"^\| ((?:`\.\w+` ?)+)\| [^|]+ \| (whole|in part|no)\b", page, re.MULTILINE)
@@ -263,7 +263,7 @@ def test_the_documented_table_is_that_of_the_code() -> None:
 
 @pytest.mark.usefixtures("no_support_is_remembered")
 def test_a_pillow_without_a_codec_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Pillow built without JPEG 2000 decodes none."""
+    """A Pillow that is built without JPEG 2000 does not support it."""
     monkeypatch.setattr(features, "check", lambda name: name != "jpg_2000")
     assert supported(Kind.JP2) is Supported.NO
     assert supported(Kind.JPEG) is Supported.WHOLE
@@ -271,6 +271,6 @@ def test_a_pillow_without_a_codec_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_every_kind_that_is_decoded_is_a_kind_of_picture_or_movie() -> None:
-    """No kind is handed to two decoders."""
+    """No kind has two decoders."""
     assert not set(kinds.PICTURES) & kinds.MOVIES
     assert examining._ISO_MOVIES <= kinds.MOVIES

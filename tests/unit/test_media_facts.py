@@ -1,4 +1,4 @@
-"""When a file was taken: what cameras write, what is made of it, and what is left open."""
+"""Capture times: finding them in Exif and movies, and choosing one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ READ = Exif(taken="2026:01:31 14:25:01", offset="+10:00", sub_second="25")
 def test_exif_is_found_where_each_format_keeps_it(
     kind: Kind, format_: str, prefix: bytes, order: str
 ) -> None:
-    """What an encoder wrote as Exif is read back from the file, in either byte order."""
+    """Exif in either byte order is found in each format."""
     block = pictures.exif_block(order=order, offset=b"+10:00\0", sub_second=b"25\0")
     assert exif_of(written(format_, prefix + block), kind) == READ
 
@@ -72,7 +72,7 @@ def test_exif_is_found_in_a_heic_and_an_avif(kind: Kind) -> None:
 
 
 def test_exif_is_found_in_a_tiff_and_a_jp2() -> None:
-    """A TIFF is its own Exif block; a JPEG 2000 file has one in a box of Adobe's."""
+    """A TIFF is itself an Exif block; a JPEG 2000 file has one in Adobe's box."""
     assert exif_of(FULL + bytes(100), Kind.TIFF) == READ
     jp2 = pictures.whole()["jp2"][1] + box(b"uuid", b"JpgTiffExif->JP2" + FULL)
     assert exif_of(jp2, Kind.JP2) == READ
@@ -80,7 +80,7 @@ def test_exif_is_found_in_a_tiff_and_a_jp2() -> None:
 
 
 def test_exif_behind_other_segments_is_found() -> None:
-    """Fill bytes and other segments before the Exif segment of a JPEG are stepped over."""
+    """Fill bytes and other segments before the Exif segment of a JPEG are skipped."""
     jpeg = written("JPEG", b"Exif\0\0" + FULL)
     comment = b"\xff\xfe" + struct.pack(">H", 2 + 60_000) + bytes(60_000)
     assert exif_of(jpeg[:2] + comment + b"\xff" * 3 + jpeg[2:], Kind.JPEG) == READ
@@ -88,14 +88,14 @@ def test_exif_behind_other_segments_is_found() -> None:
 
 @pytest.mark.parametrize("label", sorted(pictures.whole()))
 def test_files_without_exif_have_none(label: str) -> None:
-    """Where nobody wrote Exif, no time is found."""
+    """Without Exif, no time is found."""
     _extension, content = pictures.whole()[label]
     found = [exif_of(content, kind) for kind in Kind]
     assert not any(exif.taken for exif in found if exif is not None)
 
 
 def test_what_pillow_writes_is_read() -> None:
-    """Exif made by Pillow, with its own layout, is understood."""
+    """Exif that Pillow wrote, in another layout, is read."""
     exif = Image.Exif()
     exif[0x0112] = 8
     exif.get_ifd(0x8769)[0x9003] = "2026:01:31 14:25:01"
@@ -138,7 +138,7 @@ def damaged_blocks() -> dict[str, bytes]:
 @pytest.mark.parametrize("what", damaged_blocks())
 @pytest.mark.parametrize("kind", [Kind.TIFF, Kind.JPEG, Kind.PNG])
 def test_exif_that_makes_no_sense_says_nothing(what: str, kind: Kind) -> None:
-    """Wrong types, huge counts and pointers to nowhere give no time, and no error."""
+    """Wrong types, huge counts and invalid pointers give no time and no error."""
     block = damaged_blocks()[what]
     if kind is Kind.JPEG:
         body = b"Exif\0\0" + block
@@ -150,7 +150,7 @@ def test_exif_that_makes_no_sense_says_nothing(what: str, kind: Kind) -> None:
 
 
 def test_no_table_makes_the_reader_wander() -> None:
-    """Whatever the tables say, little of a file is read: some thousand reads, two megabytes."""
+    """Whatever the tables contain, no more than some thousand ranges and two megabytes are read."""
     chunks = b"\x89PNG\r\n\x1a\n" + (struct.pack(">L", 0) + b"IDAT" + bytes(4)) * 100_000
     empty_boxes = box(b"ftyp", b"heic" * 4) + box(b"free", b"") * 100_000
     segments = b"\xff\xd8" + b"\xff\xe2\0\2" * 50_000
@@ -195,7 +195,7 @@ class CountingStream(io.BytesIO):
     ],
 )
 def test_exif_times_are_placed(exif: Exif, at: str, zone_from: ZoneFrom) -> None:
-    """With an offset a time is exact; without a good one it is the clinic's wall time. Sub-seconds count."""
+    """A time with an offset is exact; without a valid one it is the clinic's local time. Sub-seconds are read."""
     found = from_exif(exif, SYDNEY)
     assert found is not None
     assert (found.taken_from, found.zone_from, found.flag) == (TakenFrom.EXIF, zone_from, TakenAtFlag.EXACT)
@@ -211,7 +211,7 @@ def test_exif_times_are_placed(exif: Exif, at: str, zone_from: ZoneFrom) -> None
     ],
 )  # fmt: skip
 def test_times_that_were_never_set_are_no_times(taken: str | None) -> None:
-    """Blanks, zeros, impossible dates and the start of an epoch are no capture time."""
+    """Blanks, zeros, impossible dates and the start of an epoch are not capture times."""
     assert from_exif(Exif(taken=taken), SYDNEY) is None
 
 
@@ -220,7 +220,7 @@ def test_times_that_were_never_set_are_no_times(taken: str | None) -> None:
     [("2026:04:05 02:30:00", TakenAtFlag.REPEATED), ("2026:10:04 02:30:00", TakenAtFlag.SKIPPED)],
 )
 def test_a_wall_time_in_a_change_of_clocks_is_not_guessed(taken: str, flag: TakenAtFlag) -> None:
-    """It is shown with its flag and is not chosen; with an offset of its own it is exact."""
+    """A skipped or repeated local time has a flag and is not chosen; with its own offset it is exact."""
     found = from_exif(Exif(taken=taken), SYDNEY)
     assert found is not None
     assert (found.at, found.flag) == (None, flag)
@@ -262,7 +262,7 @@ def test_an_index_behind_gigabytes_is_found_with_a_few_reads() -> None:
 
 
 def test_versions_of_the_index() -> None:
-    """64-bit times, ISO's and Apple's form of the metadata box, and a time without an offset are understood."""
+    """64-bit times, ISO's and Apple's form of the metadata box, and a time without an offset are read."""
     late = movie_of(movie_with(created=TAKEN, version=1, duration_s=2.0))
     assert late is not None
     assert from_movie(late, SYDNEY)[0].at == TAKEN
@@ -306,7 +306,7 @@ def test_an_index_that_makes_no_sense_says_nothing(content: bytes) -> None:
 
 
 def test_boxes_that_repeat_themselves_end() -> None:
-    """A file that is nothing but boxes is read to a bound, and one within another as far as it goes."""
+    """A file of endless boxes is read up to a limit, also if the boxes are nested."""
     many = box(b"free", b"") * 5000
     assert len(list(boxes(Reader(io.BytesIO(many), len(many)), 0, len(many)))) == 2000
     assert exif_item(Reader(io.BytesIO(many), len(many))) is None
@@ -321,13 +321,13 @@ def test_boxes_that_repeat_themselves_end() -> None:
     ],
 )
 def test_item_tables_that_make_no_sense(parts: tuple[bytes, ...]) -> None:
-    """Empty and missing item tables of a HEIC lead to no Exif."""
+    """A HEIC with empty or missing item tables has no Exif."""
     content = box(b"meta", bytes(4) + b"".join(box(part, bytes(20)) for part in parts))
     assert exif_item(Reader(io.BytesIO(content), len(content))) is None
 
 
 def test_random_item_tables_never_fail() -> None:
-    """Whatever stands in the item tables of a HEIC, reading them ends without an error."""
+    """Random item tables of a HEIC cause no error."""
     chance = random.Random(3)
     info = box(b"infe", b"\2\0\0\0\0\1\0\0Exif\0\0")
     for _ in range(2000):
@@ -347,12 +347,12 @@ def found(taken_from: TakenFrom, minutes: float = 0.0, zone_from: ZoneFrom = Zon
 
 
 def named(at: datetime) -> FoundTime:
-    """The time in a capture name, as `capture_times` lists it."""
+    """Return the time in a capture name, as `capture_times` lists it."""
     return only_time(named_at=at, modified_at=None)
 
 
 def filed(at: datetime) -> FoundTime:
-    """The location's own time, as `capture_times` lists it."""
+    """Return the location's own time, as `capture_times` lists it."""
     return only_time(named_at=None, modified_at=at)
 
 
@@ -384,7 +384,7 @@ def chosen_of(
 
 
 def test_the_order_of_trust() -> None:
-    """Name, Exif with an offset, QuickTime, Exif without one, container; the location's time never."""
+    """The order is name, Exif with an offset, QuickTime, Exif without one, container; never the location's time."""
     ranked = [
         found(TakenFrom.NAME),
         found(TakenFrom.EXIF, zone_from=ZoneFrom.OWN),
@@ -402,7 +402,7 @@ def test_the_order_of_trust() -> None:
 
 
 def test_times_that_lie_apart_disagree() -> None:
-    """Beyond the tolerance a flag is raised; the choice stands."""
+    """A difference beyond the tolerance sets the flag, and does not change the chosen time."""
     name = named(TAKEN)
     assert chosen_of(name, found(TakenFrom.EXIF, 5)) == (TakenFrom.NAME, False)
     assert chosen_of(name, found(TakenFrom.EXIF, 5.1)) == (TakenFrom.NAME, True)
@@ -411,7 +411,7 @@ def test_times_that_lie_apart_disagree() -> None:
 
 
 def test_a_container_may_mean_utc_or_the_wall_time() -> None:
-    """Many cameras write their wall time where the standard wants UTC: either agrees."""
+    """Many cameras write local time instead of UTC: both interpretations agree."""
     eleven_hours = 11 * 60  # Sydney's offset that day
     assert chosen_of(named(TAKEN), found(TakenFrom.CONTAINER)) == (TakenFrom.NAME, False)
     assert chosen_of(named(TAKEN), found(TakenFrom.CONTAINER, eleven_hours)) == (TakenFrom.NAME, False)
@@ -419,7 +419,7 @@ def test_a_container_may_mean_utc_or_the_wall_time() -> None:
 
 
 def test_a_long_movie_may_be_dated_by_its_end() -> None:
-    """The length of a movie is added to what may lie between its times."""
+    """The length of a movie is added to the tolerance."""
     assert chosen_of(named(TAKEN), found(TakenFrom.CONTAINER, 20)) == (TakenFrom.NAME, True)
     assert chosen_of(named(TAKEN), found(TakenFrom.CONTAINER, 20), duration_min=15) == (
         TakenFrom.NAME,
@@ -428,7 +428,7 @@ def test_a_long_movie_may_be_dated_by_its_end() -> None:
 
 
 def test_a_repeated_wall_time_agrees_with_either_instant() -> None:
-    """An Exif time that came twice contradicts a name only if neither of the two is meant."""
+    """A repeated local time in Exif disagrees with a name only if both interpretations do."""
     repeated = from_exif(Exif(taken="2026:04:05 02:30:00"), SYDNEY)
     skipped = from_exif(Exif(taken="2026:10:04 02:30:00"), SYDNEY)
     assert repeated is not None
@@ -441,7 +441,7 @@ def test_a_repeated_wall_time_agrees_with_either_instant() -> None:
 
 
 def test_a_time_in_the_future_is_not_chosen() -> None:
-    """A camera whose clock is wrong by more than any zone is shown, and not believed; a name is."""
+    """A time of a camera that is too far in the future is listed but not chosen; the time of a name is."""
     late = timedelta(days=2) / timedelta(minutes=1) + (NOW - TAKEN) / timedelta(minutes=1)
     assert chosen_of(found(TakenFrom.EXIF, late)) == (None, False)
     assert chosen_of(found(TakenFrom.EXIF, late), found(TakenFrom.CONTAINER)) == (TakenFrom.CONTAINER, True)
@@ -449,7 +449,7 @@ def test_a_time_in_the_future_is_not_chosen() -> None:
 
 
 def test_the_ends_of_the_calendar_do_no_harm() -> None:
-    """The last moments that a datetime knows are compared without an error."""
+    """Times at the limits of datetime are compared without an error."""
     end = from_exif(Exif(taken="9999:12:31 23:59:59", offset="-12:00"), SYDNEY)
     assert end is not None
     assert chosen_of(named(TAKEN), end) == (TakenFrom.NAME, True)

@@ -1,4 +1,4 @@
-"""What bytes are, and whether they are all there: real files, cut files, and files under wrong names."""
+"""The kind of a content and whether it is complete: real files, cut files, and files under wrong names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EOI = b"\xff\xd9"
 
 
 def check(name: str, content: bytes, *, edge: int = HEAD_BYTES) -> Reason | None:
-    """Ask about a file that has this content, looking at ``edge`` bytes of either end."""
+    """Check a file with this content by its first and last ``edge`` bytes."""
     return content_reason(name, head=content[:edge], tail=content[-edge:], size_bytes=len(content))
 
 
@@ -81,7 +81,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 
 
 def movie(*, brand: bytes = b"isom", payload_bytes: int = 300_000, index_bytes: int = 9000) -> bytes:
-    """Make what a phone records: brands, then data, then the index, which is mostly small numbers."""
+    """Make a movie like those of phones: brands, then data, then the index, which is mostly small numbers."""
     data = random_bytes(payload_bytes)
     sizes = box(b"stsz", struct.pack(">L", 40) * ((index_bytes - 240) // 4))
     index = sizes + box(b"stco", struct.pack(">L", 4096) * 58)
@@ -102,7 +102,7 @@ def matroska() -> bytes:
 @pytest.mark.parametrize("edge", [4096, HEAD_BYTES])
 @pytest.mark.parametrize("kind", sound_files())
 def test_sound_files_pass(kind: str, edge: int) -> None:
-    """A whole file under its own extension is recognised, and nothing is said against it."""
+    """A whole file under its own extension is recognised, without an objection."""
     extension, content, expected = sound_files()[kind]
     assert sniff(content[:edge]) is expected
     assert check(f"photo.{extension}", content, edge=edge) is None
@@ -112,7 +112,7 @@ def test_sound_files_pass(kind: str, edge: int) -> None:
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("kind", sorted(sound_files().keys() - {"heic"}))
 def test_cut_files_are_cut_short(kind: str, share: float, edge: int) -> None:
-    """A file that lost its end is cut short, wherever it was cut."""
+    """A file that lost its end is reported as cut short, wherever it was cut."""
     extension, content, expected = sound_files()[kind]
     cut = content[: int(len(content) * share)]
     assert sniff(cut[:edge]) is expected
@@ -128,7 +128,7 @@ def test_cut_files_are_cut_short(kind: str, share: float, edge: int) -> None:
 
 @pytest.mark.parametrize("kind", ["jpeg", "progressive jpeg", "png", "gif", "codestream", "jp2", "mp4"])
 def test_room_made_but_not_filled_is_cut_short(kind: str) -> None:
-    """A copy that stopped after room was made for the whole file ends in zeros, and is cut short."""
+    """An unfinished copy with allocated space ends in zeros, and is reported as cut short."""
     extension, content, _kind = sound_files()[kind]
     half = len(content) // 2
     assert check(f"photo.{extension}", content[:half] + bytes(len(content) - half)) is CUT
@@ -136,13 +136,13 @@ def test_room_made_but_not_filled_is_cut_short(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["jpeg", "progressive jpeg", "png", "gif", "pdf", "mp4"])
 def test_zeros_after_the_end_are_harmless(kind: str) -> None:
-    """Cameras and file systems pad with zeros; the file is whole nevertheless."""
+    """A whole file with zeros after its end is accepted."""
     extension, content, _kind = sound_files()[kind]
     assert check(f"photo.{extension}", content + bytes(700)) is None
 
 
 def with_preview(jpeg: bytes, *, preview_bytes: int = 0) -> bytes:
-    """Put an Exif segment into a JPEG, with a preview in it that has an end mark of its own."""
+    """Add an Exif segment with a preview, which has its own end mark, to a JPEG."""
     preview = encoded(picture().resize((160, 120)), "JPEG").ljust(preview_bytes, b"\x11") + EOI
     body = b"Exif\0\0" + preview
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(body)) + body + jpeg[2:]
@@ -151,7 +151,7 @@ def with_preview(jpeg: bytes, *, preview_bytes: int = 0) -> bytes:
 @pytest.mark.parametrize("edge", [4096, HEAD_BYTES])
 @pytest.mark.parametrize("kept", [20, 3000, 30_000, 50_010, 50_600, 60_000, 90_000, 120_000])
 def test_the_end_mark_of_a_preview_does_not_count(kept: int, edge: int) -> None:
-    """A photo cut anywhere is cut short, though the preview in its Exif data ends properly."""
+    """A cut photo is reported although the preview in its Exif data is complete."""
     whole = with_preview(encoded(picture(), "JPEG", quality=95), preview_bytes=50_000)
     assert len(whole) > 130_000
     assert check("photo.jpg", whole, edge=edge) is None
@@ -169,7 +169,7 @@ def test_motion_photos_pass(index_bytes: int, edge: int) -> None:
 @pytest.mark.parametrize("edge", [4096, HEAD_BYTES])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True, "restart_marker_rows": 1}])
 def test_flat_pictures_cut_anywhere_are_cut_short(options: dict[str, object], edge: int) -> None:
-    """The monotonous data of an empty sheet of paper is not taken for something else than a picture."""
+    """The uniform data of an empty sheet of paper is recognised as picture data."""
     whole = encoded(Image.new("RGB", (4000, 3000), "white"), "JPEG", **options)
     assert check("scan.jpg", whole, edge=edge) is None
     for kept in range(1000, len(whole) - 2, len(whole) // 50):
@@ -193,7 +193,7 @@ def test_samsung_trailers_pass(edge: int) -> None:
     "content", [HTML, b"%PDF-1.7\n%%EOF", EXE, b"\x7fELF\x02\x01\x01" + bytes(99), b"#!/bin/sh\n"]
 )
 def test_foreign_content_under_an_image_extension(extension: str, content: bytes) -> None:
-    """A web page, a PDF and a program are not the image that their names promise."""
+    """A web page, a PDF and a program under an image extension are reported."""
     padded = content + b" " * 3000
     assert check(f"photo.{extension}", padded) is OTHER
 
@@ -214,18 +214,18 @@ def test_foreign_content_under_an_image_extension(extension: str, content: bytes
     ],
 )
 def test_another_kind_of_media(name: str, kind: str) -> None:
-    """An image or a video of another kind than the extension says is not as named."""
+    """An image or a video of another kind than its extension is reported."""
     assert check(name, sound_files()[kind][1]) is OTHER
 
 
 def test_either_iso_video_extension_is_right() -> None:
-    """Phones and players treat .mov and .mp4 alike, so a movie under the other name is as named."""
+    """A movie may have either extension, .mov or .mp4, because phones and players treat them alike."""
     assert check("a.mov", movie()) is None
     assert check("a.m4v", movie(brand=b"qt  ")) is None
 
 
 def test_programs_and_pages_are_no_video() -> None:
-    """Of a video extension whose format is not checked, this much is still certain."""
+    """Under a video extension whose format is not checked, programs and web pages are still reported."""
     assert check("a.mpg", EXE) is OTHER
     assert check("a.bmp", HTML) is OTHER
     assert check("a.mpg", b"\0\0\x01\xba" + bytes(99)) is None
@@ -235,14 +235,14 @@ def test_programs_and_pages_are_no_video() -> None:
     "name", ["a.docx", "a.exe", "a.html", "a", "jpg", ".jpg", "a.", "a.j2\u212a", "a.jpg "]
 )
 def test_nothing_is_claimed_of_other_names(name: str) -> None:
-    """Nothing is held against a name that promises nothing, whatever is in the file."""
+    """Any content is accepted under an unknown extension."""
     assert check(name, EXE) is None
     assert check(name, b"") is None
 
 
 @pytest.mark.parametrize("extension", ["jpg", "png", "mp4", "pdf", "pcd"])
 def test_nothing_and_next_to_nothing(extension: str) -> None:
-    """An empty file, and one cut within its signature, are cut short."""
+    """An empty file and a file that is cut within its signature are reported as cut short."""
     assert check(f"a.{extension}", b"") is CUT
     assert check(f"a.{extension}", b"\xff\xd8") is CUT
 
@@ -254,26 +254,26 @@ def test_the_tiff_made_by_hand_is_one() -> None:
 
 
 def test_without_a_tail_only_the_kind_is_judged() -> None:
-    """With the head alone in sight, what it is can still be told, and nothing else is claimed."""
+    """Without the tail, the kind is checked and nothing else."""
     jpeg = sound_files()["jpeg"][1]
     assert content_reason("a.jpg", head=jpeg[:4096], tail=b"", size_bytes=len(jpeg)) is None
     assert content_reason("a.png", head=jpeg[:4096], tail=b"", size_bytes=len(jpeg)) is OTHER
 
 
 def test_an_unverifiable_photo_cd_passes() -> None:
-    """The mark of a Photo CD stands at byte 2,048: with less in sight nothing is claimed."""
+    """The mark of a Photo CD is at byte 2,048: with fewer bytes there is no objection."""
     assert check("a.pcd", photo_cd(), edge=2048) is None
     assert check("a.pcd", b"\xff" * 5000) is OTHER
 
 
 def test_interrupted_recordings_are_cut_short() -> None:
-    """Pictures without an index, and a TIFF whose directory was never written, are cut short."""
+    """A movie without an index and a TIFF without a directory are reported as cut short."""
     assert check("a.mp4", box(b"ftyp", b"isom\0\0\0\0isom") + b"\0\0\0\0mdat" + bytes(9000)) is CUT
     assert check("a.tif", b"II*\0\0\0\0\0" + bytes(9000)) is CUT
 
 
 def test_large_boxes_and_open_ends() -> None:
-    """A 64-bit box size and "to the end of the file" are understood; a live recording has no size to miss."""
+    """64-bit box sizes and boxes up to the end of the file are read; a live recording has no declared size."""
     data = bytes(range(1, 200)) * 50
     large = struct.pack(">L4sQ", 1, b"mdat", 16 + len(data)) + data
     start = box(b"ftyp", b"isom\0\0\0\0isom")
@@ -290,7 +290,7 @@ def test_large_boxes_and_open_ends() -> None:
 
 
 def test_a_pdf_made_for_the_web_says_its_length() -> None:
-    """A linearized PDF has an end mark near its start, so its declared length decides."""
+    """The declared length of a linearized PDF decides, because it has an end mark near its start too."""
     pdf = b"%PDF-1.5\n1 0 obj\n<< /Linearized 1 /L 5000 /T 90 >>\nendobj\n%%EOF\n"
     assert check("a.pdf", pdf.ljust(4990) + b"\n%%EOF\n    "[:10]) is None
     assert check("a.pdf", pdf.ljust(700)) is CUT
@@ -324,12 +324,12 @@ def test_a_pdf_made_for_the_web_says_its_length() -> None:
     ],
 )
 def test_sniff(head: bytes, kind: Kind) -> None:
-    """Each signature is known, and what has none is called text or unknown."""
+    """Each signature is recognised; other content is text or unknown."""
     assert sniff(head) is kind
 
 
 def test_any_bytes_get_an_answer() -> None:
-    """No bytes, however broken, make the check raise."""
+    """No content makes the check raise."""
     chance = random.Random(11)
     for extension, content, _kind in sound_files().values():
         for _ in range(60):
@@ -344,6 +344,6 @@ def test_any_bytes_get_an_answer() -> None:
 
 
 def test_edges_hold_what_the_checks_need() -> None:
-    """The head reaches past the mark of a Photo CD, and the tail past what a PDF reader searches."""
+    """The head includes the mark of a Photo CD, and the tail includes the bytes that a PDF reader searches."""
     assert HEAD_BYTES >= 2055
     assert TAIL_BYTES >= 1024

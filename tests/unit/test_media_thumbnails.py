@@ -1,4 +1,4 @@
-"""Thumbnails: what they show, what they don't carry, and how they are kept."""
+"""Thumbnails: what they show, which metadata they lack, and how they are kept."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def flag(size: tuple[int, int] = (200, 100)) -> Image.Image:
 def test_thumbnails_stand_upright(
     thumbnails: Thumbnails, orientation: int, red_at: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    """Whichever way the camera was held, the thumbnail is turned, and does not ask to be turned again."""
+    """The thumbnail is turned by the orientation in Exif, and has none itself."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = shown(thumbnails, pictures.encoded(flag(), "JPEG", exif=exif, quality=95))
@@ -86,7 +86,7 @@ def test_thumbnails_stand_upright(
 
 
 def test_nothing_of_the_original_is_carried_over(thumbnails: Thumbnails) -> None:
-    """No Exif, no place, no comment, no profile: a thumbnail says what it shows and nothing else."""
+    """A thumbnail has no Exif, no place, no comment and no profile."""
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     exif.get_ifd(0x8825).update({1: "S", 2: (33.0, 51.0, 0.0)})
@@ -104,7 +104,7 @@ def test_nothing_of_the_original_is_carried_over(thumbnails: Thumbnails) -> None
 
 
 def test_colours_are_those_of_the_profile(thumbnails: Thumbnails) -> None:
-    """A picture in another colour space is converted: here one in which red and blue have changed places."""
+    """A picture in another colour space is converted; in this one, red and blue are exchanged."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = profile.replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
     image = shown(thumbnails, pictures.encoded(flag(), "PNG", icc_profile=swapped))
@@ -114,7 +114,7 @@ def test_colours_are_those_of_the_profile(thumbnails: Thumbnails) -> None:
 
 @pytest.mark.parametrize("profile", [b"no profile at all", b"\0" * 128, b"\xff" * 5000])
 def test_a_profile_that_makes_no_sense_is_dropped(thumbnails: Thumbnails, profile: bytes) -> None:
-    """The picture is then shown as it is; nor does a profile for another kind of picture do harm."""
+    """An invalid profile, or one for another kind of picture, is ignored."""
     for image in (flag(), flag().convert("L"), flag().convert("RGBA")):
         found = shown(thumbnails, pictures.encoded(image, "PNG", icc_profile=profile))
         assert found.mode in {"L", "RGB"}
@@ -140,7 +140,7 @@ def test_every_mode_becomes_a_jpeg(thumbnails: Thumbnails) -> None:
 
 
 def test_the_first_of_several_pictures_is_shown(thumbnails: Thumbnails) -> None:
-    """Of an animation or of several pages, the first."""
+    """The thumbnail shows the first picture of an animation or of several pages."""
     for kind in ("TIFF", "GIF", "WEBP"):
         content = pictures.encoded(
             Image.new("RGB", (80, 40), GREEN), kind, save_all=True, append_images=[flag((80, 40))]
@@ -149,14 +149,14 @@ def test_the_first_of_several_pictures_is_shown(thumbnails: Thumbnails) -> None:
 
 
 def test_what_is_no_picture_has_no_thumbnail(thumbnails: Thumbnails) -> None:
-    """Documents and pictures that can't be decoded have none; that is not kept."""
+    """Documents and pictures that can't be decoded have no thumbnail, and nothing is kept."""
     for content in (b"%PDF-1.7\n%%EOF", b"", pictures.whole()["png"][1][:3000]):
         assert thumbnails.make(digest(content), content) is None
         assert thumbnails.get(digest(content)) is None
 
 
 def test_movies_have_a_poster(thumbnails: Thumbnails) -> None:
-    """With the extra ``video`` the first picture of a movie is shown."""
+    """With the extra ``video``, the thumbnail of a movie is its first picture."""
     pytest.importorskip("av")
     from importlib import resources
 
@@ -170,7 +170,7 @@ def test_movies_have_a_poster(thumbnails: Thumbnails) -> None:
 
 
 def test_a_thumbnail_is_made_once(thumbnails: Thumbnails) -> None:
-    """The second time it is read from the folder, and the content is not touched."""
+    """The second time, the thumbnail is read from the folder, and the content is not opened."""
     content = pictures.whole()["jpeg"][1]
     opened = []
 
@@ -185,7 +185,7 @@ def test_a_thumbnail_is_made_once(thumbnails: Thumbnails) -> None:
 
 
 def test_sizes_do_not_mix(thumbnails: Thumbnails, tmp_path: Path, pool: DecodingPool) -> None:
-    """A folder may serve several sizes."""
+    """A folder can contain several sizes."""
     content = pictures.whole()["jpeg"][1]
     thumbnails.make(digest(content), content)
     larger = Thumbnails(tmp_path / "thumbnails", px=100, pool=pool)
@@ -195,7 +195,7 @@ def test_sizes_do_not_mix(thumbnails: Thumbnails, tmp_path: Path, pool: Decoding
 
 
 def test_a_withdrawn_picture_is_forgotten(thumbnails: Thumbnails) -> None:
-    """After a discard nothing of it is left; discarding twice is no error."""
+    """`discard` deletes the thumbnail; a second call is no error."""
     content = pictures.whole()["jpeg"][1]
     thumbnails.make(digest(content), content)
     thumbnails.discard(digest(content))
@@ -204,7 +204,7 @@ def test_a_withdrawn_picture_is_forgotten(thumbnails: Thumbnails) -> None:
 
 
 def test_only_the_owner_can_look(thumbnails: Thumbnails, tmp_path: Path) -> None:
-    """A thumbnail shows as much of a patient as the photo."""
+    """Only the owner can read the folder, because a thumbnail shows as much of a patient as the photo."""
     if os.name == "nt":
         pytest.skip("rights on Windows are not told by mode bits")
     content = pictures.whole()["jpeg"][1]
@@ -216,14 +216,14 @@ def test_only_the_owner_can_look(thumbnails: Thumbnails, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("key", ["", "../../etc/passwd", "A" * 64, "0" * 63, "0" * 65, "0" * 64 + "\n"])
 def test_a_key_is_a_digest(thumbnails: Thumbnails, key: str) -> None:
-    """Nothing else becomes part of a path."""
+    """Anything but a digest is refused as a key, because it becomes part of a path."""
     for call in (thumbnails.get, thumbnails.discard, lambda key: thumbnails.put(key, b"")):
         with pytest.raises(ValueError, match="digest"):
             call(key)
 
 
 def test_the_folder_keeps_to_its_size(tmp_path: Path, pool: DecodingPool) -> None:
-    """The least lately used go first; what was just made stays, however large."""
+    """The least recently used thumbnails are deleted first; the newest stays, however large."""
     cache = Thumbnails(tmp_path / "t", most_bytes=256 * 1000, pool=pool)
     keys = [f"00{number:062x}" for number in range(4)]
     for age, key in enumerate(reversed(keys[:3])):
@@ -237,7 +237,7 @@ def test_the_folder_keeps_to_its_size(tmp_path: Path, pool: DecodingPool) -> Non
 
 
 def test_many_at_once(tmp_path: Path, pool: DecodingPool) -> None:
-    """Threads that write, read and make room in one place never see half a thumbnail, nor fail."""
+    """Threads that write, read and delete at the same time see only complete thumbnails, and never fail."""
     keys = [f"ab{number:062x}" for number in range(20)]
     failed: list[object] = []
 
@@ -261,7 +261,7 @@ def test_many_at_once(tmp_path: Path, pool: DecodingPool) -> None:
 
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path, pool: DecodingPool) -> None:
-    """A file in the folder's place is an error at once; a cache that can't be written later is none."""
+    """A file in place of the folder is an error at once; a cache that can't be written later is no error."""
     (tmp_path / "file").write_text("")
     with pytest.raises(RepositoryError):
         Thumbnails(tmp_path / "file", pool=pool)

@@ -1,4 +1,4 @@
-"""The rules: every one of them, every reason, in the order in which they apply."""
+"""The rules: each of them, with its reason, in the order in which they apply."""
 
 # ruff: noqa: DTZ901  # the wall times of a capture name are naive
 
@@ -77,7 +77,7 @@ def judged(name: str = NAME, rules: Rules = RULES, known: Known = KNOWN, now: da
     ],
 )
 def test_only_files_are_looked_at(kind: EntryKind, reason: Reason) -> None:
-    """A folder, a link and a device are ignored, whatever they are called."""
+    """Folders, links and devices are ignored, whatever their names are."""
     for name in (NAME, ".hidden", "x.part"):
         verdict = screen(file(name, kind=kind, size_bytes=0))
         assert verdict is not None
@@ -104,7 +104,7 @@ def test_only_files_are_looked_at(kind: EntryKind, reason: Reason) -> None:
     ],
 )
 def test_what_programs_leave_behind_is_ignored(name: str, reason: Reason) -> None:
-    """Hidden files, files of the system and unfinished downloads are ignored, each with its reason."""
+    """Hidden files, system files and unfinished downloads are ignored, each with its reason."""
     for size in (0, 9):
         verdict = screen(file(name, size_bytes=size))
         assert verdict is not None
@@ -115,12 +115,12 @@ def test_what_programs_leave_behind_is_ignored(name: str, reason: Reason) -> Non
     "name", [NAME, "a", "thumbs.jpg", "party", "part.jpg", "~tilde.jpg", "my.part.jpg", "Thumbs.db.jpg"]
 )
 def test_ordinary_names_pass(name: str) -> None:
-    """Names that only resemble those of programs are looked at."""
+    """Names that only resemble those of programs are not ignored."""
     assert screen(file(name)) is None
 
 
 def test_an_empty_file_has_not_arrived() -> None:
-    """A file of no bytes waits for the rest."""
+    """An empty file waits until it has arrived."""
     verdict = screen(file(size_bytes=0))
     assert verdict == arriving(NAME, Reason.EMPTY)
     assert verdict is not None
@@ -132,7 +132,7 @@ def test_an_empty_file_has_not_arrived() -> None:
 
 
 def test_waiting_keeps_what_was_known_but_the_patient() -> None:
-    """A verdict that turns to waiting keeps its capture and time and names no patient."""
+    """A verdict that changes to waiting keeps its capture name and time, but no patient."""
     known = judged()
     assert known.patient_id == "10042"
     held = waiting(NAME, Reason.CANCELLED, like=known)
@@ -150,7 +150,7 @@ def test_verdicts_that_only_wait_are_shared() -> None:
 
 
 def test_a_stored_file_is_finished_for_the_patient_it_was_stored_for() -> None:
-    """Stored and not moved: the record decides patient, destination and time, not the name."""
+    """For a file that is stored but not moved, the record decides patient, destination and time, not the name."""
     stored = StoredAttachment(
         id="1", import_id="1", patient_id="10043", destination=Destination.NOTES, name=NAME, size_bytes=9,
         sha256="0", source_id="s", stored_at=NOW, taken_at=NOW,
@@ -166,7 +166,7 @@ def test_a_stored_file_is_finished_for_the_patient_it_was_stored_for() -> None:
 
 
 def test_names_are_read_or_wait() -> None:
-    """A capture name is read; another waits; one whose date can't be waits for that."""
+    """A capture name is parsed; other names and impossible dates wait, each with its reason."""
     naming = CaptureNaming()
     assert read_name(NAME, naming) == capture()
     for name, reason in (
@@ -181,7 +181,7 @@ def test_names_are_read_or_wait() -> None:
 
 @pytest.mark.parametrize("name", ["10042_DRJ_20260131_142501.mp4", "letter.pdf", "no extension"])
 def test_an_extension_that_is_not_allowed_waits_whatever_the_name_says(name: str) -> None:
-    """What the practice does not import waits with that reason; what it allows is read as ever."""
+    """A file with an extension that is not allowed waits with that reason; other files are not affected."""
     verdict = read_name(name, CaptureNaming(), allowed=frozenset({".jpg"}))
     assert verdict == waiting(name, Reason.EXTENSION_NOT_ALLOWED)
     assert read_name(NAME, CaptureNaming(), allowed=frozenset({".jpg"})) == capture()
@@ -210,7 +210,7 @@ def stored(patient_id: str) -> StoredAttachment:
     ],
 )
 def test_known_bytes_are_doubted(copies: tuple[str, ...], undone: bool, doubt: Reason | None) -> None:
-    """Bytes in another record are an alert first of all; in this record, a copy; taken back, left alone."""
+    """Content in another patient's record has the first reason, content in this record the second, undone content the third."""
     assert doubt_of_copies("10042", [stored(patient) for patient in copies], undone=undone) is doubt
 
 
@@ -218,7 +218,7 @@ def test_known_bytes_are_doubted(copies: tuple[str, ...], undone: bool, doubt: R
 
 
 def test_a_name_without_any_doubt_is_imported() -> None:
-    """Patient, provider and time are known and sure: the file goes to that patient."""
+    """If patient, provider and time are certain, the file is imported for that patient."""
     verdict = judged()
     assert (verdict.action, verdict.reason, verdict.patient_id) == (
         Action.IMPORT,
@@ -239,13 +239,13 @@ def test_a_name_without_any_doubt_is_imported() -> None:
     ],
 )
 def test_a_time_that_is_not_guessed_says_why(name: str, flag: TakenAtFlag) -> None:
-    """Skipped or repeated by a change of clocks: no time is given, and the flag tells which."""
+    """A time that a clock change skips or repeats is not used; the flag says which of the two."""
     verdict = judged(name)
     assert (verdict.taken_at, verdict.taken_flag) == (None, flag)
 
 
 def test_a_folder_of_nobody_takes_any_provider_that_exists() -> None:
-    """Without an owner of the folder, the provider in the name only has to exist."""
+    """If the folder has no owner, the provider in the name only has to exist."""
     rules = attrs.evolve(RULES, provider=None)
     assert judged(NAME.replace("DRJ", "DRK"), rules).action is Action.IMPORT
     assert judged(NAME.replace("DRJ", "DRX"), rules).reason is Reason.PROVIDER_UNKNOWN
@@ -268,20 +268,20 @@ def test_a_folder_of_nobody_takes_any_provider_that_exists() -> None:
     ],
 )
 def test_anything_in_doubt_waits(name: str, rules: Rules, known: Known, reason: Reason) -> None:
-    """Promise 3: no patient is named by a verdict that waits, and the reason is the first that applies."""
+    """Promise 3: a waiting verdict has no patient, and the first reason that applies."""
     verdict = judged(name, rules, known)
     assert (verdict.action, verdict.reason, verdict.patient_id) == (Action.WAIT, reason, None)
     assert verdict.capture == capture(name)
 
 
 def test_an_undone_file_of_another_size_is_another_file() -> None:
-    """What an undo has put back is known by name and size."""
+    """A file that an undo returned is recognised by name and size."""
     known = attrs.evolve(KNOWN, put_back=frozenset({(NAME, 10), ("other.jpg", 9)}))
     assert judged(known=known).action is Action.IMPORT
 
 
 def test_the_very_second_is_not_in_the_future() -> None:
-    """A file taken now may be imported; one second ahead of the clock it may not."""
+    """A file taken now is imported; a file taken one second in the future is not."""
     taken = datetime(2026, 1, 31, 3, 25, 1, tzinfo=UTC)
     assert judged(now=taken).action is Action.IMPORT
     assert judged(now=taken - timedelta(microseconds=1)).reason is Reason.TIME_IN_FUTURE
@@ -317,7 +317,7 @@ def test_the_very_second_is_not_in_the_future() -> None:
 def test_wall_times_are_placed_or_not_guessed(
     zone: Any, local: datetime, expected: datetime | TakenAtFlag
 ) -> None:
-    """A time that exists once is placed; one that was skipped, came twice or can't be computed is not."""
+    """A local time that exists once is converted; a skipped, repeated or uncomputable one is not."""
     taken_at, flag = place_in_zone(local, zone)
     if isinstance(expected, TakenAtFlag):
         assert (taken_at, flag) == (None, expected)
@@ -328,14 +328,14 @@ def test_wall_times_are_placed_or_not_guessed(
 
 
 def test_which_of_two_equal_times_is_meant_is_not_believed() -> None:
-    """A wall time that is marked as the second of two is not trusted more than one that is not."""
+    """The fold of a local time does not decide which of two equal times is meant."""
     twice = datetime(2026, 10, 25, 2, 30)  # names carry wall time
     for fold in (0, 1):
         assert place_in_zone(twice.replace(fold=fold), BERLIN) == (None, TakenAtFlag.REPEATED)
 
 
 class _Eastern(tzinfo):
-    """Written as Python's own documentation shows it: summer time is told only of a time that has this zone."""
+    """A zone as in Python's documentation: it knows summer time only for times that have this zone."""
 
     def utcoffset(self, when: datetime | None) -> timedelta:
         return timedelta(hours=-5) + self.dst(when)
