@@ -1,14 +1,15 @@
-"""OneDrive, Business and Personal, and SharePoint libraries, through Microsoft Graph.
+"""A folder of a OneDrive or of a SharePoint library as a source, and the sign-in to Microsoft.
 
 ::
 
-    source      OneDriveSource: what the other rooms see; which folder of which drive
-    ├── listing     what is in it: pages once, then changes; what Graph says, as our values
-    ├── transfer    the bytes of one version, verified; a new file, whole or not at all
-    ├── removing    one version, into the recycle bin
+    source          OneDriveSource, and where its folder is
+    ├── listing     lists the folder once, then asks for changes; the items of Graph as our values
+    ├── transfer    downloads one version and verifies it; uploads a new file
+    ├── removing    removes one version, into the recycle bin
     ├── filesystem  the fsspec file system, on msgraphfs
-    └── client      the discipline of all requests; errors, what refusals mean
-    account     Microsoft's authorization server, through msal
+    ├── client      requests to Microsoft Graph
+    └── errors      what failed requests mean
+    account         OneDriveAuthorization, on msal
 """
 
 from intouch_import.onedrive.account import OneDriveAuthorization

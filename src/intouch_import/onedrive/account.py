@@ -1,4 +1,4 @@
-"""Signing in to Microsoft: the identity platform as a `SignIn` needs it, through msal.
+"""`OneDriveAuthorization`: the sign-in to Microsoft, through msal.
 
 ::
 
@@ -9,18 +9,20 @@
     signin = SignIn(OneDriveAuthorization("the App ID", client_secret="…"), account="DRJ")
     source = open_source("onedrive:///images/intouch", signin=signin, provider="DRJ")
 
-msal speaks the protocol (authorization code, PKCE, nonce, client assertions). Asking the person, receiving
-the redirect on loopback and keeping the refresh token is `intouch_import.signin`'s.
+msal implements the protocol (authorization code, PKCE, nonce, client assertions). `intouch_import.signin`
+asks the person, receives the redirect on loopback and keeps the refresh token.
 """
 
 from __future__ import annotations
 
 import contextlib
-import threading
+import importlib
+from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
+from intouch_import.cloud.processes import PerProcess
 from intouch_import.errors import (
     ConfigError,
     InTouchImportError,
@@ -29,7 +31,8 @@ from intouch_import.errors import (
     SourceUnavailable,
 )
 from intouch_import.extras import needing
-from intouch_import.onedrive.client import PerProcess, checked_endpoint, trusted_authorities, unlogged
+from intouch_import.onedrive.client import PUBLIC_CLOUD, checked_endpoint, trusted_authorities, unlogged
+from intouch_import.secret import refuse_to_pickle
 from intouch_import.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
 
 if TYPE_CHECKING:
@@ -42,7 +45,6 @@ __all__ = ["OneDriveAuthorization"]
 _AUTHORITY: Final = "https://login.microsoftonline.com"
 _LOOPBACK: Final = "http://localhost"
 _TIMEOUT_S: Final = 30.0
-_TOO_MANY: Final = 429
 # https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 _UNKNOWN_APP: Final = 700016
 _EXPIRED: Final = frozenset({70008, 70043, 70044, 700082, 700084, 50089})
@@ -54,22 +56,22 @@ _LATER: Final = frozenset({"temporarily_unavailable", "server_error", "service_u
 
 
 class OneDriveAuthorization(AuthorizationServer):
-    """Microsoft's identity platform, as one registered app sees it.
+    """Microsoft's identity platform, for one registered app.
 
     Args:
         client_id: The App ID (application id) of the provider.
-        client_secret: Its secret; a string, or anything with ``reveal()``. None for a public client, which is
-            how an app on people's own machines should be registered.
+        client_secret: Secret of the app; a string, or anything with ``reveal()``. None for a public client:
+            register an app on people's own machines as one.
         certificate: Certificate and private key in PEM, one after the other, instead of a secret.
-        tenant: ``"common"`` for any account, ``"consumers"`` for personal ones, ``"organizations"`` for
-            those of organisations, or the id of one organisation.
-        scopes: Permissions to ask for. ``Files.ReadWrite`` is the account's own OneDrive;
-            ``Files.ReadWrite.AppFolder`` the app's folder in it; ``Files.ReadWrite.All`` also what was
-            shared, and SharePoint libraries.
-        authority: Where people sign in; another one in a national cloud.
-        graph: The Graph host whose permissions these are; another one in a national cloud.
-        endpoint: Send all requests here instead of to ``authority``: an emulator, for tests. Plain http for
-            this machine alone.
+        tenant: ``"common"`` for any account, ``"consumers"`` for personal accounts, ``"organizations"`` for
+            accounts of organisations, or the id of one organisation.
+        scopes: Permissions to ask for. ``Files.ReadWrite`` covers the account's own OneDrive;
+            ``Files.ReadWrite.AppFolder`` the app's folder in it; ``Files.ReadWrite.All`` also shared folders
+            and SharePoint libraries.
+        authority: Where people sign in; a national cloud has its own.
+        graph: The Graph host that the permissions are for; a national cloud has its own.
+        endpoint: Another server for all requests to ``authority``: an emulator, for tests. Plain http only
+            for this machine.
 
     Raises:
         ConfigError: An argument makes no sense.
@@ -87,38 +89,37 @@ class OneDriveAuthorization(AuthorizationServer):
         tenant: str = "common",
         scopes: Sequence[str] = ("Files.ReadWrite",),
         authority: str = _AUTHORITY,
-        graph: str = "https://graph.microsoft.com",
+        graph: str = PUBLIC_CLOUD,
         endpoint: str | None = None,
     ) -> None:
         if not client_id.strip():
             raise ConfigError("OneDrive needs the App ID of a registered app")
         if client_secret is not None and certificate is not None:
-            raise ConfigError("an app signs in with a secret or with a certificate, not with both")
+            raise ConfigError("an app signs in with a secret or a certificate, not with both")
         if not tenant.strip() or "/" in tenant:
-            raise ConfigError("tenant= is common, consumers, organizations, or the id of an organisation")
+            raise ConfigError("tenant= must be common, consumers, organizations or the id of an organisation")
         if not scopes or isinstance(scopes, str):
-            raise ConfigError("scopes= is a list of permissions")
+            raise ConfigError("scopes= must be a list of permissions")
         self.client_id = client_id.strip()
         self.scopes = tuple(scopes)
         self._asked = [scope if "/" in scope else f"{checked_endpoint(graph)}/{scope}" for scope in scopes]
         self._authority = f"{checked_endpoint(authority)}/{tenant.strip()}"
         self._endpoint = None if endpoint is None else checked_endpoint(endpoint)
         self._credential = _credential(_revealed(client_secret), _revealed(certificate))
-        self._apps: PerProcess[_App] = PerProcess(_App)
+        self._apps = PerProcess(self._make_app)
 
     def authorization_request(self, redirect_uri: str | None) -> AuthorizationRequest:
-        # Where a person pastes, the browser is sent to this machine all the same: nobody listens, and the
-        # address that it could not open has the code in it. So the app needs one redirect URI, not two.
-        target = redirect_uri or _LOOPBACK
+        # A person who pastes is sent to this machine too. Nobody listens there, and the address that the
+        # browser can't open contains the code. So the app needs only one redirect URI.
         with _understanding():
-            flow = self._app().initiate_auth_code_flow(
+            flow = self._apps().msal.initiate_auth_code_flow(
                 self._asked,
-                redirect_uri=target,
+                redirect_uri=redirect_uri or _LOOPBACK,
                 prompt="select_account",
-                # By form where it is received here, so that the code stands in no history.
+                # A form keeps the code out of the browser's history.
                 response_mode="form_post",
             )
-        url = self._wire().rewritten(str(flow["auth_uri"]))
+        url = self._apps().http.rewritten(str(flow["auth_uri"]))
         if redirect_uri is None:
             url = url.replace("response_mode=form_post", "response_mode=query")
         return AuthorizationRequest(
@@ -126,64 +127,45 @@ class OneDriveAuthorization(AuthorizationServer):
         )
 
     def redeem(self, request: AuthorizationRequest, response: Mapping[str, str]) -> Grant:
-        # What was pasted bare has no state; whose it is, the person has seen.
+        # A pasted code comes without the state.
         answer = {"state": request.state, **response}
         with _understanding():
-            found = self._app().acquire_token_by_auth_code_flow(dict(request.verifier), answer)
+            found = self._apps().msal.acquire_token_by_auth_code_flow(dict(request.verifier), answer)
         if "error" in found:
-            self._refuse(found, "the code is no longer valid: sign in again")
+            _refuse(found, "the code is no longer valid: sign in again")
         return self._grant(found)
 
     def renew(self, refresh_token: str) -> Grant:
         with _understanding():
-            found = self._app().acquire_token_by_refresh_token(refresh_token, self._asked)
+            found = self._apps().msal.acquire_token_by_refresh_token(refresh_token, self._asked)
         if "error" in found:
             codes = _codes(found)
+            refused = "OneDrive no longer accepts the sign-in: sign in again"
             if found["error"] in _A_PERSON and not codes & (_SECRET | _REDIRECT):
-                expired = bool(codes & _EXPIRED)
-                raise SignInNeeded(
-                    "the sign-in to OneDrive has ended: sign in again"
-                    if expired
-                    else "OneDrive no longer accepts the sign-in: sign in again",
-                    why="expired" if expired else "revoked",
-                )
-            self._refuse(found, "OneDrive no longer accepts the sign-in: sign in again")
+                if codes & _EXPIRED:
+                    raise SignInNeeded("the sign-in to OneDrive has ended: sign in again", why="expired")
+                raise SignInNeeded(refused, why="revoked")
+            _refuse(found, refused)
         return self._grant(found)
 
-    # --- inside
-
-    def _app(self) -> Any:
-        held = self._apps()
-        with held.lock:
-            if held.app is None:
-                held.wire = _Wire(self._authority, self._endpoint)
-                held.app = self._made(held.wire)
-            return held.app
-
-    def _wire(self) -> _Wire:
-        wire = self._apps().wire
-        if wire is None:
-            raise AssertionError("the app is made first")
-        return wire
-
-    def _made(self, wire: _Wire) -> Any:
+    def _make_app(self) -> _App:
         msal = _imported("msal")
-        kind = (
-            msal.PublicClientApplication if self._credential is None else msal.ConfidentialClientApplication
-        )
+        public = self._credential is None
+        kind = msal.PublicClientApplication if public else msal.ConfidentialClientApplication
+        http = _Http(self._authority, self._endpoint)
         options: dict[str, Any] = {
             "authority": self._authority,
-            "http_client": wire,
+            "http_client": http,
             "token_cache": _no_cache(msal),
         }
-        if self._credential is not None:
+        if not public:
             options["client_credential"] = self._credential
-            options["azure_region"] = False  # else the environment decides where the secret is sent
+            options["azure_region"] = False  # otherwise the environment decides where the secret is sent
         try:
             with unlogged():
-                return kind(self.client_id, **options)
+                return _App(kind(self.client_id, **options), http)
         except (ValueError, KeyError):
-            # An unknown tenant, or a key that can't be read; the text quotes either.
+            # The tenant is unknown, or the key can't be read. The text of the exception quotes them.
             raise ConfigError("tenant= is not known to Microsoft, or the certificate can't be read") from None
 
     def _grant(self, found: Mapping[str, Any]) -> Grant:
@@ -202,52 +184,25 @@ class OneDriveAuthorization(AuthorizationServer):
             scopes=granted or None,
         )
 
-    def _refuse(self, found: Mapping[str, Any], otherwise: str) -> NoReturn:
-        error, codes = str(found.get("error")), _codes(found)
-        if error in _LATER:
-            raise SourceUnavailable("Microsoft's sign-in is not available now")
-        if codes & _SECRET or error == "invalid_client":
-            text = (
-                "Microsoft does not accept the app's secret or certificate: it may have ended, make a new one"
-            )
-            raise SignInFailed(text, why="wrong_app")
-        if codes & _REDIRECT:
-            raise SignInFailed(
-                f"the app must be registered with the redirect URI {_LOOPBACK}", why="wrong_app"
-            )
-        if error == "unauthorized_client" or _UNKNOWN_APP in codes:
-            raise SignInFailed(
-                "Microsoft does not know the App ID: check it, and the tenant", why="wrong_app"
-            )
-        if codes & _CONSENT or error in {"consent_required", "invalid_scope"}:
-            text = "the app lacks a permission: an administrator must grant it"
-            raise SignInFailed(text, why="missing_scope")
-        raise SignInFailed(otherwise, why="refused", retry_helps=True)
-
     def __repr__(self) -> str:
         return "<OneDriveAuthorization>"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a OneDriveAuthorization holds a secret and is not pickled: make it where it is needed"
-        )
+    __reduce__ = refuse_to_pickle
 
 
-class _App:
-    """What one process has of msal."""
+class _App(NamedTuple):
+    """The app of msal, and the HTTP client that it uses."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.app: Any = None
-        self.wire: _Wire | None = None
+    msal: Any
+    http: _Http
 
 
-class _Wire:
-    """The HTTP client that msal is given: ours, so that it waits no longer and logs no more than we do.
+class _Http:
+    """The HTTP client for msal, with our timeout and without logging.
 
     Args:
-        authority: Where msal believes to be.
-        endpoint: Where its requests go instead, if anywhere.
+        authority: The server that msal sends to.
+        endpoint: The server that receives its requests instead; None for the authority.
     """
 
     def __init__(self, authority: str, endpoint: str | None) -> None:
@@ -256,13 +211,11 @@ class _Wire:
         self._local = endpoint is not None and endpoint.startswith("http://")
 
     def rewritten(self, url: str) -> str:
-        """An address of the authority, as it is really reached."""
+        """Return the URL that a request is really sent to."""
         own = f"https://{self._host}/"
-        return (
-            url
-            if self._endpoint is None or not url.startswith(own)
-            else f"{self._endpoint}/{url[len(own) :]}"
-        )
+        if self._endpoint is None or not url.startswith(own):
+            return url
+        return f"{self._endpoint}/{url[len(own) :]}"
 
     def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> httpx.Response:
         return self._request("GET", url, params=params, headers=headers)
@@ -275,32 +228,55 @@ class _Wire:
         headers: Any = None,
         **_: Any,
     ) -> httpx.Response:
-        # msal signs assertions as bytes, and httpx would write them as Python does.
+        # msal signs assertions as bytes, which httpx would send as Python writes them.
         form = {
             name: text.decode("ascii") if isinstance(text, bytes) else text for name, text in data.items()
         }
         return self._request("POST", url, params=params, data=form, headers=headers)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
     def _request(self, method: str, url: str, *, headers: Any, **what: Any) -> httpx.Response:
         sent = {name: text for name, text in (headers or {}).items() if text is not None}
         if self._endpoint is not None:
             sent["Host"] = self._host
-        # Sign-ins are rare: no connection is kept for them.
-        http = _imported("httpx")
         options = {"timeout": _TIMEOUT_S, "trust_env": not self._local, "verify": trusted_authorities()}
-        with unlogged(), http.Client(**options) as client:
+        with unlogged(), _imported("httpx").Client(**options) as client:
             response: httpx.Response = client.request(method, self.rewritten(url), headers=sent, **what)
-        if response.status_code == _TOO_MANY or response.is_server_error:
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS or response.is_server_error:
             raise SourceUnavailable("Microsoft's sign-in is not available now")
         return response
 
 
+def _refuse(found: Mapping[str, Any], otherwise: str) -> NoReturn:
+    """Raise the error for a refusal of the identity platform.
+
+    Args:
+        found: The answer.
+        otherwise: The message if the codes say nothing else.
+    """
+    error, codes = str(found.get("error")), _codes(found)
+    if error in _LATER:
+        raise SourceUnavailable("Microsoft's sign-in is not available now")
+    if codes & _SECRET or error == "invalid_client":
+        text = (
+            "Microsoft does not accept the app's secret or certificate: it may have expired, make a new one"
+        )
+        raise SignInFailed(text, why="wrong_app")
+    if codes & _REDIRECT:
+        raise SignInFailed(f"the app must be registered with the redirect URI {_LOOPBACK}", why="wrong_app")
+    if error == "unauthorized_client" or _UNKNOWN_APP in codes:
+        raise SignInFailed("Microsoft does not know the App ID: check it, and the tenant", why="wrong_app")
+    if codes & _CONSENT or error in {"consent_required", "invalid_scope"}:
+        text = "the app lacks a permission: an administrator must grant it"
+        raise SignInFailed(text, why="missing_scope")
+    raise SignInFailed(otherwise, why="refused", retry_helps=True)
+
+
 @contextlib.contextmanager
 def _understanding() -> Iterator[None]:
-    """Whatever msal or the network raises becomes one of our errors, without its text."""
+    """Turn what msal or httpx raises in this block into one of our errors, without its text."""
     httpx = _imported("httpx")
     try:
         with unlogged():
@@ -309,12 +285,12 @@ def _understanding() -> Iterator[None]:
         raise
     except httpx.HTTPError:
         raise SourceUnavailable("Microsoft's sign-in can't be reached") from None
-    except Exception:  # noqa: BLE001  # msal raises anything, and quotes what it got
+    except Exception:  # noqa: BLE001  # msal raises anything, and quotes what it received
         raise SignInFailed("Microsoft's answer to the sign-in was not understood", retry_helps=True) from None
 
 
 def _no_cache(msal: Any) -> Any:
-    """A token cache that keeps nothing: a `SignIn` has the tokens, and nothing else should."""
+    """Return a token cache that keeps nothing: only a `SignIn` keeps tokens."""
 
     class NoCache(msal.TokenCache):  # type: ignore[misc]  # msal is not typed
         def add(self, event: Any, now: Any = None) -> None:
@@ -327,14 +303,14 @@ def _credential(secret: str | None, certificate: str | None) -> Any:
     if certificate is None:
         return secret
     if "PRIVATE KEY-----" not in certificate or "-----BEGIN CERTIFICATE-----" not in certificate:
-        raise ConfigError("certificate= is a certificate and its private key in PEM, one after the other")
+        raise ConfigError("certificate= must be a certificate and its private key in PEM")
     return {"private_key": certificate, "public_certificate": certificate}
 
 
 def _revealed(value: Any) -> str | None:
     text = value.reveal() if hasattr(value, "reveal") else value
     if text is not None and not str(text).strip():
-        raise ConfigError("an empty secret or certificate: leave it out for a public client")
+        raise ConfigError("the secret or certificate is empty: leave it out for a public client")
     return None if text is None else str(text)
 
 
@@ -347,7 +323,5 @@ def _codes(found: Mapping[str, Any]) -> frozenset[int]:
 
 
 def _imported(name: str) -> Any:
-    import importlib
-
     with needing(f"OneDrive needs {name}", name, install="intouch-import[onedrive]"):
         return importlib.import_module(name)

@@ -1,35 +1,36 @@
-"""Requests to Microsoft Graph: one discipline for all of them.
+"""`GraphClient`: requests to Microsoft Graph.
 
-Every request is bound to the endpoint that was given, carries the token to nowhere else, is repeated where
-that helps and is safe, and waits with all others when the service asks for it. What goes wrong is a
-`GraphError` or an error of the HTTP library in here, and one of `intouch_import.errors` outside.
+It sends the token to the endpoint only, retries where that helps and is safe, and lets all threads pause when
+the service asks for it. Its failures are `CallFailed` or exceptions of httpx inside this package, and errors
+of `intouch_import.errors` outside.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import threading
 import weakref
 from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from intouch_import.cloud.endpoints import is_loopback, origin_of
+from intouch_import.cloud.processes import PerProcess, Tokens
 from intouch_import.errors import ConfigError, InTouchImportError, SignInNeeded, SourceUnavailable
 from intouch_import.extras import needing
 from intouch_import.onedrive.errors import (
-    ASKS_FOR_TIME,
     FAILS_FOR_NOW,
+    CallFailed,
     GraphError,
+    Retries,
     TransferFailed,
-    Tries,
-    after_s,
+    codes_of,
     is_transport,
-    what_is_said,
+    retry_after_s,
 )
+from intouch_import.secret import refuse_to_pickle
 
 if TYPE_CHECKING:
     import ssl
@@ -39,33 +40,42 @@ if TYPE_CHECKING:
 
     from intouch_import.cloud.retry import Patience
 
-__all__ = ["PUBLIC_CLOUD", "Graph", "PerProcess", "checked_endpoint", "trusted_authorities", "unlogged"]
-
-log = logging.getLogger(__name__)
+__all__ = ["PUBLIC_CLOUD", "GraphClient", "checked_endpoint", "json_of", "trusted_authorities", "unlogged"]
 
 PUBLIC_CLOUD: Final = "https://graph.microsoft.com"
 _CONNECT_S: Final = 10.0
-_AT_ONCE: Final = 8
-_WHOLE: Final = 200
-# What a race with other workstations looks like.
-_EXPECTED: Final = frozenset({404, 409, 410, 412})
+_CONNECTIONS: Final = 8
+# Other workstations work on the same files, so these are usual.
+_USUAL: Final = frozenset({404, 409, 410, 412})
 _ACTIONS: Final = frozenset(
     {"children", "delta", "content", "createUploadSession", "approot", "download", "upload", "drive", "root"}
 )
 _REDIRECTS: Final = 3
-_REFUSED: Final = 401
 _T = TypeVar("_T")
 
+log = logging.getLogger(__name__)
 
-class Graph:
-    """Asks Graph, from any thread.
+
+class _Pools(NamedTuple):
+    """Two pools of connections: only requests to Graph carry a token."""
+
+    graph: httpx.Client
+    bytes_: httpx.Client
+
+    def close(self) -> None:
+        self.graph.close()
+        self.bytes_.close()
+
+
+class GraphClient:
+    """Sends requests to Graph. Thread-safe.
 
     Args:
         endpoint: Scheme and host; see `checked_endpoint`.
-        signin: Gives access tokens.
-        patience: How long to wait, all requests together.
-        timeout_s: How long to wait for an answer, seconds. A deletion may take its time, and what is not
-            waited for is in doubt.
+        signin: Returns access tokens.
+        patience: How long to wait, for all requests together.
+        timeout_s: How long to wait for an answer, seconds. A deletion may take long, and if its answer is not
+            awaited, nobody knows whether it took effect.
         source_id: For the log.
     """
 
@@ -80,50 +90,42 @@ class Graph:
     ) -> None:
         self._base = f"{endpoint}/v1.0"
         self._local = endpoint.startswith("http://")
-        self._signin = signin
+        self._tokens = Tokens(signin, service="OneDrive")
         self.patience = patience
         self._timeout_s = timeout_s
         self._source_id = source_id
-        self._clients: PerProcess[_Clients] = PerProcess(self._connect)
-        self._tokens: PerProcess[threading.Lock] = PerProcess(threading.Lock)
+        self._pools = PerProcess(self._connect)
 
     def close(self) -> None:
-        """Let go of connections; a later request opens new ones."""
-        clients = self._clients.take()
-        if clients is not None:
-            clients.close()
-
-    # --- requests
+        """Close the connections. A later request opens new ones."""
+        pools = self._pools.take()
+        if pools is not None:
+            pools.close()
 
     def get(self, address: str, **params: str) -> dict[str, Any]:
-        """Ask for an object.
+        """Return a JSON object of Graph, with retries.
 
         Args:
-            address: Path below the version (``/me/drive``), or a link that an answer gave.
+            address: Path below the version (``/me/drive``), or a link from an answer.
             params: For the query.
 
         Raises:
             GraphError: Graph refused.
+            SourceError: There was no usable answer.
         """
-        return self.ask(lambda: self.get_once(address, **params))
-
-    def get_once(self, address: str, **params: str) -> dict[str, Any]:
-        """`get`, without another try."""
-        return _json(self.send("GET", address, params=params))
+        return self.ask(lambda: json_of(self.send("GET", address, params=params)))
 
     def ask(self, attempt: Callable[[], _T]) -> _T:
-        """Call ``attempt`` until it succeeds, fails for good, or patience ends.
+        """Call ``attempt`` until it succeeds, fails for good, or the patience ends.
 
         Raises:
-            Throttled: Graph wants a longer pause than is allowed.
-            GraphError, TransferFailed: What ``attempt`` raised last.
-            SourceError: It got no answer.
+            Throttled: Graph asked for a longer pause than is allowed.
+            CallFailed: What ``attempt`` raised last.
+            SourceError: There was no answer.
         """
         try:
-            return self.patience.ask(attempt, again=Tries())
-        except InTouchImportError:
-            raise
-        except (GraphError, TransferFailed):
+            return self.patience.ask(attempt, again=Retries())
+        except (InTouchImportError, CallFailed):
             raise
         except Exception as exc:
             if not is_transport(exc):
@@ -137,133 +139,97 @@ class Graph:
         *,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        json: Any = None,
+        **body: Any,
     ) -> httpx.Response:
-        """One request, with one more if the token was refused.
+        """Send one request, and a second one with a new token if the first token was refused.
+
+        Args:
+            method: The HTTP method.
+            address: As for `get`.
+            params: For the query.
+            headers: Headers besides the token.
+            body: ``content`` or ``json``, as for ``httpx.Client.request``.
 
         Raises:
             GraphError: Graph refused.
-            SignInNeeded: A new token was refused too.
+            SignInNeeded: The new token was refused too.
         """
-        url = self._url(address)
-        token = self._token(None)
-        response = self._send(method, url, token, params, headers, content, json)
-        if response.status_code == _REFUSED:  # before its time: it was revoked, or the clocks differ
-            renewed = self._token(token)
-            response = self._send(method, url, renewed, params, headers, content, json)
-            if response.status_code == _REFUSED:
+        url, refused = self._url(address), None
+        while True:
+            token = self._tokens.get(refused)
+            sent = {"Authorization": f"Bearer {token}", **(headers or {})}
+            with self._sending(method, address):
+                # With an empty dictionary httpx would drop the query of a link.
+                response = self._pools().graph.request(
+                    method, url, params=params or None, headers=sent, **body
+                )
+            if response.status_code != HTTPStatus.UNAUTHORIZED:
+                return self._checked(method, address, response)
+            # The token was revoked, or the clocks of the two machines differ.
+            if refused is not None:
                 raise SignInNeeded("OneDrive does not accept the sign-in: sign in again")
-        if response.is_success:
-            return response
-        raise self._refusal(method, address, response)
+            refused = token
 
-    def download(self, address: str, take: Callable[[Iterator[bytes]], _T]) -> _T:
-        """Read bytes from where Graph said they are. The token is not sent there, nor wanted.
-
-        Args:
-            address: A download address, fresh.
-            take: Given the bytes in pieces.
+    def send_bytes(self, method: str, address: str, **what: Any) -> httpx.Response:
+        """Send one request to an upload address from Graph, without the token.
 
         Raises:
-            TransferFailed: The address was refused, or the bytes came otherwise than announced.
-            GraphError: The origin asked for time.
+            GraphError: It was refused.
         """
-        import httpx
+        self._check_origin_of_bytes(address)
+        with self._sending(method, "upload"):
+            response = self._pools().bytes_.request(method, address, **what)
+        return self._checked(method, "upload", response)
 
-        url = httpx.URL(address)
+    def download(self, address: str, take: Callable[[Iterator[bytes]], _T]) -> _T:
+        """Read bytes from a download address, without the token.
+
+        Args:
+            address: A new download address from Graph.
+            take: Called with the bytes in pieces.
+
+        Raises:
+            TransferFailed: The address was refused, or the answer was cut or of another kind than expected.
+            GraphError: A retry may help.
+        """
         for _ in range(_REDIRECTS):
-            self._check_origin_of_bytes(url)
-            with unlogged(), self._clients().bytes.stream("GET", url) as response:
+            self._check_origin_of_bytes(address)
+            with unlogged(), self._pools().bytes_.stream("GET", address) as response:
                 if response.has_redirect_location:
-                    url = url.join(response.headers["Location"])
+                    address = str(response.url.join(response.headers["Location"]))
                     continue
-                if response.status_code != _WHOLE:
-                    self._note("GET", "download", status=response.status_code)
-                if response.status_code in ASKS_FOR_TIME | FAILS_FOR_NOW:
-                    raise GraphError(response.status_code, after_s=after_s(response))
-                # 206 would be a part, and anything encoded not the bytes that were hashed there.
+                if response.status_code != HTTPStatus.OK:
+                    self._log_failure("GET", "download", status=response.status_code)
+                if response.status_code in FAILS_FOR_NOW:
+                    raise GraphError(response.status_code, after_s=retry_after_s(response))
+                # 206 is only a part, and encoded bytes are not the bytes that Graph has the hash of.
                 encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-                if response.status_code != _WHOLE or encoded:
+                if response.status_code != HTTPStatus.OK or encoded:
                     raise TransferFailed
                 try:
                     return take(response.iter_raw())
                 except Exception as exc:
-                    if is_transport(exc):  # it answered, and broke off: that is about this file
-                        self._note("GET", "download", kind=type(exc).__name__)
+                    if is_transport(exc):  # the service answered, so this is about this file only
+                        self._log_failure("GET", "download", kind=type(exc).__name__)
                         raise TransferFailed from None
                     raise
         raise TransferFailed
 
-    def upload(self, address: str, *, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        """Send a part of an upload to where Graph said. The token is not sent there.
-
-        Raises:
-            GraphError: It was refused.
-        """
-        return self._to_origin_of_bytes("PUT", address, content=content, headers=dict(headers))
-
-    def upload_status(self, address: str) -> dict[str, Any]:
-        """Ask what has arrived of an upload.
-
-        Raises:
-            GraphError: There is no such upload.
-        """
-        return _json(self._to_origin_of_bytes("GET", address))
-
-    def cancel_upload(self, address: str) -> None:
-        """Give up an upload.
-
-        Raises:
-            GraphError: It was refused.
-        """
-        self._to_origin_of_bytes("DELETE", address)
-
-    # --- inside
-
-    def _to_origin_of_bytes(self, method: str, address: str, **what: Any) -> httpx.Response:
-        import httpx
-
-        url = httpx.URL(address)
-        self._check_origin_of_bytes(url)
+    @contextlib.contextmanager
+    def _sending(self, method: str, address: str) -> Iterator[None]:
         try:
             with unlogged():
-                response = self._clients().bytes.request(method, url, **what)
+                yield
         except Exception as exc:
-            self._note(method, "upload", kind=type(exc).__name__)
+            self._log_failure(method, address, kind=type(exc).__name__)
             raise
+
+    def _checked(self, method: str, address: str, response: httpx.Response) -> httpx.Response:
         if response.is_success:
             return response
-        raise self._refusal(method, "upload", response)
-
-    def _send(
-        self,
-        method: str,
-        url: str,
-        token: str,
-        params: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-        content: bytes | None,
-        json: Any,
-    ) -> httpx.Response:
-        try:
-            with unlogged():
-                return self._clients().graph.request(
-                    method,
-                    url,
-                    params=dict(params) if params else None,
-                    headers={"Authorization": f"Bearer {token}", **(headers or {})},
-                    content=content,
-                    json=json,
-                )
-        except Exception as exc:
-            self._note(method, url, kind=type(exc).__name__)
-            raise
-
-    def _refusal(self, method: str, address: str, response: httpx.Response) -> GraphError:
-        codes, request_id = what_is_said(response)
-        exc = GraphError(response.status_code, codes, after_s(response))
-        self._note(
+        codes, request_id = codes_of(response)
+        exc = GraphError(response.status_code, codes, retry_after_s(response))
+        self._log_failure(
             method,
             address,
             status=exc.status,
@@ -271,115 +237,92 @@ class Graph:
             request_id=request_id,
             after_s=exc.after_s,
         )
-        return exc
+        raise exc
 
-    def _note(self, method: str, address: str, **what: Any) -> None:
-        """Log that a call failed: which kind of call, and the codes that came back; no name, no address."""
-        told = {name: value for name, value in what.items() if value is not None}
-        expected = told.get("status") in _EXPECTED
-        log.log(
-            logging.INFO if expected else logging.WARNING,
-            "a call to OneDrive failed",
-            extra={"source_id": self._source_id, "route": f"{method}/{_route(address)}", **told},
-        )
+    def _log_failure(self, method: str, address: str, **what: Any) -> None:
+        """Log the kind of call and the codes of the answer, but no name and no address."""
+        extra = {name: value for name, value in what.items() if value is not None}
+        level = logging.INFO if extra.get("status") in _USUAL else logging.WARNING
+        extra |= {"source_id": self._source_id, "route": f"{method}/{_route(address)}"}
+        log.log(level, "a call to OneDrive failed", extra=extra)
 
     def _url(self, address: str) -> str:
         if address.startswith("/"):
             return self._base + address
-        # A link goes where the token may go, or nowhere: whoever can forge an answer could collect tokens.
+        # A forged answer must not send the token to another server.
         if not address.startswith(f"{self._base}/") or "/../" in address:
             raise SourceUnavailable("an answer points to another server", retry_helps=False)
         return address
 
-    def _check_origin_of_bytes(self, url: httpx.URL) -> None:
-        if url.scheme == "https" or (self._local and url.scheme == "http" and is_loopback(url.host)):
-            return
-        raise TransferFailed
+    def _check_origin_of_bytes(self, address: str) -> None:
+        url = urlsplit(address)
+        local = self._local and url.scheme == "http" and is_loopback(url.hostname or "")
+        if url.scheme != "https" and not local:
+            raise TransferFailed
 
-    def _token(self, refused: str | None) -> str:
-        """A token; a new one if one was refused, though one of many threads that were refused asks for it."""
-        try:
-            if refused is None:
-                return self._signin(False)  # noqa: FBT003  # the shape of a token provider
-            with self._tokens():
-                current = self._signin(False)  # noqa: FBT003
-                return current if current != refused else self._signin(True)  # noqa: FBT003
-        except InTouchImportError:
-            raise
-        except Exception:  # noqa: BLE001  # it is the host's, and its text may hold a token
-            raise SourceUnavailable("the token provider failed") from None
-
-    def _connect(self) -> _Clients:
+    def _connect(self) -> _Pools:
         httpx = _httpx()
         options: dict[str, Any] = {
             "timeout": httpx.Timeout(self._timeout_s, connect=_CONNECT_S, pool=None),
-            "limits": httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE),
+            "limits": httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
             "follow_redirects": False,
             "verify": trusted_authorities(),
-            # A practice's proxy is found in the environment; on this machine none is wanted.
+            # The proxy of a practice is set in the environment; a server on this machine needs none.
             "trust_env": not self._local,
         }
         bytes_only = {"Accept-Encoding": "identity"}
-        clients = _Clients(httpx.Client(**options), httpx.Client(**options, headers=bytes_only))
-        weakref.finalize(self, clients.close)  # for whoever forgets to close the source
-        return clients
+        pools = _Pools(httpx.Client(**options), httpx.Client(**options, headers=bytes_only))
+        weakref.finalize(self, pools.close)  # if nobody closes the source
+        return pools
 
     def __repr__(self) -> str:
-        return "<Graph>"
+        return "<GraphClient>"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("connections to OneDrive hold a sign-in and are not pickled: open the source anew")
-
-
-class _Clients:
-    """Two pools of connections: one that carries tokens to Graph, and one that carries none to anywhere."""
-
-    def __init__(self, graph: httpx.Client, bytes_: httpx.Client) -> None:
-        self.graph = graph
-        self.bytes = bytes_
-
-    def close(self) -> None:
-        self.graph.close()
-        self.bytes.close()
+    __reduce__ = refuse_to_pickle
 
 
 def checked_endpoint(text: str) -> str:
-    """The Graph host, as a URL without a path.
+    """Return the Graph host as a URL without a path.
 
     Args:
-        text: ``https://graph.microsoft.com``, the host of a national cloud, a proxy of the practice; plain
-            http for this machine alone.
+        text: ``https://graph.microsoft.com``, the host of a national cloud, or a proxy of the practice; plain
+            http only for this machine.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is no such URL.
     """
     origin, parts = origin_of(text, such_as=PUBLIC_CLOUD)
     if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
-        raise ConfigError("endpoint is a host alone, without a path, a query or a user")
+        raise ConfigError("endpoint must be a host only, without a path, a query or a user")
     return origin
 
 
 @cache
 def trusted_authorities() -> ssl.SSLContext:
-    """What certificates are checked against. Reading them takes some tens of milliseconds: once for all."""
+    """Return the trusted certificate authorities, read once, because that takes some tens of milliseconds."""
     context: ssl.SSLContext = _httpx().create_ssl_context()
     return context
 
 
-def _route(address: str) -> str:
-    """What kind of call an address is, without anything of it that somebody chose."""
-    last = urlsplit(address).path.rpartition("/")[2].partition("(")[0]
-    return last if last in _ACTIONS else "item"
+def json_of(response: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object of an answer.
 
-
-def _json(response: httpx.Response) -> dict[str, Any]:
+    Raises:
+        SourceUnavailable: The answer is no JSON object.
+    """
     try:
         found = response.json()
     except ValueError:
-        raise SourceUnavailable("an answer of OneDrive was not understood") from None
+        found = None
     if not isinstance(found, dict):
         raise SourceUnavailable("an answer of OneDrive was not understood")
     return found
+
+
+def _route(address: str) -> str:
+    """Return the kind of call, without any text of an address that a person chose."""
+    last = urlsplit(address).path.rpartition("/")[2].partition("(")[0]
+    return last if last in _ACTIONS else "item"
 
 
 def _httpx() -> Any:
@@ -388,7 +331,10 @@ def _httpx() -> Any:
     return httpx
 
 
-# A filter works on the very logger that it was added to, not on those below.
+# --- the log of the HTTP libraries
+
+# httpx logs each address at INFO, and httpcore each header at DEBUG. They contain names and short-lived
+# rights. A filter on a logger does not apply to the loggers below it.
 _LOGGERS: Final = (
     "httpx",
     "httpcore.connection",
@@ -404,48 +350,22 @@ _LOGGERS: Final = (
     "msal.oauth2cli.oidc",
     "msal.oauth2cli.assertion",
 )
-_ours: ContextVar[bool] = ContextVar("ours", default=False)
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
 
 
-def _not_ours(_: logging.LogRecord) -> bool:
-    return not _ours.get()
+def _is_logged(_: logging.LogRecord) -> bool:
+    return not _silent.get()
 
 
 @contextlib.contextmanager
 def unlogged() -> Iterator[None]:
-    """While this lasts, in this thread, the libraries below log nothing."""
+    """Keep the HTTP libraries from logging in this thread; other requests of the program are still logged."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
-        if _not_ours not in logger.filters:
-            logger.addFilter(_not_ours)
-    before = _ours.set(True)
+        if _is_logged not in logger.filters:
+            logger.addFilter(_is_logged)
+    before = _silent.set(True)
     try:
         yield
     finally:
-        _ours.reset(before)
-
-
-class PerProcess(Generic[_T]):
-    """A value that a forked child makes anew.
-
-    A child must not use its parent's connections, whose answers would reach either of them, nor wait for a
-    lock that a thread of the parent held at the moment of the fork and that nobody in the child will release.
-
-    Args:
-        make: Makes the value, in the first thread that asks for it.
-    """
-
-    def __init__(self, make: Callable[[], _T]) -> None:
-        self._make = make
-        self._made: dict[int, _T] = {}
-
-    def __call__(self) -> _T:
-        """The value of this process."""
-        pid = os.getpid()
-        found = self._made.get(pid)
-        # Two threads may both make one; `setdefault` is atomic, and both then use the same.
-        return found if found is not None else self._made.setdefault(pid, self._make())
-
-    def take(self) -> _T | None:
-        """The value of this process, if it was made; it is forgotten here."""
-        return self._made.pop(os.getpid(), None)
+        _silent.reset(before)

@@ -1,4 +1,4 @@
-"""What Graph refuses, and what that means: another try, a file, or a whole location."""
+"""What a failed call of Microsoft Graph means for a retry, for a file, and for the whole location."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from intouch_import.cloud.retry import Again
@@ -19,24 +20,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABOUT_ALL",
-    "ASKS_FOR_TIME",
     "FAILS_FOR_NOW",
+    "CallFailed",
     "GraphError",
+    "Retries",
     "TransferFailed",
-    "Tries",
-    "after_s",
+    "codes_of",
     "explaining",
     "is_gone",
     "is_transport",
+    "retry_after_s",
     "unavailable",
-    "what_is_said",
 ]
 
-ASKS_FOR_TIME: Final = frozenset({429, 503, 509})
-FAILS_FOR_NOW: Final = frozenset({500, 502, 504})
-ABOUT_ALL: Final = ASKS_FOR_TIME | {404}
-"""Refusals that are about more than the file that was asked for."""
-_NOT_FOUND: Final = 404
+_THROTTLED: Final = frozenset({429, 503, 509})
+FAILS_FOR_NOW: Final = _THROTTLED | {500, 502, 504}
+"""Status codes after which a retry may help."""
+ABOUT_ALL: Final = _THROTTLED | {404}
+"""Status codes that concern more than the file that was asked for."""
+_FINAL: Final = {
+    403: "the account has no permission for this: check which permissions were granted",
+    404: "there is no such folder or drive",
+}
 _ID: Final = re.compile(r"[0-9a-fA-F-]{8,64}")
 # https://learn.microsoft.com/onedrive/developer/rest-api/concepts/errors, and what Graph adds
 _PUBLISHED: Final = frozenset(
@@ -55,13 +60,17 @@ _PUBLISHED: Final = frozenset(
 _TRIES_WITHOUT_ANSWER: Final = 3
 
 
-class GraphError(Exception):
-    """Graph refused. Never shown: its text may hold names.
+class CallFailed(Exception):
+    """A call failed. Only this package sees it: the other rooms get errors of `intouch_import.errors`."""
+
+
+class GraphError(CallFailed):
+    """Graph refused a call. It is never shown, because its text may contain names.
 
     Attributes:
         status: HTTP status.
-        codes: Every error code that it gave, the outer one and those within.
-        after_s: How long it wants to be left alone, seconds; None if it did not say.
+        codes: All published error codes of the answer, outer and inner.
+        after_s: How long Graph asked to wait, seconds; None if it did not say.
     """
 
     def __init__(
@@ -73,75 +82,72 @@ class GraphError(Exception):
         self.after_s = after_s
 
 
-class TransferFailed(Exception):
-    """A download did not come to its end, or its address was refused; a fresh address may help."""
+class TransferFailed(CallFailed):
+    """A download was cut, or its address was refused. A new address may help."""
 
 
-class Tries:
-    """Which failures of one operation are worth another try."""
+class Retries:
+    """Decides which failures of one operation are worth a retry, for `Patience`."""
 
     def __init__(self) -> None:
         self._left = _TRIES_WITHOUT_ANSWER
 
     def __call__(self, exc: Exception) -> Again | None:
-        if isinstance(exc, GraphError) and exc.status in ASKS_FOR_TIME:
-            return Again(after_s=exc.after_s, throttled=True)
-        failed = isinstance(exc, GraphError) and exc.status in FAILS_FOR_NOW
-        if not failed and not isinstance(exc, TransferFailed) and not is_transport(exc):
+        if isinstance(exc, GraphError):
+            if exc.status in _THROTTLED:
+                return Again(after_s=exc.after_s, throttled=True)
+            may_pass = exc.status in FAILS_FOR_NOW
+        else:
+            may_pass = isinstance(exc, TransferFailed) or is_transport(exc)
+        if not may_pass:
             return None
         self._left -= 1
         return Again() if self._left >= 0 else None
 
 
 def is_gone(exc: GraphError) -> bool:
-    """Whether an answer about an item says that it is not there; any other 404 says something else."""
-    return exc.status == _NOT_FOUND and "itemNotFound" in exc.codes and "driveNotFound" not in exc.codes
+    """Whether the answer for an item says that it does not exist. A 404 alone may mean something else."""
+    not_found = exc.codes & {"itemNotFound", "driveNotFound"}
+    return exc.status == HTTPStatus.NOT_FOUND and not_found == {"itemNotFound"}
 
 
-def unavailable(exc: GraphError | TransferFailed, text: str) -> SourceError:
-    """What a refusal means for a whole location.
+def unavailable(exc: CallFailed, text: str) -> SourceError:
+    """Return what a failed call means for the whole location.
 
     Args:
-        exc: The refusal.
+        exc: The failure.
         text: What could not be done.
     """
     status = exc.status if isinstance(exc, GraphError) else 0
-    match status:
-        case 403:
-            reason = "the account may not do that there: see which permissions were granted"
-            return SourceUnavailable(f"{text}: {reason}", retry_helps=False, status=status)
-        case 404:
-            return SourceUnavailable(
-                f"{text}: there is no such folder or drive", retry_helps=False, status=status
-            )
-        case 429 | 503 | 509:
-            return Throttled("OneDrive asks for time", status=status)
-        case 507:
-            return SourceUnavailable(f"{text}: the OneDrive is full", status=status)
-    return SourceUnavailable(text, status=status)
+    if status in _FINAL:
+        return SourceUnavailable(f"{text}: {_FINAL[status]}", retry_helps=False, status=status)
+    if status in _THROTTLED:
+        return Throttled("OneDrive asks for a pause", status=status)
+    full = status == HTTPStatus.INSUFFICIENT_STORAGE
+    return SourceUnavailable(f"{text}: the OneDrive is full" if full else text, status=status)
 
 
 @contextlib.contextmanager
 def explaining(text: str, source_id: str) -> Iterator[None]:
-    """Whatever Graph refuses in this block becomes a `SourceError` of that source."""
+    """Turn a failed call in this block into a `SourceError` of that source; ``text`` as for `unavailable`."""
     try:
         yield
-    except (GraphError, TransferFailed) as exc:
-        found = unavailable(exc, text)
-        found.source_id = source_id
-        raise found from None
+    except CallFailed as exc:
+        error = unavailable(exc, text)
+        error.source_id = source_id
+        raise error from None
     except SourceError as exc:
         exc.source_id = exc.source_id or source_id
         raise
     except (KeyError, TypeError, ValueError, AttributeError):
-        # An answer of another shape. The text of such an error quotes what it found: names.
+        # The answer has an unexpected shape. The text of this error may quote names.
         raise SourceUnavailable(f"{text}: the answer was not understood", source_id=source_id) from None
 
 
-def what_is_said(response: httpx.Response) -> tuple[frozenset[str], str | None]:
-    """The codes of a refusal, outer and inner, and the id that Microsoft's support asks for.
+def codes_of(response: httpx.Response) -> tuple[frozenset[str], str | None]:
+    """Return the codes of a refusal, outer and inner, and the request id for Microsoft's support.
 
-    Of the codes, those that are published: whatever else stands there may be anybody's text, a name in it.
+    Only published codes are returned: any other text may contain a name.
     """
     codes: set[str] = set()
     request_id = response.headers.get("request-id")
@@ -155,8 +161,8 @@ def what_is_said(response: httpx.Response) -> tuple[frozenset[str], str | None]:
     return frozenset(codes & _PUBLISHED), str(request_id) if plain else None
 
 
-def after_s(response: httpx.Response) -> float | None:
-    """What ``Retry-After`` says: seconds, or a date."""
+def retry_after_s(response: httpx.Response) -> float | None:
+    """Return how long ``Retry-After`` asks to wait, seconds. The header has seconds or a date."""
     text = response.headers.get("Retry-After", "").strip()
     if not text:
         return None
@@ -169,7 +175,7 @@ def after_s(response: httpx.Response) -> float | None:
 
 
 def is_transport(exc: Exception) -> bool:
-    """Whether there was no answer, or none that came to its end."""
+    """Whether no answer came, or an incomplete one."""
     import httpx
 
     return isinstance(exc, (httpx.TransportError, httpx.StreamError, httpx.DecodingError))

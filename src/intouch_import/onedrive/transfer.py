@@ -1,10 +1,11 @@
-"""The bytes of one file: fetched and verified, or written whole."""
+"""The bytes of a file in a OneDrive: download one version, or upload a new file; and QuickXorHash."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import tempfile
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -12,7 +13,6 @@ import attrs
 
 from intouch_import import disk
 from intouch_import.errors import (
-    ContentAltered,
     ContentMismatch,
     FileChanged,
     FileVanished,
@@ -20,353 +20,302 @@ from intouch_import.errors import (
     NameTaken,
     SourceUnavailable,
 )
+from intouch_import.onedrive.client import json_of
 from intouch_import.onedrive.errors import GraphError, is_gone
-from intouch_import.onedrive.listing import (
-    DriveFile,
-    Folder,
-    file_of,
-    hashes_of,
-    is_in,
-    item_path,
-    quoted_tag,
-)
+from intouch_import.onedrive.listing import hashes_of, is_in, item_path, quoted_tag, source_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import IO, BinaryIO
 
     from intouch_import.model import SourceFile
-    from intouch_import.onedrive.client import Graph
+    from intouch_import.onedrive.client import GraphClient
+    from intouch_import.onedrive.listing import DriveFile, Folder
 
-__all__ = ["Fetched", "QuickXor", "address_of", "fetch_into", "find_version", "look_for", "upload"]
+__all__ = ["Downloaded", "QuickXor", "check_version", "download", "look_for", "upload"]
 
-_ADDRESS: Final = "@microsoft.graph.downloadUrl"
+_DOWNLOAD_URL: Final = "@microsoft.graph.downloadUrl"
+# 4 MiB in one request are accepted everywhere. Larger files go in fragments of a multiple of 320 KiB
+# (https://learn.microsoft.com/graph/api/driveitem-createuploadsession).
+_SMALL_BYTES: Final = 4 * 1024 * 1024
+_FRAGMENT_BYTES: Final = 16 * 320 * 1024
+_FAIL_IF_TAKEN: Final = {"@microsoft.graph.conflictBehavior": "fail"}
+
+
+# --- download
 
 
 @attrs.frozen(kw_only=True)
-class Fetched:
-    """What one reading found.
+class Downloaded:
+    """The result of a download.
 
     Args:
         digested: Size and SHA-256.
-        agrees: Whether size and hashes are those that the service tells.
-        etag: The file's eTag at that moment.
+        agrees: Whether size and hashes are those that the service reports.
     """
 
     digested: disk.Digested
     agrees: bool
-    etag: str | None
 
 
-def find_version(graph: Graph, folder: Folder, file: SourceFile) -> tuple[DriveFile, dict[str, Any]]:
-    """The listed version of a file, as the service tells it now: one request.
+def download(client: GraphClient, folder: Folder, file: SourceFile, target: BinaryIO) -> Downloaded:
+    """Download the listed version of a file into an empty file.
 
-    Raises:
-        FileVanished: The file is not there.
-        FileChanged: It has other content, another name, or stands in another folder.
-        GraphError: It can't be asked.
-    """
-    return _compared(graph.get(item_path(folder.drive_id, _id_of(file))), folder, file)
-
-
-def fetch_into(graph: Graph, folder: Folder, file: SourceFile, target: BinaryIO) -> Fetched:
-    """Read the listed version into an empty file: two requests, three where the service keeps no hash.
+    OneDrive reports a wrong size or hash for some HEIC and JPEG files: it rewrites them on their way, and
+    drops the video of a Live Photo. A damaged download looks the same, so a file that does not agree is
+    downloaded again. If both downloads are equal, the service alters the file.
 
     Returns:
-        What was read. If it does not agree with what the service tells, it was read twice, alike.
+        The result. If it does not agree, two downloads were equal.
 
     Raises:
-        FileVanished, FileChanged: As `find_version`.
-        ContentMismatch: Two readings differ from what the service tells, and from each other.
-        GraphError, TransferFailed: It can't be read.
+        FileVanished, FileChanged: As in `check_version`.
+        ContentMismatch: Two downloads differ from each other and from the reported hash.
+        CallFailed: The file can't be downloaded.
     """
-    first = _read(graph, folder, file, target)
+    first = client.ask(lambda: _download_once(client, folder, file, target))
     if first.agrees:
         return first
-    second = _read(graph, folder, file, target)
+    second = client.ask(lambda: _download_once(client, folder, file, target))
     if second.agrees or second.digested == first.digested:
         return second
     raise ContentMismatch("two downloads of the file differ, and both from its hash", retry_helps=True)
 
 
-def refuse_altered() -> ContentAltered:
-    """What `intouch_import.sources.Source.fetch` raises for an altered file."""
-    return ContentAltered("OneDrive delivers other bytes than it says that it holds")
+def check_version(item: dict[str, Any], folder: Folder, file: SourceFile) -> DriveFile:
+    """Return an item of Graph as a file, if it is the listed version.
+
+    Raises:
+        FileChanged: It has other content, another name, or is in another folder.
+    """
+    there = source_file(item)
+    same = there.kind is file.kind and there.name == file.name and there.version == file.version
+    hashes = {there.vendor_hash, file.vendor_hash} - {None}
+    if not same or not is_in(item, folder) or len(hashes) > 1:
+        raise FileChanged("the file is no longer the version that was listed")
+    return there
 
 
-def _read(graph: Graph, folder: Folder, file: SourceFile, target: BinaryIO) -> Fetched:
-    def attempt() -> Fetched:
-        # With every try a fresh address: an old one may have ended, or lead to bytes that were replaced.
-        item = _asked(graph, folder, file)
-        there, item = _compared(item, folder, file)
-        target.seek(0)
-        target.truncate()
-        sums = _Sums()
-        digested = graph.download(
-            str(item[_ADDRESS]), lambda pieces: disk.copy_and_digest(sums.taking(pieces), target)
-        )
-        hashes = hashes_of(item)
-        agrees = digested.size_bytes == there.size_bytes and sums.agree_with(hashes)
-        if not hashes:
-            # Without a hash, only an unchanged tag says that no other version came in between.
-            _compared(_asked(graph, folder, file), folder, file)
-        return Fetched(digested=digested, agrees=agrees, etag=there.etag)
+def _download_once(client: GraphClient, folder: Folder, file: SourceFile, target: BinaryIO) -> Downloaded:
+    # Each attempt asks for a new download address: an old one may have expired, or lead to replaced bytes.
+    item = _item(client, folder, file)
+    there = check_version(item, folder, file)
+    target.seek(0)
+    target.truncate()
+    quickxor, sha1 = QuickXor(), hashlib.sha1(usedforsecurity=False)
 
-    return graph.ask(attempt)
+    def hashed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            quickxor.update(piece)
+            sha1.update(piece)
+            yield piece
+
+    digested = client.download(
+        str(item[_DOWNLOAD_URL]), lambda pieces: disk.copy_and_digest(hashed(pieces), target)
+    )
+    reported = hashes_of(item)
+    if not reported:
+        # Without a hash, only an unchanged version shows that these bytes are of one version.
+        check_version(_item(client, folder, file), folder, file)
+    ours = {"quickxor": quickxor.hexdigest(), "sha1": sha1.hexdigest()}
+    agrees = digested.size_bytes == there.size_bytes and reported.items() <= ours.items()
+    return Downloaded(digested=digested, agrees=agrees)
 
 
-def _asked(graph: Graph, folder: Folder, file: SourceFile) -> dict[str, Any]:
+def _item(client: GraphClient, folder: Folder, file: SourceFile) -> dict[str, Any]:
+    if file.handle is None:
+        raise FileVanished("the file was not listed by this location")
     try:
-        return graph.get_once(item_path(folder.drive_id, _id_of(file)))
+        return json_of(client.send("GET", item_path(folder.drive_id, file.handle)))
     except GraphError as exc:
         if is_gone(exc):
             raise FileVanished("the file is no longer there") from None
         raise
 
 
-def _compared(item: dict[str, Any], folder: Folder, file: SourceFile) -> tuple[DriveFile, dict[str, Any]]:
-    there = file_of(item)
-    same = there.kind is file.kind and there.name == file.name and there.version == file.version
-    if not same or not is_in(item, folder):
-        raise FileChanged("the file is no longer the version that was listed")
-    if (
-        file.vendor_hash is not None
-        and there.vendor_hash is not None
-        and there.vendor_hash != file.vendor_hash
-    ):
-        raise FileChanged("the file is no longer the version that was listed")
-    return there, item
+# --- upload
 
 
-def _id_of(file: SourceFile) -> str:
-    if file.handle is None:
-        raise FileVanished("the file was not listed by this location")
-    return file.handle
-
-
-class _Sums:
-    """The hashes that the service may tell, computed while the bytes go by."""
-
-    def __init__(self) -> None:
-        self._quickxor = QuickXor()
-        self._sha1 = hashlib.sha1(usedforsecurity=False)
-
-    def taking(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            self._quickxor.update(piece)
-            self._sha1.update(piece)
-            yield piece
-
-    def agree_with(self, told: dict[str, str]) -> bool:
-        ours = {"quickxor": self._quickxor.hexdigest(), "sha1": self._sha1.hexdigest()}
-        return all(ours[algorithm] == digest for algorithm, digest in told.items())
-
-
-# Small uploads of up to 250 MB are taken by now, 4 MiB everywhere and since ever; larger ones in fragments
-# of a multiple of 320 KiB (https://learn.microsoft.com/graph/api/driveitem-createuploadsession).
-_SMALL_BYTES: Final = 4 * 1024 * 1024
-_FRAGMENT_BYTES: Final = 16 * 320 * 1024
-_FAIL: Final = "fail"
-_BEHAVIOUR: Final = "@microsoft.graph.conflictBehavior"
-
-
-def address_of(folder: Folder, name: str) -> str:
-    """The address of whatever has this name in the folder."""
-    return f"{item_path(folder.drive_id, folder.id)}:/{quote(name, safe='')}:"
-
-
-def look_for(graph: Graph, folder: Folder, name: str) -> dict[str, Any] | None:
-    """What stands under a name; None if nothing does.
+def look_for(client: GraphClient, folder: Folder, name: str) -> dict[str, Any] | None:
+    """Return the item of this name in the folder; None if there is none.
 
     Raises:
-        GraphError: It can't be asked, or the folder itself is gone.
+        GraphError: Graph refused, or the folder itself does not exist.
     """
     try:
-        item = graph.get(address_of(folder, name))
+        item = client.get(_address_of(folder, name))
     except GraphError as exc:
         if not is_gone(exc):
             raise
-        graph.get(item_path(folder.drive_id, folder.id), **{"$select": "id"})  # raises if there is no folder
+        client.get(item_path(folder.drive_id, folder.id), **{"$select": "id"})  # raises if there is no folder
         return None
-    # The service drops blanks and, at times, dots at the end of a name: that is another file.
+    # The service strips blanks, and sometimes dots, from the end of a name: then this is another file.
     return item if str(item["name"]).lower() == name.lower() else None
 
 
-def upload(graph: Graph, folder: Folder, name: str, chunks: Iterable[bytes]) -> DriveFile:
-    """Write a new file.
+def upload(client: GraphClient, folder: Folder, name: str, chunks: Iterable[bytes]) -> DriveFile:
+    """Write a new file. It appears under its name only when it is complete.
 
     Raises:
-        NameTaken: A file of that name is there; it was not touched.
-        NameRefused: The service can't hold a file of that name.
-        SourceUnavailable: What arrived there is not what was sent; it was taken away again.
-        GraphError, SourceError: It could not be written.
+        NameTaken: There is already a file of that name; it was not touched.
+        NameRefused: The service does not accept the name.
+        SourceUnavailable: The service did not store what was sent; the file was deleted again.
+        GraphError, SourceError: The file could not be written.
     """
     with tempfile.TemporaryFile() as whole:
-        hashing = QuickXor()
-        size = disk.copy_and_digest(_hashed(chunks, hashing), whole).size_bytes
+        quickxor = QuickXor()
+        size_bytes = disk.copy_and_digest(quickxor.taking(chunks), whole).size_bytes
         whole.seek(0)
-        sent = _Sent(graph, folder, name, size, hashing.hexdigest())
-        item = sent.small(whole.read()) if size <= _SMALL_BYTES else sent.large(whole)
-    return sent.checked(item)
+        sending = _Upload(client, folder, name, size_bytes, quickxor.hexdigest())
+        item = sending.small(whole.read()) if size_bytes <= _SMALL_BYTES else sending.large(whole)
+    return sending.checked(item)
 
 
-class _Sent:
-    """One upload."""
+class _Upload:
+    """One upload, and whether an earlier request of it may have taken effect."""
 
-    def __init__(self, graph: Graph, folder: Folder, name: str, size: int, quickxor: str) -> None:
-        self._graph = graph
+    def __init__(
+        self, client: GraphClient, folder: Folder, name: str, size_bytes: int, quickxor: str
+    ) -> None:
+        self._client = client
         self._folder = folder
         self._name = name
-        self._size = size
+        self._address = _address_of(folder, name)
+        self._size_bytes = size_bytes
         self._quickxor = quickxor
         self._in_doubt = False
 
     def small(self, content: bytes) -> dict[str, Any]:
-        """All in one request."""
+        """Send the file in one request."""
+        headers = {"Content-Type": "application/octet-stream"}
 
         def attempt() -> dict[str, Any]:
             try:
-                response = self._graph.send(
-                    "PUT",
-                    f"{address_of(self._folder, self._name)}/content",
-                    params={_BEHAVIOUR: _FAIL},
-                    headers={"Content-Type": "application/octet-stream"},
-                    content=content,
+                response = self._client.send(
+                    "PUT", f"{self._address}/content", params=_FAIL_IF_TAKEN, headers=headers, content=content
                 )
             except GraphError as exc:
-                return self._after(exc)
+                self._in_doubt = self._in_doubt or exc.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                item = self._ours() if self._in_doubt and exc.status == HTTPStatus.CONFLICT else None
+                if item is None:
+                    raise _about_name(exc) from None
+                return item
             except Exception:
                 self._in_doubt = True
                 raise
             found: dict[str, Any] = response.json()
             return found
 
-        return self._graph.ask(attempt)
+        return self._client.ask(attempt)
 
     def large(self, whole: IO[bytes]) -> dict[str, Any]:
-        """In fragments, to an address of its own; the file appears with the last."""
-        address = self._graph.ask(self._begin)
+        """Send the file in fragments to an upload session. It appears with the last fragment."""
+        session = self._client.ask(self._start)
         try:
             while True:
-                item = self._graph.ask(lambda: self._next_fragment(address, whole))
+                item = self._client.ask(lambda: self._next_fragment(session, whole))
                 if item is not None:
                     return item
         except BaseException:
-            self._give_up(address)
+            self._cancel(session)
             raise
 
     def checked(self, item: dict[str, Any]) -> DriveFile:
-        """What stands there now, if it is what was sent."""
-        told = hashes_of(item).get("quickxor", self._quickxor)
-        file = file_of(item)
-        if (
-            file.size_bytes == self._size
-            and told == self._quickxor
-            and file.name.lower() == self._name.lower()
-        ):
+        """Return the stored file, if it is what was sent; else delete it."""
+        stored_hash = hashes_of(item).get("quickxor", self._quickxor)
+        file = source_file(item)
+        same_name = file.name.lower() == self._name.lower()
+        if file.size_bytes == self._size_bytes and stored_hash == self._quickxor and same_name:
             return file
-        # Ours, and wrong. It has just been made, by this very call: nobody else can mean it.
+        # This call has just created the file, so nobody else uses it.
         if file.etag is not None:
             address = item_path(self._folder.drive_id, str(item["id"]))
             headers = {"If-Match": quoted_tag(file.etag)}
-            self._graph.ask(lambda: self._graph.send("DELETE", address, headers=headers))
+            self._client.ask(lambda: self._client.send("DELETE", address, headers=headers))
         raise SourceUnavailable("OneDrive did not keep the file as it was sent")
 
-    def _begin(self) -> str:
+    def _start(self) -> str:
+        address, body = f"{self._address}/createUploadSession", {"item": _FAIL_IF_TAKEN}
         try:
-            response = self._graph.send(
-                "POST",
-                f"{address_of(self._folder, self._name)}/createUploadSession",
-                json={"item": {_BEHAVIOUR: _FAIL}},
-            )
+            return str(self._client.send("POST", address, json=body).json()["uploadUrl"])
         except GraphError as exc:
-            raise _named(exc) from None
-        return str(response.json()["uploadUrl"])
+            raise _about_name(exc) from None
 
-    def _next_fragment(self, address: str, whole: IO[bytes]) -> dict[str, Any] | None:
-        """Send what is wanted next; the item, once that was the last."""
+    def _next_fragment(self, session: str, whole: IO[bytes]) -> dict[str, Any] | None:
+        """Send the next fragment that the session wants; return the item after the last one."""
         start = 0
         if whole.tell() or self._in_doubt:
             try:
-                start = _next_start(self._graph.upload_status(address))
+                status = json_of(self._client.send_bytes("GET", session))
             except GraphError as exc:
-                # The last fragment had its effect and its answer was lost: the upload is over, the file is
-                # there.
-                if exc.status == 404 and self._in_doubt:  # noqa: PLR2004
-                    return self._ours() or self._raise(exc)
-                raise
+                # The session ended with the last fragment, although its answer was lost.
+                ended = exc.status == HTTPStatus.NOT_FOUND and self._in_doubt
+                item = self._ours() if ended else None
+                if item is None:
+                    raise
+                return item
+            start = int(str(status["nextExpectedRanges"][0]).partition("-")[0])
         whole.seek(start)
         piece = whole.read(_FRAGMENT_BYTES)
-        headers = {"Content-Range": f"bytes {start}-{start + len(piece) - 1}/{self._size}"}
+        headers = {"Content-Range": f"bytes {start}-{start + len(piece) - 1}/{self._size_bytes}"}
         try:
-            response = self._graph.upload(address, content=piece, headers=headers)
+            response = self._client.send_bytes("PUT", session, content=piece, headers=headers)
         except GraphError as exc:
-            if exc.status >= 500:  # noqa: PLR2004
-                self._in_doubt = True
-            raise _named(exc) from None
+            self._in_doubt = self._in_doubt or exc.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            raise _about_name(exc) from None
         except Exception:
             self._in_doubt = True
             raise
         found: dict[str, Any] = response.json()
         return found if "id" in found else None
 
-    def _give_up(self, address: str) -> None:
+    def _cancel(self, session: str) -> None:
         try:
-            self._graph.cancel_upload(address)
-        except Exception:  # noqa: BLE001  # it ends by itself after some days, and nothing of it is ever seen
+            self._client.send_bytes("DELETE", session)
+        except Exception:  # noqa: BLE001  # it expires after some days, and nobody ever sees it
             return
 
-    def _after(self, exc: GraphError) -> dict[str, Any]:
-        """What a refusal of the small upload means."""
-        if exc.status >= 500:  # noqa: PLR2004
-            self._in_doubt = True
-        if exc.status == 409 and self._in_doubt and (item := self._ours()) is not None:  # noqa: PLR2004
-            return item
-        raise _named(exc) from None
-
     def _ours(self) -> dict[str, Any] | None:
-        """The file, if an earlier request of ours has made it though its answer was lost."""
-        item = look_for(self._graph, self._folder, self._name)
+        """Return the file if an earlier request of this upload created it although its answer was lost."""
+        item = look_for(self._client, self._folder, self._name)
         if item is None or hashes_of(item).get("quickxor") != self._quickxor:
             return None
-        return item if file_of(item).size_bytes == self._size else None
-
-    @staticmethod
-    def _raise(exc: GraphError) -> dict[str, Any]:
-        raise exc
+        return item if source_file(item).size_bytes == self._size_bytes else None
 
 
-def _named(exc: GraphError) -> Exception:
-    """A refusal that is about the name."""
-    if exc.status == 409:  # noqa: PLR2004
-        return NameTaken("a file of that name is there already")
-    if exc.status == 400 and exc.codes & {"invalidPath", "invalidRequest", "pathIsTooLong"}:  # noqa: PLR2004
-        return NameRefused("OneDrive can't hold a file of that name")
+def _address_of(folder: Folder, name: str) -> str:
+    """Return the address of the item of this name in the folder."""
+    return f"{item_path(folder.drive_id, folder.id)}:/{quote(name, safe='')}:"
+
+
+def _about_name(exc: GraphError) -> Exception:
+    """Return the error for a refusal, which may be about the name."""
+    if exc.status == HTTPStatus.CONFLICT:
+        return NameTaken("there is already a file of this name")
+    bad_name = exc.codes & {"invalidPath", "invalidRequest", "pathIsTooLong"}
+    if exc.status == HTTPStatus.BAD_REQUEST and bad_name:
+        return NameRefused("OneDrive does not accept this name")
     return exc
 
 
-def _next_start(status: dict[str, Any]) -> int:
-    return int(str(status["nextExpectedRanges"][0]).partition("-")[0])
-
-
-def _hashed(chunks: Iterable[bytes], hashing: QuickXor) -> Iterable[bytes]:
-    for chunk in chunks:
-        hashing.update(chunk)
-        yield chunk
-
+# --- QuickXorHash
 
 _WIDTH_BITS: Final = 160
 _SHIFT_BITS: Final = 11
-# Byte number i is turned left by 11 i bits within 160. After 160 bytes the turns repeat, so that all such
-# blocks can be laid over each other first, as big integers, and only one block be turned byte by byte.
+# Byte i is rotated left by 11 i bits within 160 bits. After 160 bytes the rotations repeat. So all blocks of
+# 160 bytes are first combined by XOR as big integers, and only the result is rotated byte by byte.
 _BLOCK_BYTES: Final = 160
-# An integer of this size is made and XORed faster, byte for byte, than a much smaller or larger one.
+# Integers of this size are the fastest: much smaller and much larger ones take longer for each byte.
 _SLICE_BYTES: Final = 64 * _BLOCK_BYTES
 _MASK: Final = (1 << _WIDTH_BITS) - 1
 
 
 class QuickXor:
-    """Hash what is given in pieces, as `hashlib` does."""
+    """QuickXorHash, which OneDrive keeps of each file on both kinds of account. Used like `hashlib`.
+
+    See https://learn.microsoft.com/onedrive/developer/code-snippets/quickxorhash. It finds accidents, not
+    forgery: stored bytes are compared by SHA-256.
+    """
 
     def __init__(self, data: bytes = b"") -> None:
         self._columns = 0
@@ -375,42 +324,43 @@ class QuickXor:
             self.update(data)
 
     def update(self, data: bytes | memoryview) -> None:
-        """Take more bytes."""
+        """Add the next bytes."""
         offset = self._length % _BLOCK_BYTES
-        # Little-endian: byte number i of the block is at 8 i bits of the integer.
-        self._columns ^= _folded(_laid_over(memoryview(data)) << (8 * offset))
-        self._length += len(data)
+        number = 0
+        view = memoryview(data)
+        for start in range(0, len(view), _SLICE_BYTES):
+            # Little-endian: byte i of a block is at bit 8 i of the integer.
+            number ^= int.from_bytes(view[start : start + _SLICE_BYTES], "little")
+        self._columns ^= _folded(number << (8 * offset))
+        self._length += len(view)
+
+    def taking(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass chunks on, and add them to the hash."""
+        for chunk in chunks:
+            self.update(chunk)
+            yield chunk
 
     def digest(self) -> bytes:
-        """The 20 bytes of the hash of what was given so far."""
+        """Return the hash of the bytes so far, 20 bytes."""
         state = 0
         for number, byte in enumerate(self._columns.to_bytes(_BLOCK_BYTES, "little")):
-            turn = number * _SHIFT_BITS % _WIDTH_BITS
-            wide = byte << turn
-            state ^= (wide & _MASK) | (wide >> _WIDTH_BITS)
-        # The length goes over the last 8 bytes.
+            rotated = byte << (number * _SHIFT_BITS % _WIDTH_BITS)
+            state ^= (rotated & _MASK) | (rotated >> _WIDTH_BITS)
+        # The length is combined with the last 8 bytes.
         state ^= self._length << (_WIDTH_BITS - 64)
         return state.to_bytes(_WIDTH_BITS // 8, "little")
 
     def hexdigest(self) -> str:
-        """The hash in lower-case hex, as `intouch_import.model.SourceFile.vendor_hash` has it."""
+        """Return the hash in lower-case hex, as in `intouch_import.model.SourceFile.vendor_hash`."""
         return self.digest().hex()
 
     def base64(self) -> str:
-        """The hash as Microsoft Graph writes it."""
+        """Return the hash as Microsoft Graph writes it."""
         return base64.b64encode(self.digest()).decode("ascii")
 
 
-def _laid_over(data: memoryview) -> int:
-    """All slices of the data laid over each other by XOR, little-endian."""
-    number = 0
-    for start in range(0, len(data), _SLICE_BYTES):
-        number ^= int.from_bytes(data[start : start + _SLICE_BYTES], "little")
-    return number
-
-
 def _folded(number: int) -> int:
-    """All 160-byte blocks of a little-endian number laid over each other by XOR."""
+    """Combine all 160-byte blocks of a little-endian number by XOR."""
     blocks = -(-number.bit_length() // (8 * _BLOCK_BYTES))
     while blocks > 1:
         half = (blocks + 1) // 2

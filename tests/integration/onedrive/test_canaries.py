@@ -101,11 +101,11 @@ def test_nothing_is_shown(opened: Callable[..., Any], practice: Practice, logged
                 server.fail(call, fault, times=None)
                 shown += failures(source, files)
                 server.faults.clear()
-                source._graph.patience._quiet_until_s = 0.0
+                source._client.patience._quiet_until_s = 0.0
             with practice.records() as records:
                 report = practice.inbox(opened(server, PATH), records=records).refresh()
             shown += [repr(report), str(report), *(problem.text for problem in report.problems)]
-            shown += [repr(thing) for thing in (source, source._graph, source.filesystem, source._listing)]
+            shown += [repr(thing) for thing in (source, source._client, source.filesystem, source._listing)]
             shown += [repr(file) for file in files]
             secrets.update(server.identity.tokens)
             secrets.update(

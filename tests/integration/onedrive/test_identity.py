@@ -409,7 +409,7 @@ def test_secrets_stay_where_they_are(server: OneDriveServer, apps: dict[str, Any
         with pytest.raises(TypeError):
             pickle.dumps(thing)
     # msal itself has kept no token.
-    app = authorization._apps().app
+    app = authorization._apps().msal
     assert grant.access_token not in str(
         app.token_cache.serialize() if hasattr(app.token_cache, "serialize") else vars(app.token_cache)
     )

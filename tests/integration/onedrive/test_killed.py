@@ -27,8 +27,11 @@ class Drive(Ward):
     """A folder of one OneDrive for each."""
 
     watch = (
-        *(["intouch_import.onedrive", "OneDriveSource", name] for name in ("_fetched", "remove", "put")),
-        *(["intouch_import.onedrive.client", "Graph", name] for name in ("send", "download", "upload")),
+        *(["intouch_import.onedrive", "OneDriveSource", name] for name in ("_fetch", "remove", "put")),
+        *(
+            ["intouch_import.onedrive.client", "GraphClient", name]
+            for name in ("send", "download", "send_bytes")
+        ),
     )
 
     def __init__(self, killer: Killer, server: OneDriveServer) -> None:
@@ -71,7 +74,7 @@ def ward(personal: OneDriveServer, killer: Killer) -> Iterator[Ward]:
 def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(ward: Ward, work: str, count: int) -> None:
     """Whatever the step, each photo is in the OneDrive or in the record; the next start finishes, once."""
     seen = kill_at_steps_of_a_move(ward, work, count, stride=STRIDE, ends=not ALL)
-    assert {"after OneDriveSource._fetched", "after OneDriveSource.remove"} <= seen
+    assert {"after OneDriveSource._fetch", "after OneDriveSource.remove"} <= seen
 
 
 @pytest.mark.parametrize("work", ["refresh", "save"])

@@ -266,7 +266,7 @@ def test_a_slow_deletion_is_waited_for_or_found_out(
         personal.fail("delete", Fault(pause_s=0.6))
         ours.delete("a.jpg")
         assert personal.calls["delete"] == 2  # the second found nothing there
-        assert opened(personal)._graph._timeout_s == 60.0
+        assert opened(personal)._client._timeout_s == 60.0
     assert folder.children == {}
 
 
@@ -393,7 +393,7 @@ def test_secrets_are_not_written_down(
     source.scan()
     face = source.filesystem
     assert face.ls("/") == []
-    for thing in (source, face, source._graph):
+    for thing in (source, face, source._client):
         with pytest.raises((TypeError, NotImplementedError)):
             pickle.dumps(thing)
         assert token not in repr(thing)
