@@ -1,4 +1,4 @@
-"""HTTP on the loopback interface, for both doubles: requests and answers as values, faults, and a count of calls."""
+"""HTTP on the loopback interface, for both doubles: requests, answers, faults, and counts of calls."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from services.doubles.faults import Fault, Faults
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["JSON", "Answer", "Fault", "Faults", "Origin", "Request", "Service"]
+__all__ = ["JSON", "Answer", "Origin", "Request", "Service"]
 
 JSON: Final = "application/json"
 _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
@@ -106,152 +108,6 @@ class Answer:
         return cls(status=206, headers=headers, parts=[b"".join(parts)[start : end + 1]])
 
 
-@attrs.frozen(kw_only=True)
-class Fault:
-    """Something that goes wrong with one call. The class methods name the usual faults.
-
-    Args:
-        after: Whether the call takes effect before it fails.
-        status: Answer with this status, `headers` and `body` instead; None keeps the answer of the call.
-        hang_up: Close the connection without an answer.
-        cut_bytes: Announce the whole body, send only so many bytes of it, and close the connection.
-        short_bytes: Send only so many bytes, and announce them as the whole body.
-        flipped: Change a byte in the middle of the body.
-        rewrite: Given the JSON of the answer, returns the JSON to send instead.
-        pause_s: Wait before the answer, seconds.
-        slow_s: Wait between the pieces of the body, seconds.
-        pieces: Number of these pieces.
-        meanwhile: Called before the call takes effect (with `after`: once it has): an act of somebody else.
-    """
-
-    after: bool = False
-    status: int | None = None
-    headers: Mapping[str, str] = {}
-    body: bytes = attrs.field(default=b"", repr=False)
-    hang_up: bool = False
-    cut_bytes: int | None = None
-    short_bytes: int | None = None
-    flipped: bool = False
-    rewrite: Callable[[Any], Any] | None = None
-    pause_s: float = 0.0
-    slow_s: float = 0.0
-    pieces: int = 2
-    meanwhile: Callable[[], object] | None = None
-
-    @classmethod
-    def somebody(cls, act: Callable[[], object], *, after: bool = False) -> Self:
-        """Let somebody else do something at that moment; the call itself goes well."""
-        return cls(meanwhile=act, after=after)
-
-    @classmethod
-    def unavailable(
-        cls, status: int = 503, *, after: bool = False, retry_after_s: float | None = None
-    ) -> Self:
-        """Answer with a 5xx status and plain text."""
-        headers = {} if retry_after_s is None else {"Retry-After": f"{retry_after_s:g}"}
-        return cls(status=status, body=b"Service Unavailable", headers=headers, after=after)
-
-    @classmethod
-    def lost(cls, *, after: bool = False) -> Self:
-        """Close the connection without an answer."""
-        return cls(hang_up=True, after=after)
-
-    @classmethod
-    def late(cls, seconds: float) -> Self:
-        """Wait in the middle of the body."""
-        return cls(slow_s=seconds)
-
-    @classmethod
-    def cut(cls, cut_bytes: int) -> Self:
-        """End the body early."""
-        return cls(cut_bytes=cut_bytes)
-
-    @classmethod
-    def short(cls, short_bytes: int) -> Self:
-        """Shorten the body and its announced length, as some proxies do."""
-        return cls(short_bytes=short_bytes)
-
-    @classmethod
-    def wrong_hash(cls) -> Self:
-        """Change a byte of the body."""
-        return cls(flipped=True)
-
-    @classmethod
-    def html(cls, status: int = 200) -> Self:
-        """Answer with a page for people, as the networks of hotels do."""
-        return cls(status=status, body=b"<html>Please sign in</html>", headers={"Content-Type": "text/html"})
-
-    def __str__(self) -> str:
-        told = {one.name: getattr(self, one.name) for one in attrs.fields(type(self)) if one.repr}
-        usual = {one.name: one.default for one in attrs.fields(type(self))}
-        return " ".join(f"{name}={value!r}" for name, value in told.items() if value != usual[name])
-
-    def bend(self, answer: Answer) -> Answer:
-        """Return an answer with the changes that this fault makes to it."""
-        if self.rewrite is not None:
-            answer = attrs.evolve(answer, parts=[json.dumps(self.rewrite(json.loads(answer.body))).encode()])
-        if not self.flipped and self.short_bytes is None:
-            return answer
-        body = bytearray(answer.body)
-        if self.flipped and body:
-            body[len(body) // 2] ^= 0x55
-        return attrs.evolve(answer, parts=[bytes(body[: self.short_bytes])])
-
-
-@attrs.define(kw_only=True, eq=False)
-class _Plan:
-    call: str
-    faults: Sequence[Fault]
-    left: float
-    skip: int
-
-
-class Faults:
-    """The faults to come. Those that were added first strike first."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._plans: list[_Plan] = []
-
-    def add(self, call: str, *faults: Fault, times: int | None = 1, skip: int = 0) -> None:
-        """Let the next calls fail.
-
-        Args:
-            call: Name of the call; ``"*"`` for any call.
-            faults: One for each call, in this order.
-            times: How often this sequence is repeated; None for ever.
-            skip: How many calls go well first.
-        """
-        left = float("inf") if times is None else times * len(faults)
-        with self._lock:
-            self._plans.append(_Plan(call=call, faults=faults, left=left, skip=skip))
-
-    def clear(self) -> None:
-        """Let all calls go well from now on."""
-        with self._lock:
-            self._plans.clear()
-
-    def left(self) -> float:
-        """Return how many faults are still to come."""
-        with self._lock:
-            return sum(plan.left for plan in self._plans)
-
-    def strike(self, *names: str) -> Fault | None:
-        """Return the fault of a call that has one of these names, and count it."""
-        with self._lock:
-            for plan in self._plans:
-                if plan.call not in names or plan.left <= 0:
-                    continue
-                if plan.skip > 0:
-                    plan.skip -= 1
-                    continue
-                plan.left -= 1
-                fault, *others = plan.faults
-                plan.faults = [*others, fault]
-                return fault
-        return None
-
-
 class Service:
     """One or more addresses on the loopback interface that answer for a service, from construction to `close`.
 
@@ -259,13 +115,15 @@ class Service:
         latency_s: How long every answer is held back, seconds; may be changed at any time.
 
     Attributes:
-        faults: The faults to come; see `fail`.
-        closing: Set when the service ends: nothing waits any longer.
+        faults: The faults to come.
+        fail: Adds faults; see `Faults.add`.
+        closing: Set when the service is closed, so that nothing waits any longer.
     """
 
     def __init__(self, *, latency_s: float = 0.0) -> None:
         self.latency_s = latency_s
         self.faults = Faults()
+        self.fail = self.faults.add
         self.closing = threading.Event()
         self._origins: list[Origin] = []
 
@@ -276,10 +134,6 @@ class Service:
         origin = Origin(self, name=name, answer=answer, port=port)
         self._origins.append(origin)
         return origin
-
-    def fail(self, call: str, *faults: Fault, times: int | None = 1, skip: int = 0) -> None:
-        """Let the next calls fail; see `Faults.add`."""
-        self.faults.add(call, *faults, times=times, skip=skip)
 
     def forget_calls(self) -> None:
         """Count calls and keep requests anew."""
@@ -397,7 +251,7 @@ class Origin:
             return None
         if fault.status is not None:
             return Answer(status=fault.status, headers=fault.headers, parts=[fault.body])
-        return fault.bend(answer or self._answer(request, call))
+        return _changed(answer or self._answer(request, call), fault)
 
     def _send(self, answer: Answer | None, fault: Fault | None, handler: _Handler) -> None:
         if answer is None:
@@ -482,3 +336,15 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Write nothing: clients that hang up are part of the tests."""
+
+
+def _changed(answer: Answer, fault: Fault) -> Answer:
+    """Return the answer of a call with the changes of a fault."""
+    if fault.rewrite is not None:
+        answer = attrs.evolve(answer, parts=[json.dumps(fault.rewrite(json.loads(answer.body))).encode()])
+    if not fault.flipped and fault.short_bytes is None:
+        return answer
+    body = bytearray(answer.body)
+    if fault.flipped and body:
+        body[len(body) // 2] ^= 0x55
+    return attrs.evolve(answer, parts=[bytes(body[: fault.short_bytes])])

@@ -1,4 +1,4 @@
-"""A Dropbox for tests: the API's protocol, OAuth included, on this machine, with faults at will.
+"""A Dropbox for tests: the protocol of its API and its sign-in, on this machine, with faults to switch on.
 
 ::
 
@@ -10,9 +10,9 @@
                              endpoint=server.url)
         server.fail("files/download", Fault.cut(1000))
 
-It keeps to the published protocol (paths, errors, paging, cursors, revisions, hashes, throttling, scopes),
-and the vendor's own clients work against it unchanged. What Dropbox does not document is answered in the way
-that leaves a client the least to rely on.
+It follows the published protocol: paths, errors, paging, cursors, revisions, hashes, throttling, scopes. The
+vendor's own clients work with it unchanged. Where Dropbox documents nothing, the answer promises as little as
+possible.
 """
 
 from services.doubles.dropbox.drive import Bytes, content_hash

@@ -1,4 +1,4 @@
-"""The API: what its routes are, and those that read."""
+"""The API: its requests, its table of routes, and the routes that read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Api"]
 
 
 class Api(Listing, Writing):
-    """Answers all requests: those to routes that list, that write, and, below, that read.
+    """Answers all requests. The routes that list and that write are in the base classes.
 
     Attributes:
         url: The address that temporary links lead to.
@@ -83,7 +83,7 @@ class Api(Listing, Writing):
         root = request.headers.get("dropbox-api-path-root")
         view = self.view(visitor, _decoded(root) if root is not None else None)
         if route.style == "rpc":
-            # A route that takes nothing may be sent nothing.
+            # A route without arguments may be called without a body.
             if request.body and request.content_type != JSON:
                 raise BadInput(
                     f'Bad HTTP "Content-Type" header: "{request.headers.get("content-type")}".  '

@@ -1,4 +1,4 @@
-"""What the routes have in common: views of the drive, paths, and one write at a time."""
+"""What the routes share: views of the drive, paths, and one write at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from services.doubles.dropbox.oauth import Account, Authorization, Visitor
-    from services.doubles.http import Faults
+    from services.doubles.faults import Faults
 
 __all__ = ["Routes", "View", "root_info", "untagged"]
 
@@ -29,8 +29,8 @@ class View:
     """The drive as one request sees it.
 
     Args:
-        visitor: Who asks.
-        base: Path of what looks like the root: a namespace, or the folder of the app.
+        visitor: The app and the account of the access token.
+        base: Path of the folder that the request sees as the root: a namespace, or the folder of the app.
     """
 
     visitor: Visitor
@@ -38,14 +38,14 @@ class View:
 
 
 class Routes:
-    """What all routes work on.
+    """The base of all routes.
 
     Args:
         drive: The files.
         authorization: The tokens.
         faults: The faults of each page of a listing and of each entry of a batch.
         contention: Whether two writes at once in one namespace are refused, as Dropbox does.
-        closing: Set when the server ends: nothing waits any longer.
+        closing: Set when the server is closed, so that nothing waits any longer.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Routes:
         self._writing = threading.Lock()
 
     def view(self, visitor: Visitor, root: Mapping[str, Any] | None) -> View:
-        """The drive under the path root that a request names (``Dropbox-API-Path-Root``)."""
+        """Return the drive below the path root of a request (``Dropbox-API-Path-Root``)."""
         account = visitor.account
         base = account.home
         if root is not None and root.get(".tag") != "home":
@@ -81,7 +81,7 @@ class Routes:
         return View(visitor=visitor, base=base)
 
     def absolute(self, view: View, path: str) -> str:
-        """A path from the root of the drive."""
+        """Return a path from the root of the drive."""
         if not isinstance(path, str) or not _PATH.fullmatch(path) or not _is_unicode(path):
             raise BadInput(
                 f"path: {path!r} did not match pattern '(/(.|[\\r\\n])*)?|id:.*|(ns:[0-9]+(/.*)?)'"
@@ -97,7 +97,7 @@ class Routes:
         return view.base + path
 
     def find(self, view: View, path: str) -> Entry | None:
-        """What a path, an id or a revision means."""
+        """Find the entry of a path, an id or a revision."""
         if path.startswith("id:"):
             found = self.drive.by_id(path)
         elif path.startswith("rev:"):
@@ -108,7 +108,7 @@ class Routes:
         return found if inside else None
 
     def find_file(self, view: View, path: str) -> Entry:
-        """A file, or the error that says why there is none."""
+        """Find a file, or raise the error of the API."""
         found = self.find(view, path)
         if found is None:
             raise Refused({".tag": "path", "path": {".tag": "not_found"}})
@@ -118,7 +118,7 @@ class Routes:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One write in the namespace. A second one at the same time is refused, where that is asked for."""
+        """Write in the namespace. With ``contention``, a second write at the same time is refused."""
         if not self.contention:
             yield
             return
@@ -126,14 +126,14 @@ class Routes:
             error = {".tag": "too_many_write_operations", "reason": {".tag": "too_many_write_operations"}}
             raise Refused(error | {"retry_after": 1}, status=429)
         try:
-            time.sleep(0.005)  # long enough for another one to meet it
+            time.sleep(0.005)  # long enough for another write to begin
             yield
         finally:
             self._writing.release()
 
 
 def root_info(account: Account) -> dict[str, str]:
-    """Where an account's drive begins."""
+    """Return the root of an account's drive."""
     said = {"root_namespace_id": account.root_namespace, "home_namespace_id": account.home_namespace}
     if account.root_namespace == account.home_namespace:
         return said | {".tag": "user"}
@@ -141,10 +141,10 @@ def root_info(account: Account) -> dict[str, str]:
 
 
 def untagged(entry: Entry, view: View) -> dict[str, Any]:
-    """Metadata where the type is plain from the route."""
+    """Return metadata without the tag, which the route makes clear."""
     return {key: value for key, value in entry.metadata(view.base).items() if key != ".tag"}
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it can be written as UTF-8: JSON can say half of a surrogate pair, which is no character."""
+    """Return whether the text can be written as UTF-8. JSON can contain half of a surrogate pair."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)

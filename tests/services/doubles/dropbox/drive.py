@@ -1,4 +1,4 @@
-"""What a Dropbox holds: files with revisions, folders, tombstones, and a journal of changes for cursors."""
+"""The files of a Dropbox: revisions, folders, tombstones, and a journal of changes for cursors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLOCK_BYTES = 4 * 1024 * 1024
 
 
 def content_hash(chunks: Iterable[bytes]) -> str:
-    """Dropbox's own hash: SHA-256 of the concatenated SHA-256 of 4 MiB blocks, in lower-case hex."""
+    """Return Dropbox's content hash: SHA-256 of the concatenated SHA-256 of 4 MiB blocks, in lower-case hex."""
     whole = hashlib.sha256()
     block = hashlib.sha256()
     room = _BLOCK_BYTES
@@ -43,18 +43,18 @@ def content_hash(chunks: Iterable[bytes]) -> str:
 
 
 def folded(path: str) -> str:
-    """How Dropbox compares paths: letter case does not count."""
+    """Return a path in the form in which Dropbox compares paths, without letter case."""
     return unicodedata.normalize("NFC", path).lower()
 
 
 def parent_of(path: str) -> str:
-    """The folder that a path stands in; ``""`` is the root."""
+    """Return the folder of a path; ``""`` is the root."""
     return path.rpartition("/")[0]
 
 
 @attrs.frozen
 class Bytes:
-    """The content of one revision, in parts: thousands of files can share what they have in common."""
+    """The content of one revision, in parts. Thousands of files can share a part."""
 
     parts: tuple[bytes, ...]
     size: int = attrs.field(init=False)
@@ -65,22 +65,22 @@ class Bytes:
         object.__setattr__(self, "hash", content_hash(self.parts))
 
     def whole(self) -> bytes:
-        """All of it."""
+        """Return the bytes in one piece."""
         return b"".join(self.parts)
 
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """What stands, or stood, at a path.
+    """A file, a folder, or a deleted entry.
 
     Args:
         tag: ``"file"``, ``"folder"`` or ``"deleted"``.
-        path: From the root of the whole drive, as it is spelled.
+        path: From the root of the whole drive, in its own letter case.
         id: ``"id:…"``, the same for all revisions of a file.
         rev: Of a file.
-        content: Of a file; None for one that can't be downloaded (Paper).
+        content: Of a file; None for a document that can't be downloaded (Paper).
         client_modified, server_modified: Of a file.
-        shows_path: Whether answers carry ``path_display`` (Dropbox leaves it out now and then).
+        shows_path: Whether answers contain ``path_display`` (Dropbox sometimes leaves it out).
     """
 
     tag: str
@@ -94,11 +94,11 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """The path as it is compared."""
+        """The path in the form for comparison."""
         return folded(self.path)
 
     def metadata(self, base: str) -> dict[str, Any]:
-        """What the API says of it, seen from a root at ``base``."""
+        """Return the metadata of the API, relative to the folder ``base``."""
         path = self.path[len(base) :]
         said: dict[str, Any] = {
             ".tag": self.tag,
@@ -125,7 +125,7 @@ class Entry:
 
 
 class Drive:
-    """All the files of one account or team. Every method takes paths from the root, and holds the lock.
+    """All files of one account or team. Paths begin at the root.
 
     Attributes:
         lock: A condition that is notified of every change.
@@ -138,40 +138,40 @@ class Drive:
         self._revisions: dict[str, Entry] = {}
         self._ids: dict[str, str] = {}
         self._journal: list[tuple[str, Entry]] = []
-        # No two servers give the same revision: import ids are derived from it.
+        # Import ids are derived from revisions, so two servers must not use the same ones.
         self._numbers = itertools.count(0x10_0000_0000 + secrets.randbits(32))
 
     @property
     def position(self) -> int:
-        """How many changes there have been."""
+        """The number of changes so far."""
         return len(self._journal)
 
     def find(self, path: str) -> Entry | None:
-        """What stands at a path now: a file or a folder."""
+        """Return the file or folder at a path."""
         return self._entries.get(folded(path))
 
     def by_id(self, identity: str) -> Entry | None:
-        """The file or folder with an id, wherever it stands now."""
+        """Return the file or folder with an id, at its current path."""
         key = self._ids.get(identity)
         return None if key is None else self._entries.get(key)
 
     def by_rev(self, rev: str) -> Entry | None:
-        """A revision, replaced or not."""
+        """Return a revision, also if it was replaced."""
         return self._revisions.get(rev)
 
     def children(self, path: str) -> list[Entry]:
-        """What stands directly in a folder."""
+        """Return the entries directly in a folder."""
         return [self._entries[key] for key in self._children.get(folded(path), ())]
 
     def below(self, path: str) -> Iterator[Entry]:
-        """What stands in a folder and in its sub-folders."""
+        """Yield the entries of a folder and of its sub-folders."""
         for entry in self.children(path):
             yield entry
             if entry.tag == "folder":
                 yield from self.below(entry.path)
 
     def changes(self, since: int) -> list[tuple[str, Entry]]:
-        """Changes from a position on, by key: what stands, or no longer stands, there."""
+        """Return the changes after a position: the key, and the entry or its tombstone."""
         return self._journal[since:]
 
     def write(
@@ -182,7 +182,7 @@ class Drive:
         client_modified: datetime | None = None,
         shows_path: bool = True,
     ) -> Entry:
-        """Put a new revision of a file at a path, with its folders."""
+        """Write a new revision of a file, and make its folders."""
         with self.lock:
             self.make_folder(parent_of(path))
             now = datetime.now(UTC)
@@ -203,7 +203,7 @@ class Drive:
             return entry
 
     def make_folder(self, path: str) -> Entry | None:
-        """Make a folder and those above it; None for the root, which is always there."""
+        """Make a folder and its parents. Return None for the root, which always exists."""
         with self.lock:
             if path == "":
                 return None
@@ -217,7 +217,7 @@ class Drive:
             return entry
 
     def delete(self, entry: Entry) -> None:
-        """Delete a file, or a folder with all that is in it. One tombstone stands for both."""
+        """Delete a file, or a folder with its content. One tombstone is enough for a folder."""
         with self.lock:
             for child in self.children(entry.path) if entry.tag == "folder" else ():
                 self._forget(child)
@@ -226,7 +226,7 @@ class Drive:
             self.lock.notify_all()
 
     def move(self, entry: Entry, path: str) -> Entry:
-        """Give a file another path; its id and revision stay."""
+        """Move a file; its id and revision stay the same."""
         with self.lock:
             self.delete(entry)
             self.make_folder(parent_of(path))

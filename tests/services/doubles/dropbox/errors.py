@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from services.doubles import http
+from services.doubles import faults
 from services.doubles.http import JSON, Answer
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Refused(Exception):
 
 
 @attrs.frozen(kw_only=True)
-class Fault(http.Fault):
-    """A fault, with Dropbox's own errors. `http.Fault` has the arguments."""
+class Fault(faults.Fault):
+    """A fault, with Dropbox's own errors. `faults.Fault` has the arguments."""
 
     @classmethod
     def empty(cls) -> Fault:

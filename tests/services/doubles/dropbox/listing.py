@@ -1,4 +1,4 @@
-"""Listing: pages, cursors that never change, what has changed since, and questions that are held open."""
+"""Listing: pages, cursors, changes, and long polls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHORTEST_POLL_S, _LONGEST_POLL_S = 30, 480
 
 @attrs.frozen(kw_only=True)
 class _Cursor:
-    """Where a listing stands. A cursor never changes: the same one gives the same page again."""
+    """A position in a listing. A cursor never changes: used again, it gives the same page."""
 
     view: View
     folder: str
@@ -36,8 +36,8 @@ class Listing(Routes):
     """The routes that list.
 
     Attributes:
-        page_entries: How many entries a page has at most, whatever was asked for.
-        longest_poll_s: When a long poll comes back at the latest, seconds.
+        page_entries: The most entries of a page, whatever the request asks for.
+        longest_poll_s: The longest time of a long poll, seconds.
     """
 
     page_entries = _MOST_ENTRIES
@@ -86,7 +86,7 @@ class Listing(Routes):
             return {"changes": changed}
 
     def end_cursors(self) -> None:
-        """Forget every cursor: the next call that uses one is told to start over."""
+        """Make every cursor invalid: the next call that uses one is answered with ``reset``."""
         with self.drive.lock:
             self._cursors.clear()
 
@@ -127,7 +127,7 @@ class Listing(Routes):
             after = attrs.evolve(cursor, index=min(upto, len(cursor.listed)))
         else:
             changes = self.drive.changes(cursor.position)[: cursor.limit]
-            # Only the last state of a path counts, at the place of its last change.
+            # Each path is listed once, with its last state.
             last = {key: entry for key, entry in changes if self._concerns(cursor, key)}
             entries = tuple(last.values())
             after = attrs.evolve(cursor, position=cursor.position + len(changes))

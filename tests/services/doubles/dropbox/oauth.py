@@ -1,4 +1,4 @@
-"""The authorization server: apps, people's answers, codes and tokens."""
+"""The authorization server: apps, its pages, codes and tokens."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ _REFUSED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Error 
 
 @attrs.frozen(kw_only=True)
 class App:
-    """An app as it is registered.
+    """A registered app.
 
     Args:
         key, secret: Its credentials. With PKCE the secret is not needed.
-        name: What people see.
-        redirect_uris: Compared to the letter.
-        scopes: The permissions that are ticked.
-        app_folder: Path of the app's own folder, for an app that sees nothing else; None for the whole drive.
+        name: The name that the pages show.
+        redirect_uris: Must match exactly.
+        scopes: The permissions of the app.
+        app_folder: Path of the app's own folder, for an app that sees only this folder; None for the whole drive.
     """
 
     key: str
@@ -83,7 +83,7 @@ class Account:
 
 @attrs.frozen(kw_only=True)
 class Visitor:
-    """Who a request comes from, by its access token."""
+    """The app and the account of an access token."""
 
     app: App
     account: Account
@@ -91,7 +91,7 @@ class Visitor:
 
 
 class TokenError(Exception):
-    """A refusal of the token endpoint."""
+    """An error of the token endpoint."""
 
     def __init__(self, error: str, description: str | None = None) -> None:
         super().__init__(error)
@@ -116,7 +116,7 @@ class _Code:
 
 
 class Authorization:
-    """Answers browsers and token requests, and knows whose a token is.
+    """Shows the pages, issues tokens, and looks tokens up.
 
     Args:
         account: The person at the browser.
@@ -137,10 +137,10 @@ class Authorization:
         self._access: dict[str, tuple[_Grant, float]] = {}
         self._refresh: dict[str, _Grant] = {}
 
-    # --- what a test does
+    # --- for tests
 
     def register(self, app: App) -> None:
-        """Register an app, or change how it is registered."""
+        """Register an app, or change its registration."""
         with self._lock:
             self._apps[app.key] = app
 
@@ -150,32 +150,32 @@ class Authorization:
             self._apps.pop(app.key, None)
 
     def access_token(self, app: App, *, scopes: frozenset[str] | None = None) -> str:
-        """An access token without any ceremony."""
+        """Issue an access token, as if somebody had signed in."""
         visitor = Visitor(app=app, account=self.account, scopes=app.scopes if scopes is None else scopes)
         with self._lock:
             return self._mint(_Grant(visitor=visitor, offline=False))
 
     def refresh_token(self, app: App, *, scopes: frozenset[str] | None = None) -> str:
-        """A refresh token likewise."""
+        """Issue a refresh token, as if somebody had signed in."""
         visitor = Visitor(app=app, account=self.account, scopes=app.scopes if scopes is None else scopes)
         with self._lock:
             return self._mint_refresh(_Grant(visitor=visitor, offline=True))
 
     def expire_access_tokens(self) -> None:
-        """End the life of every access token; refresh tokens go on."""
+        """Let every access token expire. Refresh tokens stay valid."""
         with self._lock:
             self._access = {token: (grant, float("-inf")) for token, (grant, _) in self._access.items()}
 
     def revoke_all(self) -> None:
-        """What the person does under *Connected apps*: every token is dead."""
+        """Make every token invalid, as a person does under *Connected apps*."""
         with self._lock:
             for grant in [*(grant for grant, _ in self._access.values()), *self._refresh.values()]:
                 grant.revoked = True
 
-    # --- what requests do
+    # --- for requests
 
     def visitor(self, token: str) -> Visitor | str:
-        """Whose token it is, or the tag of the error that says why it is refused."""
+        """Return the app and account of a token, or the tag of the error if it is not valid."""
         with self._lock:
             known = self._access.get(token)
             if known is None or known[0].revoked:
@@ -183,12 +183,12 @@ class Authorization:
             return "expired_access_token" if self._now_s() >= known[1] else known[0].visitor
 
     def revoke(self, token: str) -> None:
-        """``auth/token/revoke``: the token, its siblings and the refresh token behind it."""
+        """``auth/token/revoke``: revoke the token, and all tokens of the same sign-in."""
         with self._lock:
             self._access[token][0].revoked = True
 
     def ask(self, query: Mapping[str, str]) -> Answer:
-        """``GET /oauth2/authorize``: the page with the question."""
+        """``GET /oauth2/authorize``: show the page that asks for permission."""
         app = self._apps.get(query.get("client_id", ""))
         if app is None:
             return _refused(f'Invalid client_id: "{query.get("client_id", "")}".')
@@ -214,7 +214,7 @@ class Authorization:
         return Answer.of_html(_ASK.format(name=html.escape(app.name), scopes=scopes, question=question))
 
     def decide(self, form: Mapping[str, str]) -> Answer:
-        """``POST /oauth2/authorize``: a button was pressed."""
+        """``POST /oauth2/authorize``: a person pressed a button of the page."""
         with self._lock:
             query = self._questions.pop(form.get("question", ""), None)
             if query is None:
@@ -241,10 +241,10 @@ class Authorization:
         return _to(redirect_uri, {"code": code} | state)
 
     def exchange(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """``POST /oauth2/token``.
+        """``POST /oauth2/token``: issue tokens.
 
         Raises:
-            TokenError: It is refused.
+            TokenError: The request is refused.
         """
         with self._lock:
             app = self._apps.get(form.get("client_id", ""))

@@ -58,7 +58,7 @@ class DropboxServer(Service):
         self.account = account or Account()
         self.app = app or App(
             key="u4vp8l1tkq3yzxo",
-            secret="q7w2e9r4t6y1u3i",  # a server of nobody
+            secret="q7w2e9r4t6y1u3i",
             redirect_uris=frozenset(f"http://localhost:{port}" for port in range(17845, 17850)),
         )
         self.drive = Drive()
@@ -79,7 +79,7 @@ class DropboxServer(Service):
 
     @property
     def calls(self) -> Counter[str]:
-        """How often each route was called; ``oauth2/token`` is one of them."""
+        """The number of calls of each route, ``oauth2/token`` included."""
         return self._origin.calls
 
     @property
@@ -90,10 +90,10 @@ class DropboxServer(Service):
     def extra_headers(self) -> Mapping[str, str]:
         return {"X-Dropbox-Request-Id": secrets.token_hex(16)}
 
-    # --- the other hand in the same folder
+    # --- what other programs do with the files
 
     def put(self, path: str, content: bytes | Bytes, *, shows_path: bool = True) -> str:
-        """Create or replace a file, with its folders.
+        """Create or replace a file, and make its folders.
 
         Returns:
             Its new revision.
@@ -106,23 +106,23 @@ class DropboxServer(Service):
         self.drive.write(path, None)
 
     def make_folder(self, path: str) -> None:
-        """Make a folder and those above it."""
+        """Make a folder and its parents."""
         self.drive.make_folder(path)
 
     def read(self, path: str) -> bytes | None:
-        """A file's bytes; None if there is no such file."""
+        """Return the bytes of a file; None if it does not exist."""
         found = self.drive.find(path)
         return found.content.whole() if found is not None and found.content is not None else None
 
     def delete(self, path: str) -> None:
-        """Delete a file or a folder, if it is there."""
+        """Delete a file or a folder, if it exists."""
         with self.drive.lock:
             found = self.drive.find(path)
             if found is not None:
                 self.drive.delete(found)
 
     def move(self, path: str, to: str) -> None:
-        """Give a file another path."""
+        """Move a file."""
         with self.drive.lock:
             found = self.drive.find(path)
             if found is None:
@@ -130,14 +130,12 @@ class DropboxServer(Service):
             self.drive.move(found, to)
 
     def names(self, folder: str = "") -> set[str]:
-        """Names of the files directly in a folder."""
+        """Return the names of the files directly in a folder."""
         with self.drive.lock:
             return {
                 entry.path.rpartition("/")[2] for entry in self.drive.children(folder) if entry.tag == "file"
             }
 
-    # --- shortcuts
-
     def token(self, *scopes: str) -> str:
-        """An access token of the registered app, with all its permissions or with these."""
+        """Issue an access token of the registered app, with all its permissions or with these."""
         return self.authorization.access_token(self.app, scopes=frozenset(scopes) or None)

@@ -1,4 +1,4 @@
-"""Writing: uploads whole and in sessions, folders, deletions one by one and by jobs, moves and copies."""
+"""Writing: uploads, upload sessions, folders, deletions and batches of them, moves and copies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Writing(Routes):
     """The routes that write.
 
     Attributes:
-        batch_polls: How often a job is still in progress when it is asked about.
+        batch_polls: How many times a batch is reported as still in progress.
     """
 
     batch_polls = 0
@@ -176,7 +176,7 @@ class Writing(Routes):
             if rev is not None and found.tag != "file":
                 raise Refused({".tag": "path_lookup", "path_lookup": {".tag": "not_file"}})
             if rev is not None and found.rev != rev:
-                # Undocumented: no client should read more from it than that nothing was deleted.
+                # Dropbox does not document this answer.
                 conflict = {".tag": "conflict", "conflict": {".tag": "file"}}
                 raise Refused({".tag": "path_write", "path_write": conflict})
             self.drive.delete(found)

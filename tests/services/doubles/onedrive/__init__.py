@@ -16,8 +16,8 @@ that took effect.
 """
 
 from services.doubles.onedrive.drive import Drive, Item
+from services.doubles.onedrive.errors import Fault
 from services.doubles.onedrive.server import OneDriveServer
-from services.doubles.onedrive.shapes import Fault
 from services.doubles.onedrive.tokens import Account, App
 
 __all__ = ["Account", "App", "Drive", "Fault", "Item", "OneDriveServer"]

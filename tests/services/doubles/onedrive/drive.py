@@ -1,4 +1,4 @@
-"""A drive in memory: items, their tags and hashes, a recycle bin, and the log that delta reads."""
+"""A drive in memory: items, their tags and hashes, a recycle bin, and the log of changes for delta."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PERSONAL: Final = "personal"
 
 
 def quick_xor(content: bytes) -> bytes:
-    """QuickXorHash: byte number i, turned left by 11 i bits within 160, all XORed, and the length on top.
+    """Return the QuickXorHash: byte number i rotated by 11 i bits of 160, all XORed, and then the length.
 
     Written after https://learn.microsoft.com/onedrive/developer/code-snippets/quickxorhash.
     """
-    # After 160 bytes the turns repeat: such blocks are XORed first.
+    # The rotations repeat after 160 bytes, so blocks of this size can be XORed first.
     block = 0
     for start in range(0, len(content), 160):
         block ^= int.from_bytes(content[start : start + 160], "little")
@@ -36,21 +36,21 @@ def quick_xor(content: bytes) -> bytes:
 
 
 class NameExists(Exception):
-    """The folder has an item of that name, in whatever case."""
+    """The folder has an item with this name, perhaps in another letter case."""
 
 
 @attrs.define(kw_only=True, eq=False)
 class Item:
-    """A file or folder, as the drive keeps it.
+    """A file or folder.
 
     Args:
-        id: Stable; survives renames and moves.
-        name: As somebody spelled it.
+        id: Stays the same when the item is renamed or moved.
+        name: In its own letter case.
         parent: The folder it is in; None for the root.
         content: The bytes of a file; None for anything else.
         facets: More facets of the item, such as ``package``, ``remoteItem`` or ``malware``.
-        told_size: The size that is reported, if it is not that of the content.
-        told_hashes: The hashes that are reported, if they are not those of the content.
+        told_size: A wrong size to report.
+        told_hashes: Wrong hashes to report.
     """
 
     id: str
@@ -70,18 +70,18 @@ class Item:
 
     @property
     def is_folder(self) -> bool:
-        """Whether items can be in it."""
+        """Whether the item can contain others."""
         return self.content is None and not ({"package", "remoteItem"} & self.facets.keys())
 
     @property
     def size_bytes(self) -> int:
-        """As reported."""
+        """The size that is reported."""
         if self.told_size is not None:
             return self.told_size
         return len(self.content) if self.content is not None else 0
 
     def ancestors(self) -> Iterator[Item]:
-        """The folder it is in, and so on up to the root."""
+        """Yield the folder of the item, its parent, and so on up to the root."""
         folder = self.parent
         while folder is not None:
             yield folder
@@ -89,15 +89,15 @@ class Item:
 
 
 class Drive:
-    """One drive. Everything is done under one lock, so that what is seen is always whole.
+    """One drive. Every method holds one lock.
 
     Args:
-        kind: ``"personal"``, ``"business"`` or ``"documentLibrary"``: ids, tags and what delta tells differ.
-        owner: Whose it is; may be empty.
-        clock: Gives the time, aware.
+        kind: ``"personal"``, ``"business"`` or ``"documentLibrary"``; ids, tags and delta differ.
+        owner: Name of the owner; may be empty.
+        clock: Returns the aware time.
 
     Attributes:
-        quota_bytes: What is left of its room: an upload that is larger is refused.
+        quota_bytes: The free space: a larger upload is refused.
     """
 
     def __init__(self, kind: str = PERSONAL, *, owner: str = "", clock: Callable[[], datetime]) -> None:
@@ -118,10 +118,10 @@ class Drive:
         self.quota_bytes = 5 * 1024**4
         self.root = self._new("root", None)
 
-    # --- what people and other programs do
+    # --- what people and other programs do with the files
 
     def folder(self, path: str) -> Item:
-        """The folder under a path, made if need be."""
+        """Return the folder with a path, and make it if it does not exist."""
         with self.lock:
             folder = self.root
             for name in filter(None, path.split("/")):
@@ -129,15 +129,15 @@ class Drive:
             return folder
 
     def child(self, folder: Item, name: str) -> Item | None:
-        """The item of that name, in whatever case."""
+        """Return the item with a name, in any letter case."""
         with self.lock:
             return folder.children.get(_key(name))
 
     def add(self, folder: Item, name: str, content: bytes | None, /, **facets: Any) -> Item:
-        """A new file, or a folder if there is no content.
+        """Add a file, or a folder if there is no content.
 
         Raises:
-            NameExists: An item of that name is there.
+            NameExists: The folder has an item with this name.
         """
         with self.lock:
             if _key(name) in folder.children:
@@ -148,7 +148,7 @@ class Drive:
             return item
 
     def write(self, folder: Item, name: str, content: bytes) -> Item:
-        """Create a file, or give it new content: the id stays."""
+        """Create a file, or replace its content; the id stays the same."""
         with self.lock:
             item = self.child(folder, name)
             if item is None:
@@ -157,7 +157,7 @@ class Drive:
             return item
 
     def replace(self, item: Item, content: bytes) -> None:
-        """Give a file new content."""
+        """Replace the content of a file."""
         with self.lock:
             item.content = content
             item.hashes = {}
@@ -172,10 +172,10 @@ class Drive:
             self._logged(item)
 
     def move(self, item: Item, *, folder: Item | None = None, name: str | None = None) -> None:
-        """Give an item another name, another folder, or both.
+        """Rename an item, move it, or both.
 
         Raises:
-            NameExists: An item of that name is there.
+            NameExists: The folder has an item with this name.
         """
         with self.lock:
             target, called = folder or item.parent, name or item.name
@@ -190,7 +190,7 @@ class Drive:
             self.touch(item)
 
     def delete(self, item: Item, *, permanently: bool = False) -> None:
-        """Take an item out of its folder, into the recycle bin unless it is deleted for good."""
+        """Delete an item: into the recycle bin, or permanently."""
         with self.lock:
             if item.parent is not None:
                 item.parent.children.pop(_key(item.name), None)
@@ -201,27 +201,27 @@ class Drive:
             (self.permanently_deleted if permanently else self.bin).append(item)
 
     def forget_changes(self) -> None:
-        """Make every delta token given out so far useless."""
+        """Make every delta token invalid."""
         with self.lock:
             self.log_starts_at += len(self.log) + 1
             self.log.clear()
 
-    # --- what the protocol says of an item
+    # --- what the protocol reports of an item
 
     def etag(self, item: Item) -> str:
-        """Changes with anything about the item."""
+        """Return the tag that changes with everything about the item."""
         if self.kind == PERSONAL:
             return "a" + _b64(f"{item.id}.{item.changes}".encode())
         return f'"{{{item.guid}}},{item.changes}"'
 
     def ctag(self, item: Item) -> str:
-        """Changes with its content."""
+        """Return the tag that changes with the content."""
         if self.kind == PERSONAL:
             return "a" + _b64(f"c:{item.id}.{item.content_changes + 256}".encode())
         return f'"c:{{{item.guid}}},{item.content_changes}"'
 
     def hashes(self, item: Item) -> dict[str, str]:
-        """The hashes of a file, as reported."""
+        """Return the hashes that are reported."""
         if item.told_hashes is not None:
             return item.told_hashes
         if item.content is None:
@@ -271,7 +271,7 @@ def _below(item: Item) -> Iterator[Item]:
 
 
 def _key(name: str) -> str:
-    # Names differ by case no more than on Windows; composed and decomposed letters stay apart.
+    # Letter case does not distinguish names; composed and decomposed letters do.
     return name.lower()
 
 

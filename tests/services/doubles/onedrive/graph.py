@@ -1,7 +1,7 @@
-"""Microsoft Graph as far as files go: what its addresses mean, and what is done at them.
+"""Microsoft Graph for files: its addresses and its calls.
 
-Written after https://learn.microsoft.com/graph/api/resources/onedrive; what the two kinds of account do
-differently, they do differently here.
+Written after https://learn.microsoft.com/graph/api/resources/onedrive, with the differences between the two kinds
+of account.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import attrs
 
 from services.doubles.http import Answer, Request
 from services.doubles.onedrive.drive import PERSONAL, Drive, Item, NameExists
-from services.doubles.onedrive.shapes import GraphError, Shapes, iso
+from services.doubles.onedrive.errors import GraphError
+from services.doubles.onedrive.shapes import Shapes, iso
 from services.doubles.onedrive.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _TARGET = re.compile(
 
 @attrs.frozen(kw_only=True)
 class _Target:
-    """What a URL addresses: an item that exists, or a name in a folder where nothing is yet."""
+    """The target of a URL: an item, or a new name in a folder."""
 
     drive: Drive
     item: Item | None
@@ -49,10 +50,10 @@ class _Target:
     token: str | None = None
 
     def existing(self) -> Item:
-        """The item.
+        """Return the item.
 
         Raises:
-            GraphError: There is none.
+            GraphError: The item does not exist.
         """
         if self.item is None:
             raise GraphError(404, "itemNotFound", "The resource could not be found.")
@@ -60,15 +61,15 @@ class _Target:
 
 
 class Graph(Shapes):
-    """Answers what is asked of Graph.
+    """Answers the requests to Graph.
 
     Args:
-        clock: Gives the time, aware.
+        clock: Returns the aware time.
         download_s: How long a download address is valid, seconds.
 
     Attributes:
         drives: All drives, by id.
-        uploads: Uploads under way.
+        uploads: Open upload sessions.
     """
 
     def __init__(self, *, clock: Callable[[], datetime], download_s: float = 300.0) -> None:
@@ -79,7 +80,7 @@ class Graph(Shapes):
     # --- routes
 
     def name(self, request: Request) -> str:
-        """The name of a call, as counted and as faults name it."""
+        """Return the name of a call, for counts and faults."""
         parts = request.path.removeprefix("/v1.0").strip("/")
         if parts in {"me", "me/drive"} or re.fullmatch(r"drives/[^/]+|sites/[^/]+/drives?", parts):
             return "me" if parts == "me" else "drive"
@@ -96,13 +97,13 @@ class Graph(Shapes):
         )
 
     def answer(self, request: Request, grant: Grant) -> Answer:
-        """Carry a request out.
+        """Carry out a request.
 
         Args:
-            request: As it arrived.
-            grant: Who asks, and what they may.
+            request: The request.
+            grant: The app, the account and the permissions of the access token.
         """
-        # A client that was told another host than this one, and reaches us by a detour, is told it again.
+        # A client that uses another host name, through a proxy, gets links with that host name.
         host = request.headers.get("host", "")
         self._here.base = self.url if self.url.endswith(f"//{host}") else f"https://{host}"
         try:
@@ -115,14 +116,14 @@ class Graph(Shapes):
             )
 
     def content_name(self, request: Request) -> str:
-        """The name of a call to the origin that holds the bytes."""
+        """Return the name of a call to the origin for file content."""
         if request.path.startswith("/dl/"):
             return "download"
         named = {"PUT": "fragment", "DELETE": "cancel", "GET": "upload-status"}
         return named.get(request.method, "finish")
 
     def content_answer(self, request: Request) -> Answer:
-        """Carry out a request to the origin that holds the bytes."""
+        """Carry out a request to the origin for file content."""
         if "authorization" in request.headers:
             return GraphError(401, "unauthenticated", "No token is wanted here.").answer(self._clock())
         if request.path.startswith("/up/"):
@@ -152,7 +153,7 @@ class Graph(Shapes):
             self._delegated(grant)
             return grant.account.drive, found["rest"] or ""
         wanted = unquote(found["id"])
-        # Personal drive ids are hexadecimal numbers: case and a leading zero say nothing.
+        # Personal drive ids are hexadecimal numbers: letter case and leading zeros do not matter.
         for drive in self.drives.values():
             same = drive.id.lower().lstrip("0") == wanted.lower().lstrip("0")
             if drive.id == wanted or (drive.kind == PERSONAL and same):
@@ -259,8 +260,8 @@ class Graph(Shapes):
             )
         asked = request.query.get("$top") or request.query.get("top")
         size = min(int(asked) if asked else self.page_size, _LARGEST_PAGE)
-        # By name; a page begins after the name that the one before ended with, so that what is written
-        # meanwhile neither shifts nor repeats the rest.
+        # Sorted by name. A page begins after the last name of the page before, so that files that are written
+        # meanwhile do not shift the entries.
         after = request.query.get("$skiptoken", "")
         names = sorted(name for name in folder.children if name > after)
         page = names[:size]
@@ -448,14 +449,14 @@ def _all_below(item: Item) -> list[Item]:
 
 
 def _with_ancestors(changed: Iterable[Item], scope: Item, root: Item) -> list[Item]:
-    """Changed items within a scope, each once, after the folders that they are in."""
+    """Return the changed items within a scope, each once, after its folders."""
     listed: dict[str, Item] = {}
     for item in changed:
         inside = (
             item is scope or scope in item.ancestors() or scope is root or item.parent is None or item.deleted
         )
         if not inside and scope is not root:
-            # It may have been moved out of the scope: then the scope must hear of it.
+            # The item may have been moved out of the scope; the scope must report that.
             listed[item.id] = item
             continue
         for folder in (*reversed(list(item.ancestors())), item):

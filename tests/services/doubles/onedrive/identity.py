@@ -1,7 +1,7 @@
-"""The Microsoft identity platform as far as signing in goes: discovery, authorize, token.
+"""The sign-in of the Microsoft identity platform: discovery, authorize, token.
 
-Written after https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow. Tokens are opaque
-here; nobody but this server reads them.
+Written after https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow. Access tokens are
+opaque.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Identity"]
 
 
 class Identity(Tokens):
-    """Answers what is asked of ``login.microsoftonline.com``. See `Tokens` for the arguments."""
+    """Answers the requests to ``login.microsoftonline.com``. See `Tokens` for the arguments."""
 
     def __init__(self, *, clock: Callable[[], datetime], lifetime_s: float = 3600.0) -> None:
         super().__init__(clock=clock, lifetime_s=lifetime_s)
@@ -33,7 +33,7 @@ class Identity(Tokens):
     # --- routes
 
     def name(self, request: Request) -> str:
-        """The name of a call, as counted and as faults name it."""
+        """Return the name of a call, for counts and faults."""
         for end, name in (
             ("/.well-known/openid-configuration", "openid"),
             ("/discovery/instance", "discovery"),
@@ -47,7 +47,7 @@ class Identity(Tokens):
         return "unknown"
 
     def answer(self, request: Request, call: str) -> Answer:
-        """Carry a request out."""
+        """Carry out a request."""
         tenant = request.path.strip("/").partition("/")[0]
         match call, request.method:
             case "openid", "GET":
@@ -97,7 +97,7 @@ class Identity(Tokens):
             {"tenant_discovery_endpoint": endpoint, "api-version": "1.1", "metadata": metadata}
         )
 
-    # --- the page that a person sees
+    # --- the pages
 
     def _authorize(self, request: Request, tenant: str) -> Answer:
         wanted = dict(request.query)

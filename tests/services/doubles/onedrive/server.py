@@ -1,4 +1,4 @@
-"""`OneDriveServer`: Microsoft Graph, the bytes' own origin and the identity platform, on loopback."""
+"""`OneDriveServer`: Microsoft Graph and the identity platform on this machine."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from services.doubles.http import Answer, Request, Service
 from services.doubles.onedrive.drive import Drive, Item
+from services.doubles.onedrive.errors import GraphError
 from services.doubles.onedrive.graph import Graph
 from services.doubles.onedrive.identity import Identity
-from services.doubles.onedrive.shapes import GraphError
 from services.doubles.onedrive.tokens import Account, App
 
 if TYPE_CHECKING:
@@ -25,19 +25,18 @@ PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 class OneDriveServer(Service):
     """Microsoft Graph and the identity platform, on ports of the loopback interface.
 
-    Three origins answer, each on a port of its own on 127.0.0.1: ``endpoint`` is Microsoft Graph,
-    ``content_url`` is where download and upload addresses lead, and ``identity_url`` is the identity
-    platform.
+    There are three addresses: ``endpoint`` is Microsoft Graph, ``content_url`` serves downloads and uploads, and
+    ``identity_url`` is the identity platform.
 
     Args:
-        kind: The account's kind, ``"personal"`` or ``"business"``.
+        kind: The kind of account, ``"personal"`` or ``"business"``.
         latency_s: How long every answer is held back, seconds.
-        clock: Gives the time, aware: tokens and addresses expire by it.
+        clock: Returns the aware time, for the expiry of tokens and addresses.
         token_s: How long access tokens are valid, seconds.
 
     Attributes:
-        account: The person whose OneDrive it is.
-        drive: The person's drive.
+        account: The owner of the drive.
+        drive: The files.
         app: A registered app, a public client; see `register`.
     """
 
@@ -59,7 +58,7 @@ class OneDriveServer(Service):
         self.identity.accounts.append(self.account)
         self.app = self.register(App(id=f"app-{secrets.token_hex(8)}"))
         self._origin = self._answer_at(self.graph.name, self._graph)
-        # Tests put methods of their own in the place of `content_answer`: it is looked up at each request.
+        # A lambda, because tests replace `content_answer` later.
         self._content = self._answer_at(
             self.graph.content_name, lambda request, _: self.graph.content_answer(request)
         )
@@ -68,22 +67,22 @@ class OneDriveServer(Service):
         self.graph.content_url = self.content_url = self._content.url
         self.identity_url = self._login.url
 
-    # --- who and what there is
+    # --- drives, accounts and apps
 
     def add_drive(self, kind: str, *, owner: str = "") -> Drive:
-        """Another drive: somebody else's OneDrive, or a SharePoint library (``documentLibrary``)."""
+        """Add a drive: the OneDrive of another account, or a SharePoint library (``documentLibrary``)."""
         drive = Drive(kind, owner=owner, clock=self._clock)
         self.graph.drives[drive.id] = drive
         return drive
 
     def add_account(self, name: str, drive: Drive) -> Account:
-        """Another person, whose own drive this is."""
+        """Add an account, which owns this drive."""
         account = Account(name=name, drive=drive, tenant=self.account.tenant)
         self.identity.accounts.append(account)
         return account
 
     def share(self, drive: Drive, folder: Item, *, name: str | None = None) -> Item:
-        """Put a folder of another drive into the root of the account's own, as *Add shortcut* does."""
+        """Add a shortcut to a folder of another drive to the root of the account's drive."""
         remote = {
             "id": folder.id,
             "name": folder.name,
@@ -100,58 +99,58 @@ class OneDriveServer(Service):
     def token(
         self, *scopes: str, account: Account | None = None, app: App | None = None, app_only: bool = False
     ) -> str:
-        """An access token, as if somebody had signed in.
+        """Issue an access token, as if somebody had signed in.
 
         Args:
-            scopes: What it allows; by default ``Files.ReadWrite``.
-            account: Who signed in; by default `account`.
-            app: To which app; by default `app`.
-            app_only: Whether it is the app's own and nobody's.
+            scopes: Its permissions; by default ``Files.ReadWrite``.
+            account: The account that signed in; by default `account`.
+            app: The app; by default `app`.
+            app_only: Whether the app signed in by itself, without an account.
         """
         allowed = set(scopes) or {"Files.ReadWrite"}
         return self.identity.issue(app or self.app, account or self.account, allowed, app_only=app_only)
 
     def signin(self, *scopes: str, account: Account | None = None) -> Callable[[bool], str]:
-        """A token provider for `intouch_import.open_source`, whose tokens are renewed as they expire."""
+        """Return a token provider for `intouch_import.open_source`, which renews tokens when they expire."""
         held: list[str] = []
 
-        def provide(force: bool = False) -> str:  # the shape of a token provider
+        def provide(force: bool = False) -> str:  # the signature of a token provider
             if force or not held or self.identity.grant(held[-1]) is None:
                 held.append(self.token(*scopes, account=account))
             return held[-1]
 
         return provide
 
-    # --- what was asked
+    # --- calls and requests
 
     @property
     def calls(self) -> Counter[str]:
-        """How often each call was made, by name; without those to the identity platform."""
+        """The number of calls to Graph and to the origin for content, by name."""
         return self._origin.calls + self._content.calls
 
     @property
     def identity_calls(self) -> Counter[str]:
-        """How often each call to the identity platform was made, by name."""
+        """The number of calls to the identity platform, by name."""
         return Counter(self._login.calls)
 
     @property
     def requests(self) -> list[Request]:
-        """Every request to Graph and to the bytes' origin, in no exact order between the two."""
+        """The last requests to Graph, followed by those to the origin for content."""
         return [*self._origin.requests, *self._content.requests]
 
     @property
     def identity_requests(self) -> list[Request]:
-        """Every request to the identity platform."""
+        """The last requests to the identity platform."""
         return list(self._login.requests)
 
     @property
     def most_at_once(self) -> int:
-        """The most requests to Graph that were under way at one time."""
+        """The most requests to Graph at the same time."""
         return self._origin.most_at_once
 
     # --- inside
 
-    def _graph(self, request: Request, call: str) -> Answer:  # the name is for faults
+    def _graph(self, request: Request, _call: str) -> Answer:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         grant = self.identity.grant(token) if kind.lower() == "bearer" else None
         if grant is None:

@@ -1,79 +1,36 @@
-"""What Graph says of drives and items, and where their bytes are: the shapes of its answers."""
+"""The JSON of drives and items in Graph's answers, and download addresses."""
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 from datetime import UTC, datetime, timedelta
-from http.client import responses
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-import attrs
-
-from services.doubles import http
-from services.doubles.http import JSON, Answer, Request
+from services.doubles.http import Answer, Request
 from services.doubles.onedrive.drive import PERSONAL, Drive, Item
+from services.doubles.onedrive.errors import GraphError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Fault", "GraphError", "Shapes", "iso"]
+__all__ = ["Shapes", "iso"]
 
 _CONTENT_HOST: Final = "https://content.1drv.com"
 
 
-class GraphError(Exception):
-    """An error as Graph answers it."""
-
-    def __init__(self, status: int, code: str, message: str = "", *, inner: str = "", **headers: str) -> None:
-        super().__init__(code)
-        self.status = status
-        self.code = code
-        self.inner = inner
-        self.message = message
-        self.headers = headers
-
-    def answer(self, now: datetime) -> Answer:
-        """The JSON of it."""
-        inner = {"code": self.inner} if self.inner else {}
-        detail = {
-            **inner,
-            "date": f"{now:%Y-%m-%dT%H:%M:%S}",
-            "request-id": secrets.token_hex(8),
-            "client-request-id": secrets.token_hex(8),
-        }
-        error = {"code": self.code, "message": self.message or self.code, "innerError": detail}
-        return Answer.of_json({"error": error}, self.status, **self.headers)
-
-
-@attrs.frozen(kw_only=True)
-class Fault(http.Fault):
-    """A fault, with errors as Graph words them. `http.Fault` has the arguments."""
-
-    @classmethod
-    def refused(
-        cls, status: int, code: str = "", *, after: bool = False, retry_after: str | None = None
-    ) -> Fault:
-        """Answer with an error in JSON; by default its code is the name of the status."""
-        name = code or responses.get(status, "bandwidthLimitExceeded").replace(" ", "")
-        error = {"error": {"code": name, "message": "a fault was switched on", "innerError": {}}}
-        headers = {"Content-Type": JSON} | ({} if retry_after is None else {"Retry-After": retry_after})
-        return cls(status=status, headers=headers, body=json.dumps(error).encode(), after=after)
-
-
 class Shapes:
-    """Tells drives and items as Graph does, and gives out addresses to download from.
+    """Describes drives and items as Graph does, and issues download addresses.
 
     Args:
-        clock: Gives the time, aware.
+        clock: Returns the aware time.
         download_s: How long a download address is valid, seconds.
 
     Attributes:
-        url, content_url: Where Graph is, and where the bytes are.
-        page_size: How many entries a page has, unless asked otherwise.
-        encoded_paths: Whether paths are told percent-encoded; the service does either.
+        url, content_url: The addresses of Graph and of file content.
+        page_size: The default number of entries of a page.
+        encoded_paths: Whether paths are percent-encoded; the real service does both.
     """
 
     def __init__(self, *, clock: Callable[[], datetime], download_s: float = 300.0) -> None:
@@ -88,7 +45,7 @@ class Shapes:
         self._here = threading.local()
 
     def item_json(self, drive: Drive, item: Item, *, address: bool = True) -> dict[str, Any]:
-        """An item, whole; with an address to download it from, if it is a file and one is wanted."""
+        """Return an item, with a download address if it is a file and ``address`` is true."""
         told: dict[str, Any] = {
             "createdDateTime": iso(item.modified),
             "eTag": drive.etag(item),
@@ -139,10 +96,10 @@ class Shapes:
         return reference
 
     def _delta_json(self, drive: Drive, item: Item, scope: Item) -> dict[str, Any]:
-        # Delta tells no paths, and of a changed file no address to download it from.
+        # Delta reports no paths and no download addresses.
         told = self.item_json(drive, item, address=False)
         told["parentReference"].pop("path", None)
-        # Asked of a folder, an item that was moved out of it is told as a deleted one.
+        # The delta of a folder reports an item that was moved out of the folder as deleted.
         gone = item.deleted or (item is not scope and scope not in item.ancestors())
         if drive.kind != PERSONAL:
             told.pop("cTag", None)
@@ -176,7 +133,7 @@ class Shapes:
         return self._link(path, {**query, "token": f"{self._secret}-{end}"})
 
     def download_answer(self, request: Request) -> Answer:
-        """Carry out a request to an address to download from: there nobody is asked for a token."""
+        """Carry out a request to a download address, which needs no token."""
         found = self._downloads.get(request.path.removeprefix("/dl/"))
         if found is None or found[2] < self._clock():
             return Answer.of_html("<html>expired</html>", 401)
@@ -188,7 +145,7 @@ class Shapes:
         return Answer.of_file(request, [content])
 
     def expire_downloads(self) -> None:
-        """Make every download address given out so far useless."""
+        """Make every download address invalid."""
         self._downloads.clear()
 
     def _download_url(self, drive: Drive, item: Item) -> str:
@@ -206,5 +163,5 @@ class Shapes:
 
 
 def iso(when: datetime) -> str:
-    """A time as Graph writes it."""
+    """Return a time in Graph's format."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

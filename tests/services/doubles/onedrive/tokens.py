@@ -1,4 +1,4 @@
-"""Accounts, apps, and the tokens that the identity platform gives them."""
+"""Accounts, apps, and their tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Account", "App", "Grant", "Tokens", "scopes_of"]
 
 _CODE_S: Final = 600
 OWN: Final = frozenset({"openid", "profile", "offline_access", "email"})
-"""Scopes of the platform itself; the others are permissions."""
+"""Scopes of the platform. All other scopes are permissions."""
 _GRAPH: Final = "https://graph.microsoft.com/"
 
 
@@ -31,10 +31,10 @@ class Account:
     """A person with a drive.
 
     Args:
-        name: How the person signs in.
+        name: The name for the sign-in.
         drive: The person's own drive.
-        tenant: The organisation, or that of all personal accounts.
-        locked_out: Ids of drives that the person may not use, whatever the token says.
+        tenant: The organisation, or the tenant of all personal accounts.
+        locked_out: Ids of drives that the person may not use, whatever the token allows.
     """
 
     name: str
@@ -50,11 +50,11 @@ class App:
 
     Args:
         id: The App ID.
-        secrets: Client secrets that are valid; empty for a public client.
-        certificates: Certificates in PEM whose owner may sign in as the app.
-        redirects: Redirect URIs; the port of ``http://localhost`` says nothing.
+        secrets: Valid client secrets; empty for a public client.
+        certificates: Certificates of the app, in PEM.
+        redirects: Redirect URIs. ``http://localhost`` matches with any port.
         granted: Permissions that an administrator granted to the app itself.
-        removed: Whether the registration was deleted since.
+        removed: Whether the registration was deleted.
     """
 
     id: str
@@ -66,13 +66,13 @@ class App:
 
     @property
     def is_public(self) -> bool:
-        """Whether it signs in without a secret."""
+        """Whether the app signs in without a secret."""
         return not self.secrets and not self.certificates
 
 
 @attrs.define(kw_only=True, eq=False)
 class Grant:
-    """What an access token stands for."""
+    """The app, the account and the permissions of an access token."""
 
     app: App
     account: Account
@@ -112,15 +112,15 @@ class _Refused(Exception):
 
 
 class Tokens:
-    """Gives tokens for codes, refresh tokens and credentials, and takes them back.
+    """Issues tokens for codes, refresh tokens and credentials, and revokes them.
 
     Args:
-        clock: Gives the time, aware.
-        lifetime_s: How long an access token is valid: the platform says 60 to 90 minutes.
+        clock: Returns the aware time.
+        lifetime_s: How long an access token is valid, seconds; at the real platform 60 to 90 minutes.
 
     Attributes:
         apps: Registered apps, by id.
-        accounts: Who can sign in.
+        accounts: The accounts that can sign in.
         rotate_strictly: Whether a refresh token can be used only once.
     """
 
@@ -136,29 +136,29 @@ class Tokens:
         self._codes: dict[str, _Code] = {}
 
     def grant(self, token: str) -> Grant | None:
-        """What a token stands for, if it is valid now."""
+        """Return the grant of a token, or None if the token is not valid now."""
         found = self.tokens.get(token)
         if found is None or found.revoked or found.expires_at <= self._clock():
             return None
         return found
 
     def revoke(self, *, expired: bool = False) -> None:
-        """End every session: refresh tokens no longer work, nor do access tokens.
+        """End every session: all refresh tokens and access tokens become invalid.
 
         Args:
-            expired: Whether that is because nobody used them for long, and not by somebody's decision.
+            expired: Whether the reason is that nobody used them for a long time.
         """
         self._why_refused = 700082 if expired else 50173
         self.refresh_tokens.clear()
         self.expire_access()
 
     def expire_access(self) -> None:
-        """Make every access token given out so far useless; refresh tokens still work."""
+        """Make every access token invalid; refresh tokens stay valid."""
         for found in self.tokens.values():
             found.revoked = True
 
     def issue(self, app: App, account: Account, scopes: set[str], *, app_only: bool = False) -> str:
-        """A new access token."""
+        """Issue an access token."""
         token = f"EwB{secrets.token_urlsafe(48)}"
         self.tokens[token] = Grant(
             app=app,
@@ -170,7 +170,7 @@ class Tokens:
         return token
 
     def code(self, wanted: dict[str, str], account: Account) -> str:
-        """A code for what was asked at the authorize page, as if ``account`` had accepted it there."""
+        """Issue a code for an authorize request, as if ``account`` had accepted it on the page."""
         code = f"M.{secrets.token_urlsafe(32)}"
         self._codes[code] = _Code(
             app=self.apps[wanted["client_id"]],
@@ -251,7 +251,7 @@ class Tokens:
                 )
             except jwt.InvalidTokenError:
                 break
-            return  # it may be used again while it lasts, as msal does
+            return  # it can be used again until it expires; msal does that
         raise _Refused("invalid_client", 700027, "The certificate is not registered on the app.", status=401)
 
     def _by_code(self, app: App, form: dict[str, str]) -> Answer:
@@ -333,13 +333,13 @@ class Tokens:
 
     @staticmethod
     def _base(request: Request) -> str:
-        # A client that was told another host than this one, and reaches us by a detour, is told it again.
+        # A client that uses another host name, through a proxy, gets links with that host name.
         host = request.headers.get("host", "")
         return f"http://{host}" if host.startswith(("127.", "localhost", "[::1]")) else f"https://{host}"
 
 
 def scopes_of(text: str) -> set[str]:
-    """The scopes of a request; permissions of Graph without their address."""
+    """Return the scopes of a request, without Graph's address."""
     return {scope.removeprefix(_GRAPH) for scope in text.split()}
 
 

@@ -1,4 +1,4 @@
-"""Upload sessions: bytes that become a file only when the last of them is there."""
+"""Upload sessions: the file appears when its last byte has arrived."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LARGEST_FRAGMENT_BYTES: Final = 60 * 1024 * 1024
 
 @attrs.define(kw_only=True)
 class Session:
-    """One upload under way."""
+    """One open upload."""
 
     key: str
     place: Any
@@ -38,8 +38,8 @@ class Uploads:
     """All upload sessions.
 
     Args:
-        clock: Gives the time, aware.
-        finish: Makes a file of a finished upload, and answers.
+        clock: Returns the aware time.
+        finish: Turns a complete upload into a file, and returns the answer.
     """
 
     def __init__(self, *, clock: Callable[[], datetime], finish: Callable[[Any, bytes, str], Answer]) -> None:
@@ -60,7 +60,7 @@ class Uploads:
         return session
 
     def answer(self, request: Request) -> Answer:
-        """Carry out a request to the address of an upload."""
+        """Carry out a request to an upload address."""
         session = self.open.get(request.path.removeprefix("/up/"))
         if session is None or session.expires_at < self._clock():
             return _error(404, "itemNotFound", "uploadSessionNotFound")
@@ -99,7 +99,9 @@ class Uploads:
 
     def _finished(self, session: Session) -> Answer:
         answer = self._finish(session.place, bytes(session.received), session.behaviour)
-        if answer.status < 400:  # an upload that met a conflict can be committed otherwise
+        if (
+            answer.status < 400
+        ):  # after a conflict the upload stays open, and can be committed under another name
             self.open.pop(session.key, None)
         return answer
 
