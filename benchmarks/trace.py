@@ -115,14 +115,13 @@ def trace_migration(work: Path) -> Trace:
     from intouch_import import migration
 
     records = _records(work)
+    rule = migration.FolderRule("{patient}")
 
     def migrate(name: str, colour: int) -> Trace:
         photo = work / name / "10042" / "IMG_0001.jpg"
         _photo(photo, colour)
         with Trace() as trace:
-            plan = migration.plan(
-                work / name, migration.FolderRule("{patient}"), records, to=work / f"{name} plan"
-            )
+            plan = migration.plan(work / name, rule, records, to=work / f"{name} plan")
             run = plan.run(records).wait()
         assert run.progress.counts == {"imported": 1}
         assert not photo.exists()

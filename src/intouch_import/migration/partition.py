@@ -33,7 +33,7 @@ from intouch_import.moving import MoveOrder, Mover
 from intouch_import.moving.file_move import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from intouch_import.ledger import Ledger
@@ -121,46 +121,52 @@ class PartitionRunner:
             read_rows(self._directory, self._header.parts, start=start, stop=start + PARTITION_ROWS)
         )
         results = read_results(self._directory, partition)
-        put_off: dict[int, Result] = {}
         tried: set[int] = set()
+        put_off: dict[int, Result]
         while True:
-            decided = self._overrides.read().apply_all(planned)
-            wanted = [row for row in decided if row.verdict in _TO_DO]
-            left = [row for row in wanted if row.number not in tried and not _is_settled(row, results)]
+            wanted, left = self._left(planned, results, tried)
             if not left:
                 break
             if self._options.dry_run:
-                rehearsed = self._rehearse(left)
-                results |= rehearsed
-                tried |= rehearsed.keys()
-                break
-            if self._pacer.wait_until_open():
+                new, put_off = self._rehearse(left), {}
+            elif self._pacer.wait_until_open():
                 continue  # people may have overridden rows during the wait
-            new = self._import(left)
-            put_off = {number: result for number, result in new.items() if result.reason is Reason.CANCELLED}
-            done = {number: result for number, result in new.items() if number not in put_off}
-            results |= done
-            tried |= done.keys()
-            if done:
+            else:
+                new, put_off = self._import(left)
+            results |= new
+            tried |= new.keys()
+            if new and not self._options.dry_run:
                 write_results(self._directory, partition, results.values())
             if not put_off or self._pacer.cancelled:
+                results |= put_off
                 break
-        results |= put_off
-        ended = [(row, results[row.number]) for row in wanted if row.number in results]
-        return PartitionResult(
-            states=Counter(result.state.value for _, result in ended),
-            reasons=Counter(result.reason.value for _, result in ended),
-            size_bytes=sum(row.size_bytes for row, _ in ended),
-            broken=_is_broken(results[number] for number in tried | put_off.keys()),
-        )
+        return _total(wanted, results, tried)
 
-    def _import(self, rows: Sequence[PlanRow]) -> dict[int, Result]:
-        stored = self._repository.find_attachment([row.import_id for row in rows])
+    def _left(
+        self, planned: Sequence[PlanRow], results: Mapping[int, Result], tried: set[int]
+    ) -> tuple[list[PlanRow], list[PlanRow]]:
+        """Return the rows that are to be imported, and those of them that still are to be tried."""
+        wanted, left = [], []
+        for row in self._overrides.read().apply_all(planned):
+            if row.verdict in _TO_DO:
+                wanted.append(row)
+                result = results.get(row.number)
+                if row.number not in tried and (result is None or not result.settles(row)):
+                    left.append(row)
+        return wanted, left
+
+    def _import(self, rows: Sequence[PlanRow]) -> tuple[dict[int, Result], dict[int, Result]]:
+        """Import rows. Return the results, and those of rows that were put off by a pause or cancel."""
+        import_ids = [row.import_id for row in rows]
+        patient_ids = {row.patient for row in rows if row.patient is not None}
+        stored = self._repository.find_attachment(import_ids)
         # Looked up again: since the plan was made, a patient may have left, or been merged into another.
-        patients = self._repository.find_patients({row.patient for row in rows if row.patient is not None})
+        patients = self._repository.find_patients(patient_ids)
         results: dict[int, Result] = {}
+        put_off: dict[int, Result] = {}
         orders: list[MoveOrder] = []
         ordered: list[PlanRow] = []
+        elsewhere: list[PlanRow] = []
         for row in rows:
             known = stored.get(row.import_id)
             if known is None:
@@ -175,7 +181,9 @@ class PartitionRunner:
             try:
                 source = self._folders.open(row.folder)
             except (SourceError, FileError) as exc:
-                results[row.number] = self._not_opened(row, known, exc)
+                result = results[row.number] = self._not_opened(row, known, exc)
+                if result.reason is Reason.FINISHED_ELSEWHERE:
+                    elsewhere.append(row)
                 continue
             orders.append(self._order(row, source, known))
             ordered.append(row)
@@ -183,12 +191,14 @@ class PartitionRunner:
             orders, cancelled=self._pacer.is_closed, pace=self._pacer.wait_for_turn
         )
         for row, outcome in zip(ordered, outcomes, strict=True):
-            results[row.number] = Result.of_outcome(row, outcome)
-        self._add_digests(rows, results)
-        self._complete_ledger(
-            [row for row in rows if results[row.number].reason is Reason.FINISHED_ELSEWHERE]
-        )
-        return results
+            result = Result.of_outcome(row, outcome)
+            (put_off if result.reason is Reason.CANCELLED else results)[row.number] = result
+            if result.reason is Reason.FINISHED_ELSEWHERE:
+                elsewhere.append(row)
+        if elsewhere:
+            self._add_digests(elsewhere, results)
+            self._complete_ledger(elsewhere)
+        return results, put_off
 
     def _doubt(self, row: PlanRow, patients: Mapping[str, Patient]) -> Reason | None:
         patient = patients.get(row.patient or "")
@@ -240,20 +250,14 @@ class PartitionRunner:
 
     def _add_digests(self, rows: Sequence[PlanRow], results: dict[int, Result]) -> None:
         """Add the digests of files that another process finished, so they were not read here."""
-        unread = {
-            row.import_id: row.number
-            for row in rows
-            if results[row.number].state is State.IMPORTED and results[row.number].sha256 is None
-        }
-        if not unread:
-            return
-        for import_id, stored in self._repository.find_attachment(list(unread)).items():
+        unread = {row.import_id: row.number for row in rows if results[row.number].sha256 is None}
+        for import_id, stored in self._repository.find_attachment(list(unread)).items() if unread else ():
             number = unread[import_id]
             results[number] = attrs.evolve(results[number], sha256=stored.sha256, attachment_id=stored.id)
 
     def _complete_ledger(self, rows: Sequence[PlanRow]) -> None:
         """Write "moved" for files that are stored and gone: the run was interrupted before it wrote that."""
-        if not rows or self._header.mode == "copy":
+        if self._header.mode == "copy":
             return
         gone = {row.import_id: folder_id(self._header.source_id, row.folder) for row in rows}
         begun = [entry for source_id in set(gone.values()) for entry in self._ledger.unfinished(source_id)]
@@ -291,13 +295,20 @@ class PartitionRunner:
         return results
 
 
-def _is_settled(row: PlanRow, results: Mapping[int, Result]) -> bool:
-    result = results.get(row.number)
-    return result is not None and result.settles(row)
-
-
-def _is_broken(results: Iterable[Result]) -> bool:
-    """Return whether something failed that all partitions share: not just a single folder."""
-    all_results = list(results)
-    failed = any(result.reason in _FAR_REACHING for result in all_results)
-    return failed and not any(result.state is State.IMPORTED for result in all_results)
+def _total(wanted: Sequence[PlanRow], results: Mapping[int, Result], tried: set[int]) -> PartitionResult:
+    states: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    size_bytes = 0
+    for row in wanted:
+        result = results.get(row.number)
+        if result is not None:
+            states[result.state.value] += 1
+            reasons[result.reason.value] += 1
+            size_bytes += row.size_bytes
+    failed = imported = False
+    for number in tried:
+        failed = failed or results[number].reason in _FAR_REACHING
+        imported = imported or results[number].state is State.IMPORTED
+    return PartitionResult(
+        states=states, reasons=reasons, size_bytes=size_bytes, broken=failed and not imported
+    )

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from intouch_import.ledger import Ledger
     from intouch_import.migration.limits import OnProgress
+    from intouch_import.migration.plan_file import RowValues
     from intouch_import.migration.walking import AnyArchive, FoundFiles
 
 __all__ = ["plan"]
@@ -105,12 +106,14 @@ def plan(
     opener = archive_of(source)
     folder = _folder_for(to)
     book = ledger_for(ledger, engine=getattr(repository, "engine", None))
+    tell = progress_callback(on_progress) if on_progress is not None else None
     with contextlib.ExitStack() as stack:
-        root = stack.enter_context(opener())
+        root = stack.enter_context(contextlib.closing(opener()))
         folders = stack.enter_context(contextlib.closing(Folders(root)))
+        lists, rule_values = rule.lists, rule.to_dict()
         index = None
-        if rule.lists:
-            index = stack.enter_context(ListIndex(rule.lists[0], folder / _LIST_DATABASE, zone=time_zone))
+        if lists:
+            index = stack.enter_context(ListIndex(lists[0], folder / _LIST_DATABASE, zone=time_zone))
         classifier = Classifier(
             rule,
             dates=order,
@@ -121,7 +124,7 @@ def plan(
             ledger=book,
             index=index,
         )
-        rows = _Rows(classifier, index, clock=clock, tell=progress_callback(on_progress))
+        rows = _Rows(classifier, index, clock=clock, tell=tell)
         parts = _write_rows(folder, pa, rows.read(walk(folders)))
         rows.report(total=rows.count)
         kept = opener.kept if isinstance(opener, Archive) else None
@@ -133,7 +136,7 @@ def plan(
             "label": root.label,
             "archive": {**kept, "source_id": root.source_id} if kept is not None else None,
             "provider": root.provider,
-            "rule": rule.to_dict(),
+            "rule": rule_values,
             "dates": tuple(map(str, order)),
             "zone": getattr(time_zone, "key", None) or str(time_zone),
             "allow_inactive": allow_inactive,
@@ -145,7 +148,7 @@ def plan(
     digest = hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()
     header = Header(id=digest[:32], **values)
     write_header(folder, header)
-    log.info("an archive was planned", extra={"source_id": header.source_id, "rows": header.rows})
+    log.info("an archive was planned", extra={"source_id": header.source_id, "rows": rows.count})
     return Plan(folder, header, archive=opener, repository=repository, ledger=book)
 
 
@@ -178,7 +181,7 @@ class _Rows:
         index: ListIndex | None,
         *,
         clock: Clock,
-        tell: Callable[[Progress], None],
+        tell: Callable[[Progress], None] | None,
     ) -> None:
         self._classifier = classifier
         self._index = index
@@ -186,7 +189,7 @@ class _Rows:
         self._tell = tell
         self.count = self.size_bytes = self.folders_unreadable = 0
 
-    def read(self, found: Iterator[FoundFiles]) -> Iterator[tuple[Any, ...]]:
+    def read(self, found: Iterator[FoundFiles]) -> Iterator[RowValues]:
         for batch in _batches(found):
             try:
                 rows = self._classifier.classify(batch, now=self._clock.now())
@@ -205,7 +208,10 @@ class _Rows:
             yield self._classifier.missing(path)
 
     def report(self, *, total: int | None = None) -> None:
-        self._tell(Progress(stage=Stage.PLANNING, done=self.count, total=total, done_bytes=self.size_bytes))
+        if self._tell is not None:
+            self._tell(
+                Progress(stage=Stage.PLANNING, done=self.count, total=total, done_bytes=self.size_bytes)
+            )
 
 
 def _batches(found: Iterator[FoundFiles]) -> Iterator[list[FoundFiles]]:
@@ -221,7 +227,7 @@ def _batches(found: Iterator[FoundFiles]) -> Iterator[list[FoundFiles]]:
     yield batch
 
 
-def _write_rows(folder: Path, pa: Any, rows: Iterator[tuple[Any, ...]]) -> list[PartFile]:
+def _write_rows(folder: Path, pa: Any, rows: Iterator[RowValues]) -> list[PartFile]:
     """Write rows into Parquet files, a group at a time, so that memory stays small."""
     parts: list[PartFile] = []
     group = list(itertools.islice(rows, _ROWS_PER_GROUP))

@@ -10,8 +10,8 @@ import attrs
 from intouch_import.errors import ConfigError, UnknownPatient
 from intouch_import.migration import review
 from intouch_import.migration.certificate import certify
-from intouch_import.migration.limits import RunOptions
-from intouch_import.migration.plan_file import OVERRIDES, StoredPlan, read_header
+from intouch_import.migration.limits import RunControl, RunOptions
+from intouch_import.migration.plan_file import OVERRIDES, SIGNAL, StoredPlan, read_header
 from intouch_import.migration.rows import Override, OverridesFile, PlanRow, Where
 from intouch_import.migration.run import start
 from intouch_import.migration.walking import Archive, Folders, archive_of, open_root
@@ -322,6 +322,7 @@ class Plan:
             MissingExtraError: tqdm is not installed.
         """
         chosen = RunOptions(**options)
+        control = RunControl(self.directory / SIGNAL if chosen.client is not None else None)
         if chosen.ledger is None and chosen.client is None:
             chosen = attrs.evolve(chosen, ledger=self._ledger)
         if not chosen.check_content and self.header.dates[:1] == ("exif",):
@@ -333,6 +334,7 @@ class Plan:
             repository,
             archive=self._archive or self._kept_archive(),
             options=chosen,
+            control=control,
             records=repository if isinstance(repository, PatientRepository) else self._repository,
         )
         run.plan = self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import os
 import secrets
 import threading
@@ -18,9 +19,9 @@ from intouch_import.extras import needing
 from intouch_import.ledger import Ledger, ledger_for
 from intouch_import.migration.certificate import certify
 from intouch_import.migration.executors import DaskExecutor, ThreadExecutor, WorkerSetup
-from intouch_import.migration.limits import RunCommand, RunControl
+from intouch_import.migration.limits import RunCommand
 from intouch_import.migration.partition import PartitionRunner
-from intouch_import.migration.plan_file import PARTITION_ROWS, SIGNAL
+from intouch_import.migration.plan_file import PARTITION_ROWS
 from intouch_import.migration.review import count_to_do
 from intouch_import.migration.walking import open_root
 from intouch_import.model import Progress, Stage
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from intouch_import.migration.certificate import Certificate
     from intouch_import.migration.executors import Executor
-    from intouch_import.migration.limits import OnProgress, RunOptions
+    from intouch_import.migration.limits import OnProgress, RunControl, RunOptions
     from intouch_import.migration.partition import PartitionResult
     from intouch_import.migration.plan_file import StoredPlan
     from intouch_import.sources.base import Source
@@ -173,9 +174,9 @@ class Run:
         try:
             total, total_bytes = count_to_do(self._stored)
             self._progress = RunProgress(total=total, total_bytes=total_bytes)
-            partitions = range(-(-self._stored.header.rows // PARTITION_ROWS))
+            rows = sum(part.rows for part in self._stored.header.parts)
             executor = open_executor()
-            for result in executor.run(partitions, self._control):
+            for result in executor.run(range(math.ceil(rows / PARTITION_ROWS)), self._control):
                 self._count(result)
                 executor.stopped = self._broken >= _GIVE_UP_AFTER
             if self._broken >= _GIVE_UP_AFTER:
@@ -223,6 +224,7 @@ def start(
     *,
     archive: Callable[[], Source],
     options: RunOptions,
+    control: RunControl,
     records: PatientRepository | None,
 ) -> Run:
     """Start a run.
@@ -232,13 +234,13 @@ def start(
         repository: The patient records, or what opens them.
         archive: Opens the archive.
         options: Options of the run.
+        control: Passes commands to all threads and processes of the run.
         records: Where the certificate looks up imported files, if they stay open.
 
     Raises:
         ConfigError: The options contradict each other, or it is another archive.
         SourceError: The archive can't be opened.
     """
-    control = RunControl(stored.directory / SIGNAL if options.client is not None else None)
     run = Run(stored, options=options, control=control, records=records)
     if options.client is not None:
         if isinstance(repository, PatientRepository):
@@ -260,7 +262,7 @@ def start(
         )
         return run
     with contextlib.ExitStack() as stack:
-        root = stack.enter_context(open_root(archive, source_id=stored.header.source_id))
+        root = stack.enter_context(contextlib.closing(open_root(archive, source_id=stored.header.source_id)))
         if not isinstance(repository, PatientRepository):
             repository = repository()
             stack.callback(_close, repository)

@@ -36,11 +36,12 @@ _CHUNK: Final = 1000
 _DEEPEST: Final = 512
 _CHECK_ROOT_AFTER: Final = 20
 # Folders in which systems keep copies, thumbnails and deleted files.
-_SYSTEM_FOLDERS: Final = frozenset(
-    {
+_SYSTEM_FOLDERS: Final = dict.fromkeys(
+    (
         "@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx", "lost+found",
         "recycler", "network trash folder", "temporary items",
-    }
+    ),
+    Reason.SYSTEM_FILE,
 )  # fmt: skip
 
 
@@ -278,16 +279,19 @@ def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[FoundFile
     """List one folder; append the folders to be walked to ``below``."""
     files: list[SourceFile] = []
     failure: InTouchImportError | None = None
+    too_deep = Reason.FOLDER_UNREADABLE if folder.count("/") >= _DEEPEST else None
     source = folders.open(folder)
     try:
         for file in source.scan():
-            name = file.name.rstrip("/")
             if file.kind is not EntryKind.FOLDER:
                 files.append(file)
                 if len(files) >= _CHUNK:
                     yield FoundFiles(folder, files, source.source_id)
                     files = []
-            elif (why := _why_not_walked(name, folder)) is not None:
+                continue
+            name = file.name.rstrip("/")
+            why = Reason.HIDDEN if name.startswith(".") else _SYSTEM_FOLDERS.get(name.lower(), too_deep)
+            if why is not None:
                 yield FoundFiles(folder, [file], why=why)
             else:
                 below.append(f"{folder}/{name}" if folder else name)
@@ -297,14 +301,6 @@ def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[FoundFile
         yield FoundFiles(folder, files, source.source_id)
     if failure is not None:
         raise failure  # after the entries that were listed before it
-
-
-def _why_not_walked(name: str, folder: str) -> Reason | None:
-    if name.startswith("."):
-        return Reason.HIDDEN
-    if name.lower() in _SYSTEM_FOLDERS:
-        return Reason.SYSTEM_FILE
-    return Reason.FOLDER_UNREADABLE if folder.count("/") >= _DEEPEST else None
 
 
 def _is_lost(folders: Folders) -> bool:
