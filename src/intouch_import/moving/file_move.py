@@ -156,8 +156,9 @@ class FileMove:
         if content is None:
             raise AssertionError("only files that were read are stored")
         taken_at, taken_from = order.taken_at, order.taken_from if order.taken_at is not None else None
-        if facts is not None and facts.taken is not None and (taken_at is None or order.trust_content):
-            taken_at, taken_from = facts.taken_at, facts.taken.taken_from
+        found = facts.times.chosen if facts is not None else None
+        if found is not None and (taken_at is None or order.trust_content):
+            taken_at, taken_from = found.at, found.taken_from
         return Attachment(
             import_id=self.import_id,
             patient_id=order.patient_id,
