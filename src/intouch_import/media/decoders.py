@@ -383,8 +383,8 @@ def _python() -> str | None:
     """
     if getattr(sys, "frozen", False):
         return None
-    beside = Path(sys.exec_prefix, *(("python.exe",) if sys.platform == "win32" else ("bin", "python3")))
-    for candidate in (Path(sys.executable or os.devnull), beside):
+    bundled = Path(sys.exec_prefix, *(("python.exe",) if sys.platform == "win32" else ("bin", "python3")))
+    for candidate in (Path(sys.executable or os.devnull), bundled):
         if candidate.name.lower().startswith(("python", "pypy")) and candidate.is_file():
             return str(candidate)
     return None

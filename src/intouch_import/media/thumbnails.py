@@ -1,4 +1,4 @@
-"""Thumbnails, kept by digest in a folder beside the repository: made once, then read.
+"""Thumbnails, kept by digest in a separate folder: made once, then read.
 
 A thumbnail shows as much of a patient as the photo does. So only its owner can read the folder, and a
 thumbnail should be discarded when its photo is withdrawn from a record. All of them can be made again.

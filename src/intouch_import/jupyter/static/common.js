@@ -60,7 +60,7 @@ function redraw(svg, name) {
 }
 
 /** Set a text if it differs: a row is filled many times during scrolling. */
-function say(element, text) {
+function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 

@@ -185,8 +185,8 @@ function patientField({ search, onChoose, onLeave }) {
     card.hidden = !patient;
     input.parentElement.hidden = Boolean(patient);
     if (patient) {
-      say(name, patient.name || patient.id);
-      say(detail, details(patient));
+      setText(name, patient.name || patient.id);
+      setText(detail, details(patient));
       card.classList.toggle("itx-inactive", !patient.active);
     }
     input.value = "";

@@ -103,7 +103,7 @@ function renderInbox({ model, el }) {
     const { order: next, counts } = arranged(lines, { show, text: filter.value.trim().toLowerCase(), sort });
     order = next;
     for (const [key, { element, number }] of Object.entries(chipOf)) {
-      say(number, counts[key].toLocaleString("en"));
+      setText(number, counts[key].toLocaleString("en"));
       element.setAttribute("aria-pressed", String(show === key));
       element.hidden = !counts[key] && show !== key && key !== "open";
     }
@@ -112,9 +112,9 @@ function renderInbox({ model, el }) {
       const up = sort[1] > 0 ? "ascending" : "descending";
       if (each === each.parentElement.firstChild) each.parentElement.setAttribute("aria-sort", each.dataset.key === sort[0] ? up : "none");
     }
-    say(tally, lines.length ? count(lines.length, "file") : "");
+    setText(tally, lines.length ? count(lines.length, "file") : "");
     inboxTab.number.hidden = !counts.open;
-    say(inboxTab.number, counts.open.toLocaleString("en"));
+    setText(inboxTab.number, counts.open.toLocaleString("en"));
     grid.setTotal(order.length);
     const position = focused === undefined ? -1 : order.indexOf(focused);
     if (position !== grid.at) grid.move(position);
@@ -200,7 +200,7 @@ function renderInbox({ model, el }) {
   const panel = savePanel({
     search: async (text) => (await query("patients", { text })).patients,
     onChange: () => selectionChanged(),
-    onSave: () => begin(),
+    onSave: () => saveSelection(),
     onClear: () => selectAll(false),
     onLeave: () => grid.element.focus({ preventScroll: true }),
   });
@@ -220,7 +220,7 @@ function renderInbox({ model, el }) {
   }
 
   // --- saving
-  async function begin() {
+  async function saveSelection() {
     const answer = await query("prepare", { generation, rows: [...selected], ...panel.values() });
     selectionChanged();
     if (answer.kind !== "prepared") return notice("bad", answer.text);
@@ -252,7 +252,7 @@ function renderInbox({ model, el }) {
   const filed = filedList({ undo: (entry) => undo(entry.name, entry.patient, { id: entry.id }) });
   function showFiled(entries) {
     filedTab.number.hidden = !entries.length;
-    say(filedTab.number, entries.length.toLocaleString("en"));
+    setText(filedTab.number, entries.length.toLocaleString("en"));
     filed.show(entries, { dates, isSaving: busy.saving });
   }
   function showTab(name) {
@@ -280,14 +280,14 @@ function renderInbox({ model, el }) {
       banner.hidden = !busy.refreshing && !busy.saving;
       refresh.disabled = busy.refreshing;
       root.setAttribute("aria-busy", String(!banner.hidden));
-      if (!banner.hidden) say(bannerText, busy.saving ? "Saving…" : "Looking for new files…");
+      if (!banner.hidden) setText(bannerText, busy.saving ? "Saving…" : "Looking for new files…");
       delete meter.dataset.known;
       filed.setSaving(busy.saving);
       selectionChanged();
       showEmpty();
     },
     progress(message) {
-      say(bannerText, message.text);
+      setText(bannerText, message.text);
       banner.dataset.stage = message.stage;
       if (message.total) {
         meter.dataset.known = "";

@@ -95,19 +95,19 @@ function inboxRow({ look, toggle, range, goTo, undo: takeBack }) {
       box.disabled = !line[CHOOSABLE];
       box.setAttribute("aria-label", `Select ${line[NAME]}`);
       thumb.show(picture, line[DESTINATION]);
-      say(name, line[NAME]);
+      setText(name, line[NAME]);
       name.title = line[NAME];
-      say(facts, factsOf(line, dates));
+      setText(facts, factsOf(line, dates));
       redraw(place, source.location);
-      say(placeName, locationName(source.location));
-      say(placeLabel, source.label);
+      setText(placeName, locationName(source.location));
+      setText(placeLabel, source.label);
       redraw(kind, line[DESTINATION]);
-      say(kindName, line[DESTINATION] === "images" ? "Images" : "Notes");
+      setText(kindName, line[DESTINATION] === "images" ? "Images" : "Notes");
       redraw(pillIcon, status);
-      say(pillText, STATUS_WORDS[status]);
+      setText(pillText, STATUS_WORDS[status]);
       pill.className = `itx-pill itx-pill-${status}`;
-      say(patient, line[PATIENT] ? nameOf(line[PATIENT]) : "");
-      say(why, [isFiled ? line[TITLE] : reason, line[DOUBT]].filter(Boolean).join(" "));
+      setText(patient, line[PATIENT] ? nameOf(line[PATIENT]) : "");
+      setText(why, [isFiled ? line[TITLE] : reason, line[DOUBT]].filter(Boolean).join(" "));
       why.title = why.textContent;
       why.classList.toggle("itx-title", isFiled);
       undo.hidden = status !== "imported" && status !== "stored";
@@ -127,15 +127,15 @@ function savePanel({ search, onChange, onSave, onClear, onLeave }) {
   const choice = h("h2", { class: "itx-choice" });
   const hint = h("span", { class: "itx-muted itx-hint" });
   const clear = button("Clear", { kind: "quiet", title: "Clear the selection", on: onClear });
-  const begin = () => {
+  const submit = () => {
     if (save.disabled) return;
     save.disabled = true; // until the selection is shown again, so that a second click does nothing
     onSave();
   };
   const patient = patientField({ search, onChoose: onChange, onLeave: () => title.focus() });
-  const title = h("input", { type: "text", class: "itx-input itx-title-field", maxlength: "500", placeholder: "e.g. Left forearm", "aria-label": "Title", on: { keydown: (event) => event.key === "Enter" && (event.preventDefault(), begin()) } });
-  const comments = h("textarea", { class: "itx-input itx-comments", rows: "2", "aria-label": "Comments", on: { keydown: (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && begin() } });
-  const save = button("Save", { icon: "imported", kind: "primary", on: begin, class: "itx-button itx-primary itx-save" });
+  const title = h("input", { type: "text", class: "itx-input itx-title-field", maxlength: "500", placeholder: "e.g. Left forearm", "aria-label": "Title", on: { keydown: (event) => event.key === "Enter" && (event.preventDefault(), submit()) } });
+  const comments = h("textarea", { class: "itx-input itx-comments", rows: "2", "aria-label": "Comments", on: { keydown: (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit() } });
+  const save = button("Save", { icon: "imported", kind: "primary", on: submit, class: "itx-button itx-primary itx-save" });
   const field = (label, optional, ...content) => h("div", { class: "itx-field" }, h("span", { class: "itx-label" }, label, optional ? h("span", { class: "itx-muted", text: " optional" }) : null), ...content);
   const element = h(
     "aside",
@@ -158,19 +158,19 @@ function savePanel({ search, onChange, onSave, onClear, onLeave }) {
       element.classList.toggle("itx-nothing", !line);
       if (!line) return;
       preview.show(picture, line[DESTINATION]);
-      say(previewName, line[NAME]);
-      say(previewFacts, facts);
+      setText(previewName, line[NAME]);
+      setText(previewFacts, facts);
     },
     /** Show the selection, and whether it can be saved now. */
     show(chosen, { isSaving }) {
       const images = chosen.filter((line) => line[DESTINATION] === "images").length;
       const mixed = images > 0 && images < chosen.length;
       const what = images ? count(images, "image") : count(chosen.length, "document");
-      say(choice, !chosen.length ? "No file selected" : mixed ? `${count(images, "image")} and ${count(chosen.length - images, "document")}` : what);
-      say(hint, mixed ? "Images and other documents can’t be saved together." : chosen.length ? "" : "Select files with the checkboxes or the space bar.");
+      setText(choice, !chosen.length ? "No file selected" : mixed ? `${count(images, "image")} and ${count(chosen.length - images, "document")}` : what);
+      setText(hint, mixed ? "Images and other documents can’t be saved together." : chosen.length ? "" : "Select files with the checkboxes or the space bar.");
       hint.classList.toggle("itx-bad", mixed);
       clear.hidden = !chosen.length;
-      say(save.lastChild, chosen.length && !mixed ? `Save ${what}` : "Save");
+      setText(save.lastChild, chosen.length && !mixed ? `Save ${what}` : "Save");
       save.disabled = !chosen.length || mixed || !patient.chosen || isSaving;
     },
     /** Clear the form after saving. */
