@@ -44,7 +44,7 @@ nitpick_ignore_regex = [
         r"(abc|argparse|collections|contextlib|ctypes|datetime|enum|logging|os|pathlib|sqlite3|threading|types)\..*",
     ),
     ("py:.*", r"(typing|typing_extensions|zoneinfo)\..*"),
-    ("py:.*", r"(alembic|anywidget|attrs?|fsspec|PIL|sa|sqlalchemy|typer)\..*"),
+    ("py:.*", r"(alembic|anywidget|attrs?|fsspec|PIL|sa|sqlalchemy|click)\..*"),
     # The same names without a module: annotations of names that are imported for type checkers only.
     (
         "py:.*",

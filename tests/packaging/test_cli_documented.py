@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import typer.main
 
 from intouch_import.cli import app as cli
 from intouch_import.cli import show as codes
@@ -30,7 +29,7 @@ def _section(title: str) -> str:
     return re.split(r"^## ", PAGE.partition(f"## {title}\n")[2], flags=re.MULTILINE)[0]
 
 
-ROOT: Any = typer.main.get_command(cli.app)
+ROOT: Any = cli.app
 COMMANDS = dict(_commands(ROOT))
 OPTIONS = {
     option: parameter.envvar

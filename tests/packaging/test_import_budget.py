@@ -11,7 +11,7 @@ import pytest
 HEAVY = frozenset(
     {
         *("PIL", "sqlalchemy", "alembic", "attr", "attrs", "fsspec"),
-        *("typer", "click", "rich"),
+        *("click", "rich"),
         *("adlfs", "azure", "dropbox", "dropboxdrivefs", "msgraphfs", "msal", "paramiko", "psycopg"),
         *("requests", "httpx", "aiohttp", "urllib3", "asyncio", "ssl"),
     }

@@ -206,7 +206,8 @@ def test_an_interrupt_is_exit_code_130(
     practice.photo(CAPTURED)
     monkeypatch.setitem(Inbox.__init__.__kwdefaults__, "settle_s", 5.0)
     monkeypatch.setitem(Inbox.__init__.__kwdefaults__, "clock", Clock(sleep=interrupt))
-    assert command("refresh", practice.photos).code == 130
+    done = command("refresh", practice.photos)
+    assert (done.code, "interrupted" in done.err) == (130, True)
     assert practice.left() == [CAPTURED]
 
 

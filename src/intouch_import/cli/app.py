@@ -11,33 +11,28 @@ import os
 import re
 import signal
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import attrs
-import typer
+import click
 
 from intouch_import import __version__
 from intouch_import.cli import configure, show
-from intouch_import.cli.migrate import migrate_app
+from intouch_import.cli.migrate import migrate_group
 from intouch_import.cli.options import (
-    DEFAULT_FILES,
-    DEFAULT_RECORDS,
-    Files,
-    Json,
-    Operator,
-    Pattern,
+    PATH,
+    Command,
     Practice,
-    ProviderId,
-    Records,
-    SettingsFiles,
-    SourceUrl,
-    Zone,
+    folder_argument,
     inbox_of,
+    json_option,
     open_folder,
+    practice_options,
+    provider_option,
+    settings_option,
 )
-from intouch_import.cli.records import ledger_app, patients_app, providers_app
-from intouch_import.cli.show import FILES_FAILED, INTERRUPTED, LOCATION_FAILED, MISTAKE, RECORDS_FAILED
+from intouch_import.cli.records import ledger_group, patients_group, providers_group
+from intouch_import.cli.show import FILES_FAILED, INTERRUPTED, LOCATION_FAILED, MISTAKE, OK, RECORDS_FAILED
 from intouch_import.errors import (
     ConfigError,
     FileError,
@@ -48,12 +43,13 @@ from intouch_import.errors import (
     SettingsError,
     SourceError,
 )
-from intouch_import.filenames import DEFAULT_PATTERN
-from intouch_import.inbox import Inbox, Row
 from intouch_import.logfiles import log_to_directory
 from intouch_import.model import State, printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from intouch_import.inbox import Inbox, Row
     from intouch_import.reports import Outcome, Report
 
 __all__ = ["app", "run"]
@@ -68,37 +64,11 @@ _CODES: tuple[tuple[type[InTouchImportError], int], ...] = (
 
 _ARGUMENT = re.compile(r"\b([a-z_]+)=(?!\w)")
 
-app = typer.Typer(
-    name="intouch-import",
-    help="Move clinical photographs from folders into patient records.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(ledger_app, name="ledger")
-app.add_typer(patients_app, name="patients")
-app.add_typer(providers_app, name="providers")
-app.add_typer(configure.settings_app, name="settings")
-app.add_typer(migrate_app, name="migrate")
 
-Folders = Annotated[
-    list[str] | None, typer.Argument(help="The folders: paths or fsspec URLs.", metavar="FOLDER")
-]
-AutoImport = Annotated[
-    bool, typer.Option(help="Automatically import files whose names identify the patient.")
-]
-Names = Annotated[list[str] | None, typer.Argument(help="Names of files in the folder.", metavar="NAME")]
-PatientId = Annotated[str, typer.Option("--patient", help="The id of the patient.")]
-Title = Annotated[str, typer.Option(help="A title for all files.")]
-Comments = Annotated[str, typer.Option(help="Comments for all files.")]
-Everything = Annotated[bool, typer.Option("--all", help="All files that wait in the folder.")]
-Yes = Annotated[
-    bool,
-    typer.Option(
-        "--yes", "-y", help="Do not ask before saving several files, a copy, or to an inactive patient."
-    ),
-]
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="%(prog)s %(version)s", help="Print the version.")
+def app() -> None:
+    """Move clinical photographs from folders into patient records."""
 
 
 def run() -> None:
@@ -106,14 +76,20 @@ def run() -> None:
     try:
         if directory := os.environ.get("INTOUCH_LOG_DIR"):
             log_to_directory(directory)
-        app(prog_name="intouch-import")
+        sys.exit(app.main(prog_name="intouch-import", standalone_mode=False))
     except InTouchImportError as exc:
         show.complain(_explained(exc))
         if isinstance(exc, MixedDestinations):
             show.complain("images: " + ", ".join(map(printable, exc.images)))
             show.complain("other documents: " + ", ".join(map(printable, exc.others)))
         sys.exit(next((code for kind, code in _CODES if isinstance(exc, kind)), MISTAKE))
-    except KeyboardInterrupt:
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except click.Abort as exc:
+        if not isinstance(exc.__cause__, KeyboardInterrupt):  # the person answered no
+            show.complain("cancelled")
+            sys.exit(FILES_FAILED)
         show.complain("interrupted; the next refresh finishes what was under way")
         sys.exit(INTERRUPTED)
 
@@ -128,54 +104,79 @@ def _explained(exc: InTouchImportError) -> str:
     return text
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001  # Typer calls it so
-    if wanted:
-        typer.echo(f"intouch-import {__version__}")
-        raise typer.Exit
+def _inbox_options(command: Command) -> Command:
+    """Give a command the options of `inbox_of`."""
+    for option in (
+        json_option,
+        practice_options("records", "files", "zone", "operator", "pattern"),
+        provider_option,
+        settings_option,
+        click.argument("folders", nargs=-1, metavar="[FOLDER]..."),
+        click.pass_context,
+    ):
+        command = option(command)
+    return command
 
 
-@app.callback()
-def options(
-    version: Annotated[  # the callback acts on it
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Move clinical photographs from folders into patient records."""
+_auto_import_option = click.option(
+    "--auto-import/--no-auto-import",
+    default=True,
+    show_default=True,
+    help="Automatically import files whose names identify the patient.",
+)
+_patient_option = click.option("--patient", required=True, metavar="ID", help="The id of the patient.")
+
+
+def _save_options(command: Command) -> Command:
+    """Give a command the folder, the files and the patient of a save."""
+    for option in (
+        click.option(
+            "--yes",
+            "-y",
+            is_flag=True,
+            help="Do not ask before saving several files, a copy, or to an inactive patient.",
+        ),
+        click.option("--comments", default="", help="Comments for all files."),
+        click.option("--title", default="", help="A title for all files."),
+        click.option("--all", "everything", is_flag=True, help="All files that wait in the folder."),
+        _patient_option,
+        click.argument("names", nargs=-1, metavar="[NAME]..."),
+        folder_argument,
+    ):
+        command = option(command)
+    return command
 
 
 @app.command()
-def demo(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(
-            help="A new or empty folder for the practice. By default a new temporary folder.",
-            metavar="FOLDER",
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Create a small practice with real files, import them, and show the result for each file."""
+@click.argument("folder", type=PATH, required=False)
+@json_option
+def demo(folder: Path | None, *, json: bool) -> int:
+    """Import sample files into a small practice.
+
+    The practice is created in a new or empty FOLDER; by default in a new temporary folder. The result of
+    each file is shown.
+    """
     from intouch_import.cli.samples import run_demo
 
-    _exit(run_demo(folder, json=json))
+    return _code_of(run_demo(folder, json=json))
 
 
 @app.command()
+@_inbox_options
 def scan(
-    context: typer.Context,
-    folders: Folders = None,
-    settings: SettingsFiles = None,
-    provider: ProviderId = None,
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    zone: Zone = None,
-    operator: Operator = None,
-    pattern: Pattern = DEFAULT_PATTERN,
-    json: Json = False,
-) -> None:
-    """List the files in folders, and show what a refresh would do with each. Nothing is moved."""
-    practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
-    inbox, problems = inbox_of(context, practice, folders=folders or [], settings=settings, provider=provider)
+    context: click.Context,
+    folders: tuple[str, ...],
+    settings: tuple[Path, ...],
+    provider: str | None,
+    practice: Practice,
+    *,
+    json: bool,
+) -> int:
+    """Show what a refresh would do with each file.
+
+    FOLDER is a path or an fsspec URL. Without one, the folders in the settings are listed. Nothing is moved.
+    """
+    inbox, problems = inbox_of(context, practice, folders=folders, settings=settings, provider=provider)
     with show.progress(quiet=json) as on_progress:
         problems += inbox.scan(on_progress=on_progress)
     if json:
@@ -185,62 +186,55 @@ def scan(
         show.rows_table(inbox.rows)
         for problem in problems:
             show.complain_of(problem)
-    if problems:
-        raise typer.Exit(LOCATION_FAILED)
+    return LOCATION_FAILED if problems else OK
 
 
 @app.command()
+@_inbox_options
+@_auto_import_option
 def refresh(
-    context: typer.Context,
-    folders: Folders = None,
-    settings: SettingsFiles = None,
-    provider: ProviderId = None,
-    auto_import: AutoImport = True,
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    zone: Zone = None,
-    operator: Operator = None,
-    pattern: Pattern = DEFAULT_PATTERN,
-    json: Json = False,
-) -> None:
-    """Import the files whose names identify the patient, finish interrupted moves, and list all files."""
-    practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
+    context: click.Context,
+    folders: tuple[str, ...],
+    settings: tuple[Path, ...],
+    provider: str | None,
+    practice: Practice,
+    *,
+    auto_import: bool,
+    json: bool,
+) -> int:
+    """Import the files whose names identify the patient.
+
+    FOLDER is a path or an fsspec URL. Without one, the folders in the settings are used. Interrupted moves
+    are finished, and the files that wait are listed.
+    """
     inbox, problems = inbox_of(
-        context,
-        practice,
-        folders=folders or [],
-        settings=settings,
-        provider=provider,
-        auto_import=auto_import,
+        context, practice, folders=folders, settings=settings, provider=provider, auto_import=auto_import
     )
     with show.progress(quiet=json) as on_progress:
         report = inbox.refresh(on_progress=on_progress)
-    _finish(attrs.evolve(report, problems=(*problems, *report.problems)), json=json)
+    return _finish(attrs.evolve(report, problems=(*problems, *report.problems)), json=json)
 
 
 @app.command()
+@_inbox_options
+@_auto_import_option
 def watch(
-    context: typer.Context,
-    folders: Folders = None,
-    settings: SettingsFiles = None,
-    provider: ProviderId = None,
-    auto_import: AutoImport = True,
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    zone: Zone = None,
-    operator: Operator = None,
-    pattern: Pattern = DEFAULT_PATTERN,
-    json: Json = False,
+    context: click.Context,
+    folders: tuple[str, ...],
+    settings: tuple[Path, ...],
+    provider: str | None,
+    practice: Practice,
+    *,
+    auto_import: bool,
+    json: bool,
 ) -> None:
-    """Refresh whenever something changes, and print the changes. Stop with Ctrl-C."""
-    practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
+    """Refresh whenever something changes.
+
+    FOLDER is a path or an fsspec URL. Without one, the folders in the settings are used. The changes are
+    printed. Stop with Ctrl-C.
+    """
     inbox, problems = inbox_of(
-        context,
-        practice,
-        folders=folders or [],
-        settings=settings,
-        provider=provider,
-        auto_import=auto_import,
+        context, practice, folders=folders, settings=settings, provider=provider, auto_import=auto_import
     )
     for problem in problems:
         show.complain_of(problem)
@@ -263,106 +257,83 @@ def watch(
 
 
 @app.command()
+@_save_options
+@provider_option
+@practice_options("records", "files", "zone", "operator", "pattern")
+@json_option
 def assign(
-    folder: SourceUrl,
-    patient: PatientId,
-    names: Names = None,
-    everything: Everything = False,
-    title: Title = "",
-    comments: Comments = "",
-    yes: Yes = False,
-    provider: ProviderId = None,
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    zone: Zone = None,
-    operator: Operator = None,
-    pattern: Pattern = DEFAULT_PATTERN,
-    json: Json = False,
-) -> None:
-    """Move the named files of a folder into one patient's record."""
-    practice = Practice(records=records, files=files, zone=zone, operator=operator, pattern=pattern)
+    folder: str, names: tuple[str, ...], provider: str | None, practice: Practice, **options: Any
+) -> int:
+    """Move the named files into one patient's record."""
     inbox = practice.inbox([open_folder(folder, provider=provider)], auto_import=False)
     inbox.scan()
-    rows = _choose(inbox.rows, names, everything=everything)
-    _save(inbox, rows, patient, title, comments, yes=yes, json=json)
+    return _save(inbox, names, **options)
 
 
 @app.command()
+@_save_options
+@practice_options("records", "files", "zone", "operator")
+@json_option
 def browse(
-    folder: SourceUrl,
-    patient: PatientId,
-    names: Names = None,
-    everything: Everything = False,
-    title: Title = "",
-    comments: Comments = "",
-    yes: Yes = False,
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    zone: Zone = None,
-    operator: Operator = None,
-    json: Json = False,
-) -> None:
-    """List any folder for one patient. With names, move those files into the patient's record."""
-    practice = Practice(records=records, files=files, zone=zone, operator=operator)
+    folder: str, names: tuple[str, ...], patient: str, practice: Practice, *, everything: bool, **options: Any
+) -> int:
+    """List any folder for one patient.
+
+    With names or --all, move those files into the patient's record.
+    """
     inbox = practice.inbox([]).browse(open_folder(folder), patient=patient)
-    if not names and not everything:
-        if json:
-            show.as_json({"rows": [show.row_dict(row) for row in inbox.rows]})
-        else:
-            show.rows_table(inbox.rows)
-        return
-    rows = _choose(inbox.rows, names, everything=everything)
-    _save(inbox, rows, patient, title, comments, yes=yes, json=json)
+    if names or everything:
+        return _save(inbox, names, patient=patient, everything=everything, **options)
+    if options["json"]:
+        show.as_json({"rows": [show.row_dict(row) for row in inbox.rows]})
+    else:
+        show.rows_table(inbox.rows)
+    return OK
 
 
 @app.command()
-def undo(
-    import_id: Annotated[
-        str, typer.Argument(help="The import id, as in reports and the ledger.", metavar="IMPORT_ID")
-    ],
-    folder: Annotated[str, typer.Option("--source", help="The folder that the file came from.")],
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    operator: Operator = None,
-    json: Json = False,
-) -> None:
-    """Move an imported file back into its folder, and remove it from the patient's record."""
-    practice = Practice(records=records, files=files, operator=operator)
-    outcome = practice.inbox([open_folder(folder)]).undo(import_id)
-    _finish_one(outcome, json=json)
+@click.argument("import_id")
+@click.option(
+    "--source", "folder", required=True, metavar="FOLDER", help="The folder that the file came from."
+)
+@practice_options("records", "files", "operator")
+@json_option
+def undo(import_id: str, folder: str, practice: Practice, *, json: bool) -> int:
+    """Move an imported file back into its folder.
+
+    The file is removed from the patient's record. IMPORT_ID is the import id, as in reports and the ledger.
+    """
+    return _finish_one(practice.inbox([open_folder(folder)]).undo(import_id), json=json)
 
 
 @app.command()
-def reassign(
-    attachment: Annotated[
-        str,
-        typer.Argument(
-            help="The import id or the attachment id, as in reports and the ledger.", metavar="ATTACHMENT"
-        ),
-    ],
-    patient: PatientId,
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    operator: Operator = None,
-    json: Json = False,
-) -> None:
-    """Move an attachment from the wrong patient's record into the right one."""
-    practice = Practice(records=records, files=files, operator=operator)
-    outcome = practice.inbox([]).reassign(attachment, patient=patient)
-    _finish_one(outcome, json=json)
+@click.argument("attachment")
+@_patient_option
+@practice_options("records", "files", "operator")
+@json_option
+def reassign(attachment: str, patient: str, practice: Practice, *, json: bool) -> int:
+    """Move an attachment into another patient's record.
+
+    ATTACHMENT is the import id or the attachment id, as in reports and the ledger.
+    """
+    return _finish_one(practice.inbox([]).reassign(attachment, patient=patient), json=json)
 
 
-configure.add_sign_in(app)  # here, so that the help lists these commands after the ones above
+for _command in (
+    *(configure.login, configure.logout),
+    *(ledger_group, patients_group, providers_group, configure.settings_group, migrate_group),
+):
+    app.add_command(_command)
 
 
-def _choose(rows: list[Row], names: list[str] | None, *, everything: bool) -> list[Row]:
+def _choose(rows: list[Row], names: tuple[str, ...], *, everything: bool) -> list[Row]:
     if everything:
         waiting = [row for row in rows if row.state is State.WAITING]
         if not waiting:
             raise SelectionError("no file waits in the folder")
         return waiting
     by_name = {row.name: row for row in rows}
-    missing = [name for name in names or [] if name not in by_name]
+    missing = [name for name in names if name not in by_name]
     if missing:
         for name in missing:
             show.complain(f"not in the folder: {printable(name)}")
@@ -373,39 +344,46 @@ def _choose(rows: list[Row], names: list[str] | None, *, everything: bool) -> li
 
 
 def _save(
-    inbox: Inbox, rows: list[Row], patient: str, title: str, comments: str, *, yes: bool, json: bool
-) -> None:
+    inbox: Inbox,
+    names: tuple[str, ...],
+    *,
+    patient: str,
+    everything: bool,
+    title: str,
+    comments: str,
+    yes: bool,
+    json: bool,
+) -> int:
+    rows = _choose(inbox.rows, names, everything=everything)
     request = inbox.prepare(rows, patient=patient, title=title, comments=comments)
     if request.warning is not None and not yes:
         if json or not sys.stdin.isatty():
             raise SelectionError("several files, a copy, or an inactive patient: confirm with --yes")
-        typer.confirm(f"{request.warning} Proceed?", abort=True)
+        click.confirm(f"{request.warning} Proceed?", abort=True)
     with show.progress(quiet=json) as on_progress:
         report = inbox.save(request, on_progress=on_progress)
-    _finish(report, json=json)
+    return _finish(report, json=json)
 
 
-def _finish(report: Report, *, json: bool) -> None:
-    """Print a report, and exit with its code."""
+def _finish(report: Report, *, json: bool) -> int:
+    """Print a report, and return the exit code."""
     if json:
         show.as_json(report.to_dict())
     else:
         show.report_table(report)
-    _exit(report)
+    return _code_of(report)
 
 
-def _finish_one(outcome: Outcome, *, json: bool) -> None:
-    """Print the outcome of one file, and exit with its code."""
+def _finish_one(outcome: Outcome, *, json: bool) -> int:
+    """Print the outcome of one file, and return the exit code."""
     if json:
         show.as_json(outcome.to_dict())
     else:
         show.console.print(outcome.reason.text)
-    if outcome.state is State.FAILED:
-        raise typer.Exit(FILES_FAILED)
+    return FILES_FAILED if outcome.state is State.FAILED else OK
 
 
-def _exit(report: Report) -> None:
+def _code_of(report: Report) -> int:
     if report.failed or report.stored:
-        raise typer.Exit(FILES_FAILED)
-    if report.problems:
-        raise typer.Exit(LOCATION_FAILED)
+        return FILES_FAILED
+    return LOCATION_FAILED if report.problems else OK

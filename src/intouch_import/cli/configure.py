@@ -4,61 +4,62 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import attrs
-import typer
+import click
 
 from intouch_import.cli import show
-from intouch_import.cli.options import Json, Service, sign_in_to
-from intouch_import.cli.show import MISTAKE
+from intouch_import.cli.options import PATH, SERVICES, json_option, sign_in_to
+from intouch_import.cli.show import MISTAKE, OK
 from intouch_import.errors import ConfigError
 from intouch_import.settings import Settings
 from intouch_import.settings.describe import DEFAULT, commented_file
 from intouch_import.settings.describe import show as effective
-from intouch_import.settings.load import FILES_VARIABLE, load
+from intouch_import.settings.load import load
 
-__all__ = ["add_sign_in", "settings_app"]
+if TYPE_CHECKING:
+    from pathlib import Path
 
-settings_app = typer.Typer(help="Check, show and create the settings of a practice.", no_args_is_help=True)
+__all__ = ["login", "logout", "settings_group"]
 
-Files = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        help=f"Settings files. A later file overrides an earlier one. By default those in {FILES_VARIABLE}.",
-        metavar="FILE",
-    ),
-]
-ServiceName = Annotated[
-    Service, typer.Argument(help="The cloud drive: dropbox or onedrive.", metavar="SERVICE")
-]
-App = Annotated[
-    str | None,
-    typer.Option(
-        "--app",
-        help="The key or id of the registered app; or INTOUCH_DROPBOX_APP, INTOUCH_ONEDRIVE_APP.",
-    ),
-]
-Account = Annotated[
-    str, typer.Option(envvar="INTOUCH_ACCOUNT", help="A name for the sign-in, if there are several.")
-]
-Paste = Annotated[
-    bool,
-    typer.Option("--paste", help="Show an address to open on any device, and ask for the code it shows."),
-]
-Endpoint = Annotated[
-    str | None,
-    typer.Option(
-        help="Another server than the vendor's; or INTOUCH_DROPBOX_ENDPOINT, INTOUCH_ONEDRIVE_ENDPOINT."
-    ),
-]
+_files_argument = click.argument("files", type=PATH, nargs=-1, metavar="[FILE]...")
+_service_argument = click.argument("service", type=click.Choice(SERVICES))
+_app_option = click.option(
+    "--app",
+    metavar="KEY",
+    help="The key or id of the registered app; or INTOUCH_DROPBOX_APP, INTOUCH_ONEDRIVE_APP.",
+)
+_account_option = click.option(
+    "--account",
+    envvar="INTOUCH_ACCOUNT",
+    show_envvar=True,
+    default="",
+    metavar="NAME",
+    help="A name for the sign-in, if there are several.",
+)
+_endpoint_option = click.option(
+    "--endpoint",
+    metavar="URL",
+    help="Another server than the vendor's; or INTOUCH_DROPBOX_ENDPOINT, INTOUCH_ONEDRIVE_ENDPOINT.",
+)
 
 
-@settings_app.command("check")
-def settings_check(files: Files = None, json: Json = False) -> None:
-    """Find all mistakes in settings files and environment variables, and print warnings."""
-    found = load(files or (), ask_disk=True)
+@click.group("settings")
+def settings_group() -> None:
+    """Check, show and create the settings of a practice."""
+
+
+@settings_group.command("check")
+@_files_argument
+@json_option
+def settings_check(files: tuple[Path, ...], *, json: bool) -> int:
+    """Find all mistakes in settings, and print warnings.
+
+    Settings come from the files and from environment variables. A later file overrides an earlier one.
+    Without a file, those in INTOUCH_SETTINGS are used.
+    """
+    found = load(files, ask_disk=True)
     if json:
         show.as_json(
             {
@@ -74,14 +75,19 @@ def settings_check(files: Files = None, json: Json = False) -> None:
         if not found.mistakes:
             counts = f"{len(found.by_id('provider'))} providers, {len(found.by_id('operator'))} operators"
             show.console.print(f"No mistakes: {counts}.", highlight=False)
-    if found.mistakes:
-        raise typer.Exit(MISTAKE)
+    return MISTAKE if found.mistakes else OK
 
 
-@settings_app.command("show")
-def settings_show(files: Files = None, json: Json = False) -> None:
-    """Show the settings in use, and where each comes from. Secrets are masked."""
-    rows = effective(Settings.load(*(files or ())))
+@settings_group.command("show")
+@_files_argument
+@json_option
+def settings_show(files: tuple[Path, ...], *, json: bool) -> None:
+    """Show the settings in use, and where each comes from.
+
+    Secrets are masked. A later file overrides an earlier one. Without a file, those in INTOUCH_SETTINGS are
+    used.
+    """
+    rows = effective(Settings.load(*files))
     if json:
         show.as_json([attrs.asdict(row) for row in rows])
         return
@@ -94,14 +100,14 @@ def settings_show(files: Files = None, json: Json = False) -> None:
     show.console.print(table)
 
 
-@settings_app.command("init")
-def settings_init(
-    file: Annotated[
-        Path, typer.Argument(help="The file to write. An existing file is not changed.", metavar="FILE")
-    ],
-    json: Json = False,
-) -> None:
-    """Write a settings file to fill in, with a comment on each key."""
+@settings_group.command("init")
+@click.argument("file", type=PATH)
+@json_option
+def settings_init(file: Path, *, json: bool) -> None:
+    """Write a settings file to fill in.
+
+    Each key has a comment. An existing file is not changed.
+    """
     try:
         # Secrets may be written into it later.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -117,20 +123,17 @@ def settings_init(
         show.console.print(f"Written: {file}", markup=False, highlight=False)
 
 
-def add_sign_in(app: typer.Typer) -> None:
-    """Add the commands ``login`` and ``logout``."""
-    app.command()(login)
-    app.command()(logout)
+@click.command()
+@_service_argument
+@_app_option
+@_account_option
+@click.option("--paste", is_flag=True, help="Show an address to open on any device, and ask for the code.")
+@_endpoint_option
+def login(service: str, app: str | None, account: str, endpoint: str | None, *, paste: bool) -> None:
+    """Sign in to a cloud drive in the browser.
 
-
-def login(
-    service: ServiceName,
-    app: App = None,
-    account: Account = "",
-    paste: Paste = False,
-    endpoint: Endpoint = None,
-) -> None:
-    """Sign in to a cloud drive in the browser. Other commands then use this sign-in."""
+    Other commands then use this sign-in.
+    """
     signin = sign_in_to(service, app=app, account=account, endpoint=endpoint, open_browser=not paste)
     if paste:
         attempt = signin.begin(paste=True)
@@ -138,11 +141,9 @@ def login(
             "Open this address on any device, and allow access. Then copy the code that is shown,"
         )
         show.console.print("or the address that the browser is sent to and can't open:")
-        typer.echo(attempt.url)  # on one line, however narrow the window is: people copy it
+        click.echo(attempt.url)  # on one line, however narrow the window is: people copy it
         # From standard input, never from the command line: other users can read that.
-        attempt.paste(
-            sys.stdin.readline() if not sys.stdin.isatty() else typer.prompt("Code", hide_input=True)
-        )
+        attempt.paste(click.prompt("Code", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline())
     else:
         show.console.print(f"A browser opens. Sign in to {signin.server.title} there within 3 minutes.")
         signin.sign_in()
@@ -150,8 +151,13 @@ def login(
     show.console.print(f"Signed in to {signin.server.title}{kept}.")
 
 
-def logout(service: ServiceName, app: App = None, account: Account = "", endpoint: Endpoint = None) -> None:
-    """Delete the stored sign-in, and withdraw it at the service."""
+@click.command()
+@_service_argument
+@_app_option
+@_account_option
+@_endpoint_option
+def logout(service: str, app: str | None, account: str, endpoint: str | None) -> None:
+    """Delete the stored sign-in, and revoke it at the service."""
     signin = sign_in_to(service, app=app, account=account, endpoint=endpoint)
     was_signed_in = signin.signed_in
     signin.sign_out()

@@ -2,136 +2,138 @@
 
 from __future__ import annotations
 
-import enum
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 from rich.markup import escape
 from rich.table import Table
 
 from intouch_import import migration
 from intouch_import.cli import show
 from intouch_import.cli.options import (
-    DEFAULT_FILES,
-    DEFAULT_RECORDS,
-    Files,
-    Json,
-    Operator,
+    PATH,
     Practice,
-    ProviderId,
-    Records,
-    SourceUrl,
-    Zone,
+    json_option,
     open_folder,
+    practice_options,
+    provider_option,
 )
-from intouch_import.cli.show import FILES_FAILED, RECORDS_FAILED
+from intouch_import.cli.show import FILES_FAILED, OK, RECORDS_FAILED
 from intouch_import.errors import ConfigError
 from intouch_import.model import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-__all__ = ["migrate_app"]
+__all__ = ["migrate_group"]
+
+_plan_argument = click.argument("plan", type=PATH)
 
 
-migrate_app = typer.Typer(
-    help="Bring an archive of years into patient records: plan, review, run, certificate.",
-    no_args_is_help=True,
+@click.group("migrate")
+def migrate_group() -> None:
+    """Import a whole archive: plan, review, run, certificate."""
+
+
+@migrate_group.command("plan")
+@click.argument("source", metavar="FOLDER")
+@click.option("--to", type=PATH, required=True, metavar="PLAN", help="A new or empty folder for the plan.")
+@click.option(
+    "--folders",
+    multiple=True,
+    metavar="PATTERN",
+    help="The structure of folder names: '{patient} - {*}'. Can be given several times.",
 )
-
-
-class By(enum.StrEnum):
-    """What a review counts by."""
-
-    VERDICT = "verdict"
-    REASON = "reason"
-    PATIENT = "patient"
-    YEAR = "year"
-    SIZE = "size"
-
-
-PlanFolder = Annotated[Path, typer.Argument(help="Folder of the plan.", metavar="PLAN")]
-
-
-@migrate_app.command("plan")
-def migrate_plan(
-    source: SourceUrl,
-    to: Annotated[Path, typer.Option("--to", help="A new or empty folder for the plan.")],
-    folders: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--folders", help="What folders are called: '{patient} - {*}'. May be given several times."
-        ),
-    ] = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option("--names", help="What files are called: '{patient}_{*}'. May be given several times."),
-    ] = None,
-    capture_names: Annotated[
-        str | None,
-        typer.Option("--capture-names", help="How the capture app names files; 'default' for ours."),
-    ] = None,
-    listed: Annotated[Path | None, typer.Option("--list", help="A CSV or Excel list of files.")] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--column", help="What a column of the list holds: 'path=File', 'patient=Patient no'."),
-    ] = None,
-    encoding: Annotated[str | None, typer.Option("--encoding", help="Encoding of a CSV list.")] = None,
-    patient: Annotated[str | None, typer.Option("--patient", help="Everything is this patient's.")] = None,
-    copy: Annotated[bool, typer.Option("--copy", help="Leave the archive as it is.")] = False,
-    allow_inactive: Annotated[
-        bool, typer.Option("--allow-inactive", help="Import files of inactive patients, too.")
-    ] = False,
-    provider: ProviderId = None,
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    zone: Zone = None,
-    json: Json = False,
+@click.option(
+    "--names",
+    multiple=True,
+    metavar="PATTERN",
+    help="The structure of file names: '{patient}_{*}'. Can be given several times.",
+)
+@click.option(
+    "--capture-names", metavar="PATTERN", help="How the capture app names files; 'default' is our pattern."
+)
+@click.option("--list", "listed", type=PATH, metavar="FILE", help="A CSV or Excel list of files.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="NAME=COLUMN",
+    help="A column of the list: 'path=File', 'patient=Patient no'. Can be given several times.",
+)
+@click.option("--encoding", metavar="NAME", help="The encoding of a CSV list.")
+@click.option("--patient", metavar="ID", help="All files belong to this patient.")
+@click.option("--copy", is_flag=True, help="Do not change the archive.")
+@click.option("--allow-inactive", is_flag=True, help="Also import files of inactive patients.")
+@provider_option
+@practice_options("records", "files", "zone")
+@json_option
+def migrate_plan(  # as many as the command has options
+    source: str,
+    to: Path,
+    folders: tuple[str, ...],
+    names: tuple[str, ...],
+    capture_names: str | None,
+    listed: Path | None,
+    columns: tuple[str, ...],
+    encoding: str | None,
+    patient: str | None,
+    provider: str | None,
+    practice: Practice,
+    *,
+    copy: bool,
+    allow_inactive: bool,
+    json: bool,
 ) -> None:
-    """Look at every file of an archive, and plan what is to become of it. Nothing is moved."""
-    rules: list[migration.Rule] = [
-        *map(migration.FolderRule, folders or ()),
-        *map(migration.NameRule, names or ()),
-    ]
+    """Plan what to do with every file of an archive.
+
+    FOLDER is the archive, sub-folders included. Nothing is moved.
+    """
+    rules: list[migration.Rule] = [*map(migration.FolderRule, folders), *map(migration.NameRule, names)]
     if capture_names is not None:
         rules.append(
             migration.CaptureRule() if capture_names == "default" else migration.CaptureRule(capture_names)
         )
     if listed is not None:
-        rules.append(
-            migration.ManifestRule(path=str(listed), columns=_columns(columns or ()), encoding=encoding)
-        )
+        rules.append(migration.ManifestRule(path=str(listed), columns=_columns(columns), encoding=encoding))
     if patient is not None:
         rules.append(migration.PatientRule(patient))
     if not rules:
         raise ConfigError("say whose the files are: --folders, --names, --capture-names, --list or --patient")
-    with open_folder(source, provider=provider) as opened, show.progress(quiet=json) as tell:
+    with open_folder(source, provider=provider) as opened, show.progress(quiet=json) as on_progress:
         plan = migration.plan(
             opened,
             rules[0] if len(rules) == 1 else migration.AnyOf(*rules),
-            Practice(records=records, files=files).repository(),
+            practice.repository(),
             to=to,
             mode="copy" if copy else "move",
-            zone=zone,
+            zone=practice.zone,
             allow_inactive=allow_inactive,
-            on_progress=tell,
+            on_progress=on_progress,
         )
-    _review(plan, By.REASON, json=json)
+    _review(plan, "reason", json=json)
 
 
-@migrate_app.command("review")
-def migrate_review(
-    plan: PlanFolder,
-    by: Annotated[By, typer.Option("--by", help="What is counted.")] = By.REASON,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", help="List rows that meet this: 'reason=no_rule', 'folder=10042*'."),
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", help="How many rows at most.")] = 50,
-    json: Json = False,
-) -> None:
+@migrate_group.command("review")
+@_plan_argument
+@click.option(
+    "--by",
+    type=click.Choice(["verdict", "reason", "patient", "year", "size"]),
+    default="reason",
+    show_default=True,
+    help="What to count.",
+)
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="List the rows that match: 'reason=no_rule', 'folder=10042*'.",
+)
+@click.option("--limit", type=int, default=50, show_default=True, help="The largest number of rows.")
+@json_option
+def migrate_review(plan: Path, by: str, where: tuple[str, ...], limit: int, *, json: bool) -> None:
     """Count what a plan would do, or list some of its rows."""
     opened = migration.open_plan(plan)
     if not where:
@@ -141,9 +143,7 @@ def migrate_review(
     if json:
         show.as_json({"rows": [row.to_dict() for row in rows]})
         return
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    for heading in ("File", "Patient", "Verdict", "Why"):
-        table.add_column(heading, overflow="fold")  # an id that is cut short is nobody's
+    table = show.table("File", "Patient", "Verdict", "Why")
     for row in rows:
         table.add_row(
             escape(printable(row.path)), escape(row.patient or ""), row.verdict.value, row.reason.text
@@ -151,27 +151,32 @@ def migrate_review(
     show.console.print(table)
 
 
-@migrate_app.command("run")
+@migrate_group.command("run")
+@_plan_argument
+@click.option("--source", metavar="FOLDER", help="The archive, if the plan does not store how to open it.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done. Nothing is moved.")
+@click.option("--files-per-s", type=float, help="The largest number of files per second.")
+@click.option("--bytes-per-s", type=float, help="The largest number of bytes per second.")
+@click.option("--hours", help="The hours in which files may be moved: '18:00-07:00'.")
+@practice_options("records", "files", "operator")
+@json_option
 def migrate_run(
-    plan: PlanFolder,
-    source: Annotated[
-        str | None, typer.Option("--source", help="The archive, if the plan does not keep how it is opened.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only look what would be done; nothing is moved.")
-    ] = False,
-    files_per_s: Annotated[float | None, typer.Option("--files-per-s", help="At most, a second.")] = None,
-    bytes_per_s: Annotated[float | None, typer.Option("--bytes-per-s", help="At most, a second.")] = None,
-    hours: Annotated[str | None, typer.Option("--hours", help="When it may work: '18:00-07:00'.")] = None,
-    operator: Operator = None,
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    json: Json = False,
-) -> None:
-    """Carry a plan out, or go on with it; Ctrl-C stops it between two files."""
+    plan: Path,
+    source: str | None,
+    files_per_s: float | None,
+    bytes_per_s: float | None,
+    hours: str | None,
+    practice: Practice,
+    *,
+    dry_run: bool,
+    json: bool,
+) -> int:
+    """Run a plan, or continue it.
+
+    Ctrl-C stops it between two files.
+    """
     opened = migration.open_plan(plan)
-    practice = Practice(records=records, files=files)
-    with practice.existing_repository() as repository, show.progress(quiet=json) as tell:
+    with practice.existing_repository() as repository, show.progress(quiet=json) as on_progress:
         run = opened.run(
             repository,
             source=partial(open_folder, source) if source is not None else None,
@@ -179,8 +184,8 @@ def migrate_run(
             files_per_s=files_per_s,
             bytes_per_s=bytes_per_s,
             hours=hours,
-            operator=operator,
-            on_progress=tell,
+            operator=practice.operator,
+            on_progress=on_progress,
         ).wait()
         certificate = run.certificate
     if run.problem is not None:
@@ -190,24 +195,22 @@ def migrate_run(
     elif json:
         show.as_json({"state": run.state, "dry_run": True, "reasons": dict(run.reasons)})
     else:
-        _counts(dict(run.reasons), By.REASON)
+        _counts(dict(run.reasons), "reason")
     if run.problem is not None:
-        raise typer.Exit(RECORDS_FAILED)
-    if certificate is not None and not certificate.closes:
-        raise typer.Exit(FILES_FAILED)
+        return RECORDS_FAILED
+    return FILES_FAILED if certificate is not None and not certificate.closes else OK
 
 
-@migrate_app.command("certificate")
-def migrate_certificate(
-    plan: PlanFolder,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Check that the certificate was not changed since.")
-    ] = False,
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    json: Json = False,
-) -> None:
-    """Write down what became of every file as things stand, and look each up in the records once more."""
+@migrate_group.command("certificate")
+@_plan_argument
+@click.option("--verify", is_flag=True, help="Check that the certificate was not changed since.")
+@practice_options("records", "files")
+@json_option
+def migrate_certificate(plan: Path, practice: Practice, *, verify: bool, json: bool) -> int:
+    """Write down the result for every file.
+
+    Each file is looked up in the records again.
+    """
     if verify:
         wrong = migration.verify_certificate(plan / "certificate")
         if json:
@@ -217,33 +220,30 @@ def migrate_certificate(
                 show.complain(one)
             if not wrong:
                 show.console.print("The certificate is as it was written.")
-        if wrong:
-            raise typer.Exit(RECORDS_FAILED)
-        return
-    with Practice(records=records, files=files).existing_repository() as repository:
+        return RECORDS_FAILED if wrong else OK
+    with practice.existing_repository() as repository:
         certificate = migration.open_plan(plan).certificate(repository)
     _show(certificate, json=json)
-    if not certificate.closes:
-        raise typer.Exit(FILES_FAILED)
+    return OK if certificate.closes else FILES_FAILED
 
 
-def _review(plan: migration.Plan, by: By, *, json: bool) -> None:
-    counts = plan.counts(by.value)
+def _review(plan: migration.Plan, by: str, *, json: bool) -> None:
+    counts = plan.counts(by)
     if json:
-        show.as_json({"plan": plan.header.id, "rows": len(plan), "by": by.value, "counts": counts})
+        show.as_json({"plan": plan.header.id, "rows": len(plan), "by": by, "counts": counts})
     else:
         _counts(counts, by)
 
 
-def _counts(counts: dict[str, int], by: By) -> None:
+def _counts(counts: dict[str, int], by: str) -> None:
     from intouch_import.model import Reason
 
     table = Table(header_style="bold", box=None, pad_edge=False)
     table.add_column("Files", justify="right")
-    table.add_column(by.value.capitalize())
+    table.add_column(by.capitalize())
     table.add_column("")
     for name, count in counts.items():
-        table.add_row(f"{count:,}", escape(printable(name)), Reason(name).text if by is By.REASON else "")
+        table.add_row(f"{count:,}", escape(printable(name)), Reason(name).text if by == "reason" else "")
     show.console.print(table)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import enum
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import typer
+import click
 
 from intouch_import.cli import show
 from intouch_import.database import connect
@@ -30,76 +31,106 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from intouch_import.signin.sign_in import SignIn
+    from intouch_import.signin import SignIn
+
 __all__ = [
-    "DEFAULT_FILES",
-    "DEFAULT_RECORDS",
-    "Files",
-    "Json",
-    "Operator",
-    "Pattern",
+    "PATH",
+    "SERVICES",
+    "Command",
     "Practice",
-    "ProviderId",
-    "Records",
-    "Service",
-    "SettingsFiles",
-    "SourceUrl",
-    "Zone",
     "existing_ledger",
+    "folder_argument",
     "inbox_of",
+    "json_option",
     "open_folder",
+    "practice_options",
+    "provider_option",
+    "settings_option",
     "sign_in_to",
 ]
 
-DEFAULT_RECORDS: Final = "sqlite:///clinic.db"
-DEFAULT_FILES: Final = "clinic-files"
+PATH: Final = click.Path(path_type=Path)
+SERVICES: Final = ("dropbox", "onedrive")
+"""The cloud drives that people sign in to."""
 
-Records = Annotated[
-    str, typer.Option(envvar="INTOUCH_RECORDS", help="The patient records: a SQLAlchemy URL.")
-]
-Files = Annotated[
-    str, typer.Option(envvar="INTOUCH_FILES", help="Where stored files are kept: a folder or an fsspec URL.")
-]
-Zone = Annotated[
-    str | None,
-    typer.Option(envvar="INTOUCH_ZONE", help="The time zone of the practice, such as Australia/Sydney."),
-]
-Operator = Annotated[
-    str | None, typer.Option(envvar="INTOUCH_OPERATOR", help="Who is working. The ledger records it.")
-]
-ProviderId = Annotated[str | None, typer.Option("--provider", help="The provider who owns the folder.")]
-Pattern = Annotated[
-    str,
-    typer.Option(
-        envvar="INTOUCH_PATTERN", help="How the capture app names files. Check it against a real file."
+Command = Callable[..., int | None]
+"""What click makes a command of. It returns its exit code; None stands for success."""
+
+_PRACTICE_OPTIONS: Final = {
+    "records": click.option(
+        "--records",
+        envvar="INTOUCH_RECORDS",
+        default="sqlite:///clinic.db",
+        show_default=True,
+        show_envvar=True,
+        help="The patient records: a SQLAlchemy URL.",
     ),
-]
-SourceUrl = Annotated[str, typer.Argument(help="The folder: a path or an fsspec URL.", metavar="FOLDER")]
-SettingsFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--settings",
-        envvar=FILES_VARIABLE,
-        help="A settings file, used if no folder is given. Can be given several times.",
-        metavar="FILE",
+    "files": click.option(
+        "--files",
+        envvar="INTOUCH_FILES",
+        default="clinic-files",
+        show_default=True,
+        show_envvar=True,
+        help="Where stored files are kept: a folder or an fsspec URL.",
     ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+    "zone": click.option(
+        "--zone",
+        envvar="INTOUCH_ZONE",
+        show_envvar=True,
+        help="The time zone of the practice, such as Australia/Sydney.",
+    ),
+    "operator": click.option(
+        "--operator",
+        envvar="INTOUCH_OPERATOR",
+        show_envvar=True,
+        help="Who is working. The ledger records it.",
+    ),
+    "pattern": click.option(
+        "--pattern",
+        envvar="INTOUCH_PATTERN",
+        default=DEFAULT_PATTERN,
+        show_default=True,
+        show_envvar=True,
+        help="How the capture app names files. Check it against a real file.",
+    ),
+}
+
+folder_argument = click.argument("folder")
+json_option = click.option("--json", is_flag=True, help="Print one JSON document instead of a table.")
+provider_option = click.option("--provider", metavar="ID", help="The provider who owns the folder.")
+settings_option = click.option(
+    "--settings",
+    type=PATH,
+    multiple=True,
+    envvar=FILES_VARIABLE,
+    show_envvar=True,
+    metavar="FILE",
+    help="A settings file, used if no folder is given. Can be given several times.",
+)
 
 
-class Service(enum.StrEnum):
-    """The cloud drives that people sign in to."""
+def practice_options(*names: str) -> Callable[[Command], Command]:
+    """Give a command these options of `Practice`. It receives a `Practice` as ``practice``."""
 
-    DROPBOX = "dropbox"
-    ONEDRIVE = "onedrive"
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(*args: Any, **values: Any) -> int | None:
+            practice = Practice(**{name: values.pop(name) for name in names})
+            return command(*args, practice=practice, **values)
+
+        for name in reversed(names):
+            run = _PRACTICE_OPTIONS[name](run)
+        return run
+
+    return decorate
 
 
 @attrs.frozen(kw_only=True, repr=False)  # the URL of the records may contain a password
 class Practice:
     """The values of the options. Records and inboxes are opened on demand."""
 
-    records: str = DEFAULT_RECORDS
-    files: str = DEFAULT_FILES
+    records: str
+    files: str = ""
     zone: str | None = None
     operator: str | None = None
     pattern: str = DEFAULT_PATTERN
@@ -130,11 +161,11 @@ class Practice:
 
 
 def inbox_of(
-    context: typer.Context,
+    context: click.Context,
     practice: Practice,
     *,
     folders: Sequence[str],
-    settings: Sequence[Path] | None,
+    settings: Sequence[Path],
     provider: str | None,
     auto_import: bool = True,
 ) -> tuple[Inbox, list[Problem]]:
@@ -175,7 +206,7 @@ def inbox_of(
     return inbox, []
 
 
-def _on_command_line(context: typer.Context, option: str) -> bool:
+def _on_command_line(context: click.Context, option: str) -> bool:
     source = context.get_parameter_source(option)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -211,17 +242,16 @@ def open_folder(url: str, *, provider: str | None = None) -> Source:
         ConfigError, SourceError: As `open_source`.
     """
     protocol = url.partition("://")[0].lower()
-    if protocol not in set(Service):
+    if protocol not in SERVICES:
         return open_source(url, provider=provider)
-    service = Service(protocol)
-    options: dict[str, Any] = {"signin": sign_in_to(service, account=os.environ.get("INTOUCH_ACCOUNT", ""))}
-    if endpoint := _endpoint(service, None):
+    options: dict[str, Any] = {"signin": sign_in_to(protocol, account=os.environ.get("INTOUCH_ACCOUNT", ""))}
+    if endpoint := _endpoint(protocol, None):
         options["endpoint"] = endpoint
     return open_source(url, provider=provider, **options)
 
 
 def sign_in_to(
-    service: Service,
+    service: str,
     *,
     account: str,
     app: str | None = None,
@@ -231,7 +261,7 @@ def sign_in_to(
     """Return the sign-in to a cloud drive.
 
     Args:
-        service: The cloud drive.
+        service: The cloud drive, of `SERVICES`.
         account: The name of the sign-in, if there are several.
         app: The key or id of the registered app; by default that of the environment variable.
         endpoint: Another server than the vendor's; by default that of the environment variable.
@@ -252,7 +282,7 @@ def sign_in_to(
     return SignIn(server, account=account, on_url=open_in_browser if open_browser else None)
 
 
-def _endpoint(service: Service, endpoint: str | None) -> str | None:
+def _endpoint(service: str, endpoint: str | None) -> str | None:
     return endpoint or os.environ.get(f"INTOUCH_{service.upper()}_ENDPOINT") or None
 
 

@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-import enum
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Literal
 
-import typer
+import click
 
 from intouch_import.cli import show
-from intouch_import.cli.options import (
-    DEFAULT_FILES,
-    DEFAULT_RECORDS,
-    Files,
-    Json,
-    Practice,
-    Records,
-    existing_ledger,
-)
-from intouch_import.cli.show import RECORDS_FAILED
+from intouch_import.cli.options import PATH, Practice, existing_ledger, json_option, practice_options
+from intouch_import.cli.show import OK, RECORDS_FAILED
 
-__all__ = ["ledger_app", "patients_app", "providers_app"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
-ledger_app = typer.Typer(help="Show, export and verify the ledger.", no_args_is_help=True)
-patients_app = typer.Typer(
-    help="Load and search the patients of the reference records.", no_args_is_help=True
-)
-providers_app = typer.Typer(help="Load the providers of the reference records.", no_args_is_help=True)
+__all__ = ["ledger_group", "patients_group", "providers_group"]
 
 
-class LedgerFormat(enum.StrEnum):
-    """The format of the lines of an export."""
-
-    JSON = "json"
-    FHIR = "fhir"
-    DICOM = "dicom"
+@click.group("ledger")
+def ledger_group() -> None:
+    """Show, export and verify the ledger."""
 
 
-@ledger_app.command("show")
-def ledger_show(
-    patient: Annotated[str | None, typer.Option(help="Only the entries of this patient.")] = None,
-    import_id: Annotated[str | None, typer.Option(help="Only the entries of this file.")] = None,
-    records: Records = DEFAULT_RECORDS,
-    json: Json = False,
-) -> None:
+@click.group("patients")
+def patients_group() -> None:
+    """Load and search the patients of the reference records."""
+
+
+@click.group("providers")
+def providers_group() -> None:
+    """Load the providers of the reference records."""
+
+
+@ledger_group.command("show")
+@click.option("--patient", metavar="ID", help="Only the entries of this patient.")
+@click.option("--import-id", metavar="ID", help="Only the entries of this file.")
+@practice_options("records")
+@json_option
+def ledger_show(patient: str | None, import_id: str | None, practice: Practice, *, json: bool) -> None:
     """Show what was moved, oldest first."""
-    entries = existing_ledger(records).entries(patient_id=patient, import_id=import_id)
+    entries = existing_ledger(practice.records).entries(patient_id=patient, import_id=import_id)
     if json:
         _print_lines(entry.to_json() for entry in entries)
         return
@@ -58,29 +52,29 @@ def ledger_show(
     show.console.print(table)
 
 
-@ledger_app.command("export")
-def ledger_export(
-    support: Annotated[
-        bool, typer.Option("--support", help="Leave out patients, file names and operators.")
-    ] = False,
-    form: Annotated[
-        LedgerFormat,
-        typer.Option(
-            "--format",
-            help="The entries themselves (json), FHIR R4 AuditEvent resources, or DICOM audit messages.",
-        ),
-    ] = LedgerFormat.JSON,
-    records: Records = DEFAULT_RECORDS,
-    json: Json = True,  # noqa: ARG001  # the output is always lines of JSON; the flag exists for uniformity
-) -> None:
+@ledger_group.command("export")
+@click.option("--support", is_flag=True, help="Leave out patients, file names and operators.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "fhir", "dicom"]),
+    default="json",
+    show_default=True,
+    help="The entries themselves, FHIR R4 AuditEvent resources, or DICOM audit messages.",
+)
+@practice_options("records")
+@click.option("--json", is_flag=True, expose_value=False, help="For uniformity: the output is always JSON.")
+def ledger_export(form: Literal["json", "fhir", "dicom"], practice: Practice, *, support: bool) -> None:
     """Print the ledger, one entry per line."""
-    _print_lines(existing_ledger(records).export(support=support, form=form.value))
+    _print_lines(existing_ledger(practice.records).export(support=support, form=form))
 
 
-@ledger_app.command("verify")
-def ledger_verify(records: Records = DEFAULT_RECORDS, json: Json = False) -> None:
+@ledger_group.command("verify")
+@practice_options("records")
+@json_option
+def ledger_verify(practice: Practice, *, json: bool) -> int:
     """Check that no entry was changed, removed or inserted."""
-    ledger = existing_ledger(records)
+    ledger = existing_ledger(practice.records)
     broken = ledger.verify()
     count, digest = ledger.tail()
     if json:
@@ -89,36 +83,28 @@ def ledger_verify(records: Records = DEFAULT_RECORDS, json: Json = False) -> Non
         show.complain(f"the chain is broken at entries {', '.join(map(str, broken))}")
     else:
         show.console.print(f"{count} entries, the chain is intact. Last digest: {digest}")
-    if broken:
-        raise typer.Exit(RECORDS_FAILED)
+    return RECORDS_FAILED if broken else OK
 
 
-@patients_app.command("load")
-def patients_load(
-    csv: Annotated[
-        Path,
-        typer.Argument(
-            help="A CSV file with the columns id and name; optional: active, birth_date.", metavar="CSV"
-        ),
-    ],
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    json: Json = False,
-) -> None:
-    """Add or replace patients from a CSV file."""
-    count = Practice(records=records, files=files).repository().load_patients_csv(csv)
-    _print_count(count, "patients", json=json)
+@patients_group.command("load")
+@click.argument("csv", type=PATH)
+@practice_options("records", "files")
+@json_option
+def patients_load(csv: Path, practice: Practice, *, json: bool) -> None:
+    """Add or replace patients from a CSV file.
+
+    The file has the columns id and name, and optionally active and birth_date.
+    """
+    _print_count(practice.repository().load_patients_csv(csv), "patients", json=json)
 
 
-@patients_app.command("search")
-def patients_search(
-    text: Annotated[str, typer.Argument(help="A part of the name or the id.", metavar="TEXT")],
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    json: Json = False,
-) -> None:
+@patients_group.command("search")
+@click.argument("text")
+@practice_options("records", "files")
+@json_option
+def patients_search(text: str, practice: Practice, *, json: bool) -> None:
     """Find patients by a part of their name or id."""
-    found = Practice(records=records, files=files).repository().search_patients(text)
+    found = practice.repository().search_patients(text)
     if json:
         keys = ("id", "name", "active", "birth_date")
         show.as_json([{key: getattr(patient, key) for key in keys} for patient in found])
@@ -130,19 +116,16 @@ def patients_search(
         show.console.print(f"{patient.id}  {patient.name}{inactive}", markup=False)
 
 
-@providers_app.command("load")
-def providers_load(
-    csv: Annotated[
-        Path,
-        typer.Argument(help="A CSV file with the columns id and name; optional: active.", metavar="CSV"),
-    ],
-    records: Records = DEFAULT_RECORDS,
-    files: Files = DEFAULT_FILES,
-    json: Json = False,
-) -> None:
-    """Add or replace providers from a CSV file."""
-    count = Practice(records=records, files=files).repository().load_providers_csv(csv)
-    _print_count(count, "providers", json=json)
+@providers_group.command("load")
+@click.argument("csv", type=PATH)
+@practice_options("records", "files")
+@json_option
+def providers_load(csv: Path, practice: Practice, *, json: bool) -> None:
+    """Add or replace providers from a CSV file.
+
+    The file has the columns id and name, and optionally active.
+    """
+    _print_count(practice.repository().load_providers_csv(csv), "providers", json=json)
 
 
 def _print_count(count: int, what: str, *, json: bool) -> None:
@@ -152,6 +135,6 @@ def _print_count(count: int, what: str, *, json: bool) -> None:
         show.console.print(f"{count} {what}")
 
 
-def _print_lines(lines: Any) -> None:
+def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         sys.stdout.write(line + "\n")
