@@ -32,6 +32,7 @@ from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event, Ledger, LedgerEntry
 from intouch_import.model import Action, Destination, Patient, Progress, Reason, Stage, State
 from intouch_import.repositories.base import PatientRepository
+from intouch_import.secret import pseudonym
 from intouch_import.sources.local import LocalSource
 from miniature import NOW
 
@@ -1226,6 +1227,6 @@ def test_inboxes_and_rows_say_what_they_are(practice: Practice) -> None:
     inbox = practice.inbox()
     inbox.refresh()
     assert repr(inbox) == "<Inbox 1 sources, 1 rows>"
-    assert repr(inbox.rows[0]) == "<Row local waiting no_capture_name>"
+    assert repr(inbox.rows[0]) == f"<Row {pseudonym('plain.jpg')} local waiting no_capture_name>"
     assert attrs.has(type(inbox.rows[0]))
     assert isinstance(inbox, Inbox)

@@ -108,7 +108,9 @@ class Lister:
             return Listed(source, problem_of(source, exc), seen_s)
         return Listed(source, shelf, seen_s)
 
-    def take(self, listed: Collection[Listed], tell: Callable[[Progress], None]) -> list[Problem]:
+    def take(
+        self, listed: Collection[Listed], tell: Callable[[Progress], None]
+    ) -> tuple[list[Row], list[Problem]]:
         """Take what was listed in the place of what was known, and judge what is new.
 
         A location that failed keeps the rows it had out of the list: what can't be seen can't be saved. What
@@ -119,7 +121,7 @@ class Lister:
             tell: Hears how far it is.
 
         Returns:
-            A problem per location that failed.
+            All rows, source by source, by name; and a problem per location that failed.
         """
         problems = []
         for one in listed:
@@ -135,7 +137,7 @@ class Lister:
         self._look_up(sources)
         for source in sources:
             self._judge(source)
-        return problems
+        return self.rows(), problems
 
     # --- settle
 
@@ -280,15 +282,13 @@ class Lister:
             row.judge(identify(row.name, row.size_bytes, capture, rules, known, now=now))
 
     def _known(self, source: Source, claims: list[Row], captures: list[CaptureName]) -> Known:
-        providers = {
-            provider.id: provider
-            for provider in map(self._repository.find_provider, {capture.provider for capture in captures})
-            if provider is not None
-        }
+        names = [row.name for row in claims]
+        patient_ids = {capture.patient for capture in captures}
+        providers = map(self._repository.find_provider, {capture.provider for capture in captures})
         return Known(
-            patients=self._repository.find_patients({capture.patient for capture in captures}),
-            providers=providers,
-            put_back=frozenset(self._ledger.put_back(source.source_id, [row.name for row in claims])),
+            providers={provider.id: provider for provider in providers if provider is not None},
+            patients=self._repository.find_patients(patient_ids),
+            put_back=frozenset(self._ledger.put_back(source.source_id, names)),
         )
 
 

@@ -8,8 +8,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+import attrs
+
 from intouch_import.closing import Closable
-from intouch_import.errors import host_errors, kind_and_place
+from intouch_import.errors import InTouchImportError, instead_of, kind_and_place
 from intouch_import.inbox.listing import Listed
 from intouch_import.inbox.locations import Opening
 from intouch_import.inbox.rows import RowOutcomes
@@ -92,71 +94,79 @@ class Refresh:
             only: Ids of the sources to list; None for all, and for those that are not open yet.
             dry: List and judge only; see `Inbox.scan`.
         """
-        outcomes: RowOutcomes | None = None
-        problems: list[Problem] = []
-        unfinished: dict[str, list[LedgerEntry]] = {}
-        opening: list[Unopened] = []
-        answers = Answers[Listed | Opening]()
+        this = _Round(tell=tell, cancel=cancel, only=only, dry=dry)
         try:
-            with host_errors():
-                with self._lock:
-                    opening = self._locations.to_open() if only is None else []
-                    sources = [one for one in self._locations.opened if only is None or one.source_id in only]
-                    if not dry:
-                        unfinished = self._recovery.before_listing(
-                            [one.source_id for one in sources], look_again=self._mover.take_incomplete()
-                        )
-                for source in sources:
-                    answers.ask(partial(self._lister.list_one, source))
-                for one in opening:
-                    answers.ask(partial(_open, one))
-                for group in answers:
-                    with self._lock:
-                        new = self._take_opened([one for one in group if isinstance(one, Opening)])
-                        if new and not dry:
-                            unfinished |= self._recovery.before_listing([one.source_id for one in new])
-                        listed = [one for one in group if isinstance(one, Listed)]
-                        if listed:
-                            problems += self._lister.take(listed, tell)
-                            if dry:
-                                self.rows = self._lister.rows()
-                            else:
-                                failed = {problem.source_id for problem in problems}
-                                moved, more = self._import(listed, failed, unfinished, tell, cancel)
-                                outcomes = moved if outcomes is None else outcomes + moved
-                                problems += more
-                    for source in new:
-                        answers.ask(partial(self._lister.list_one, source))
+            self._begin(this)
+            for group in this.answers:
+                self._take(this, group)
+        except InTouchImportError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # it is the host's code
+            raise instead_of(exc, "the patient records failed") from None
         finally:
-            answers.close()
+            this.answers.close()
             with self._lock:
-                self._locations.give_up(opening)
+                self._locations.give_up(this.opening)
                 unopened = self._locations.problems if only is None else []
-        return RowOutcomes((), {}) if outcomes is None else outcomes, unopened + problems
+        outcomes = RowOutcomes((), {}) if this.outcomes is None else this.outcomes
+        return outcomes, unopened + this.problems
 
-    def _import(
-        self,
-        listed: Collection[Listed],
-        failed: Collection[str],
-        unfinished: Mapping[str, list[LedgerEntry]],
-        tell: Callable[[Progress], None],
-        cancel: threading.Event | None,
-    ) -> tuple[RowOutcomes, list[Problem]]:
-        """Import from locations that have just been listed."""
-        ids = {one.source.source_id for one in listed}
-        rows = self._lister.rows()
+    def _begin(self, this: _Round) -> None:
+        """Start to list the open sources, and to open the others."""
+        only = this.only
+        with self._lock:
+            this.opening = self._locations.to_open() if only is None else []
+            sources = [one for one in self._locations.opened if only is None or one.source_id in only]
+            if not this.dry:
+                ids = [one.source_id for one in sources]
+                this.unfinished = self._recovery.before_listing(ids, look_again=self._mover.take_incomplete())
+        for source in sources:
+            this.answers.ask(partial(self._lister.list_one, source))
+        for one in this.opening:
+            this.answers.ask(partial(_open, one))
+
+    def _take(self, this: _Round, group: Collection[Listed | Opening]) -> None:
+        """Take what has been listed or opened, and import from it."""
+        with self._lock:
+            new = self._take_opened([one for one in group if isinstance(one, Opening)])
+            if new and not this.dry:
+                this.unfinished |= self._recovery.before_listing([one.source_id for one in new])
+            listed = [one for one in group if isinstance(one, Listed)]
+            if listed:
+                rows, problems = self._lister.take(listed, this.tell)
+                this.problems += problems
+                if this.dry:
+                    self.rows = rows
+                else:
+                    failed = {problem.source_id for problem in problems}
+                    self._import(this, rows, {one.source.source_id for one in listed}, failed)
+        for source in new:
+            this.answers.ask(partial(self._lister.list_one, source))
+
+    def _import(self, this: _Round, rows: list[Row], source_ids: set[str], failed: set[str]) -> None:
+        """Import from sources that have just been listed.
+
+        Args:
+            this: The refresh.
+            rows: The whole list.
+            source_ids: The sources.
+            failed: Those of them that could not be listed.
+        """
         here = rows
-        if len(ids) != len(self._locations.opened):
-            here = [row for row in rows if row.source_id in ids]
-        if seen := {one: unfinished[one] for one in ids & unfinished.keys() if one not in failed}:
-            self._recovery.after_listing(here, seen)
-        moved, problems = self._mover.import_ready(here, tell, cancel)
+        if len(source_ids) != len(self._locations.opened):
+            here = [row for row in rows if row.source_id in source_ids]
+        begun = {one: this.unfinished[one] for one in source_ids & this.unfinished.keys() - failed}
+        if begun:
+            self._recovery.after_listing(here, begun)
+        moved, problems = self._mover.import_ready(here, this.tell, this.cancel)
         gone = {row for row, outcome in moved.items() if outcome.state is State.IMPORTED}
         if gone:
-            self._lister.forget([row for row in here if id(row) in gone])
             rows = [row for row in rows if id(row) not in gone]
+            self._lister.forget([row for row in here if id(row) in gone])
         self.rows = rows
-        return RowOutcomes(here, moved), problems
+        outcomes = RowOutcomes(here, moved)
+        this.outcomes = outcomes if this.outcomes is None else this.outcomes + outcomes
+        this.problems += problems
 
     def _take_opened(self, openings: Iterable[Opening]) -> list[Source]:
         new = [source for source in map(self._locations.take, openings) if source is not None]
@@ -206,6 +216,21 @@ class Answers(Closable, Generic[_T]):
         """Stop without waiting for what is still running."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@attrs.define(kw_only=True)
+class _Round:
+    """One refresh: what was asked for, and what it has found so far."""
+
+    tell: Callable[[Progress], None]
+    cancel: threading.Event | None
+    only: Collection[str] | None
+    dry: bool
+    answers: Answers[Listed | Opening] = attrs.field(factory=Answers)
+    opening: list[Unopened] = attrs.field(factory=list)
+    unfinished: dict[str, list[LedgerEntry]] = attrs.field(factory=dict)
+    outcomes: RowOutcomes | None = None
+    problems: list[Problem] = attrs.field(factory=list)
 
 
 class RowMover:

@@ -21,8 +21,9 @@ from intouch_import.ledger.entry import (
     IS_REASSIGNING,
     Event,
     LedgerEntry,
+    advance,
+    chain,
     chain_digest,
-    chained_row,
     entry_of,
     ledger_table,
 )
@@ -37,11 +38,6 @@ VERSION_TABLE: Final = "intouch_ledger_version"
 _LOCK: Final = 0x696E_746F_0002
 _INSERT = sa.insert(ledger_table)
 _LAST = sa.select(ledger_table.c.seq, ledger_table.c.digest).order_by(ledger_table.c.seq.desc()).limit(1)
-# Looking a member up on its enum takes longer than comparing it.
-_WITHDRAWN: Final = Event.WITHDRAWN
-_REASSIGNING: Final = Event.REASSIGNING
-_REASSIGNED: Final = Event.REASSIGNED
-_FACTS: Final = frozenset({Event.STORED, Event.MOVED, Event.REASSIGNED})
 
 
 def _open_ended(
@@ -111,22 +107,13 @@ class Ledger:
         new = list(entries)
         if not new:
             return
-        states: defaultdict[str, set[str]] = defaultdict(set)
         facts = self._facts({entry.import_id for entry in new})
         try:
             with writing(self._engine, lock=_LOCK) as connection:
                 known = connection.execute(facts).all()
                 last = connection.execute(_LAST).first()
                 seq, digest = (last.seq, last.digest) if last is not None else (0, CHAIN_START)
-                _advance(states, known)
-                rows: list[dict[str, Any]] = []
-                for entry in new:
-                    if entry.event in states[entry.import_id]:
-                        continue
-                    _advance(states, [(entry.import_id, entry.event)])
-                    seq += 1
-                    rows.append(row := chained_row(entry, seq, digest))
-                    digest = row["digest"]
+                rows = chain(new, known, seq=seq, digest=digest)
                 if rows:
                     insert_many(connection, _INSERT, rows)
         except RepositoryError as exc:
@@ -134,11 +121,11 @@ class Ledger:
 
     def moved(self, import_ids: Collection[str]) -> set[str]:
         """Which of these files were moved: stored, removed from their source, and not withdrawn since."""
-        states: defaultdict[str, set[str]] = defaultdict(set)
         facts = self._facts(import_ids)
         with reading(self._engine) as connection:
             known = connection.execute(facts).all()
-        _advance(states, known)
+        states: defaultdict[str, set[str]] = defaultdict(set)
+        advance(states, known)
         return {import_id for import_id, state in states.items() if Event.MOVED in state}
 
     def put_back(self, source_id: str, names: Collection[str]) -> set[tuple[str, int]]:
@@ -158,7 +145,7 @@ class Ledger:
         )
         with reading(self._engine) as connection:
             found = connection.execute(query).all()
-        return {(patient_id, sha256) for patient_id, sha256 in found}
+        return {*map(tuple, found)}
 
     def import_id_of(self, attachment_id: str) -> str | None:
         """The import id under which the ledger knows an attachment; None if it does not."""
@@ -180,15 +167,13 @@ class Ledger:
             The ``PUTTING_BACK`` entries of these sources with the id of the source, and the ``REASSIGNING``
             entries.
         """
-        undos = {
-            source_id: _open_ended(_of(source_id, Event.PUTTING_BACK), _ENDS_OF_UNDO)
-            for source_id in source_ids
-        }
+        undos = [_open_ended(_of(source_id, Event.PUTTING_BACK), _ENDS_OF_UNDO) for source_id in source_ids]
         with reading(self._engine) as connection:
-            undoing = {source_id: connection.execute(query).all() for source_id, query in undos.items()}
+            found = list(map(connection.execute, undos))
+            undoing = list(map(sa.Result.all, found))
             reassigning = connection.execute(_REASSIGNMENTS).all()
-        begun = [(entry_of(row), source_id) for source_id, rows in undoing.items() for row in rows]
-        return begun, [entry_of(row) for row in reassigning]
+        begun = zip(undoing, source_ids, strict=True)
+        return [(entry_of(row), one) for rows, one in begun for row in rows], [*map(entry_of, reassigning)]
 
     def reassigning(self) -> list[LedgerEntry]:
         """Return the ``REASSIGNING`` entries whose end is not in the ledger, oldest first."""
@@ -309,19 +294,6 @@ class Ledger:
             .where(wanted)
             .order_by(ledger_table.c.seq)
         )
-
-
-def _advance(states: defaultdict[str, set[str]], events: Iterable[Any]) -> None:
-    """Apply events to the states: which of ``STORED``, ``MOVED`` and ``REASSIGNED`` are true of a file."""
-    for import_id, event in events:
-        state = states[import_id]
-        # By value: an event that only a newer version knows must not keep this version from writing.
-        if event in _FACTS:
-            state.add(event)
-        elif event == _WITHDRAWN:
-            state.clear()
-        elif event == _REASSIGNING:
-            state.discard(_REASSIGNED)  # of an earlier time
 
 
 def _of(source_id: str, event: Event) -> sa.ColumnElement[bool]:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import operator
+from collections import defaultdict
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from intouch_import.model import printable
 from intouch_import.secret import pseudonym
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from intouch_import.model import StoredAttachment
 
@@ -29,8 +30,9 @@ __all__ = [
     "IS_REASSIGNING",
     "Event",
     "LedgerEntry",
+    "advance",
+    "chain",
     "chain_digest",
-    "chained_row",
     "entry_of",
     "ledger_table",
     "metadata",
@@ -204,25 +206,52 @@ def entry_of(row: sa.Row[Any]) -> LedgerEntry:
     return LedgerEntry(**values)
 
 
-def chained_row(entry: LedgerEntry, seq: int, previous: str) -> dict[str, Any]:
-    """Return an entry as the values that are stored, chained to the entry before it.
+def advance(states: defaultdict[str, set[str]], events: Iterable[Any]) -> None:
+    """Apply events to the states: which of ``STORED``, ``MOVED`` and ``REASSIGNED`` are true of a file."""
+    for import_id, event in events:
+        state = states[import_id]
+        # By value: an event that only a newer version knows must not keep this version from writing.
+        if event in _FACTS:
+            state.add(event)
+        elif event == _WITHDRAWN:
+            state.clear()
+        elif event == _REASSIGNING:
+            state.discard(_REASSIGNED)  # of an earlier time
+
+
+def chain(
+    entries: Iterable[LedgerEntry], known: Iterable[Any], *, seq: int, digest: str
+) -> list[dict[str, Any]]:
+    """Return entries as the values that are stored, each chained to the entry before it.
+
+    A fact that the ledger has already is left out: another workstation was faster.
 
     Args:
-        entry: The entry.
-        seq: Its position.
-        previous: The digest of the entry before it.
+        entries: The entries, in order.
+        known: Import ids and events that the ledger has for these files, oldest first.
+        seq: The position of the last entry in the ledger.
+        digest: The digest of the last entry in the ledger.
     """
-    row: dict[str, Any] = dict(zip(_FIELDS, _values_of(entry), strict=True))
-    # A host may use numbers as ids of staff and attachments. Read back, they are text, with another digest.
-    for name in _TEXTS:
-        if (value := row[name]) is not None and type(value) is not str:
-            row[name] = str(value)
-    # An id or a name with a character that databases refuse must not keep the ledger from being written.
-    if not "".join([value for value in row.values() if type(value) is str]).isprintable():
-        row |= {name: printable(value) for name, value in row.items() if type(value) is str}
-    row["seq"] = seq
-    row["digest"] = chain_digest(previous, row)
-    return row
+    states: defaultdict[str, set[str]] = defaultdict(set)
+    advance(states, known)
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        if entry.event in states[entry.import_id]:
+            continue
+        advance(states, [(entry.import_id, entry.event)])
+        row: dict[str, Any] = dict(zip(_FIELDS, _values_of(entry), strict=True))
+        # A host may use numbers as ids. Read back, they are text, with another digest.
+        for name in _TEXTS:
+            if (value := row[name]) is not None and type(value) is not str:
+                row[name] = str(value)
+        # An id or a name with a character that databases refuse must not keep the ledger from being written.
+        if not "".join([value for value in row.values() if type(value) is str]).isprintable():
+            row |= {name: printable(value) for name, value in row.items() if type(value) is str}
+        seq += 1
+        row["seq"] = seq
+        digest = row["digest"] = chain_digest(digest, row)
+        rows.append(row)
+    return rows
 
 
 def chain_digest(previous: str, values: Mapping[str, Any]) -> str:
@@ -244,6 +273,11 @@ _JSON: Final[dict[type, Callable[[Any], str]]] = {
 }
 
 
+# Looking a member up on its enum takes longer than comparing it.
+_WITHDRAWN: Final = Event.WITHDRAWN
+_REASSIGNING: Final = Event.REASSIGNING
+_REASSIGNED: Final = Event.REASSIGNED
+_FACTS: Final = frozenset({Event.STORED, Event.MOVED, Event.REASSIGNED})
 _FIELDS: Final = [field.name for field in attrs.fields(LedgerEntry)]
 _values_of = operator.attrgetter(*_FIELDS)
 _TEXTS: Final = [name for name in _FIELDS if name not in {"at", "size_bytes", "seq", "digest"}]

@@ -208,8 +208,8 @@ class CopyFinder:
     def find(self, incoming: Sequence[Incoming]) -> dict[str, Copy]:
         """Return what is known of these bytes, by import id. Unknown bytes are left out."""
         digests = {one.sha256 for one in incoming}
-        stored = self._repository.find_by_digest(digests) if self.able and digests else {}
         automatic = {one.sha256 for one in incoming if one.automatic}
+        stored = self._repository.find_by_digest(digests) if self.able and digests else {}
         undone = self._ledger.undone(automatic) if automatic else set()
         found: dict[str, Copy] = {}
         for one in incoming:

@@ -118,10 +118,11 @@ class LocalSource(Source):
         try:
             found = os.fstat(fd)
             self._compare(file, found)
+            may_link = self._may_link(found, staging)
             lease = disk.take_lease(fd)
             if lease is disk.Lease.BUSY:
                 raise StillArriving("another program has the file open for writing", open_elsewhere=True)
-            if lease is disk.Lease.HELD and self._may_link(found, staging):
+            if lease is disk.Lease.HELD and may_link:
                 digested = disk.digest_file(fd, found.st_size)
                 # Compare again: only now do we know that these are the bytes of the listed version.
                 found = os.fstat(fd)
