@@ -1,1 +1,1 @@
-"""What all cloud locations share: retries, and checks of server addresses."""
+"""What all cloud locations share: retries, HTTP sessions, and checks of server addresses."""

@@ -29,14 +29,14 @@ class PerProcess(Generic[_T]):
     def __init__(self, make: Callable[[], _T]) -> None:
         self._make = make
         self._made: dict[int, _T] = {}
-        self._locks: dict[int, threading.RLock] = {}
+        self._locks: dict[int, threading.Lock] = {}
 
     def __call__(self) -> _T:
         """Return the value of this process."""
         pid = os.getpid()
         made = self._made.get(pid)
         if made is None:
-            with self._locks.setdefault(pid, threading.RLock()):
+            with self._locks.setdefault(pid, threading.Lock()):
                 made = self._made.get(pid)
                 if made is None:
                     made = self._made[pid] = self._make()

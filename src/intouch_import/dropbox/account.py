@@ -7,10 +7,12 @@ import hashlib
 import secrets
 import threading
 import weakref
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 from urllib.parse import urlencode
 
 from intouch_import.cloud.endpoints import origin_of
+from intouch_import.cloud.http import new_session
 from intouch_import.cloud.processes import PerProcess
 from intouch_import.dropbox.errors import Busy, NoAnswer, Refused, TeamSpaceMoved, again
 from intouch_import.errors import ConfigError, SignInFailed, SignInNeeded, SourceUnavailable, Throttled
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from intouch_import.cloud.retry import Patience
     from intouch_import.dropbox.client import DropboxClient
 
-__all__ = ["Account", "DropboxAuthorization", "WriteState", "checked_endpoint", "new_session"]
+__all__ = ["Account", "DropboxAuthorization", "WriteState", "checked_endpoint"]
 
 _T = TypeVar("_T")
 
@@ -38,7 +40,6 @@ _PORTS: Final = (17845, 17846, 17847)
 _WWW: Final = "https://www.dropbox.com"
 _API: Final = "https://api.dropboxapi.com"
 _TIMEOUT_S: Final = (10.0, 30.0)
-_OK, _BAD_REQUEST, _UNAUTHORIZED, _THROTTLED = 200, 400, 401, 429
 
 _writers: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
 _writers_lock = threading.Lock()
@@ -141,20 +142,6 @@ def checked_endpoint(endpoint: str | None) -> str | None:
     return origin + parts.path.rstrip("/")
 
 
-def new_session(*, connections: int = 1) -> requests.Session:
-    """Open an HTTP session that keeps so many connections open."""
-    import requests
-
-    session = requests.Session()
-    # Without its own auth, requests would take credentials from ~/.netrc in place of the token.
-    session.auth = lambda request: request
-    # A redirect could lead anywhere, with the token in the header.
-    session.max_redirects = 0
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=connections))
-    return session
-
-
 class DropboxAuthorization(AuthorizationServer):
     """The authorization server of Dropbox, for the app that a practice registered.
 
@@ -247,7 +234,10 @@ class DropboxAuthorization(AuthorizationServer):
         response = self._post(
             "/2/auth/token/revoke", headers={"Authorization": f"Bearer {grant.access_token}"}
         )
-        if response.status_code not in {_OK, _UNAUTHORIZED}:  # 401: it was revoked already
+        if response.status_code not in {
+            HTTPStatus.OK,
+            HTTPStatus.UNAUTHORIZED,
+        }:  # 401: it was revoked already
             raise SourceUnavailable(
                 "signed out here, but Dropbox did not confirm it: withdraw the access there"
             )
@@ -274,14 +264,14 @@ class DropboxAuthorization(AuthorizationServer):
             answer = response.json()
         except ValueError:
             answer = None
-        if response.status_code == _OK and isinstance(answer, dict):
+        if response.status_code == HTTPStatus.OK and isinstance(answer, dict):
             return _grant(answer)
-        if response.status_code == _THROTTLED:
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             raise Throttled("Dropbox asks for a pause before the next sign-in")
         error = str(answer.get("error", "")) if isinstance(answer, dict) else ""
         if error.startswith("invalid_grant"):
             raise refusal
-        if response.status_code in {_BAD_REQUEST, _UNAUTHORIZED} and error:
+        if response.status_code in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED} and error:
             raise SignInFailed(
                 "Dropbox does not know this app: check the app key (and secret) in the Dropbox App Console",
                 why="wrong_app",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
@@ -12,8 +13,8 @@ from dropbox import Dropbox
 from dropbox.dropbox_client import RouteErrorResult
 from dropbox.exceptions import AuthError, DropboxException
 
+from intouch_import.cloud.http import new_session
 from intouch_import.cloud.processes import Tokens
-from intouch_import.dropbox.account import new_session
 from intouch_import.dropbox.errors import (
     BadRequest,
     Busy,
@@ -34,9 +35,6 @@ __all__ = ["DropboxClient"]
 log = logging.getLogger(__name__)
 
 _CONNECT_S: Final = 10.0
-_THROTTLED: Final = 429
-_UNAUTHORIZED, _BAD_ROOT = 401, 422
-_SERVER_ERRORS: Final = 500
 
 
 class DropboxClient(Dropbox):  # type: ignore[misc]  # it is not typed
@@ -173,15 +171,15 @@ class DropboxClient(Dropbox):  # type: ignore[misc]  # it is not typed
         """Map the status code to our errors before the SDK does."""
         status = res.status_code
         self._of_thread.answered = (status, res.headers.get("X-Dropbox-Request-Id"))
-        if status == _THROTTLED:
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise Busy(retry_after_s(res.headers.get("Retry-After"), _body(res)))
-        if status >= _SERVER_ERRORS:
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise NoAnswer(retry_after_s(res.headers.get("Retry-After"), None))
-        if status == _UNAUTHORIZED:
+        if status == HTTPStatus.UNAUTHORIZED:
             body = _body(res)
             error = body.get("error") if isinstance(body, dict) else None
             raise _TokenRefused(error if isinstance(error, dict) else {})
-        if status == _BAD_ROOT:
+        if status == HTTPStatus.UNPROCESSABLE_ENTITY:
             raise TeamSpaceMoved("the team space of this Dropbox has changed")
         super().raise_dropbox_error_for_resp(res)
 

@@ -32,7 +32,6 @@ __all__ = ["DropboxSource"]
 
 log = logging.getLogger(__name__)
 
-_RELIST_AFTER_S: Final = 6 * 3600.0
 _SHORTEST_POLL_S, _LONGEST_POLL_S = 30, 480
 _LATE_S: Final = 90  # Dropbox may answer a longpoll so much later than asked
 
@@ -80,7 +79,7 @@ class DropboxSource(ConnectedSource):
         patience: Patience | None = None,
         concurrency: int = 8,
         timeout_s: float = 60.0,
-        relist_after_s: float = _RELIST_AFTER_S,
+        relist_after_s: float = 6 * 3600.0,
         provider: str | None = None,
         source_id: str | None = None,
         label: str | None = None,
@@ -88,16 +87,12 @@ class DropboxSource(ConnectedSource):
         if hosted:
             raise ConfigError("a practice that is hosted in the vendor's cloud can't use Dropbox")
         if not callable(signin):
-            raise ConfigError(
-                "a Dropbox folder needs signin=: a SignIn, or a callable that returns access tokens"
-            )
+            raise ConfigError("signin= must be a SignIn, or a callable that returns access tokens")
         if concurrency < 1 or timeout_s <= 0:
             raise ConfigError("concurrency must be at least 1, and timeout_s above 0")
         # Look for the packages only: to load them takes more than a second.
         if any(importlib.util.find_spec(name) is None for name in ("requests", "dropbox", "dropboxdrivefs")):
-            raise MissingExtraError(
-                "Dropbox folders need dropboxdrivefs: pip install 'intouch-import[dropbox]'"
-            )
+            raise MissingExtraError("Dropbox needs dropboxdrivefs: pip install 'intouch-import[dropbox]'")
         self._path = folder_path(path)
         self._endpoint = checked_endpoint(endpoint)
         # The same path in two accounts is two folders.

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import weakref
-from contextvars import ContextVar
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from intouch_import.cloud.endpoints import is_loopback, origin_of
+from intouch_import.cloud.http import unlogged
 from intouch_import.cloud.processes import PerProcess, Tokens
 from intouch_import.errors import ConfigError, InTouchImportError, SignInNeeded, SourceUnavailable
 from intouch_import.extras import needing
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from intouch_import.cloud.retry import Patience
 
-__all__ = ["PUBLIC_CLOUD", "GraphClient", "checked_endpoint", "json_of", "trusted_authorities", "unlogged"]
+__all__ = ["PUBLIC_CLOUD", "GraphClient", "checked_endpoint", "json_of", "trusted_authorities"]
 
 PUBLIC_CLOUD: Final = "https://graph.microsoft.com"
 _CONNECT_S: Final = 10.0
@@ -329,43 +329,3 @@ def _httpx() -> Any:
     with needing("OneDrive folders need httpx", "httpx", install="intouch-import[onedrive]"):
         import httpx
     return httpx
-
-
-# --- the log of the HTTP libraries
-
-# httpx logs each address at INFO, and httpcore each header at DEBUG. They contain names and short-lived
-# rights. A filter on a logger does not apply to the loggers below it.
-_LOGGERS: Final = (
-    "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
-    "httpcore.socks",
-    "msal.application",
-    "msal.authority",
-    "msal.token_cache",
-    "msal.telemetry",
-    "msal.oauth2cli.oauth2",
-    "msal.oauth2cli.oidc",
-    "msal.oauth2cli.assertion",
-)
-_silent: ContextVar[bool] = ContextVar("silent", default=False)
-
-
-def _is_logged(_: logging.LogRecord) -> bool:
-    return not _silent.get()
-
-
-@contextlib.contextmanager
-def unlogged() -> Iterator[None]:
-    """Keep the HTTP libraries from logging in this thread; other requests of the program are still logged."""
-    for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        if _is_logged not in logger.filters:
-            logger.addFilter(_is_logged)
-    before = _silent.set(True)
-    try:
-        yield
-    finally:
-        _silent.reset(before)

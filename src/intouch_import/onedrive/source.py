@@ -46,7 +46,6 @@ __all__ = ["OneDriveSource"]
 
 log = logging.getLogger(__name__)
 
-_RELIST_AFTER_S: Final = 6 * 3600.0
 _SELECT: Final = "id,name,folder,package,remoteItem,parentReference,root"
 _REFUSED: Final = frozenset('"*:<>?|\\')
 
@@ -91,7 +90,7 @@ class OneDriveSource(ConnectedSource):
         endpoint: str | None = None,
         patience: Patience | None = None,
         timeout_s: float = 60.0,
-        relist_after_s: float = _RELIST_AFTER_S,
+        relist_after_s: float = 6 * 3600.0,
         provider: str | None = None,
         source_id: str | None = None,
         label: str | None = None,
