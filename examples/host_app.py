@@ -22,6 +22,7 @@ import attrs
 
 from intouch_import import (
     Attachment,
+    Content,
     Destination,
     Inbox,
     Patient,
@@ -29,10 +30,10 @@ from intouch_import import (
     Provider,
     RepositoryError,
     StoredAttachment,
+    UnknownPatient,
     open_source,
 )
-from intouch_import.content import Content
-from intouch_import.errors import AlreadyAssigned, ContentMismatch, StorageFull, UnknownPatient
+from intouch_import.errors import AlreadyAssigned, ContentMismatch, StorageFull
 
 # --- The practice system before the import was added ---
 
