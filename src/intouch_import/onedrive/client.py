@@ -88,6 +88,7 @@ class GraphClient:
         timeout_s: float,
         source_id: str = "",
     ) -> None:
+        _httpx()  # a missing extra is reported when the folder is opened, as elsewhere
         self._base = f"{endpoint}/v1.0"
         self._local = endpoint.startswith("http://")
         self._tokens = Tokens(signin, service="OneDrive")
