@@ -227,7 +227,9 @@ class _Upload(io.BufferedRandom):
         self._account = account
         self._path = path
         self._overwrite = overwrite
-        super().__init__(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115  # `close` closes it
+        # On Windows it is a wrapper, which has the methods of a raw file and not its type.
+        file: Any = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # `close` closes it
+        super().__init__(file)
 
     def discard(self) -> None:
         """Close the file without writing it to Dropbox."""
