@@ -1,4 +1,7 @@
-"""fsspec's SFTP file system, with a client that loses no name and trusts no stranger. Needs paramiko."""
+"""fsspec's SFTP file system, changed so that all file names work and unknown servers are refused.
+
+This module imports paramiko.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ __all__ = ["Client", "SftpFileSystem", "described", "open_sftp"]
 
 
 class SftpFileSystem(SFTPFileSystem):  # type: ignore[misc]  # fsspec is not typed
-    """One connection to one server, for one thread at a time."""
+    """A connection to one server, for one thread at a time."""
 
     cachable = False
 
@@ -29,7 +32,7 @@ class SftpFileSystem(SFTPFileSystem):  # type: ignore[misc]  # fsspec is not typ
 
     def _connect(self) -> None:
         self.client = paramiko.SSHClient()
-        # fsspec accepts any key by default: whoever sits in between could read every photo.
+        # fsspec accepts any key by default: someone between client and server could read every photo.
         self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         self.client.load_system_host_keys(self._known_hosts)
         try:
@@ -41,7 +44,7 @@ class SftpFileSystem(SFTPFileSystem):  # type: ignore[misc]  # fsspec is not typ
             raise
 
     def _begin(self) -> Client:
-        """Begin the session. paramiko would wait for ever for a server whose SFTP program hangs."""
+        """Start the session, with a timeout: paramiko waits forever if the server's SFTP program hangs."""
         giving_up = threading.Timer(self._timeout_s, self.client.close)
         giving_up.daemon = True
         giving_up.start()
@@ -52,33 +55,37 @@ class SftpFileSystem(SFTPFileSystem):  # type: ignore[misc]  # fsspec is not typ
 
     @property
     def alive(self) -> bool:
-        """Whether the server has not hung up since; servers do when nothing was asked for some time."""
+        """Whether the connection is open. Servers close connections that are not used for some time."""
         transport = self.client.get_transport()
         return transport is not None and bool(transport.is_active())
 
     def mv(self, old: str, new: str) -> None:
-        """Rename, replacing nothing (SFTP 3, section 6.5; OpenSSH links first), unlike fsspec's own."""
+        """Rename without replacing a file (SFTP 3, section 6.5). The method of fsspec replaces files."""
         self.ftp.rename(old, new)
 
 
 class Client(paramiko.SFTPClient):  # type: ignore[misc]  # paramiko is not typed
-    """A client for which one name that is not UTF-8 does not spoil the whole folder.
+    """A client that can list a folder with names that are not UTF-8.
 
-    Such names are spelled with lone surrogates (PEP 383), as Python spells those of local files.
+    Such names contain lone surrogates (PEP 383), as for local files.
     """
 
     def _log(self, level: int, msg: str, *args: Any) -> None:
-        """Nothing: what paramiko logs of an SFTP session are paths, and paths carry patient ids."""
+        """Do nothing: paramiko logs paths, and paths contain patient ids."""
 
     def _adjust_cwd(self, path: str | bytes) -> bytes:
         raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
         return cast("bytes", super()._adjust_cwd(raw))
 
     def entries(self, folder: str) -> list[tuple[str, paramiko.SFTPAttributes]]:
-        """What is in a folder, by name, links not followed. It is read to its end, or an error is raised."""
+        """List a folder completely, without following links; return names and attributes.
+
+        Raises:
+            OSError, paramiko.SFTPError: The folder could not be listed to its end.
+        """
         kind, answer = self._request(CMD_OPENDIR, self._adjust_cwd(folder))
         if kind != CMD_HANDLE:
-            raise paramiko.SFTPError("the answer is no handle")
+            raise paramiko.SFTPError("the answer is not a handle")
         handle = answer.get_binary()
         found = []
         while True:
@@ -87,10 +94,10 @@ class Client(paramiko.SFTPClient):  # type: ignore[misc]  # paramiko is not type
             except EOFError:
                 break
             if kind != CMD_NAME:
-                raise paramiko.SFTPError("the answer is no list of names")
+                raise paramiko.SFTPError("the answer is not a list of names")
             for _ in range(answer.get_int()):
                 name = answer.get_binary().decode("utf-8", "surrogateescape")
-                answer.get_binary()  # a line as `ls -l` shows it
+                answer.get_binary()  # a line for people, as in `ls -l`
                 attributes = paramiko.SFTPAttributes._from_msg(answer)  # noqa: SLF001  # there is no other way
                 if name not in {".", ".."}:
                     found.append((name, attributes))
@@ -98,29 +105,29 @@ class Client(paramiko.SFTPClient):  # type: ignore[misc]  # paramiko is not type
         return found
 
     def open_ahead(self, path: str, size_bytes: int) -> paramiko.SFTPFile:
-        """Open a file for reading; parts of it are asked for before the answer to the first has come."""
+        """Open a file for reading, and request its parts ahead, without waiting for each answer."""
         stream = self.open(path, "rb")
         ask = stream._prefetch_thread  # noqa: SLF001  # there is no other way
 
         def ask_quietly(*arguments: Any) -> None:
-            # The reader meets the same failure. Here nobody would catch it, and Python would print it.
+            # The reader gets the same error. From this thread, Python would only print it.
             with contextlib.suppress(Exception):
                 ask(*arguments)
 
-        stream._prefetch_thread = ask_quietly  # noqa: SLF001  # likewise
+        stream._prefetch_thread = ask_quietly  # noqa: SLF001
         stream.prefetch(size_bytes)
         return stream
 
     def sync(self, file: paramiko.SFTPFile) -> None:
-        """Make a file that is open for writing durable, where the server offers that (OpenSSH from 6.5)."""
+        """Make a file that is open for writing durable, if the server can do that (OpenSSH 6.5 or later)."""
         file.flush()
-        self._finish_responses(file)  # what was sent ahead must have been written
-        with contextlib.suppress(OSError):  # not offered: the server's own disk decides
+        self._finish_responses(file)  # wait until the server has written everything
+        with contextlib.suppress(OSError):  # the server can't do it
             self._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
 
 
 def described(attributes: paramiko.SFTPAttributes) -> dict[str, Any]:
-    """What a listing of fsspec says of an entry, devices told apart from files."""
+    """Return the attributes of an entry as in a listing of fsspec. Devices are not files."""
     mode = attributes.st_mode or 0
     kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
     return {
@@ -131,8 +138,8 @@ def described(attributes: paramiko.SFTPAttributes) -> dict[str, Any]:
 
 
 def open_sftp(url: str, **options: Any) -> tuple[SftpFileSystem, str]:
-    """Open ``sftp://[user@]host[:port]/folder``; returns the file system, and the folder's path in it."""
+    """Open ``sftp://[user@]host[:port]/folder``; return the file system, and the path of the folder."""
     options.pop("skip_instance_cache", None)
     server, _, folder = url.removeprefix("sftp://").partition("/")
-    asked = SftpFileSystem._get_kwargs_from_urls(f"sftp://{server}")  # noqa: SLF001  # fsspec's own way
+    asked = SftpFileSystem._get_kwargs_from_urls(f"sftp://{server}")  # noqa: SLF001  # fsspec calls it, too
     return SftpFileSystem(**{**asked, **options}), f"/{folder}"

@@ -23,12 +23,12 @@ _UTC_NOW = partial(datetime.now, UTC)
 
 @attrs.frozen(kw_only=True)
 class Clock:
-    """A clock. A test, or a host that replays the past, passes its own.
+    """A clock. A test can pass another one.
 
     Args:
-        now: Return the wall time, aware.
-        monotonic_s: Return seconds that never go back.
-        sleep: Wait for this many seconds.
+        now: Returns the wall time, aware.
+        monotonic_s: Returns seconds that never go back.
+        sleep: Waits for a number of seconds.
     """
 
     now: Callable[[], datetime] = _UTC_NOW
@@ -40,13 +40,13 @@ SYSTEM_CLOCK = Clock()
 
 
 def zone_of(zone: str | tzinfo | None) -> tzinfo:
-    """The practice's time zone.
+    """Return the time zone of the practice.
 
     Args:
-        zone: A name (``"Australia/Sydney"``) or a zone; None for this machine's.
+        zone: A name (``"Australia/Sydney"``) or a time zone; None for the time zone of this computer.
 
     Raises:
-        ConfigError: No zone has that name, or this machine's has none.
+        ConfigError: No time zone has this name, or the time zone of this computer has no name.
     """
     if zone is None:
         import tzlocal
@@ -54,14 +54,14 @@ def zone_of(zone: str | tzinfo | None) -> tzinfo:
         try:
             found: tzinfo = tzlocal.get_localzone()
         except (OSError, ValueError, KeyError) as exc:
-            raise ConfigError("this machine's time zone is not known by a name: give the practice's") from exc
+            raise ConfigError("this computer's time zone has no name: give the practice's zone") from exc
         return found
     if isinstance(zone, str):
         try:
             return ZoneInfo(zone)
         except (OSError, ValueError, KeyError) as exc:  # ZoneInfoNotFoundError is a KeyError
-            raise ConfigError("that time zone is not known") from exc
+            raise ConfigError("there is no time zone of this name") from exc
     name = getattr(zone, "zone", None)
     if isinstance(name, str) and hasattr(zone, "localize"):
-        return zone_of(name)  # of pytz: a time that is simply given to it has the solar time of the place
+        return zone_of(name)  # a zone of pytz: attached to a time, it would give local mean time
     return zone

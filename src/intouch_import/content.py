@@ -1,8 +1,4 @@
-"""The bytes of one version of one file, read and hashed, on their way into a repository.
-
-A source makes a `Content`, `moving` checks it, a repository stores it. It stands in the ground floor
-because sources and repositories never import each other.
-"""
+"""The bytes of one version of a file, read and hashed: a source makes a `Content`, a repository stores it."""
 
 from __future__ import annotations
 
@@ -32,12 +28,12 @@ _STALE_AFTER_S: Final = 24 * 3600
 
 
 class Content(Closable, abc.ABC):
-    """One version of one file, whole, with its digest. Close it when the move is over.
+    """The complete bytes of one version of a file, with their digest. Close it at the end of the move.
 
     Attributes:
-        size_bytes: Size in bytes, as counted while reading.
-        sha256: SHA-256 of what was read, 64 lower-case hex digits.
-        is_copy: Whether these bytes are a copy, of our own; else they are the source file itself.
+        size_bytes: Number of bytes that were read.
+        sha256: SHA-256 of the bytes that were read, 64 lower-case hex digits.
+        is_copy: Whether the bytes are in a temporary copy; if not, they are in the source file itself.
     """
 
     is_copy: ClassVar[bool] = True
@@ -47,7 +43,7 @@ class Content(Closable, abc.ABC):
         self.sha256 = digested.sha256
 
     def edges(self, size_bytes: int) -> tuple[bytes, bytes]:
-        """Up to ``size_bytes`` of the start and of the end, for `media` to look at."""
+        """Return up to ``size_bytes`` from the start, and up to ``size_bytes`` from the end."""
         with self.open() as stream:
             head = stream.read(size_bytes)
             stream.seek(max(0, self.size_bytes - size_bytes))
@@ -55,38 +51,38 @@ class Content(Closable, abc.ABC):
 
     @abc.abstractmethod
     def open(self) -> BinaryIO:
-        """Open the bytes for reading from the start. May be called more than once."""
+        """Open the bytes for reading, at the start. Can be called several times."""
 
     @abc.abstractmethod
     def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
-        """Store the bytes under ``path`` by the cheapest way that is safe: a link, a rename or a copy.
+        """Store the bytes as a local file, in the fastest way that is safe: a link or a copy.
 
         Args:
-            path: Where to; its folder exists, the file must not.
-            durable: Sync the file and its folder before returning. A repository that stores many at
-                once passes False and calls `disk.sync_many` before its commit.
+            path: Path of the new file. Its folder must exist.
+            durable: Whether to sync the file and its folder before returning. A repository that stores
+                several files in one transaction can pass False, and call `disk.sync_many` before it commits.
 
         Raises:
-            FileExistsError: There is a file of that name; it was not touched.
-            OSError: It could not be written; nothing is left under ``path``.
+            FileExistsError: A file exists at ``path``; it was not changed.
+            OSError: The file could not be written; nothing is left at ``path``.
         """
 
-    def is_same_file(self, stored: BinaryIO) -> bool:  # noqa: ARG002  # a copy never is
-        """Whether ``stored`` is the very file that was hashed, so that hashing it again proves nothing."""
+    def is_same_file(self, stored: BinaryIO) -> bool:  # noqa: ARG002  # a copy is another file
+        """Return whether ``stored`` is the file that was hashed, so that it need not be hashed again."""
         return False
 
     def stay_apart(self) -> None:
-        """Called before `save_to` if the file stays in its source: what is stored must be a copy."""
+        """Make `save_to` copy. Call this before `save_to` if the file will stay in its source."""
 
     def settle(self) -> None:
-        """Called once the source name is gone: make sure that nobody else can reach the stored bytes."""
+        """Make sure that no other program can change the stored bytes. Call this after the removal."""
 
     def close(self) -> None:
-        """Let go of what is held; temporary files are deleted."""
+        """Delete temporary files, and close open ones."""
 
 
 class StagedContent(Content):
-    """Bytes in a temporary file of our own, which nobody else knows of."""
+    """Bytes in a temporary file that no other program uses."""
 
     def __init__(self, path: Path, digested: disk.Digested) -> None:
         super().__init__(digested)
@@ -97,8 +93,8 @@ class StagedContent(Content):
 
     def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
         try:
-            # A link, not a rename: the staged file must stay readable until `close`, should the
-            # repository's transaction fail and the file be tried again.
+            # A link, not a rename: if the repository's transaction fails and the file is tried again, the
+            # staged file must still be there.
             _link(self._path, path)
         except FileExistsError:
             raise
@@ -115,13 +111,16 @@ class StagedContent(Content):
 
 @contextlib.contextmanager
 def staging_file(folder: Path | None) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new temporary file for bytes on their way in. It stays if the block ends well, else it is deleted.
+    """Open a new temporary file. It is deleted if the block ends with an exception.
 
     Args:
-        folder: Where; None for the system's temporary folder.
+        folder: Folder of the file; None for the system's temporary folder.
+
+    Yields:
+        The open file, and its path.
 
     Raises:
-        StorageFull: There is no room for it.
+        StorageFull: The disk is full.
     """
     if folder is None:
         _sweep_temporary_folder()
@@ -135,22 +134,23 @@ def staging_file(folder: Path | None) -> Iterator[tuple[BinaryIO, Path]]:
         if path is not None:
             path.unlink(missing_ok=True)
         if isinstance(exc, OSError) and exc.errno in disk.NO_ROOM:
-            raise StorageFull("no room left to stage a file") from without_path(exc)
+            raise StorageFull("the disk for temporary files is full") from without_path(exc)
         raise
 
 
 def sweep(folder: Path, *, private: bool = False) -> None:
-    """Delete what crashes left in a folder for temporary files: copies of what is in its source, or stored.
+    """Delete the temporary files that crashed processes have left in a folder.
 
-    Only what has not been written to for a day: another process may be at work.
+    A file is deleted when it has not been written to for a day: until then, a process may be using it.
 
     Args:
-        folder: Where they are.
-        private: Whether the folder is ours alone: then, whoever is said to own them. A network drive may
-            show all files as one user's. In a folder of everybody's, only what is this user's own is deleted.
+        folder: The folder.
+        private: Whether only this library uses the folder. Then its files are deleted whoever owns them,
+            because a network drive may show one owner for all files. Otherwise, only files of this user are
+            deleted.
     """
     for path in folder.glob("*intouch-*.part"):
-        with contextlib.suppress(OSError):  # another process sweeps as well; the next one may succeed
+        with contextlib.suppress(OSError):  # such as another process that deletes the same file
             found = path.lstat()
             ours = private or sys.platform == "win32" or found.st_uid == os.getuid()
             if ours and stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - _STALE_AFTER_S:
@@ -159,7 +159,7 @@ def sweep(folder: Path, *, private: bool = False) -> None:
 
 @functools.cache
 def _sweep_temporary_folder() -> None:
-    """Once in a process: nobody else does it on Windows, and elsewhere only when the system starts."""
+    """Sweep the system's temporary folder, once per process: Windows never does this, others at boot."""
     sweep(Path(tempfile.gettempdir()))
 
 
@@ -175,16 +175,15 @@ def copy_beside(
     durable: bool = True,
     staging: Path | None = None,
 ) -> None:
-    """Copy ``source`` to ``path`` through a temporary file, synced before it gets its name.
+    """Copy ``source`` to ``path`` through a temporary file, which is synced and then renamed.
 
     Args:
-        source: What to copy; it is closed.
-        path: Where to.
-        replace: Whether a file may be there already.
-        durable: Whoever passes False syncs it before anything relies on it.
-        staging: Folder for the temporary file, if it is in the same file system; else it stands beside
-            ``path``. What a crash leaves in a staging folder is swept out later; nobody sweeps beside
-            stored files.
+        source: The stream to copy; it is closed.
+        path: Path of the copy.
+        replace: Whether to replace a file that exists.
+        durable: Whether to sync the temporary file. If not, the caller must sync the copy.
+        staging: Folder for the temporary file, if it is in the same file system; else the temporary file is
+            in the folder of ``path``. Only in a staging folder is a file that a crash has left deleted later.
     """
     folder = path.parent
     if staging is not None and staging.stat().st_dev == folder.stat().st_dev:
@@ -193,9 +192,8 @@ def copy_beside(
         shutil.copyfileobj(source, file, 256 * 1024)
         if durable:
             disk.sync_file(file.fileno())
+        file.close()  # Windows can't rename an open file
         if replace:
-            file.close()
             temporary.replace(path)
         else:
-            file.close()
             disk.publish(temporary, path)

@@ -1,4 +1,4 @@
-"""Connections to SQLite and PostgreSQL as this library needs them: durable, patient, one writer at a time."""
+"""Connections to SQLite and PostgreSQL: durable commits, one writer at a time, and errors without values."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _BUSY_TIMEOUT_S = 30
 _WRITE = "intouch_write"
 _LOGGER = "intouch"
 _SQLITE_MEANINGS = {
-    "SQLITE_BUSY": "the database is kept busy by another program",
-    "SQLITE_CANTOPEN": "the database can't be opened: its folder does not exist, or may not be used",
-    "SQLITE_FULL": "there is no room left where the database is",
+    "SQLITE_BUSY": "another program keeps the database locked",
+    "SQLITE_CANTOPEN": "the database can't be opened: its folder does not exist or can't be used",
+    "SQLITE_FULL": "the disk of the database is full",
     "SQLITE_NOTADB": "that file is not a database",
-    "SQLITE_READONLY": "the database may not be written",
+    "SQLITE_READONLY": "the database is read-only",
 }
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """An aware time, kept in UTC to the microsecond: ``timestamptz``, or ISO text on SQLite."""
+    """An aware time, stored in UTC with a resolution of 1 µs: ``timestamptz``, or ISO text in SQLite."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -59,18 +59,18 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
 @functools.lru_cache(maxsize=32)
 def utc_text(at: datetime) -> str:
-    """An aware time as ISO text in UTC, to the microsecond. The rows of a batch share one."""
+    """Return an aware time as ISO text in UTC, resolution 1 µs. Cached: the rows of a batch have one time."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def connect(url: str | sa.URL) -> sa.Engine:
     """Open a database by SQLAlchemy URL.
 
-    A commit is on the disk when it returns, whatever the server's default says. SQLite runs with
-    write-ahead logging, foreign keys, and a wait of 30 s for another writer.
+    A commit is on the disk when it returns, whatever the default of the server. SQLite uses write-ahead
+    logging and foreign keys, and waits up to 30 s for another writer.
 
     Raises:
-        ConfigError: The URL is not one, or its driver is not installed.
+        ConfigError: The URL is not valid, or its driver is not installed.
     """
     try:
         parsed = sa.make_url(url)
@@ -80,16 +80,16 @@ def connect(url: str | sa.URL) -> sa.Engine:
         if parsed.get_backend_name() == "sqlite":
             options["connect_args"] = {"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}
         elif parsed.get_backend_name() == "postgresql":
-            # A server whose default is stricter would end transactions with errors that ours never expect.
+            # On a server with a stricter default, transactions would fail with serialization errors.
             options["isolation_level"] = "READ COMMITTED"
-        # At DEBUG level SQLAlchemy logs every row that it reads; patients must not get there.
+        # At DEBUG level, SQLAlchemy logs every row that it reads: patients.
         logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGER}").addFilter(_above_debug)
         engine = sa.create_engine(parsed, hide_parameters=True, logging_name=_LOGGER, **options)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ValueError):
-        raise ConfigError("the database URL is not understood") from None  # it may hold a password
+        raise ConfigError("the database URL is not valid") from None  # it may contain a password
     except ModuleNotFoundError as exc:
         raise ConfigError(
-            "that database's driver is missing: for PostgreSQL, pip install 'intouch-import[postgresql]'"
+            "the driver of this database is missing: for PostgreSQL, pip install 'intouch-import[postgresql]'"
         ) from exc
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
@@ -102,9 +102,10 @@ def connect(url: str | sa.URL) -> sa.Engine:
 def one_of(
     dialect: sa.Dialect, column: sa.ColumnElement[Any], values: Collection[str] | Collection[int]
 ) -> sa.ColumnElement[bool]:
-    """``column`` is one of ``values``, as one parameter however many they are.
+    """Return the condition that a column has one of these values, with one parameter for all values.
 
-    ``IN`` with a parameter each is limited to some thousand, and costs more to write than to look up.
+    ``IN`` with one parameter per value allows some thousand values, and building it takes longer than the
+    query.
     """
     if dialect.name == "sqlite":
         each = sa.func.json_each(json.dumps(list(values))).table_valued("value")
@@ -115,8 +116,8 @@ def one_of(
 def insert_many(connection: sa.Connection, statement: sa.Insert, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that all have the same columns; ``statement`` is a constant of its module.
 
-    SQLAlchemy looks at every parameter of every row, which takes longer than SQLite does to store it. So for
-    SQLite the statement is compiled once, and the driver gets tuples.
+    SQLAlchemy processes every parameter of every row, which takes longer than SQLite needs to store the row.
+    So for SQLite, the statement is compiled once, and the driver gets tuples.
     """
     if not connection.dialect.positional:
         connection.execute(statement, rows)
@@ -126,7 +127,7 @@ def insert_many(connection: sa.Connection, statement: sa.Insert, rows: Sequence[
 
 
 class _DriverForm:
-    """An insert as the driver takes it."""
+    """An insert statement with positional parameters, for the driver."""
 
     def __init__(self, statement: sa.Insert, dialect: sa.Dialect, names: tuple[str, ...]) -> None:
         compiled = statement.compile(dialect=dialect, column_keys=list(names))
@@ -137,7 +138,7 @@ class _DriverForm:
         self._conversions = [(at, convert) for at, convert in enumerate(processors) if convert is not None]
 
     def values_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The values of a row, in the order of the statement."""
+        """Return the values of a row, in the order of the statement."""
         values = [row[name] for name in self._order]
         for at, convert in self._conversions:
             values[at] = convert(values[at])
@@ -149,14 +150,14 @@ _driver_form = functools.lru_cache(maxsize=8)(_DriverForm)
 
 @contextlib.contextmanager
 def writing(engine: sa.Engine, *, lock: int | None = None) -> Iterator[sa.Connection]:
-    """A transaction that writes. It commits on exit, and rolls back on any exception.
+    """Run a transaction that writes. It commits at the end of the block, and rolls back after an exception.
 
     Args:
         engine: From `connect`.
-        lock: PostgreSQL advisory lock to hold until the commit. SQLite has one writer anyway.
+        lock: Number of the PostgreSQL advisory lock to hold until the commit. SQLite has only one writer.
 
     Raises:
-        RepositoryError: The database failed. The driver's text may hold values: it stays in the cause.
+        RepositoryError: The database failed. The driver's message is not chained: it may contain values.
     """
     with (
         _translated(),
@@ -170,7 +171,7 @@ def writing(engine: sa.Engine, *, lock: int | None = None) -> Iterator[sa.Connec
 
 @contextlib.contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that only reads; it waits for no writer.
+    """Run a transaction that only reads. It does not wait for writers.
 
     Raises:
         RepositoryError: The database failed.
@@ -180,13 +181,13 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 def upgrade(engine: sa.Engine, scripts: Path, *, version_table: str, lock: int) -> None:
-    """Bring the tables to the newest schema version, with Alembic; does nothing when they are there.
+    """Upgrade the tables to the newest schema version with Alembic, if they are older.
 
     Args:
         engine: From `connect`.
-        scripts: Folder that holds ``versions/``.
-        version_table: Name of the table that remembers the version.
-        lock: Advisory lock, so that two processes do not upgrade at once.
+        scripts: Folder that contains ``versions/``.
+        version_table: Name of the table that stores the version.
+        lock: Number of the advisory lock, so that only one process upgrades at a time.
     """
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
@@ -215,20 +216,20 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (sa.exc.SQLAlchemyError, UnicodeError) as exc:
-        # `from None`: PostgreSQL repeats the offending row in its message, patient and all.
+        # `from None`: the message of PostgreSQL contains the row, with the patient.
         raise RepositoryError(_meaning(exc), kind=type(exc).__name__) from None
 
 
 def _meaning(exc: Exception) -> str:
-    """What a person can do something about, in words of ours: the driver's own may hold values."""
+    """Return a message about an error that a person can correct. The driver's message may contain values."""
     if not isinstance(exc, sa.exc.DBAPIError):
         return "the database failed"
     name = getattr(exc.orig, "sqlite_errorname", None)
     if name is not None:
         return _SQLITE_MEANINGS.get("_".join(name.split("_")[:2]), "the database failed")
-    # A server that answers gives its errors a state.
+    # An error that the server has sent has a state.
     if isinstance(exc, sa.exc.OperationalError) and getattr(exc.orig, "sqlstate", "") is None:
-        return "the database was not reached, or did not let us in"
+        return "the database can't be reached, or refused the connection"
     return "the database failed"
 
 
@@ -237,7 +238,7 @@ def _above_debug(record: logging.LogRecord) -> bool:
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # else the driver begins transactions by itself, and too late
+    connection.isolation_level = None  # otherwise the driver begins transactions itself, and too late
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -245,18 +246,18 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 
 
 def _configure_postgresql(connection: Any, _record: object) -> None:
-    # With "off" a commit is answered before it is durable: a photo would leave its source for a row that a
-    # power failure takes back. "local" and stricter settings are the server's own business.
+    # With "off", a commit returns before it is durable: after a power failure, a photo could be missing from
+    # the source and from the record. "local" and stricter settings are safe.
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT set_config('synchronous_commit', 'on', false)"
             " WHERE current_setting('synchronous_commit') = 'off'"
         )
-    connection.commit()  # what is set in a transaction that is rolled back is lost
+    connection.commit()  # a rollback would undo the setting
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # IMMEDIATE takes the write lock at once: a transaction that begins by reading and writes later
-    # fails with "database is locked" instead of waiting its turn.
+    # IMMEDIATE takes the write lock now. A transaction that reads first and writes later would fail with
+    # "database is locked" instead of waiting.
     write = connection.get_execution_options().get(_WRITE)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

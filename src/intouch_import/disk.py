@@ -1,7 +1,7 @@
-"""What the operating system offers for durable files, and what we do where it does not.
+"""Functions of the operating system for durable files, and replacements where a system lacks them.
 
-POSIX gives directory syncs and links that never overwrite; Linux adds read leases and ``syncfs``. Every
-function here says what it falls back to elsewhere, so that no other room asks which system it runs on.
+POSIX has syncs of folders, and links that never overwrite. Linux also has read leases and ``syncfs``. Other
+systems use the replacement that a function's docstring names.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ __all__ = [
 ]
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""Error numbers that mean: no room left."""
+"""Error numbers for a full disk."""
 
-_BUFFER_BYTES = 128 * 1024  # stays in the cache of a core: 256 KiB take a third longer to hash
+_BUFFER_BYTES = 128 * 1024  # fits into the cache of a core: hashing with 256 KiB takes a third longer
 _SYNCFS_FROM = 4
 _local = threading.local()
 
 
 class Digested(NamedTuple):
-    """What one pass over a content found: its size in bytes, and its SHA-256 in lower-case hex."""
+    """The number of bytes that were read, and their SHA-256 in lower-case hex."""
 
     size_bytes: int
     sha256: str
 
 
 def digest_file(fd: int, size_bytes: int) -> Digested:
-    """Hash ``size_bytes`` of an open file that nobody writes to, from where its descriptor stands.
+    """Hash ``size_bytes`` of an open file that nobody writes to, from the current position of its descriptor.
 
-    For many small files: a stream of Python's own costs two system calls more, each of which gives the
-    interpreter away.
+    This is faster for many small files: a Python stream makes two more system calls, and in each of them
+    another thread may take the interpreter.
     """
     if sys.platform == "win32":
-        raise NotImplementedError  # only a lease proves that nobody writes, and there are none
+        raise NotImplementedError  # only a lease proves that nobody writes, and Windows has none
     view = _buffer()
     sha256 = hashlib.sha256()
     size = 0
@@ -71,9 +71,9 @@ def digest_file(fd: int, size_bytes: int) -> Digested:
 
 
 def digest_stream(source: IO[bytes], target: IO[bytes] | None = None) -> Digested:
-    """Read ``source`` to its end, hashing; write what was read to ``target`` if one is given.
+    """Read ``source`` to its end and hash it; copy it to ``target``, if given.
 
-    Memory stays flat: one buffer a thread, 128 KiB, is reused for every file.
+    Memory use is constant: each thread has one buffer of 128 KiB for all files.
     """
     view = _buffer()
     sha256 = hashlib.sha256()
@@ -88,7 +88,7 @@ def digest_stream(source: IO[bytes], target: IO[bytes] | None = None) -> Digeste
 
 
 def copy_and_digest(chunks: Iterable[bytes], target: IO[bytes]) -> Digested:
-    """Write ``chunks`` to ``target``, hashing on the way."""
+    """Write ``chunks`` to ``target``, and hash them."""
     sha256 = hashlib.sha256()
     size = 0
     for chunk in chunks:
@@ -99,10 +99,10 @@ def copy_and_digest(chunks: Iterable[bytes], target: IO[bytes]) -> Digested:
 
 
 def _write_all(target: IO[bytes], chunk: memoryview) -> None:
-    # An unbuffered file may write less than it was given (a nearly full disk, a signal).
+    # An unbuffered file may write only a part (a nearly full disk, a signal).
     while chunk:
         written: int | None = target.write(chunk)
-        if written is None:  # paramiko's files write all of it, and say nothing
+        if written is None:  # paramiko's files write everything and return None
             return
         chunk = chunk[written:]
 
@@ -115,18 +115,18 @@ def _buffer() -> memoryview:
 
 
 def sync_file(fd: int) -> None:
-    """Make a file's bytes durable. On macOS ``fsync`` alone leaves them in the drive's cache."""
+    """Make the bytes of a file durable. On macOS, ``fsync`` alone leaves them in the cache of the drive."""
     if sys.platform == "darwin":
         import fcntl
 
-        with contextlib.suppress(OSError):  # not offered by network file systems: fsync is what is left
+        with contextlib.suppress(OSError):  # network file systems do not support it: use fsync
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
             return
     os.fsync(fd)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Make the names in a folder durable. Windows has no such call; NTFS journals names by itself."""
+    """Make the names in a folder durable. Windows has no such call; NTFS keeps a journal of names."""
     if sys.platform == "win32":
         return
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -142,14 +142,14 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
 def sync_many(files: Iterable[str | os.PathLike[str]]) -> None:
     """Make several files of one file system durable, bytes and names.
 
-    On Linux a batch takes one ``syncfs``: a file and a folder each would cost some 0.2 ms apiece. It also
-    waits for what other programs wrote to that file system, hence not for a handful.
+    On Linux, a batch needs one ``syncfs``; syncing each file and each folder takes some 0.2 ms more per file.
+    But ``syncfs`` also waits for the writes of other programs, so it is not used for a few files.
     """
     paths = list(files)
     if len(paths) > _SYNCFS_FROM and _syncfs(os.path.dirname(paths[0])):
         return
     for path in paths:
-        # Windows syncs only through a handle that may write.
+        # Windows syncs only a file that is open for writing.
         with Path(path).open("r+b" if sys.platform == "win32" else "rb") as file:
             sync_file(file.fileno())
     for folder in {os.path.dirname(path) for path in paths}:
@@ -175,22 +175,21 @@ def _syncfs(folder: str | os.PathLike[str]) -> bool:
 
 
 def publish(temporary: Path, final: Path) -> None:
-    """Give a finished file its final name, never overwriting.
+    """Give a complete file its final name, without overwriting.
 
     Raises:
-        FileExistsError: ``final`` is there already; ``temporary`` is left as it was.
+        FileExistsError: ``final`` exists; ``temporary`` was not changed.
     """
     if sys.platform == "win32":
-        temporary.rename(final)  # refuses an existing name there
+        temporary.rename(final)  # on Windows, this never overwrites
         return
     try:
         os.link(temporary, final)
     except OSError as exc:
         if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
-        # No hard links here (exFAT, some network shares). Between the look and the rename another
-        # process could create the name; the names are derived from import ids, so it could only
-        # be the same content.
+        # No hard links (exFAT, some network shares). Between the check and the rename, another process could
+        # create the name. In the records, it would have the same bytes, because names are import ids there.
         if os.path.lexists(final):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
         temporary.rename(final)
@@ -200,7 +199,7 @@ def publish(temporary: Path, final: Path) -> None:
 
 @contextlib.contextmanager
 def temporary_beside(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """Open a new hidden file in ``folder``, unbuffered; it is deleted on exit unless it was renamed."""
+    """Open a new hidden file in ``folder``, unbuffered. It is deleted at the end, unless it was renamed."""
     path = folder / f".intouch-{secrets.token_hex(8)}.part"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
@@ -211,7 +210,7 @@ def temporary_beside(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 
 class Lease(enum.Enum):
-    """What asking for a read lease found."""
+    """The result of asking for a read lease."""
 
     HELD = "held"
     BUSY = "busy"
@@ -219,23 +218,22 @@ class Lease(enum.Enum):
 
 
 def take_lease(fd: int) -> Lease:
-    """Ask the kernel to prove that nobody has this file open for writing, and to keep it so.
+    """Ask the kernel for a read lease: a proof that nobody has this file open for writing.
 
-    While the lease is held, ``open`` for writing and ``truncate`` by anybody else block (for
-    ``/proc/sys/fs/lease-break-time``, 45 s by default), and `lease_holds` turns False.
+    While the lease is held, another program that opens the file for writing or truncates it must wait (for
+    ``/proc/sys/fs/lease-break-time``, 45 s by default), and `lease_holds` returns False.
 
     Returns:
-        `Lease.HELD`; `Lease.BUSY` when somebody has the file open for writing, a writable memory map
-        included; `Lease.UNAVAILABLE` where the system, the file system or the file's owner does
-        not allow leases, which proves nothing either way.
+        `Lease.HELD`; `Lease.BUSY` if a program has the file open for writing, or has a writable memory map of
+        it; `Lease.UNAVAILABLE` if the system, the file system or the owner of the file does not allow leases.
     """
     if sys.platform != "linux":
         return Lease.UNAVAILABLE
     import fcntl
 
     try:
-        # The kernel tells a broken lease by SIGIO, which ends a process that does not expect it.
-        # SIGURG is ignored by default.
+        # When a lease is broken, the kernel sends SIGIO, which ends a process without a handler. SIGURG is
+        # ignored by default.
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as exc:
@@ -244,7 +242,7 @@ def take_lease(fd: int) -> Lease:
 
 
 def lease_holds(fd: int) -> bool:
-    """Whether the lease taken on ``fd`` is intact: nobody has asked to write since it was taken."""
+    """Return whether the lease on ``fd`` is intact: no program has asked to write since it was taken."""
     if sys.platform != "linux":
         return False
     import fcntl

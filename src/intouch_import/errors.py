@@ -1,41 +1,41 @@
-"""What can go wrong, told apart by what the caller does next.
+"""The exceptions of this library, grouped by what the caller does next.
 
 ::
 
     InTouchImportError
-    ├── ConfigError              fix the settings or the call, then try again
+    ├── ConfigError              correct the settings or the call, then try again
     │   ├── NamingPatternError   a capture-name pattern that can't be used
-    │   ├── SettingsError        settings files that can't be used, with all that is wrong
+    │   ├── SettingsError        settings files that can't be used, with a list of all mistakes
     │   └── MissingExtraError    an optional dependency is not installed
     ├── SelectionError           ask the person to choose differently
     │   ├── MixedDestinations    images and other documents in one save
     │   ├── UnknownPatient       no patient has the id that was chosen
-    │   └── UnsuitableText       title or comments can't be stored as they are
-    ├── SourceError              skip this location; the others work on
-    │   ├── SourceUnavailable    folder missing, no rights, server not reached
-    │   ├── SignInNeeded         nobody is signed in, or no longer: a person must
-    │   ├── SignInFailed         a sign-in was refused, or can't succeed as it is set up
+    │   └── UnsuitableText       title or comments can't be stored
+    ├── SourceError              skip this location; the others continue
+    │   ├── SourceUnavailable    folder missing, no permission, server not reached
+    │   ├── SignInNeeded         nobody is signed in, or the sign-in has ended: a person must sign in
+    │   ├── SignInFailed         a sign-in was refused, or its configuration is wrong
     │   ├── SignInTimeout        nobody signed in within the time allowed
-    │   └── Throttled            the service asked to wait longer than allowed
-    ├── FileError                skip this file; the others work on
-    │   ├── CaptureNameError     the name has the structure, its date can't exist
-    │   ├── StillArriving        not whole yet, or another program is writing it
+    │   └── Throttled            the service asked for a longer pause than allowed
+    ├── FileError                skip this file; the others continue
+    │   ├── CaptureNameError     the name has the structure, but its date can't exist
+    │   ├── StillArriving        incomplete, or another program is writing it
     │   ├── FileChanged          no longer the version that was listed
     │   ├── FileVanished         no longer there
-    │   ├── FileUnreadable       no rights, a device error, a cut transfer
-    │   ├── ContentMismatch      the bytes are not what they are said to be
-    │   │   └── ContentAltered   the location itself delivers others than it says it holds
-    │   ├── AlreadyAssigned      stored before, in another patient's record
-    │   ├── NameTaken            a file of that name is there already
-    │   ├── NameRefused          the location can't hold a file of that name
-    │   └── NotRemoved           stored, but it could not be taken out of the source
-    └── RepositoryError          stop: the host must look
-        ├── StorageFull          no room where the files are kept
-        ├── NotSupported         the repository does not offer this
-        └── LedgerError          the ledger can't be written, or does not add up
+    │   ├── FileUnreadable       no permission, a device error, an interrupted transfer
+    │   ├── ContentMismatch      the bytes do not match the listing, the extension or a digest
+    │   │   └── ContentAltered   the location always delivers other bytes than it has listed
+    │   ├── AlreadyAssigned      already stored, in another patient's record
+    │   ├── NameTaken            a file of this name exists already
+    │   ├── NameRefused          the location can't store a file of this name
+    │   └── NotRemoved           stored, but it could not be removed from the source
+    └── RepositoryError          stop: the host must find the cause
+        ├── StorageFull          the storage for files is full
+        ├── NotSupported         the repository does not have this operation
+        └── LedgerError          the ledger can't be written or read
 
-No message holds a patient, a file name, a path or a secret. What a program needs to know beyond the
-message travels as attributes. Every exception here survives pickling.
+No message contains a patient, a file name, a path or a secret. Details for programs are in attributes. All of
+these exceptions can be pickled.
 """
 
 from __future__ import annotations
@@ -87,38 +87,38 @@ _NOT_THEIRS: Final = frozenset({__name__.partition(".")[0], "contextlib"})
 
 
 class InTouchImportError(Exception):
-    """Base of every error this library raises on purpose.
+    """Base of all exceptions of this library.
 
     Args:
         message: What happened, in one sentence, without patient data.
-        context: Attributes to set on the exception (``import_id=…``). They are
-            kept out of ``str`` and ``repr``.
+        context: Attributes to set on the exception (``import_id=…``). They are not part of ``str`` and
+            ``repr``.
 
     Attributes:
-        errno: The number that the operating system gave, where a file or a folder is the cause; else None.
+        errno: Error number of the operating system, if a file or a folder is the cause; else None.
     """
 
     errno: int | None = None
 
     def __init__(self, message: str = "", /, **context: Any) -> None:
         super().__init__(message)
-        # Exception.__reduce__ carries __dict__, so attributes set here survive pickling.
+        # Exception.__reduce__ includes __dict__, so these attributes are pickled.
         self.__dict__.update(context)
 
 
 class ConfigError(InTouchImportError):
-    """A setting or an argument is wrong; trying again without a change is useless."""
+    """A setting or an argument is wrong; trying again without a change does not help."""
 
 
 class NamingPatternError(ConfigError):
-    """A capture-name pattern is ambiguous, incomplete, or can't be formatted back."""
+    """A capture-name pattern is ambiguous or incomplete, or names can't be made from it."""
 
 
 class SettingsError(ConfigError):
-    """Settings can't be used; the message lists every mistake, one a line, with file and key.
+    """Settings can't be used; the message lists every mistake on a line, with its file and key.
 
     Attributes:
-        mistakes: The same as values, each a `Mistake`.
+        mistakes: The mistakes as values, each a `Mistake`.
     """
 
     mistakes: tuple[Any, ...] = ()
@@ -129,10 +129,10 @@ class MissingExtraError(ConfigError):
 
 
 class SelectionError(InTouchImportError):
-    """The person's choice can't be carried out as it is.
+    """What the person has chosen can't be done.
 
     Attributes:
-        names: Names of the files that stand in the way, where it is some of those selected; else empty.
+        names: Names of the selected files that are the cause; empty if none of them is.
     """
 
     names: tuple[str, ...] = ()
@@ -155,14 +155,14 @@ class UnknownPatient(SelectionError):
 
 
 class UnsuitableText(SelectionError):
-    """A title or comment holds characters that no database keeps, or is too long."""
+    """A title or comment is too long, or contains characters that databases do not store."""
 
 
 class SourceError(InTouchImportError):
     """One location can't be used now.
 
     Attributes:
-        source_id: The source it happened in, if it was opened.
+        source_id: Id of the source, if it was opened.
         retry_helps: Whether trying again later may succeed.
     """
 
@@ -171,26 +171,26 @@ class SourceError(InTouchImportError):
 
 
 class SourceUnavailable(SourceError):
-    """The folder does not exist, may not be read, or its server was not reached."""
+    """The folder does not exist or can't be read, or its server was not reached."""
 
 
 class SignInNeeded(SourceError):
-    """Nobody is signed in, or the service no longer accepts it: a person must sign in.
+    """Nobody is signed in, or the service no longer accepts the sign-in: a person must sign in.
 
     Attributes:
-        why: ``"absent"`` (nobody ever did, or they signed out), ``"revoked"`` or ``"expired"``.
+        why: ``"absent"`` (nobody has signed in, or somebody has signed out), ``"revoked"`` or ``"expired"``.
     """
 
     why: str = "absent"
 
 
 class SignInFailed(SourceError):
-    """A sign-in was refused, or can't succeed as it is set up. The message says what to do.
+    """A sign-in was refused, or its configuration is wrong. The message says what to do.
 
     Attributes:
         why: ``"denied"`` or ``"cancelled"`` (by the person), ``"wrong_app"`` (the service does not know the
             app, its secret or its redirect URI), ``"missing_scope"`` (the app lacks a permission),
-            ``"unreachable"`` (no browser or no free port here), ``"refused"`` (anything else).
+            ``"unreachable"`` (no browser or no free port on this computer), ``"refused"`` (any other cause).
     """
 
     why: str = "refused"
@@ -205,7 +205,7 @@ class Throttled(SourceError):
     """The service asked for a longer pause than the caller allows.
 
     Attributes:
-        after_s: The pause that it asked for, seconds; None if it did not say.
+        after_s: The pause that the service asked for, seconds; None if it gave none.
     """
 
     after_s: float | None = None
@@ -215,9 +215,9 @@ class FileError(InTouchImportError):
     """One file can't be imported now; it stays where it is.
 
     Attributes:
-        import_id: The file's import id, where it is known.
-        reason: The `Reason` that says it more precisely than the kind of error does, if there is one.
-        retry_helps: Whether trying again later, with nothing changed by a person, may succeed.
+        import_id: Import id of the file, if known.
+        reason: The `Reason`, if it is more precise than the class of the exception; else None.
+        retry_helps: Whether trying again later may succeed without a change by a person.
     """
 
     import_id: str | None = None
@@ -226,11 +226,11 @@ class FileError(InTouchImportError):
 
 
 class CaptureNameError(FileError, ValueError):
-    """A name has the capture structure, but its parts can't be true (31 February)."""
+    """A name has the capture structure, but its date can't exist (31 February)."""
 
 
 class StillArriving(FileError):
-    """The file is not whole yet, or another program has it open for writing."""
+    """The file is incomplete, or another program has it open for writing."""
 
     retry_helps = True
 
@@ -246,51 +246,51 @@ class FileVanished(FileError):
 
 
 class FileUnreadable(FileError):
-    """The file could not be read: no rights, a device error, a transfer cut short."""
+    """The file could not be read: no permission, a device error, an interrupted transfer."""
 
     retry_helps = True
 
 
 class ContentMismatch(FileError):
-    """The bytes are not what the listing, the extension or a digest says they are."""
+    """The bytes do not match the listing, the extension or a digest."""
 
 
 class ContentAltered(ContentMismatch):
-    """The location delivers, every time alike, other bytes than those it says that it holds.
+    """The location always delivers the same bytes, which are not those that it has listed.
 
-    No transfer went wrong, and trying again does not help. A person may take what is delivered; the
-    original is then left to a person too.
+    The transfer is correct, and trying again does not help. A person may import the delivered bytes; the
+    original then stays, and a person decides about it.
     """
 
 
 class AlreadyAssigned(FileError):
-    """The same file was stored before, in the record of a different patient."""
+    """The file is already stored, in the record of another patient."""
 
 
 class NameTaken(FileError):
-    """A file of that name is there already; nothing was overwritten."""
+    """A file of this name exists already; nothing was overwritten."""
 
 
 class NameRefused(FileError):
-    """The location can't hold a file of that name."""
+    """The location can't store a file of this name."""
 
 
 class NotRemoved(FileError):
-    """The file is stored, but it could not be taken out of its source.
+    """The file is stored, but it could not be removed from its source.
 
-    It is not a failure to store: the next refresh finishes the removal.
+    The import has not failed: the next refresh finishes the removal.
     """
 
     retry_helps = True
 
 
 class RepositoryError(InTouchImportError):
-    """The repository failed; what was not stored stays in its source.
+    """The repository failed; files that were not stored stay in their source.
 
     Attributes:
         retry_helps: Whether trying again later may succeed.
-        kind: Name of what a host's code raised, where this stands in its place; else None.
-        where: In which lines; likewise.
+        kind: Class name of the exception of a host's code that this error replaces; else None.
+        where: The lines of code that raised that exception; else None.
     """
 
     retry_helps: bool = True
@@ -299,30 +299,30 @@ class RepositoryError(InTouchImportError):
 
 
 class StorageFull(RepositoryError):
-    """There is no room left where files are kept."""
+    """The storage for files is full."""
 
 
 class NotSupported(RepositoryError):
-    """The repository does not offer this operation."""
+    """The repository does not have this operation."""
 
     retry_helps = False
 
 
 class LedgerError(RepositoryError):
-    """The ledger can't be written, so nothing is removed from any source."""
+    """The ledger can't be written, so no file is removed from a source; or an entry can't be read."""
 
 
 def without_path(exc: OSError) -> OSError:
-    """Copy an ``OSError`` without the file names in it.
+    """Return a copy of an ``OSError`` without file names.
 
-    ``str(OSError)`` ends with the path, and paths carry patient ids. Raise our own errors
-    ``from without_path(exc)`` so that a printed traceback shows the cause, not the patient.
+    ``str(OSError)`` contains the path, and paths contain patient ids. Raise another exception
+    ``from without_path(exc)``, so that a traceback shows the cause and no patient.
     """
     text = os.strerror(exc.errno) if exc.errno is not None else type(exc).__name__
     arguments = (exc.errno, text) if exc.errno is not None else (text,)
     try:
         return type(exc)(*arguments)
-    except Exception:  # noqa: BLE001  # a subclass with a constructor of its own
+    except Exception:  # noqa: BLE001  # a subclass whose constructor takes other arguments
         return OSError(*arguments)
 
 
@@ -346,20 +346,21 @@ def kind_and_place(exc: BaseException, **more: Any) -> dict[str, Any]:
 def instead_of(exc: Exception, message: str) -> RepositoryError:
     """Return the error to raise, ``from None``, instead of an exception of a host's code.
 
-    Its attributes, and a note under the printed traceback, give the kind and the place of the exception.
+    The attributes of the error, and a note below its traceback, name the class and the lines of the
+    exception.
     """
     about = kind_and_place(exc)
     error = RepositoryError(message, **about)
-    error.add_note(f"{about['kind']} at {about['where']}. Its text is not shown: it may name a patient.")
+    error.add_note(f"{about['kind']} at {about['where']}. Its message is hidden: it may name a patient.")
     return error
 
 
 @contextlib.contextmanager
 def host_errors() -> Iterator[None]:
-    """Turn whatever a host's repository raises into a `RepositoryError` with its place, without its text."""
+    """Replace every exception of a host's repository by a `RepositoryError` without its message."""
     try:
         yield
     except InTouchImportError:
         raise
-    except Exception as exc:  # noqa: BLE001  # it is the host's code
+    except Exception as exc:  # noqa: BLE001  # a host's code may raise anything
         raise instead_of(exc, "the patient records failed") from None

@@ -1,4 +1,4 @@
-"""Optional packages, imported where they are needed."""
+"""Import of optional packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["needing"]
 
 @contextlib.contextmanager
 def needing(what: str, *modules: str, install: str) -> Iterator[None]:
-    """Import an optional package: if it is not there, say what needs it and how to install it.
+    """Import an optional package; if it is missing, the error names the feature and the package to install.
 
     ::
 
@@ -23,10 +23,10 @@ def needing(what: str, *modules: str, install: str) -> Iterator[None]:
             import paramiko
 
     Args:
-        what: What needs it, as the message begins.
-        modules: What is missing then. Anything else that is missing means that a package is installed and
-            broken: that passes, so that the real cause is seen.
-        install: What to give to pip.
+        what: The first words of the message: the feature, and what it needs.
+        modules: The modules that may be missing. If another module is missing, a package is installed but
+            broken, and the original exception is raised.
+        install: The argument for ``pip install``.
 
     Raises:
         MissingExtraError: One of the modules is not installed.

@@ -1,6 +1,6 @@
-"""The log files in which a failed connection can be looked up: one for Dropbox, one for OneDrive.
+"""Log files of failed connections: one for Dropbox, one for OneDrive.
 
-The library configures no logging by itself. A host that wants these files calls `log_to_directory` once.
+The library does not configure logging. A host that wants these files calls `log_to_directory` once.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["FILES", "LogFiles", "log_to_directory"]
 
 FILES: Final = {"dropbox": "MailCenter_Dropbox.log", "onedrive": "MailCenter_OneDrive.log"}
-"""By location: the file's name, which is the reference product's."""
+"""File name by location; the names are those of the reference product."""
 
 _SIGN_IN: Final = "intouch_import.signin"
-# What else a record carries is left out, whoever wrote it; and of these, what is not a plain word or number.
+# Only these attributes of a log record are written, and only if they are plain words or numbers.
 _SHOWN: Final = (
     *("source_id", "import_id", "account", "route", "status", "tags", "request_id", "attempt"),
     *("after_s", "seconds", "timed_out", "count", "changed", "why", "kind", "errno"),
@@ -36,21 +36,21 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/+-]{1,100}")
 def log_to_directory(
     directory: str | os.PathLike[str], *, max_bytes: int = 1_000_000, keep: int = 5
 ) -> LogFiles:
-    """Write what happens on connections to Dropbox and OneDrive into files of their own.
+    """Log the connections to Dropbox and OneDrive, each into one file.
 
-    Ids, routes and error codes only: nothing about a patient, no file name, no token. Asking twice for one
-    directory changes nothing.
+    The files contain only ids, routes and error codes: no patient, no file name and no token. A second call
+    with the same directory changes nothing.
 
     Args:
-        directory: Where; it is made if it is not there.
-        max_bytes: A file that has grown so far is set aside, and a new one begun.
-        keep: How many are kept that were set aside, for each location.
+        directory: The directory; it is created if it does not exist.
+        max_bytes: Size at which a file is renamed and a new one is started, in bytes.
+        keep: Number of renamed files to keep for each location.
 
     Returns:
-        What was attached; close it to let go of the files. It may be left alone.
+        The log files. Close the object to stop logging; it can also be ignored.
 
     Raises:
-        ConfigError: The directory can't be made or written.
+        ConfigError: The directory can't be created or written.
     """
     attached: list[tuple[logging.Logger, logging.Handler]] = []
     try:
@@ -62,7 +62,7 @@ def log_to_directory(
         LogFiles(attached).close()
         raise ConfigError("the log directory can't be written", errno=exc.errno) from without_path(exc)
     except RuntimeError:
-        raise ConfigError("the log directory begins at a home that is not known") from None
+        raise ConfigError("the log directory starts with ~, but the home directory is not known") from None
     return LogFiles(attached)
 
 
@@ -73,7 +73,7 @@ class LogFiles(Closable):
         self._attached = attached
 
     def close(self) -> None:
-        """Write no more into them."""
+        """Stop logging into these files."""
         for logger, handler in self._attached:
             logger.removeHandler(handler)
             handler.close()
@@ -91,7 +91,7 @@ def _attach(
         return []
     handler = _File(service, path, max_bytes=max_bytes, keep=keep)
     for logger in loggers:
-        # Unless the host has said what it wants: a connection that works is worth a line too.
+        # Also log connections that work, unless the host has set a level.
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.INFO)
         logger.addHandler(handler)
@@ -99,7 +99,7 @@ def _attach(
 
 
 class _File(logging.handlers.RotatingFileHandler):
-    """One file of one location."""
+    """The log file of one location."""
 
     def __init__(self, service: str, path: Path, *, max_bytes: int, keep: int) -> None:
         self.path = path
@@ -109,11 +109,11 @@ class _File(logging.handlers.RotatingFileHandler):
         self.addFilter(self._is_ours)
 
     def _is_ours(self, record: logging.LogRecord) -> bool:
-        # Sign-in is shared: its records say which location they are about.
+        # Both locations use `signin`: its records name the location.
         return not record.name.startswith(_SIGN_IN) or getattr(record, "service", None) == self._service
 
-    def doRollover(self) -> None:  # noqa: N802  # so named by the standard library
-        # Another program may have the file open, and Windows then renames nothing: go on in it.
+    def doRollover(self) -> None:  # noqa: N802  # the name in the standard library
+        # Windows can't rename a file that another program has open: continue with the same file.
         try:
             super().doRollover()
         except OSError:
@@ -127,12 +127,12 @@ class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
         shown = [f"{name}={text}" for name in _SHOWN if (text := _plain(record.__dict__.get(name)))]
-        # The message as it stands in the code: arguments could hold anything.
+        # The message without its arguments, which could contain anything.
         return " ".join([stamp, record.levelname, str(record.msg), *shown])
 
 
 def _plain(value: object) -> str:
-    """A value as it may stand in a log file; empty if it may not."""
+    """Return a value as text; ``?`` if it is not a plain word or number, empty if it is None."""
     if value is None:
         return ""
     text = f"{value:.3g}" if isinstance(value, float) else str(value)

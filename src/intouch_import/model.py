@@ -1,7 +1,7 @@
-"""The values that travel between the rooms: files, names, verdicts, rows, attachments.
+"""The values that are passed between rooms: patients, files, verdicts, attachments, progress.
 
-All of them are frozen (a `Row` of an inbox is the one exception, and lives in `inbox`). Values that
-name a patient keep the name, the title and the comments out of their ``repr``.
+All of them are frozen. The ``repr`` of a value shows no person, no title and no comments, and shows patient
+ids and file names as tags (`pseudonym`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Destination(enum.StrEnum):
     """Where a file appears in the patient's record.
 
-    ``IMAGES``: on the *Images* tab. ``NOTES``: as an external document, under *Notes*.
+    ``IMAGES``: on the *Images* tab. ``NOTES``: as an external document under *Notes*.
     """
 
     IMAGES = "images"
@@ -52,7 +52,7 @@ class Destination(enum.StrEnum):
 
 
 class EntryKind(enum.StrEnum):
-    """What a directory entry is. Only a `FILE` is ever opened."""
+    """The kind of a directory entry. Only a `FILE` is ever opened."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -61,11 +61,11 @@ class EntryKind(enum.StrEnum):
 
 
 class Action(enum.StrEnum):
-    """What a verdict says should happen to a file.
+    """What should happen to a file, in a verdict.
 
-    ``IMPORT``: goes into the record of the verdict's patient, with no person asked. ``WAIT``: a person must
-    decide. ``ARRIVING``: it may not be whole yet; a later refresh looks again. ``FINISH``: it is in a record
-    already, and the interrupted move is carried to its end. ``IGNORE``: it is no photo and no document.
+    ``IMPORT``: import the file automatically for the patient of the verdict. ``WAIT``: a person must decide.
+    ``ARRIVING``: the file may be incomplete; a later refresh checks again. ``FINISH``: the file is already in
+    a record; finish its interrupted move. ``IGNORE``: the entry is neither a photo nor a document.
     """
 
     IMPORT = "import"
@@ -76,11 +76,11 @@ class Action(enum.StrEnum):
 
 
 class State(enum.StrEnum):
-    """What has become of a file.
+    """What has happened to a file.
 
-    ``WAITING``: nothing yet; it is in its source. ``IMPORTED``: in the patient's record, and out of its
-    source. ``STORED``: in the record, but not yet out of its source. ``IGNORED``: it is no photo and no
-    document. ``FAILED``: what should have been done was not; the file is where it was.
+    ``WAITING``: nothing yet; the file is in its source. ``IMPORTED``: it is in the patient's record and no
+    longer in its source. ``STORED``: it is in the record, and still in its source. ``IGNORED``: it is neither
+    a photo nor a document. ``FAILED``: it should have been imported and was not; it is where it was.
     """
 
     WAITING = "waiting"
@@ -91,10 +91,10 @@ class State(enum.StrEnum):
 
 
 class TakenAtFlag(enum.StrEnum):
-    """What is known of a wall time in the practice's zone.
+    """How often a wall time occurred in the time zone of the practice.
 
-    ``EXACT``: it was once. ``SKIPPED``: it never was, since the clocks went forward over it. ``REPEATED``: it
-    came twice, since they went back.
+    ``EXACT``: once. ``SKIPPED``: never, because the clocks were put forward. ``REPEATED``: twice, because the
+    clocks were put back.
     """
 
     EXACT = "exact"
@@ -103,12 +103,12 @@ class TakenAtFlag(enum.StrEnum):
 
 
 class TakenFrom(enum.StrEnum):
-    """Who says when a file was taken.
+    """Where the capture time of a file was found.
 
-    ``EXIF`` and ``QUICKTIME`` are what the camera wrote into the file. ``CONTAINER`` is the creation time in
-    the index of an MP4 or QuickTime movie: UTC by the standard, in practice often the camera's wall time.
-    ``SOURCE`` is the location's own time for the file, which is never taken for a capture time.
-    ``FOLDER`` and ``LIST`` are what a migration found in the names of folders, and in a list of files.
+    ``NAME``: in the file name. ``EXIF``, ``QUICKTIME``: written into the file by the camera. ``CONTAINER``:
+    the creation time in the index of an MP4 or QuickTime movie; UTC by the standard, but often the camera's
+    wall time. ``SOURCE``: the modification time in the location; it is never used as a capture time.
+    ``FOLDER``, ``LIST``: found by a migration in the names of folders, or in a list of files.
     """
 
     NAME = "name"
@@ -121,11 +121,11 @@ class TakenFrom(enum.StrEnum):
 
 
 class Soundness(enum.StrEnum):
-    """Whether a content was decoded.
+    """Whether the content of a file could be decoded.
 
-    ``VERIFIED``: every picture in it was decoded to its last line. That finds what is missing, not what was
-    changed: a flipped bit mostly decodes. ``UNVERIFIED``: nothing speaks against it, or it could not be
-    decoded to the end. ``DAMAGED``: it ends too early, or the decoder says that it is wrong.
+    ``VERIFIED``: every picture in the file was decoded to its last line. This finds missing data, not changed
+    data: most flipped bits can be decoded. ``UNVERIFIED``: no fault was found, but the file was not decoded
+    completely. ``DAMAGED``: the file ends too early, or the decoder reports an error.
     """
 
     VERIFIED = "verified"
@@ -135,13 +135,14 @@ class Soundness(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Patient:
-    """A patient, as far as this library needs to know one.
+    """What this library needs to know about a patient.
 
     Args:
-        id: The practice's own id, as it stands in capture names.
-        name: For people to recognise; never logged, never in a ``repr``.
-        active: Whether files may be imported for the patient without a person.
-        birth_date: ISO date (``YYYY-MM-DD``) for people to tell namesakes apart, if known.
+        id: The practice's id of the patient, as in capture names.
+        name: Name to show to people; never in a log or a ``repr``.
+        active: Whether files may be imported for the patient automatically.
+        birth_date: ISO date (``YYYY-MM-DD``), so that people can distinguish patients of one name; None if
+            not known.
     """
 
     id: str = attrs.field(repr=pseudonym)
@@ -155,9 +156,9 @@ class Provider:
     """A provider (the doctor).
 
     Args:
-        id: The practice's own id, as it stands in capture names.
-        name: For people to recognise; never logged, never in a ``repr``.
-        active: Whether the provider still works there. Files are imported all the same.
+        id: The practice's id of the provider, as in capture names.
+        name: Name to show to people; never in a log or a ``repr``.
+        active: Whether the provider still works at the practice. Files are imported in either case.
     """
 
     id: str
@@ -167,17 +168,18 @@ class Provider:
 
 @attrs.frozen(kw_only=True)
 class SourceFile:
-    """One entry of a source folder, as it was when it was listed.
+    """One entry of a source folder, as listed.
 
     Args:
-        name: Base name, exactly as the location spells it. On POSIX, bytes that are not UTF-8
-            appear as lone surrogates (PEP 383); `printable` makes such a name fit to show.
-        kind: What the entry is.
-        size_bytes: Size in bytes; 0 for what is not a file.
+        name: Base name, exactly as the location spells it. On POSIX, bytes that are not UTF-8 appear as lone
+            surrogates (PEP 383); `printable` escapes them.
+        kind: The kind of the entry.
+        size_bytes: Size in bytes; 0 if the entry is not a file.
         modified_ns: Modification time, nanoseconds since 1970-01-01 UTC; None if not known.
-        version: Changes whenever the bytes may have: an etag, a rev, or inode, size and mtime.
-        vendor_hash: The location's own hash, ``"algorithm:hex"``, where it has one.
-        handle: The location's own id of the entry, where it addresses entries by ids instead of names.
+        version: A text that changes whenever the bytes may have changed: an etag, a rev, or inode, size and
+            mtime.
+        vendor_hash: Hash computed by the location, ``"algorithm:hex"``; None if it has none.
+        handle: The location's id of the entry, if the location addresses entries by id instead of name.
     """
 
     name: str = attrs.field(repr=pseudonym)
@@ -190,7 +192,7 @@ class SourceFile:
 
     @property
     def modified_at(self) -> datetime | None:
-        """Modification time, aware, UTC, to the microsecond; None if not known or out of range."""
+        """Modification time, aware, UTC, resolution 1 µs; None if not known or out of range."""
         if self.modified_ns is None:
             return None
         try:
@@ -201,13 +203,13 @@ class SourceFile:
 
 @attrs.frozen(kw_only=True)
 class CaptureName:
-    """What the capture app wrote into a file name.
+    """The parts of a file name that the capture app wrote.
 
     Args:
         patient: Patient id, exactly as written.
         provider: Provider id, exactly as written.
-        taken_local: Naive wall time of the clinic; resolution as the pattern has it, 1 s by default.
-        sequence: Sequence digits, exactly as written (leading zeros kept), or None.
+        taken_local: Naive wall time of the clinic; the resolution is that of the pattern, 1 s by default.
+        sequence: Sequence digits, exactly as written (with leading zeros), or None.
         extension: Extension as written, with its dot (``".JPG"``).
     """
 
@@ -220,16 +222,16 @@ class CaptureName:
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What should happen to a file, and why. Pure data; nothing has happened yet.
+    """What should happen to a file, and why. Only data: nothing has happened yet.
 
     Args:
         action: What to do.
         reason: Why.
-        destination: Where it would go.
-        capture: What its name says, if it says anything.
-        patient_id: Whose record it goes to, for `Action.IMPORT` and `Action.FINISH`.
-        taken_at: When it was taken, aware, UTC; None if not known or not certain.
-        taken_flag: What the clock changes of the practice's zone do to ``capture.taken_local``.
+        destination: Where the file would appear in the record.
+        capture: The parts of the file name, if it is a capture name.
+        patient_id: The patient into whose record the file goes, for `Action.IMPORT` and `Action.FINISH`.
+        taken_at: Capture time, aware, UTC; None if not known or not certain.
+        taken_flag: How often ``capture.taken_local`` occurred in the time zone of the practice.
     """
 
     action: Action
@@ -246,12 +248,12 @@ _KIND_WORDS = {"executable": "a program", "html": "a web page", "text": "plain t
 
 @attrs.frozen(kw_only=True)
 class ContentCheck:
-    """What was found out about the bytes of a file.
+    """The result of checking the bytes of a file.
 
     Args:
-        kind: What they are, such as ``"jpeg"`` or ``"html"``.
-        soundness: Whether they could be decoded.
-        doubt: What is wrong with them, so that the file is not imported without a person; None if nothing is.
+        kind: The format found, such as ``"jpeg"`` or ``"html"``.
+        soundness: Whether the bytes could be decoded.
+        doubt: Why the file is not imported automatically; None if nothing is wrong.
     """
 
     kind: str
@@ -260,7 +262,7 @@ class ContentCheck:
 
     @property
     def text(self) -> str:
-        """The same in a sentence or two for people, without patient data."""
+        """The result in one or two sentences for people, without patient data."""
         if self.doubt is Reason.CONTENT_NOT_AS_NAMED and self.kind != "unknown":
             return f"{self.doubt.text} It is {_KIND_WORDS.get(self.kind, self.kind.upper())}."
         return self.doubt.text if self.doubt is not None else f"The content is {self.soundness.value}."
@@ -268,29 +270,29 @@ class ContentCheck:
 
 @attrs.frozen(kw_only=True)
 class Attachment:
-    """What is to be stored in a patient's record.
+    """A file to be stored in a patient's record.
 
     Args:
-        import_id: Derived from source, name and version; the key of idempotence.
-        patient_id: Whose record.
-        provider_id: The provider named by the file or owning the folder, if any. Where a person saved the
-            file it may be nobody's: what its name says is kept, not corrected.
+        import_id: Derived from source, name and version; `add` is idempotent on it.
+        patient_id: The patient into whose record the file goes.
+        provider_id: The provider in the file name, or else the owner of the folder, if any. If a person saved
+            the file, no provider may have this id: it is kept as it is in the name.
         destination: Images tab, or Notes as an external document.
         title, comments: As the person typed them, up to 500 and 20,000 characters; empty for automatic
             imports.
-        taken_at: When it was taken, aware, UTC; None if not known.
-        taken_from: Who says so (`TakenFrom`); None if ``taken_at`` is None, or was stored before this was
-            kept.
-        times_disagree: Whether what else says when it was taken says something else.
-        soundness: Whether the content was decoded (`Soundness`); None if it was not checked.
+        taken_at: Capture time, aware, UTC; None if not known.
+        taken_from: Where ``taken_at`` was found (`TakenFrom`); None if ``taken_at`` is None, or if the file
+            was stored before this field existed.
+        times_disagree: Whether another capture time of the file differs from ``taken_at``.
+        soundness: Whether the content could be decoded (`Soundness`); None if it was not checked.
         name: Original base name (see `SourceFile.name`).
         size_bytes: Size of the content in bytes.
         sha256: SHA-256 of the content, 64 lower-case hex digits.
-        location: Kind of place it came from (``"local"``, ``"azure"``…).
-        source_id: The source it came from.
+        location: Kind of the location (``"local"``, ``"azure"``…).
+        source_id: Id of the source.
         source_version: The version that was read.
-        modified_at: The source's own time for the file, aware, UTC; None if not known.
-        operator: Who did it, as the host names its staff; None if not told.
+        modified_at: Modification time in the source, aware, UTC; None if not known.
+        operator: The member of staff who imported the file, as the host identifies staff; None if not known.
     """
 
     import_id: str
@@ -300,7 +302,7 @@ class Attachment:
     title: str = attrs.field(default="", repr=False)
     comments: str = attrs.field(default="", repr=False)
     taken_at: datetime | None = None
-    # Converted: a host that keeps attachments as JSON gives plain strings back.
+    # Convert: a host that keeps attachments as JSON returns plain strings.
     taken_from: TakenFrom | None = attrs.field(default=None, converter=attrs.converters.optional(TakenFrom))
     times_disagree: bool = False
     soundness: Soundness | None = attrs.field(default=None, converter=attrs.converters.optional(Soundness))
@@ -315,40 +317,23 @@ class Attachment:
 
 
 @attrs.frozen(kw_only=True)
-class StoredAttachment:
-    """An attachment as the repository holds it.
+class StoredAttachment(Attachment):
+    """An attachment as the repository has stored it.
 
     Args:
-        id: The repository's own id for it.
+        id: The repository's id of the attachment.
         stored_at: When it was committed, aware, UTC.
 
     The other fields are those of `Attachment`.
     """
 
     id: str
-    import_id: str
-    patient_id: str = attrs.field(repr=pseudonym)
-    provider_id: str | None = None
-    destination: Destination
-    title: str = attrs.field(default="", repr=False)
-    comments: str = attrs.field(default="", repr=False)
-    taken_at: datetime | None = None
-    taken_from: TakenFrom | None = attrs.field(default=None, converter=attrs.converters.optional(TakenFrom))
-    times_disagree: bool = False
-    soundness: Soundness | None = attrs.field(default=None, converter=attrs.converters.optional(Soundness))
-    name: str = attrs.field(repr=pseudonym)
-    size_bytes: int
-    sha256: str
     location: str = ""
-    source_id: str
-    source_version: str = ""
-    modified_at: datetime | None = None
-    operator: str | None = None
     stored_at: datetime
 
 
 class Stage(enum.StrEnum):
-    """What a long operation is doing."""
+    """The current step of a long operation."""
 
     LISTING = "listing"
     SIGNING_IN = "waiting for a sign-in"
@@ -361,13 +346,13 @@ class Stage(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """How far a long operation has come. ``str()`` of it is fit to show; it names no file.
+    """The progress of a long operation. ``str()`` gives a line for people, without file names.
 
     Args:
-        stage: What is being done.
-        done, total: Files (of a sign-in: locations); ``total`` is None while it is not known.
-        done_bytes, total_bytes: Bytes of content, likewise.
-        source_id: The source being worked on, if it is one.
+        stage: The current step.
+        done, total: Number of files (during a sign-in: locations); ``total`` is None while it is not known.
+        done_bytes, total_bytes: Bytes of content; ``total_bytes`` is None while it is not known.
+        source_id: The current source, if the step is about one source.
     """
 
     stage: Stage
@@ -384,7 +369,7 @@ class Progress:
 
 
 def import_id(source_id: str, name: str, version: str) -> str:
-    """Derive the import id of one version of one file: 40 hex digits, the same on every machine.
+    """Derive the import id of one version of a file: 40 hex digits, the same on every machine.
 
     The parts are joined by NUL, which no name, id or version contains.
     """
@@ -393,10 +378,10 @@ def import_id(source_id: str, name: str, version: str) -> str:
 
 
 def printable(name: str) -> str:
-    r"""Make a file name fit for databases, JSON and screens.
+    r"""Return a file name that databases, JSON and screens accept.
 
     Lone surrogates, control characters and direction marks become ``\x…`` / ``\u…`` escapes, so that
-    ``photo<RLO>gpj.exe`` can't be shown as something else. Ordinary names come back unchanged.
+    ``photo<RLO>gpj.exe`` can't look like another name. Ordinary names are returned unchanged.
     """
     if name.isprintable():
         return name

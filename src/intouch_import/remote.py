@@ -1,8 +1,8 @@
-"""fsspec file systems, used so that nothing is lost: for sources, and for the files of records.
+"""Safe use of fsspec file systems, for sources and for the files of records.
 
-What is known of them: they raise anything; those over a connection of their own (SFTP, FTP) are not safe in
-several threads, and hang or mix up answers; a write may be seen half done; a write that broke off may be
-committed on closing; a removal or an upload may fail without an error.
+These file systems may raise any exception. Those with a connection (SFTP, FTP) are not thread-safe: they
+hang, or mix up answers. A file may be visible while it is being written. An interrupted write may be
+committed when the file is closed. A removal or an upload may fail without an error.
 """
 
 from __future__ import annotations
@@ -39,34 +39,35 @@ __all__ = [
 ]
 
 _TIMES: Final = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
-# RFC 3659, section 2.3: UTC. Fractions are left out, since not every answer of a server has them.
+# RFC 3659, section 2.3: UTC. Fractions are ignored, because a server may omit them in some answers.
 _FTP_TIME: Final = re.compile(r"(\d{8})(\d{6})(?:\.\d+)?")
-# After these answers a connection is as good as before.
+# After these errors, a connection can still be used.
 _ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, NotImplementedError)
-# fsspec's memory file system is one dict for all: to list it while another thread removes a file is an error.
-# Reentrant, since what is written to one place may be read from another while it is written.
+# fsspec's memory file system is one dict for all: listing it fails while another thread removes a file.
+# Reentrant, because a file may be copied from one place in memory to another.
 _MEMORY: Final = threading.RLock()
 
 
-class Unfinished(Exception):  # it says what is the matter; never leaves the rooms that use this one
-    """What was written is not there, or not all of it."""
+class Unfinished(Exception):  # not an InTouchImportError: the rooms that use this one catch it
+    """A file that was written is missing or incomplete."""
 
 
 class Connections:
-    """File systems on one place, each used by one thread at a time.
+    """File systems for one URL, each used by one thread at a time.
 
-    fsspec hands out one object for many threads. paramiko's answers then reach the wrong thread, which leaves
-    the other one waiting for ever. So a thread borrows one; a new one is opened when all are out.
+    fsspec shares one object between all threads. With paramiko, an answer may then reach the wrong thread,
+    and the other thread waits forever. So each thread borrows a file system, and a new one is opened if none
+    is free.
 
     Args:
-        url: Where, path included.
-        options: Passed to fsspec.
-        opened: Opens one: returns it, and the path within it.
+        url: The URL, including the path.
+        options: Options for fsspec.
+        opened: Opens a file system: returns it, and the path within it.
 
     Raises:
-        ConfigError: fsspec knows no such location, or it does not take the options.
-        MissingExtraError: A package that it needs is not installed.
-        OSError: It can't be reached. File systems raise other kinds as well.
+        ConfigError: fsspec does not know the location, or the location does not accept the options.
+        MissingExtraError: A package that the location needs is not installed.
+        OSError: The location can't be reached. File systems also raise other exceptions.
     """
 
     def __init__(
@@ -83,13 +84,13 @@ class Connections:
         self._idle: list[AbstractFileSystem] = []
         try:
             first, self.path = self._opened(url, **self._options)
-        # From None: the messages may quote the URL or an option.
+        # From None: the messages may contain the URL or an option.
         except ValueError:
-            raise ConfigError("fsspec knows no such location") from None
+            raise ConfigError("fsspec does not know this kind of location") from None
         except TypeError:
-            raise ConfigError("that location does not take these options") from None
+            raise ConfigError("this location does not accept these options") from None
         except ImportError:
-            raise MissingExtraError("that location needs a package that is not installed") from None
+            raise MissingExtraError("this location needs a package that is not installed") from None
         self.kind: type[AbstractFileSystem] = type(first)
         self._idle.append(first)
 
@@ -98,7 +99,7 @@ class Connections:
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[AbstractFileSystem]:
-        """A file system for this thread alone, with nothing remembered of earlier listings."""
+        """Borrow a file system for this thread only, without cached listings."""
         with _MEMORY if self.kind.protocol == "memory" else contextlib.nullcontext():
             yield from self._borrow()
 
@@ -116,7 +117,7 @@ class Connections:
         self.give_back(filesystem)
 
     def take(self) -> AbstractFileSystem:
-        """Borrow one without a block; it goes back by `give_back`, or `drop`."""
+        """Borrow a file system without a block. End this with `give_back` or `drop`."""
         while True:
             with self._lock:
                 filesystem = self._idle.pop() if self._idle else None
@@ -129,24 +130,24 @@ class Connections:
             return filesystem
 
     def give_back(self, filesystem: AbstractFileSystem) -> None:
-        """The end of `take`."""
+        """Give back a file system after `take`."""
         with self._lock:
             self._idle.append(filesystem)
 
     def drop(self, filesystem: AbstractFileSystem) -> None:
-        """The end of `take`, after a failure.
+        """Close a file system after `take` and a failure.
 
-        A connection that was cut in the middle of an answer would take the rest of it for the next one.
-        fsspec has no call to close one.
+        A connection that was interrupted during an answer would read the rest of it as the next answer.
+        fsspec has no function that closes a connection.
         """
         for owner in (filesystem, getattr(filesystem, "ftp", None), getattr(filesystem, "client", None)):
             close = getattr(owner, "close", None)
             if callable(close):
-                with contextlib.suppress(Exception):  # it is given up either way
+                with contextlib.suppress(Exception):  # it is not used again
                     close()
 
     def close(self) -> None:
-        """Close those that are not in use."""
+        """Close the file systems that are not in use."""
         with self._lock:
             idle, self._idle = self._idle, []
         for filesystem in idle:
@@ -154,9 +155,9 @@ class Connections:
 
 
 def reading(stream: Any) -> BinaryIO:
-    """A stream with a position of its own.
+    """Return a stream that shares its position with no other reader.
 
-    fsspec's memory file system gives all readers the same ``BytesIO``, which is also the stored file.
+    fsspec's memory file system returns the same ``BytesIO`` to all readers; it is also the stored file.
     """
     return cast("BinaryIO", io.BytesIO(stream.getvalue()) if isinstance(stream, io.BytesIO) else stream)
 
@@ -169,28 +170,28 @@ def write_whole(
     *,
     publish: Callable[[str, str], None] | None = None,
 ) -> disk.Digested:
-    """Write a file under another name, see that all of it is there, and only then give it its name.
+    """Write a file under a temporary name, check that it is complete, and only then rename it.
 
     Args:
-        filesystem: Where.
-        temporary: A name that nobody else uses; gone afterwards, whatever happens.
-        final: The name.
+        filesystem: The file system.
+        temporary: A path that no other program uses. It does not exist at the end, even after a failure.
+        final: The path of the file.
         write: Writes the bytes.
-        publish: Gives the name; by default a rename where the file system has one, else a copy.
+        publish: Gives the file its name; by default a rename if the file system has one, else a copy.
 
     Raises:
-        Unfinished: It is not there, or has another size than was written. What stands under ``final`` then is
-            unknown.
+        Unfinished: The file is missing, or its size differs from what was written. Nothing is known about
+            ``final`` then.
     """
     try:
         with filesystem.open(temporary, "wb") as target:
             digested = write(target)
-        # Some close without an error what they could not upload.
+        # Some file systems close a file without an error although the upload failed.
         if size_of(filesystem, temporary) != digested.size_bytes:
             raise Unfinished
         (publish or _publish(filesystem))(temporary, final)
     finally:
-        with contextlib.suppress(Exception):  # renamed already, or never written
+        with contextlib.suppress(Exception):  # it was renamed, or never written
             filesystem.rm_file(temporary)
     if size_of(filesystem, final) != digested.size_bytes:
         raise Unfinished
@@ -198,14 +199,14 @@ def write_whole(
 
 
 def renames(kind: type[AbstractFileSystem]) -> bool:
-    """Whether a kind of file system renames, instead of copying and deleting."""
+    """Return whether a kind of file system can rename, instead of copying and deleting."""
     from fsspec import AbstractFileSystem
 
     return kind.mv is not AbstractFileSystem.mv
 
 
 def open_sftp(url: str, **options: Any) -> tuple[AbstractFileSystem, str]:
-    """Open ``sftp://[user@]host[:port]/folder`` with a client of our own (`_paramiko`).
+    """Open ``sftp://[user@]host[:port]/folder`` with the file system of `_paramiko`.
 
     Raises:
         MissingExtraError: paramiko is not installed.
@@ -229,9 +230,9 @@ def _publish(filesystem: AbstractFileSystem) -> Callable[[str, str], None]:
 
 
 def size_of(filesystem: AbstractFileSystem, path: str) -> int | None:
-    """The size of what stands there, straight from the location; None if nothing does.
+    """Return the size of a file without using a cache; None if there is no file.
 
-    Not ``exists``: that is False as well when the location can't be asked.
+    ``exists`` can't be used: it also returns False if the location can't be reached.
     """
     filesystem.invalidate_cache()
     try:
@@ -241,10 +242,10 @@ def size_of(filesystem: AbstractFileSystem, path: str) -> int | None:
 
 
 def modified_ns(info: Mapping[str, Any]) -> int | None:
-    """When something was modified, nanoseconds since 1970 UTC, as far as a listing tells it."""
+    """Return the modification time in a listing's entry, nanoseconds since 1970 UTC; None if not known."""
     value = next((info[key] for key in _TIMES if info.get(key) is not None), None)
-    if value is None and (told := _FTP_TIME.fullmatch(str(info.get("modify")))):
-        value = f"{told[1]}T{told[2]}"
+    if value is None and (found := _FTP_TIME.fullmatch(str(info.get("modify")))):
+        value = f"{found[1]}T{found[2]}"
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -259,7 +260,7 @@ def modified_ns(info: Mapping[str, Any]) -> int | None:
 
 
 def hidden(exc: BaseException) -> Exception:
-    """The kind of an error without its text, which holds paths."""
+    """Return the kind of an exception without its message, which contains paths."""
     if isinstance(exc, OSError) and isinstance(exc.errno, int):
         return OSError(exc.errno, os.strerror(exc.errno))
     return RuntimeError(type(exc).__name__)

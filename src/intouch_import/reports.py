@@ -1,4 +1,4 @@
-"""What an operation did: one outcome per file, and counts that close."""
+"""Reports: one outcome per file, and counts that add up."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["Outcome", "Problem", "Report"]
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What became of one file.
+    """What happened to one file.
 
     Args:
-        name: Its name.
-        source_id: Where it was listed.
-        state: What became of it.
+        name: File name.
+        source_id: Id of the source that has listed the file.
+        state: What happened to the file.
         reason: Why; ``reason.text`` is a sentence.
-        import_id: Its import id, unless it is ignored.
-        attachment_id: The repository's id, once it is stored.
-        retry_helps: Whether the same again later may succeed with nothing changed by a person.
-        content: What was found out about its bytes; None if nobody looked. A file that a person chose is
-            stored whatever this says.
-        sha256: Digest of its bytes, if they were read.
-        duplicate_of: Id of an attachment that has the same bytes, stored before this file was looked at: in
-            another patient's record if there is one, else in this patient's.
+        import_id: Import id of the file; None if it is ignored.
+        attachment_id: The repository's id of the attachment, once the file is stored.
+        retry_helps: Whether trying again later may succeed without a change by a person.
+        content: The result of checking the bytes; None if they were not checked. It does not prevent the
+            import of a file that a person has chosen.
+        sha256: Digest of the bytes, if they were read.
+        duplicate_of: Id of an attachment with the same bytes that was stored before: in another patient's
+            record if there is one, else in this patient's.
         duplicate_elsewhere: Whether that attachment is in another patient's record.
     """
 
@@ -54,7 +54,7 @@ class Outcome:
     def about(
         cls, stored: StoredAttachment, state: State, reason: Reason, *, retry_helps: bool = False
     ) -> Outcome:
-        """What became of a file that a record holds, or held."""
+        """Return the outcome of a file that is, or was, in a record."""
         return cls(
             name=stored.name,
             source_id=stored.source_id,
@@ -67,7 +67,7 @@ class Outcome:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The outcome as JSON values, the name made printable."""
+        """Return the outcome as JSON values, with a printable name."""
         return {
             "name": printable(self.name),
             "source_id": self.source_id,
@@ -93,14 +93,14 @@ class Outcome:
 
 @attrs.frozen(kw_only=True)
 class Problem:
-    """A location that failed; the others worked on.
+    """A location that failed. The other locations continued.
 
     Args:
-        source_id: Which.
-        location: What kind of place.
+        source_id: Id of the source.
+        location: Kind of the location.
         text: What happened, in a sentence without paths or names.
-        retry_helps: Whether the next refresh may succeed by itself.
-        sign_in: Whether somebody must sign in first.
+        retry_helps: Whether the next refresh may succeed without a change by a person.
+        sign_in: Whether a person must sign in first.
     """
 
     source_id: str
@@ -112,12 +112,12 @@ class Problem:
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """What a refresh or a save did.
+    """The result of a refresh or a save.
 
     Args:
-        outcomes: One for every file listed (a refresh) or chosen (a save).
+        outcomes: One for every file that was listed (by a refresh) or chosen (for a save).
         problems: One for every location that failed.
-        listed: How many files were listed, or chosen.
+        listed: Number of files that were listed or chosen.
     """
 
     outcomes: Sequence[Outcome] = ()
@@ -135,27 +135,27 @@ class Report:
 
     @property
     def imported(self) -> int:
-        """Files now in a patient's record, those included that could not be taken out of their source."""
+        """Number of files that are now in a patient's record, including those still in their source."""
         return self._count(State.IMPORTED, State.STORED)
 
     @property
     def stored(self) -> int:
-        """Those of ``imported`` that are still in their source; the next refresh finishes them."""
+        """Number of imported files that are still in their source; the next refresh removes them."""
         return self._count(State.STORED)
 
     @property
     def waiting(self) -> int:
-        """Files that wait: for a person, or to arrive whole."""
+        """Number of files that wait for a person, or are still arriving."""
         return self._count(State.WAITING)
 
     @property
     def ignored(self) -> int:
-        """Entries that are no photos or documents."""
+        """Number of entries that are neither photos nor documents."""
         return self._count(State.IGNORED)
 
     @property
     def failed(self) -> int:
-        """Files that should have been imported and were not."""
+        """Number of files that should have been imported and were not."""
         return self._count(State.FAILED)
 
     @property
@@ -172,7 +172,7 @@ class Report:
         return counts + (f"; {len(self.problems)} location(s) failed" if self.problems else "")
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """Return the report as JSON values."""
         return {
             "listed": self.listed,
             "imported": self.imported,

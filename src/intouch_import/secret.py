@@ -16,14 +16,14 @@ MASK: Final = "***"
 class Secret:
     """Text that no ``repr``, ``str``, format, log line, ``attrs.asdict`` or pickle gives away.
 
-    It is no attrs class, since ``attrs.asdict`` would take it apart. Two secrets of the same text are equal;
-    a secret never equals a ``str``.
+    This is not an attrs class, because ``attrs.asdict`` would expose the text. Two secrets with the same text
+    are equal; a secret never equals a ``str``.
 
     Args:
-        value: The text itself.
+        value: The text.
 
     Raises:
-        TypeError: ``value`` is not text. It is not repeated in the message.
+        TypeError: ``value`` is not text. The message does not contain it.
     """
 
     __slots__ = ("_value",)
@@ -37,11 +37,11 @@ class Secret:
 
     @classmethod
     def of(cls, value: str | Secret, /) -> Secret:
-        """Take what a caller gives: a secret as it is, plain text made one."""
+        """Return a secret for plain text; return a secret unchanged."""
         return value if isinstance(value, Secret) else cls(value)
 
     def reveal(self) -> str:
-        """The text. Keep it out of names, logs and messages from here on."""
+        """Return the text. Do not put it into a name, a log or a message."""
         return self._value
 
     def __bool__(self) -> bool:
@@ -50,7 +50,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        # In constant time: how long an ordinary comparison takes tells how much of the text was right.
+        # In constant time: the duration of an ordinary comparison shows how much of the text was right.
         return hmac.compare_digest(_bytes(self._value), _bytes(other._value))
 
     def __hash__(self) -> int:
@@ -63,7 +63,7 @@ class Secret:
         return MASK
 
     def __format__(self, spec: str, /) -> str:
-        # A spec such as ".3" would cut the mask, and tell that there is one.
+        # A spec such as ".3" would cut the mask.
         return MASK
 
     def __setattr__(self, name: str, value: object, /) -> NoReturn:

@@ -53,7 +53,7 @@ def test_a_machine_whose_zone_has_no_name_is_told(said: str) -> None:
         text=True,
         timeout=60,
     )
-    assert "this machine's time zone" in child.stdout
+    assert "this computer's time zone" in child.stdout
 
 
 def test_any_other_zone_is_taken_as_it_is() -> None:
