@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections import defaultdict
@@ -136,7 +137,7 @@ class Ledger:
         )
         with reading(self._engine) as connection:
             found = connection.execute(query).all()
-        return {(row.name, row.size_bytes) for row in found if row.name in wanted}
+        return {(row.name, row.size_bytes) for row in found if row.name in wanted} if found else set()
 
     def undone(self, digests: Collection[str]) -> set[tuple[str | None, str]]:
         """Whose bytes of these digests an undo has put back: patient (`printable`) and digest."""
@@ -172,6 +173,8 @@ class Ledger:
             found = list(map(connection.execute, undos))
             undoing = list(map(sa.Result.all, found))
             reassigning = connection.execute(_REASSIGNMENTS).all()
+        if not reassigning and not any(undoing):
+            return [], []
         begun = zip(undoing, source_ids, strict=True)
         return [(entry_of(row), one) for rows, one in begun for row in rows], [*map(entry_of, reassigning)]
 
@@ -296,6 +299,7 @@ class Ledger:
         )
 
 
+@functools.lru_cache(maxsize=256)  # an inbox asks about the same few sources at every refresh
 def _of(source_id: str, event: Event) -> sa.ColumnElement[bool]:
     return (ledger_table.c.source_id == printable(source_id)) & (ledger_table.c.event == event.value)
 
