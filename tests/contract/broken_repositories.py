@@ -1,4 +1,4 @@
-"""Repositories with one mistake each, as hosts make them. The kit must reject every one of them."""
+"""Repositories with one mistake each, such as hosts make. The kit must reject each of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["BROKEN_REPOSITORIES"]
 
 BROKEN_REPOSITORIES: dict[str, tuple[type[MemoryRepository], str]] = {}
-"""By what is wrong: the class, and the check that must say so."""
+"""By the name of the mistake: the class, and the check that must find it."""
 
 
 def rejected_by(check: str) -> Callable[[type[MemoryRepository]], type[MemoryRepository]]:
@@ -35,13 +35,13 @@ def rejected_by(check: str) -> Callable[[type[MemoryRepository]], type[MemoryRep
 
 
 def refiled(data: bytes, attachment: Any) -> tuple[Any, BytesContent]:
-    """The same attachment, around other bytes."""
+    """Return the same attachment with other bytes."""
     content = BytesContent(data)
     return attrs.evolve(attachment, size_bytes=content.size_bytes, sha256=content.sha256), content
 
 
 class Altering(MemoryRepository):
-    """Stores other bytes than it says."""
+    """Stores other bytes than it was given."""
 
     def alter(self, data: bytes) -> bytes:
         raise NotImplementedError
@@ -53,7 +53,7 @@ class Altering(MemoryRepository):
 
 
 class Answering(MemoryRepository):
-    """Says something else of what it has stored."""
+    """Returns other fields than it has stored."""
 
     def said(self, stored):
         raise NotImplementedError
@@ -66,7 +66,7 @@ class Answering(MemoryRepository):
 
 
 class Complete(MemoryRepository):
-    """Has what the double leaves to the defaults."""
+    """Supports the optional methods, which the double does not."""
 
     def find_by_digest(self, digests):
         stored = [one for one, _ in self._kept.stored.values()]
@@ -165,7 +165,7 @@ class OffersStrangers(MemoryRepository):
         ]
 
 
-# --- once, and durably
+# --- once and durably
 
 
 @rejected_by("added_files_are_durable")
@@ -610,12 +610,12 @@ class RemembersWithdrawnIds(MemoryRepository):
 
 
 class Racing(MemoryRepository):
-    """Looks, and then writes, without a lock."""
+    """Looks, then writes, without a lock."""
 
     def _keep(self, attachment, content):
         kept = self._kept
         if attachment.import_id not in kept.stored:
-            time.sleep(0.01)  # what a database takes
+            time.sleep(0.01)  # the time that a database needs
             kept.writing, real = threading.RLock(), kept.writing
             try:
                 kept.stored.pop(attachment.import_id, None)
@@ -697,7 +697,7 @@ class StaysInAFailedTransaction(MemoryRepository):
                 self._batch.clear()
 
 
-# --- what a host need not offer
+# --- optional methods
 
 
 @rejected_by("copies_are_found")

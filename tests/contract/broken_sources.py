@@ -1,4 +1,4 @@
-"""Locations with one mistake each, as writers of sources make them. The kit must reject every one of them."""
+"""Sources with one mistake each, such as authors of sources make. The kit must reject each of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["BROKEN_SOURCES"]
 
 BROKEN_SOURCES: dict[str, tuple[type[MemorySource], str]] = {}
-"""By what is wrong: the class, and the check that must say so."""
+"""By the name of the mistake: the class, and the check that must find it."""
 
 
 def rejected_by(check: str) -> Callable[[type[MemorySource]], type[MemorySource]]:
@@ -41,7 +41,7 @@ def rejected_by(check: str) -> Callable[[type[MemorySource]], type[MemorySource]
 
 
 class Listing(MemorySource):
-    """Says something else of the files that are there."""
+    """Reports other entries than the folder has."""
 
     def said(self, file):
         raise NotImplementedError
@@ -507,7 +507,7 @@ class RemovesByName(MemorySource):
         self.folder.delete(file.name)
 
 
-# --- conduct
+# --- ids, weaknesses, texts, closing
 
 
 @rejected_by("ids_are_stable")

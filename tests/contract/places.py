@@ -1,4 +1,4 @@
-"""Every location that the kit runs over: how a place with an empty folder is made on each."""
+"""Every location that the kit checks: how to make a place with an empty folder on each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def local(request: pytest.FixtureRequest) -> Callable[[], Place]:
 
 
 def local_without_leases(request: pytest.FixtureRequest) -> Callable[[], Place]:
-    """As on macOS, Windows and network shares: every file is copied."""
+    """A local folder without leases, as on macOS, Windows and network shares: every file is copied."""
     from intouch_import import disk
 
     monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
@@ -67,7 +67,7 @@ def sftp(request: pytest.FixtureRequest) -> Callable[[], Place]:
 
 
 def fsspecs_own_sftp(request: pytest.FixtureRequest) -> Callable[[], Place]:
-    """What any other location over the network gets: the generic source on fsspec's unchanged file system."""
+    """The generic source on an unchanged file system of fsspec, as any other network location uses it."""
     server: OpenSSHServer = request.getfixturevalue("openssh_server")
     root: Path = request.getfixturevalue("tmp_path")
     login = {name: value for name, value in server.options.items() if name != "known_hosts"}
@@ -81,34 +81,34 @@ def fsspecs_own_sftp(request: pytest.FixtureRequest) -> Callable[[], Place]:
 
 
 def dropbox(request: pytest.FixtureRequest) -> Callable[[], Place]:
-    """A folder of a Dropbox, on a server of our own."""
+    """A folder of a Dropbox, on the double."""
     return DropboxPlace
 
 
 def onedrive_personal(request: pytest.FixtureRequest) -> Callable[[], Place]:
-    """A folder of a personal OneDrive, on a server of our own."""
+    """A folder of a personal OneDrive, on the double."""
     return OneDrivePlace
 
 
 def onedrive_business(request: pytest.FixtureRequest) -> Callable[[], Place]:
-    """A folder of an organisation's OneDrive, which tells less of what has changed."""
+    """A folder of an organisation's OneDrive, which reports less about changes."""
     return lambda: OneDrivePlace("business")
 
 
 def azure(request: pytest.FixtureRequest) -> Callable[[], Place]:
-    """A folder of a container on Azurite; obstore carries the bytes."""
+    """A folder of a container on Azurite; obstore transfers the bytes."""
     azurite: Azurite = request.getfixturevalue("azurite")
     return lambda: AzurePlace(azurite, folder="photos/new", fast=True)
 
 
 def azure_container(request: pytest.FixtureRequest) -> Callable[[], Place]:
-    """A container without a folder; the SDK carries the bytes."""
+    """A container without a folder; the SDK transfers the bytes."""
     azurite: Azurite = request.getfixturevalue("azurite")
     return lambda: AzurePlace(azurite, folder="", fast=False)
 
 
 def azure_without_obstore(request: pytest.FixtureRequest) -> Callable[[], Place]:
-    """A folder, by the SDK, with a signature for the container alone."""
+    """A folder, with the SDK and a signature for this container only."""
     azurite: Azurite = request.getfixturevalue("azurite")
     return lambda: AzurePlace(azurite, folder="photos/new", fast=False, signed=True)
 

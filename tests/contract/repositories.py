@@ -1,4 +1,4 @@
-"""Every repository that the kit runs over: how each is opened, and how its stored bytes are damaged."""
+"""Every repository that the kit checks: how to open it, and how to damage its stored bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["REPOSITORIES", "Opening"]
 
 @attrs.frozen
 class Opening:
-    """What `check_repository` takes."""
+    """The arguments of `check_repository`."""
 
     factory: Callable[[], PatientRepository]
     damage: Callable[[str], None] | None = None

@@ -1,4 +1,4 @@
-"""The kit rejects what is broken, and says which promise: a kit that accepts everything would pass unseen."""
+"""The kit rejects broken classes, and names the broken promise. A kit that accepts everything would be useless."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _said(check: Check, factory, **hands) -> str | None:
 
 @pytest.mark.parametrize("name", BROKEN_REPOSITORIES)
 def test_a_broken_repository_is_rejected(name: str) -> None:
-    """The check of the promise that the class breaks says so, in the promise's own words."""
+    """The check of the broken promise fails, and its message begins with the promise."""
     broken, expected = BROKEN_REPOSITORIES[name]
     check = BY_NAME[expected]
     records = broken(PATIENTS, PROVIDERS)
@@ -47,7 +47,7 @@ def test_a_broken_repository_is_rejected(name: str) -> None:
 
 @pytest.mark.parametrize("name", BROKEN_SOURCES)
 def test_a_broken_source_is_rejected(name: str) -> None:
-    """The check of the promise that the class breaks says so, in the promise's own words."""
+    """The check of the broken promise fails, and its message begins with the promise."""
     broken, expected = BROKEN_SOURCES[name]
     check = BY_NAME[expected]
     said = _said(check, lambda: MemoryFolder(opened=broken))
@@ -58,13 +58,13 @@ def test_a_broken_source_is_rejected(name: str) -> None:
 
 
 def test_every_check_rejects_something() -> None:
-    """A check that nothing broken fails may be one that nothing can fail."""
+    """Every check fails for at least one broken class; otherwise it may be a check that can't fail."""
     used = {expected for _, expected in (*BROKEN_REPOSITORIES.values(), *BROKEN_SOURCES.values())}
     assert set(BY_NAME) - used == set()
 
 
 def test_every_check_has_a_name_and_a_promise_of_its_own() -> None:
-    """Names are test ids, promises are what a host reads: neither may stand for two things."""
+    """Names are test ids, and hosts read promises: both must be unique."""
     checks = (*REPOSITORY_CHECKS, *SOURCE_CHECKS)
     assert len(BY_NAME) == len(checks)
     assert len({check.promise for check in checks}) == len(checks)
@@ -74,7 +74,7 @@ def test_every_check_has_a_name_and_a_promise_of_its_own() -> None:
 
 
 class Hangs(MemoryRepository):
-    """Waits for what never comes, until the test is over."""
+    """Waits until the test is over."""
 
     over = threading.Event()
 
@@ -84,7 +84,7 @@ class Hangs(MemoryRepository):
 
 
 def test_a_repository_that_hangs_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deadlock ends in a message, not in a kit that hangs as well."""
+    """The kit reports a deadlock, and does not hang itself."""
     monkeypatch.setattr(checks, "_PATIENCE_S", 0.3)
     check = BY_NAME["one_file_from_all_sides_is_stored_once"]
     said = _said(check, Hangs(PATIENTS, PROVIDERS).reopen)
@@ -95,7 +95,7 @@ def test_a_repository_that_hangs_is_rejected(monkeypatch: pytest.MonkeyPatch) ->
 
 
 RELAXED = [
-    ("PinsNothingAndComparesNothing", Weakness.REMOVAL_NOT_PINNED, set()),  # stricter, not laxer
+    ("PinsNothingAndComparesNothing", Weakness.REMOVAL_NOT_PINNED, set()),  # adds a check
     ("TakesTheSizeForAVersion", Weakness.VERSION_MAY_REPEAT, {"versions_change_with_the_bytes"}),
     ("AsksThenWrites", Weakness.PUT_MAY_OVERWRITE, {"one_of_many_wins"}),
     ("Overwrites", Weakness.PUT_MAY_OVERWRITE, {"one_of_many_wins"}),
@@ -106,7 +106,7 @@ RELAXED = [
 
 @pytest.mark.parametrize(("name", "weakness", "relaxed"), RELAXED)
 def test_a_weakness_relaxes_its_check_alone(name: str, weakness: Weakness, relaxed: set[str]) -> None:
-    """What a location declares excuses what it says, and nothing else that is wrong with it."""
+    """A declared weakness relaxes the checks of this weakness, and no others."""
     broken, _ = BROKEN_SOURCES[name]
     failing: list[set[str]] = []
     for declared in ((), (weakness,)):
@@ -119,5 +119,5 @@ def test_a_weakness_relaxes_its_check_alone(name: str, weakness: Weakness, relax
 
 
 def test_every_weakness_is_known_to_the_kit() -> None:
-    """A weakness that relaxes nothing would be an excuse without a check."""
+    """Every weakness relaxes some check."""
     assert {weakness for _, weakness, _ in RELAXED} == set(Weakness)

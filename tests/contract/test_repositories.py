@@ -1,4 +1,4 @@
-"""The kit over every repository, one test a promise."""
+"""The test kit over every repository, one test for each promise."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def test_a_repository_keeps_each_promise(
 
 
 def test_the_whole_kit_is_one_call(request: pytest.FixtureRequest) -> None:
-    """A host without pytest calls one function, and hears every broken promise at once."""
+    """A host without pytest calls one function, and sees every broken promise at once."""
     made = REPOSITORIES[0](request)
     check_repository(made.factory, damage=made.damage)
     with pytest.raises(AssertionError) as caught:
-        check_repository(MemoryRepository)  # no patients, and other records each time
+        check_repository(MemoryRepository)  # without patients, and with new records each time
     lines = str(caught.value).splitlines()
     assert len(lines) > 10
     promises = [check.promise for check in REPOSITORY_CHECKS]

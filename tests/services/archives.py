@@ -1,4 +1,4 @@
-"""Archives elsewhere: how they are opened, and a second hand that lays, reads, deletes and links in them."""
+"""Archives on services: how to open them, and another way to write, read, delete and link their files."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ TOP = "Old disk #1"
 
 
 class RemoteArchive(abc.ABC):
-    """A folder of a service, with folders below it."""
+    """A folder of a service, with sub-folders."""
 
     @property
     @abc.abstractmethod
     def archive(self) -> migration.Archive:
-        """What a plan takes."""
+        """The archive for a plan."""
 
     @abc.abstractmethod
     def lay(self, path: str, content: bytes) -> None:
-        """Put a file there, with its folders."""
+        """Write a file, and make its folders."""
 
     @abc.abstractmethod
     def files(self) -> dict[str, bytes]:
-        """By path: every file that is there."""
+        """Return the bytes of every file, by path."""
 
     @abc.abstractmethod
     def delete(self, path: str) -> None:
-        """Delete a file, or a folder with all that is in it."""
+        """Delete a file, or a folder with its content."""
 
     @abc.abstractmethod
     def turn_into_link(self, folder: str) -> bool:
-        """Put the folder elsewhere, and a link to it in its place. False where there are no such links."""
+        """Replace the folder by a link to a copy of it. Return False if the service has no such links."""
 
 
 class _Dropbox(RemoteArchive):
@@ -64,7 +64,7 @@ class _Dropbox(RemoteArchive):
             "endpoint": self._server.url,
             "patience": hurried(),
         }
-        # Letter case does not count there: an archive may be given in another one.
+        # Dropbox ignores letter case, so the archive may be given in another one.
         return migration.Archive(f"dropbox:///{quote(TOP.upper())}", options)
 
     def lay(self, path: str, content: bytes) -> None:
@@ -81,7 +81,7 @@ class _Dropbox(RemoteArchive):
     def delete(self, path: str) -> None:
         self._server.delete(f"/{TOP}/{path}")
 
-    def turn_into_link(self, folder: str) -> bool:  # links to folders don't exist there
+    def turn_into_link(self, folder: str) -> bool:  # Dropbox has no links to folders
         return False
 
 
@@ -118,7 +118,7 @@ class _OneDrive(RemoteArchive):
         self._server.drive.delete(self._at(path))
 
     def turn_into_link(self, folder: str) -> bool:
-        """A shortcut to a folder of somebody else's, which has the same files."""
+        """Replace the folder by a shortcut to a folder of another drive with the same files."""
         item = self._at(folder)
         other: Drive = self._server.add_drive(self._server.drive.kind)
         there = other.folder("theirs")
@@ -177,12 +177,12 @@ class _Sftp(RemoteArchive):
 
 @contextlib.contextmanager
 def remote_archive(kind: str, openssh_server: OpenSSHServer | None, root: Path) -> Iterator[RemoteArchive]:
-    """An empty archive.
+    """Give an empty archive to a test.
 
     Args:
         kind: ``"dropbox"``, ``"onedrive-personal"``, ``"onedrive-business"`` or ``"sftp"``.
-        openssh_server: For SFTP.
-        root: A folder of this machine's disk, likewise.
+        openssh_server: The server for SFTP.
+        root: A local folder for SFTP.
     """
     if kind == "dropbox":
         with DropboxServer() as dropbox:

@@ -1,4 +1,4 @@
-"""Azurite, Microsoft's own emulator of Azure Storage: real HTTP on a free loopback port, gone with the tests."""
+"""Azurite, Microsoft's emulator of Azure Storage, on a free loopback port. It ends with the tests."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = ["ACCOUNT", "KEY", "Azurite", "azurite", "azurite_or_skip", "run_azuri
 
 VERSION = "3.37.0"
 ACCOUNT = "devstoreaccount1"
-# Azurite's published development key: it opens nothing else.
+# The published development key of Azurite. It is valid for emulators only.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _STARTS_WITHIN_S = 90.0
 _LISTENING = re.compile(rb"listens on (https?://[^\s]+)")
-# Ends it when the tests are gone, however they went: nobody else holds the other end of its input.
+# Ends the emulator when the test process has ended in any way: then its input is closed.
 _PRELOADED = 'process.stdin.on("end", () => process.exit(0)).on("error", () => process.exit(0)).resume();\n'
 
 
@@ -49,36 +49,36 @@ class Azurite:
 
     @property
     def endpoint(self) -> str:
-        """The blob endpoint of its account."""
+        """Return the blob endpoint of the account."""
         return f"{self.url}/{ACCOUNT}"
 
     @property
     def connection_string(self) -> str:
-        """The connection string, as a portal would show it."""
+        """Return the connection string, as the portal shows it."""
         return f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={self.endpoint};"
 
     def container(self, name: str | None = None, **options: Any) -> ContainerClient:
-        """A new container and the SDK's own client for it. Close the client."""
+        """Return a new container and an SDK client for it. Close the client."""
         from azure.storage.blob import ContainerClient
 
         name = name or f"c{uuid.uuid4().hex[:16]}"
         key = {"account_name": ACCOUNT, "account_key": KEY}
         client = ContainerClient(self.endpoint, name, credential=key, **options)
-        with contextlib.suppress(Exception):  # there already
+        with contextlib.suppress(Exception):  # the container exists
             client.create_container()
         return client
 
     def sas(self, container: str, *, permission: str = "rld", hours: float = 1.0, **options: Any) -> str:
-        """A SAS for one container."""
+        """Return a SAS for one container."""
         from azure.storage.blob import generate_container_sas
 
-        if "policy_id" not in options:  # else the policy says what may be done, and until when
+        if "policy_id" not in options:  # otherwise the policy contains the rights and the expiry
             options |= {"permission": permission, "expiry": datetime.now(UTC) + timedelta(hours=hours)}
         text: str = generate_container_sas(ACCOUNT, container, account_key=KEY, **options)
         return text
 
     def open(self, path: str, *, endpoint: str | None = None, **options: Any) -> Source:
-        """Open a source with the account's key, unless another credential is given."""
+        """Open a source with the account key, unless another credential is given."""
         from intouch_import import open_source
 
         if not {"sas_token", "connection_string", "credential", "account_key"} & set(options):
@@ -90,7 +90,7 @@ class Azurite:
 
 @contextlib.contextmanager
 def run_azurite(*options: str) -> Iterator[Azurite]:
-    """Start a new emulator, which keeps everything in memory, and stop it at the end.
+    """Run a new emulator, which stores everything in memory.
 
     Raises:
         Unavailable: It can't be installed.
@@ -131,7 +131,7 @@ def _url(process: subprocess.Popen[bytes], log: Path) -> str:
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
-    """An emulator for all tests of this process; each test makes its own containers."""
+    """Return an emulator for all tests of this process. Each test makes its own containers."""
     yield from azurite_or_skip(run_azurite)
 
 

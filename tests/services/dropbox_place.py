@@ -1,4 +1,4 @@
-"""A folder of a Dropbox, for `check_source`: the second hand reaches into the server's memory."""
+"""A folder of a Dropbox, for `check_source`. The place uses the memory of the server."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["DropboxPlace"]
 
 
 class DropboxPlace(Place):
-    """A new Dropbox, and a folder in it that other folders stand around.
+    """A folder in a new Dropbox, with files in folders around it.
 
     Args:
         folder: The folder, in its own letter case.
-        asked: The folder as the source is told; by default in another letter case.
-        options: For the server.
+        asked: The folder that the source opens; by default in another letter case.
+        options: Options of the server.
     """
 
-    # A backslash is refused by the service; what is not Unicode can't be said to it.
+    # The service refuses backslashes, and JSON can't contain names that are not Unicode.
     refused_names = frozenset({"back\\slash.jpg", "Ren\udce9.jpg"})
 
     def __init__(self, folder: str = "/Photos/New", *, asked: str | None = None, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""The vendor's own Python client, whole and unchanged, pointed at a server on this machine."""
+"""The vendor's own Python client, unchanged, for a server on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Rewritten(HTTPAdapter):
 
 
 def plain_session(server: DropboxServer) -> requests.Session:
-    """A session whose requests to Dropbox go to the server; nothing else about it is changed."""
+    """Return a session that sends requests for Dropbox to the server, and is otherwise unchanged."""
     session = requests.Session()
     adapter = _Rewritten(server.url)
     for host in ("api", "content", "notify"):
@@ -36,7 +36,7 @@ def plain_session(server: DropboxServer) -> requests.Session:
 
 
 def open_sdk(server: DropboxServer, **options: Any) -> dropbox.Dropbox:
-    """A client, with a token of its own unless another is given."""
+    """Return a client, with a new token unless one is given."""
     if not {"oauth2_access_token", "oauth2_refresh_token"} & set(options):
         options["oauth2_access_token"] = server.token()
     return dropbox.Dropbox(session=plain_session(server), **options)

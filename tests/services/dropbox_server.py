@@ -1,4 +1,4 @@
-"""Fixtures: a Dropbox on this machine, and sources, sign-ins and the vendor's clients on it."""
+"""Fixtures: a Dropbox on this machine, and sources on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDER = "/Apps/inTOUCH"
 
 
 def hurried(budget_s: float = 30.0, **options: Any) -> Patience:
-    """Patience whose clock runs with its pauses: what would take minutes is over at once."""
+    """Return a patience whose pauses only advance its own clock, so that minutes pass at once."""
     now_s = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -30,7 +30,7 @@ def hurried(budget_s: float = 30.0, **options: Any) -> Patience:
 
 @pytest.fixture
 def dropbox_server() -> Iterator[DropboxServer]:
-    """A Dropbox with an empty folder ``/Apps/inTOUCH``."""
+    """Return a Dropbox with an empty folder ``/Apps/inTOUCH``."""
     with DropboxServer() as server:
         server.make_folder(FOLDER)
         yield server
@@ -38,7 +38,7 @@ def dropbox_server() -> Iterator[DropboxServer]:
 
 @pytest.fixture
 def open_dropbox(dropbox_server: DropboxServer) -> Iterator[Callable[..., DropboxSource]]:
-    """Opens sources on that folder, and closes them at the end."""
+    """Return a function that opens sources on this folder. They are closed at the end."""
     opened: list[DropboxSource] = []
     token = dropbox_server.token()
 

@@ -1,4 +1,4 @@
-"""A proxy on loopback between a client and an HTTP server, which does to each request what a test says."""
+"""A proxy on loopback between a client and an HTTP server. A test decides what happens to each request."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 @attrs.frozen
 class Asked:
-    """One request as it came.
+    """A request as it arrived.
 
     Args:
         number: From 0.
@@ -55,12 +55,12 @@ class Asked:
 
     @property
     def path(self) -> str:
-        """The path, decoded."""
+        """Return the decoded path."""
         return unquote(urlsplit(self.target).path)
 
     @property
     def kind(self) -> str:
-        """What a client of blob storage wants: ``list``, ``batch``, ``block``, ``commit``, or the method."""
+        """Return the kind of a request to blob storage: ``list``, ``batch``, ``block``, ``commit``, or the method."""
         query = urlsplit(self.target).query
         for mark, kind in (
             ("comp=list&", "list"), ("comp=batch", "batch"), ("comp=blocklist", "commit"), ("comp=block", "block"),
@@ -72,7 +72,7 @@ class Asked:
 
 @attrs.frozen
 class _Answer:
-    """What the server said, whole."""
+    """The complete answer of the server."""
 
     status: int
     reason: str
@@ -81,20 +81,20 @@ class _Answer:
 
 
 class _Exchange:
-    """One request on its way, as an action sees it."""
+    """A request that an action can forward, answer or cut."""
 
     def __init__(self, handler: _Handler, asked: Asked) -> None:
         self.asked = asked
         self._handler = handler
 
     def forward(self) -> _Answer:
-        """Let the server do it."""
+        """Send the request to the server, and return its answer."""
         return self._handler.forward(self.asked)
 
     def reply(
         self, status: int, reason: str, headers: list[tuple[str, str]], body: bytes, *, sent: int = -1
     ) -> None:
-        """Answer the client; with ``sent`` only so many bytes of the body, and then the connection is cut."""
+        """Answer the client. With ``sent``, send only so many bytes of the body, then cut the connection."""
         handler = self._handler
         handler.send_response_only(status, reason)
         for name, value in headers:
@@ -115,7 +115,7 @@ class _Exchange:
             self.cut()
 
     def cut(self) -> None:
-        """Reset the connection, as a dying router does."""
+        """Reset the connection, as a broken router does."""
         sock = self._handler.connection
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -129,36 +129,36 @@ Action = "Callable[[_Exchange], None]"
 
 
 def pass_on(exchange: _Exchange) -> None:
-    """Nothing happens to it."""
+    """Forward the request and the answer unchanged."""
     found = exchange.forward()
     exchange.reply(found.status, found.reason, found.headers, found.body)
 
 
 def cut_before(exchange: _Exchange) -> None:
-    """The server never hears of it."""
+    """Cut the connection before the server gets the request."""
     exchange.cut()
 
 
 def cut_after(exchange: _Exchange) -> None:
-    """The server does it, and its answer is lost."""
+    """Forward the request, and lose the answer."""
     exchange.forward()
     exchange.cut()
 
 
 def cut_body(exchange: _Exchange) -> None:
-    """The answer ends in the middle."""
+    """Cut the connection in the middle of the answer."""
     found = exchange.forward()
     exchange.reply(found.status, found.reason, found.headers, found.body, sent=len(found.body) // 2)
 
 
 def duplicate(exchange: _Exchange) -> None:
-    """The server gets it twice; the client hears the second answer."""
+    """Send the request twice, and return the second answer."""
     exchange.forward()
     pass_on(exchange)
 
 
 def delay(seconds: float) -> Any:
-    """It takes longer."""
+    """Delay the request."""
 
     def late(exchange: _Exchange) -> None:
         time.sleep(seconds)
@@ -168,7 +168,7 @@ def delay(seconds: float) -> Any:
 
 
 def answer(status: int, code: str | None = None, body: bytes | None = None, **headers: str) -> Any:
-    """The server never hears of it; the client hears an error of the service, or of something in between."""
+    """Answer with an error of the service or of a gateway; the server does not get the request."""
 
     def instead(exchange: _Exchange) -> None:
         exchange.reply(status, "Answer", *_error(code, body, headers))
@@ -177,7 +177,7 @@ def answer(status: int, code: str | None = None, body: bytes | None = None, **he
 
 
 def fail_after(status: int, code: str | None = None, body: bytes | None = None, **headers: str) -> Any:
-    """The server does it; the client hears an error."""
+    """Forward the request, and answer with an error."""
 
     def instead(exchange: _Exchange) -> None:
         exchange.forward()
@@ -187,7 +187,7 @@ def fail_after(status: int, code: str | None = None, body: bytes | None = None, 
 
 
 def replace_body(change: Callable[[bytes], bytes]) -> Any:
-    """The answer's body is another one."""
+    """Replace the body of the answer."""
 
     def instead(exchange: _Exchange) -> None:
         found = exchange.forward()
@@ -230,20 +230,20 @@ class FaultyProxy:
 
     @property
     def url(self) -> str:
-        """Scheme, host and port."""
+        """Return scheme, host and port."""
         return f"http://127.0.0.1:{self.port}"
 
     def reset(self, plan: Callable[[Asked], Any] = lambda _asked: None) -> None:
-        """Forget what was seen, and do something else from now on."""
+        """Forget the requests so far, and use another plan from now on."""
         with self._lock:
             self.seen, self.plan = [], plan
 
     def kinds(self) -> list[str]:
-        """What was asked for so far."""
+        """Return the kinds of the requests so far."""
         return [asked.kind for asked in self.seen]
 
     def take(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[Asked, Any]:
-        """Note a request; what happens to it."""
+        """Record a request, and return the action for it."""
         with self._lock:
             asked = Asked(len(self.seen), method, target, headers, body)
             self.seen.append(asked)
@@ -266,10 +266,10 @@ class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that leave are what this is about."""
+        """Ignore clients that hang up; tests do that."""
 
     def shutdown_request(self, request: Any) -> None:
-        # socketserver would say goodbye in order, and hide the cut.
+        # socketserver would close the connection in order, and hide the cut.
         request.close()
 
 
@@ -302,7 +302,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         raise AttributeError(name)
 
     def forward(self, asked: Asked) -> _Answer:
-        """Ask the server."""
+        """Send the request to the server."""
         for last in (False, True):
             if self._upstream is None:
                 self._upstream = http.client.HTTPConnection(*self.server.proxy.upstream, timeout=60)
@@ -324,7 +324,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         raise AssertionError
 
     def log_message(self, *_args: Any) -> None:
-        """Keep quiet."""
+        """Write no log."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A real JupyterLab on a free loopback port, alone with its own settings, gone with the tests."""
+"""A real JupyterLab on a free loopback port, with its own settings. It ends with the tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STARTS_WITHIN_S = 90.0
 _TESTS = Path(__file__).parents[1]
 _SOURCE = _TESTS.parent / "src"
 
-# A notebook is there when its kernel is: connected and idle. Running a cell before that does nothing.
+# A notebook is ready when its kernel is connected and idle. Before that, running a cell has no effect.
 _OPENED = """
 const done = arguments[arguments.length - 1];
 const look = () => {
@@ -93,15 +93,15 @@ class Lab:
         """Open a notebook in the browser, and wait for its kernel."""
         browser.set_script_timeout(60)
         browser.set_window_size(1400, 1000)
-        browser.get(f"{self.url}/{page}/{name}?reset")  # without what was open before
+        browser.get(f"{self.url}/{page}/{name}?reset")  # closes what was open before
         assert browser.execute_async_script(_OPENED) == "ready"
 
     def run(self, browser: Chrome) -> None:
-        """Run all cells of the notebook that is open, and wait until they have run."""
+        """Run all cells of the open notebook, and wait until they have finished."""
         assert browser.execute_async_script(_RUN) == "run"
 
     def show(self, browser: Chrome, name: str, *cells: str, css: str = ".itx") -> WebElement:
-        """Write, open and run a notebook; gives the widget that it shows."""
+        """Write, open and run a notebook. Return the widget that it shows."""
         from selenium.webdriver.common.by import By
         from selenium.webdriver.support.expected_conditions import presence_of_element_located
         from selenium.webdriver.support.wait import WebDriverWait
@@ -112,19 +112,19 @@ class Lab:
         return WebDriverWait(browser, 30).until(presence_of_element_located((By.CSS_SELECTOR, css)))
 
     def choose_theme(self, browser: Chrome, theme: str) -> None:
-        """Make the page ``"light"`` or ``"dark"``."""
+        """Switch the page to ``"light"`` or ``"dark"``."""
         name = f"JupyterLab {theme.capitalize()}"
         assert browser.execute_async_script(_THEME, name) == "chosen"
 
     def save(self, browser: Chrome, name: str) -> str:
-        """Save the notebook that is open; gives what its file holds."""
+        """Save the open notebook, and return the content of its file."""
         assert browser.execute_async_script(_SAVE) == "saved"
         return (self.folder / name).read_text("utf-8")
 
 
 @contextlib.contextmanager
 def run_jupyterlab(folder: Path, *, app: str = "lab") -> Iterator[Lab]:
-    """Run a server with nothing of this user's: no settings, no kernels, no history, no news.
+    """Run a server without anything of the user: no settings, kernels, history or news.
 
     Args:
         folder: For everything that it keeps; its notebooks are in ``notebooks``.
@@ -168,7 +168,7 @@ def run_jupyterlab(folder: Path, *, app: str = "lab") -> Iterator[Lab]:
 
 
 def kernel_path() -> list[str]:
-    """Where a kernel finds what the tests run on: the source tree, if they do, or what is installed."""
+    """Return the import path for a kernel, so that it uses the same package as the tests."""
     import intouch_import
 
     uses_source = Path(intouch_import.__file__).is_relative_to(_SOURCE)
@@ -176,7 +176,7 @@ def kernel_path() -> list[str]:
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
-    """End a server, by force if it takes its time."""
+    """Stop a server, by force if it does not end soon."""
     server.terminate()
     try:
         server.wait(20)
@@ -199,7 +199,7 @@ def wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """JupyterLab, for all tests of this process."""
+    """Return a JupyterLab for all tests of this process."""
     try:
         import jupyterlab  # noqa: F401
     except ImportError:

@@ -1,4 +1,4 @@
-"""A marimo app on a free loopback port, alone with its own settings, gone with the test."""
+"""A marimo app on a free loopback port, with its own settings. It ends with the test."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _():
 if __name__ == "__main__":
     app.run()
 """
-# marimo shows a widget within shadow trees, which no selector looks into.
+# marimo shows widgets in shadow trees, which selectors don't search.
 _FIND = """
 const find = (root, css) => root.querySelector(css) ??
   [...root.querySelectorAll('*')].reduce((found, one) => found ?? (one.shadowRoot && find(one.shadowRoot, css)), null);
@@ -46,7 +46,7 @@ return find(document, arguments[0]);
 
 @contextlib.contextmanager
 def run_marimo(folder: Path, cell: str, *, theme: str = "light") -> Iterator[str]:
-    """Serve an app of one cell; gives its address.
+    """Serve an app with one cell, at the address that is returned.
 
     Args:
         folder: For everything that it keeps.
@@ -73,7 +73,7 @@ def run_marimo(folder: Path, cell: str, *, theme: str = "light") -> Iterator[str
 
 
 def shown(browser: Chrome, url: str, *, css: str = ".itx") -> WebElement:
-    """Open an app; gives the widget that it shows."""
+    """Open an app, and return the widget that it shows."""
     from selenium.webdriver.support.wait import WebDriverWait
 
     browser.set_window_size(1400, 1000)

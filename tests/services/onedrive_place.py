@@ -1,4 +1,4 @@
-"""A OneDrive folder as the kit wants it: a source, and a second hand in the drive below the protocol."""
+"""A OneDrive folder, for `check_source`. The place uses the memory of the server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["OneDrivePlace"]
 
 
 class OneDrivePlace(Place):
-    """A new OneDrive of one kind, and a folder of it whose name is no easy one."""
+    """A folder in a new OneDrive, with special characters in its name."""
 
     refused_names = frozenset(
         {
@@ -37,7 +37,7 @@ class OneDrivePlace(Place):
         url = f"onedrive:///{quote(self.path)}"
         source = open_source(url, signin=self.server.signin(), endpoint=self.server.endpoint, **options)
         self._sources.append(source)
-        # A cloud drive is not asked for anything before it is listed: the kit wants to know at once.
+        # A OneDrive source sends no request before its first listing; the kit expects errors on opening.
         source.scan()
         return source
 
@@ -61,7 +61,7 @@ class OneDrivePlace(Place):
         return {item.name for item in self.folder.children.values() if item.content is not None}
 
     def make_link(self, name: str) -> bool:
-        """A shortcut to a folder of somebody else."""
+        """Add a shortcut to a folder of another drive."""
         other = self.server.add_drive(self.server.drive.kind)
         there = other.folder("theirs")
         remote = {"id": there.id, "folder": {}, "parentReference": {"driveId": other.id}}

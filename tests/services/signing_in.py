@@ -1,4 +1,4 @@
-"""A sign-in to the Dropbox on this machine, on a port of its own, and what a person does at a browser."""
+"""A sign-in to the Dropbox on this machine, and a person who uses a browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Person", "free_port", "open_sign_in", "press"]
 
 
 def free_port() -> int:
-    """A port that nobody uses on any loopback address."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -33,7 +33,7 @@ def open_sign_in(
     app: dict[str, Any] | None = None,
     **options: Any,
 ) -> SignIn:
-    """A sign-in for the server's app, which is registered for a free port of this machine."""
+    """Return a sign-in for the server's app, which is registered with a free port of this machine."""
     port = free_port()
     changed = {"redirect_uris": frozenset({f"http://localhost:{port}"}), **(app or {})}
     server.app = attrs.evolve(server.app, **changed)
@@ -43,24 +43,24 @@ def open_sign_in(
 
 
 class Person:
-    """Somebody at this machine: is shown pages, and answers them when the test says so."""
+    """A person at this machine, who sees pages, and answers them when the test says so."""
 
     def __init__(self) -> None:
         self._shown: queue.Queue[str] = queue.Queue()
         self.count = 0
 
     def __call__(self, url: str) -> None:
-        """Be shown a page."""
+        """Show the person a page."""
         self.count += 1
         self._shown.put(url)
 
     def page(self, timeout_s: float = 20.0) -> str:
-        """The next page that was shown."""
+        """Return the next page that was shown."""
         return self._shown.get(timeout=timeout_s)
 
 
 def press(url: str, button: str = "allow") -> requests.Response:
-    """Open a page, press a button, and follow the redirect to this machine; what is shown then."""
+    """Open a page, press a button, and follow the redirect to this machine. Return the page after that."""
     page = requests.get(url, timeout=10)
     assert page.status_code == 200, page.text
     question = page.text.partition('name="question" value="')[2].partition('"')[0]
@@ -70,5 +70,5 @@ def press(url: str, button: str = "allow") -> requests.Response:
 
 
 def state_of(url: str) -> str:
-    """The state that a page was asked with."""
+    """Return the state of an authorize request."""
     return parse_qs(urlsplit(url).query)["state"][0]
