@@ -56,42 +56,31 @@ SERVICES: Final = ("dropbox", "onedrive")
 Command = Callable[..., int | None]
 """What click makes a command of. It returns its exit code; None stands for success."""
 
+
+def _practice_option(name: str, meaning: str, *, default: str | None = None) -> Callable[[Command], Command]:
+    return click.option(
+        f"--{name}",
+        envvar=f"INTOUCH_{name.upper()}",
+        show_envvar=True,
+        default=default,
+        show_default=default is not None,
+        help=meaning,
+    )
+
+
 _PRACTICE_OPTIONS: Final = {
-    "records": click.option(
-        "--records",
-        envvar="INTOUCH_RECORDS",
-        default="sqlite:///clinic.db",
-        show_default=True,
-        show_envvar=True,
-        help="The patient records: a SQLAlchemy URL.",
+    "records": _practice_option(
+        "records", "The patient records: a SQLAlchemy URL.", default="sqlite:///clinic.db"
     ),
-    "files": click.option(
-        "--files",
-        envvar="INTOUCH_FILES",
-        default="clinic-files",
-        show_default=True,
-        show_envvar=True,
-        help="Where stored files are kept: a folder or an fsspec URL.",
+    "files": _practice_option(
+        "files", "Where stored files are kept: a folder or an fsspec URL.", default="clinic-files"
     ),
-    "zone": click.option(
-        "--zone",
-        envvar="INTOUCH_ZONE",
-        show_envvar=True,
-        help="The time zone of the practice, such as Australia/Sydney.",
-    ),
-    "operator": click.option(
-        "--operator",
-        envvar="INTOUCH_OPERATOR",
-        show_envvar=True,
-        help="Who is working. The ledger records it.",
-    ),
-    "pattern": click.option(
-        "--pattern",
-        envvar="INTOUCH_PATTERN",
+    "zone": _practice_option("zone", "The time zone of the practice, such as Australia/Sydney."),
+    "operator": _practice_option("operator", "Who is working. The ledger records it."),
+    "pattern": _practice_option(
+        "pattern",
+        "How the capture app names files. Check it against a real file.",
         default=DEFAULT_PATTERN,
-        show_default=True,
-        show_envvar=True,
-        help="How the capture app names files. Check it against a real file.",
     ),
 }
 
@@ -118,9 +107,10 @@ def practice_options(*names: str) -> Callable[[Command], Command]:
             practice = Practice(**{name: values.pop(name) for name in names})
             return command(*args, practice=practice, **values)
 
+        decorated: Command = run
         for name in reversed(names):
-            run = _PRACTICE_OPTIONS[name](run)
-        return run
+            decorated = _PRACTICE_OPTIONS[name](decorated)
+        return decorated
 
     return decorate
 

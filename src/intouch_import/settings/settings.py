@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import quote
@@ -208,24 +208,20 @@ class _Opening:
             return OpenedSources()
         if {"dropbox", "onedrive"} & set(self.operator.locations):
             self._begin_log()  # here, not in the threads below: two of them would attach it twice
-        with ThreadPoolExecutor(len(self.operator.locations), thread_name_prefix="intouch-open") as pool:
-            found = list(
-                pool.map(lambda name: Unopened.attempt(name, self._opener(name)), self.operator.locations)
-            )
-        return OpenedSources(
-            sources=tuple(one for one in found if isinstance(one, Source)),
-            unopened=tuple(one for one in found if isinstance(one, Unopened)),
-        )
-
-    def _opener(self, location: str) -> Callable[[], Source]:
-        """Return the function that opens a location. It reads secrets only when it is called."""
-        by_location = {
+        # An opener reads secrets only when it is called.
+        openers = {
             "local": self._local,
             "azure": self._azure,
             "dropbox": self._dropbox,
             "onedrive": self._onedrive,
         }
-        return by_location[location]
+        with ThreadPoolExecutor(len(openers), thread_name_prefix="intouch-open") as pool:
+            names = self.operator.locations
+            found = list(pool.map(lambda name: Unopened.attempt(name, openers[name]), names))
+        return OpenedSources(
+            sources=tuple(one for one in found if isinstance(one, Source)),
+            unopened=tuple(one for one in found if isinstance(one, Unopened)),
+        )
 
     def _local(self) -> Source:
         if self.operator.local_folder is not None:
