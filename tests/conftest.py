@@ -1,4 +1,4 @@
-"""A practice in miniature: patients, providers, a photo folder, and inboxes over them."""
+"""Fixtures for all tests: a small practice, its databases, and the real services."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ __all__ = [
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what is marked so, and uses a database, on each of them."""
+    """Run a test with the marker ``both_databases`` on each database."""
     if "database" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
         metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
-    """The kind of database that a test runs on."""
+    """Return the kind of database that a test runs on."""
     return getattr(request, "param", "sqlite")
 
 
 @pytest.fixture
 def database_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of that kind, without rows."""
+    """Return the URL of an empty database of that kind."""
     if database == "postgresql":
         return str(request.getfixturevalue("postgresql_url"))
     return f"sqlite:///{tmp_path / 'fresh.db'}"
@@ -87,7 +87,7 @@ def _postgresql_practice(postgresql_server: PostgresServer, postgresql_template:
 def practice(
     request: pytest.FixtureRequest, tmp_path: Path, _template: Path, database: str
 ) -> Iterator[Practice]:
-    """A practice with three patients, two providers and an empty photo folder."""
+    """Return a practice with three patients, two providers and an empty photo folder."""
     root = tmp_path / "practice"
     (root / "photos").mkdir(parents=True)
     if database == "sqlite":
@@ -101,7 +101,7 @@ def practice(
 
 @pytest.fixture
 def unprivileged(tmp_path: Path) -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
-    """A context in which mode bits apply to this process, even if it is root's."""
+    """Return a context in which file permissions apply to root, too."""
     yield ordinary_rights
     for folder, _, _ in os.walk(tmp_path):
         os.chmod(folder, 0o700)  # else pytest could not remove it

@@ -1,4 +1,4 @@
-"""Take from root the rights that an ordinary user does not have."""
+"""Test missing permissions as root, who can read and write every file."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class _Sets(ctypes.Structure):
 
 @contextlib.contextmanager
 def ordinary_rights() -> Iterator[None]:
-    """Let mode bits apply to this thread, and to the threads that it starts, even if it is root's.
+    """Apply file permissions to this thread and to the threads that it starts, even if root runs them.
 
-    The user stays the same: as another one, this process could not import from below ``/root``.
+    The user does not change. Another user could not import modules from a folder below ``/root``.
     """
     if os.name == "nt":
-        pytest.skip("Windows does not take rights from mode bits")
+        pytest.skip("Windows ignores mode bits")
     if os.geteuid() != 0:
         yield
         return
     if sys.platform != "linux":
-        pytest.skip("mode bits apply to root on Linux alone, where its capabilities can be dropped")
+        pytest.skip("only on Linux can root drop the capabilities that ignore permissions")
     libc = ctypes.CDLL(None, use_errno=True)
     header, sets = _Header(_VERSION_3, 0), (_Sets * 2)()
     _call(libc.capget, header, sets)
