@@ -56,14 +56,12 @@ class Certificate:
     @property
     def counts(self) -> dict[str, int]:
         """Number of files by outcome: imported, duplicate, waiting, ignored, failed, not yet."""
-        counts: dict[str, int] = self.values["counts"]
-        return counts
+        return dict(self.values["counts"])
 
     @property
     def planned(self) -> int:
         """Number of planned files."""
-        planned: int = self.values["planned"]
-        return planned
+        return int(self.values["planned"])
 
     @property
     def closes(self) -> bool:
@@ -73,14 +71,12 @@ class Certificate:
     @property
     def open_points(self) -> list[str]:
         """What does not add up or is left to do, a sentence each."""
-        points: list[str] = self.values["open_points"]
-        return points
+        return list(self.values["open_points"])
 
     @property
     def sha256(self) -> str:
         """The certificate's own digest."""
-        digest: str = self.values["sha256"]
-        return digest
+        return str(self.values["sha256"])
 
     @property
     def report(self) -> Path:

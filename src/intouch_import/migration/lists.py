@@ -13,7 +13,7 @@ import sqlite3
 import unicodedata
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.errors import ConfigError
 from intouch_import.extras import needing
@@ -105,12 +105,6 @@ class ListIndex:
     def close(self) -> None:
         """Close the database; its file may be deleted then."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
 
     def _load(self) -> None:
         path = Path(self._rule.path).expanduser()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from intouch_import.reports import Outcome
 
 __all__ = [
+    "COLUMNS",
     "OVERRIDES",
     "PARTITION_ROWS",
     "PLAN",
@@ -32,7 +33,6 @@ __all__ = [
     "Header",
     "PartFile",
     "Result",
-    "RowValues",
     "StoredPlan",
     "arrow",
     "arrow_table",
@@ -182,31 +182,11 @@ def arrow() -> Any:
     return pa
 
 
-class RowValues(NamedTuple):
-    """A row to be written, made three times as fast as a `PlanRow`: its fields are the columns of the files.
-
-    If folder and name are not valid Unicode, they are escaped, and ``raw`` has their bytes.
-    """
-
-    folder: str
-    name: str
-    raw: bytes | None
-    size_bytes: int
-    modified_ns: int | None
-    version: str
-    vendor_hash: str | None
-    handle: str | None
-    patient: str | None
-    provider: str | None
-    taken_at: datetime | None
-    taken_from: str | None
-    destination: str
-    verdict: str
-    reason: str
-    import_id: str
-
-
-_COLUMNS: Final = RowValues._fields
+COLUMNS: Final = (
+    "folder", "name", "raw", "size_bytes", "modified_ns", "version", "vendor_hash", "handle", "patient",
+    "provider", "taken_at", "taken_from", "destination", "verdict", "reason", "import_id",
+)  # fmt: skip
+"""The columns of the rows. ``raw`` has folder and name as bytes if they are not valid Unicode."""
 
 
 def schema(pa: Any) -> Any:
@@ -217,12 +197,12 @@ def schema(pa: Any) -> Any:
         "modified_ns": pa.int64(),
         "taken_at": pa.timestamp("us", tz="UTC"),
     }
-    return pa.schema([(name, kinds.get(name, pa.string())) for name in _COLUMNS])
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
 
 
-def arrow_table(pa: Any, rows: Sequence[RowValues]) -> Any:
-    """Return rows as an Arrow table."""
-    return pa.Table.from_pydict(dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True)), schema=schema(pa))
+def arrow_table(pa: Any, rows: Sequence[tuple[Any, ...]]) -> Any:
+    """Return rows, tuples of the values of `COLUMNS`, as an Arrow table."""
+    return pa.Table.from_pydict(dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)), schema=schema(pa))
 
 
 def read_tables(
@@ -282,9 +262,9 @@ def rows_of(numbers: Iterable[int], table: Any) -> Iterator[PlanRow]:
         numbers: The numbers of the rows.
         table: All columns of the rows.
     """
-    lists = [table.column(name).to_pylist() for name in _COLUMNS]
+    lists = [table.column(name).to_pylist() for name in COLUMNS]
     for number, values in zip(numbers, zip(*lists, strict=True), strict=True):
-        row: dict[str, Any] = dict(zip(_COLUMNS, values, strict=True))
+        row: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
         raw, taken_from = row.pop("raw"), row["taken_from"]
         if raw is not None:
             row["folder"], _, row["name"] = raw.decode("utf-8", "surrogatepass").partition("\0")

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from intouch_import.ledger import Ledger
     from intouch_import.migration.limits import OnProgress
-    from intouch_import.migration.plan_file import RowValues
     from intouch_import.migration.walking import AnyArchive, FoundFiles
 
 __all__ = ["plan"]
@@ -113,7 +112,8 @@ def plan(
         lists, rule_values = rule.lists, rule.to_dict()
         index = None
         if lists:
-            index = stack.enter_context(ListIndex(lists[0], folder / _LIST_DATABASE, zone=time_zone))
+            index = ListIndex(lists[0], folder / _LIST_DATABASE, zone=time_zone)
+            stack.callback(index.close)
         classifier = Classifier(
             rule,
             dates=order,
@@ -189,7 +189,7 @@ class _Rows:
         self._tell = tell
         self.count = self.size_bytes = self.folders_unreadable = 0
 
-    def read(self, found: Iterator[FoundFiles]) -> Iterator[RowValues]:
+    def read(self, found: Iterator[FoundFiles]) -> Iterator[tuple[Any, ...]]:
         for batch in _batches(found):
             try:
                 rows = self._classifier.classify(batch, now=self._clock.now())
@@ -227,7 +227,7 @@ def _batches(found: Iterator[FoundFiles]) -> Iterator[list[FoundFiles]]:
     yield batch
 
 
-def _write_rows(folder: Path, pa: Any, rows: Iterator[RowValues]) -> list[PartFile]:
+def _write_rows(folder: Path, pa: Any, rows: Iterator[tuple[Any, ...]]) -> list[PartFile]:
     """Write rows into Parquet files, a group at a time, so that memory stays small."""
     parts: list[PartFile] = []
     group = list(itertools.islice(rows, _ROWS_PER_GROUP))

@@ -20,7 +20,7 @@ import attrs
 from intouch_import.errors import InTouchImportError
 from intouch_import.extras import needing
 from intouch_import.migration.plan_file import arrow, read_rows, read_tables, rows_of, schema
-from intouch_import.migration.rows import COLUMNS, LARGEST_SIZE, SIZES, Where
+from intouch_import.migration.rows import COLUMNS, SIZES, Where
 from intouch_import.model import Action, Reason
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ class RowColumns:
                 years = pc.year(column.cast(self._pa.timestamp("us")))
                 return pc.fill_null(years.cast("string"), "unknown")
             case "size":
-                larger = (pc.greater(column, largest).cast("int64") for largest, _ in SIZES)
+                larger = (pc.greater(column, largest).cast("int64") for largest, _ in SIZES[:-1])
                 classes = functools.reduce(pc.add, larger)
-                names = self._pa.array([*(name for _, name in SIZES), LARGEST_SIZE])
+                names = self._pa.array([name for _, name in SIZES])
                 return names.take(classes)
         return column
 
@@ -147,26 +147,14 @@ class RowColumns:
         """Apply an override to the columns; see `Override.apply`."""
         pc = self._pc
         chosen = pc.and_(self.matches(override.where), pc.not_equal(self._planned["import_id"], ""))
-        changes: dict[str, Any] = {}
-        if override.restore:
-            changes = self._planned
-        elif override.leave_out:
-            changes = {"verdict": Action.IGNORE.value, "reason": Reason.LEFT_OUT.value}
-        else:
+        if not override.restore and not override.leave_out:
             chosen = pc.and_(chosen, pc.not_equal(self._planned["verdict"], Action.FINISH.value))
-            if override.patient is not None:
-                changes |= {
-                    "patient": override.patient,
-                    "verdict": Action.IMPORT.value,
-                    "reason": Reason.CHOSEN.value,
-                }
-            if override.provider is not None:
-                changes["provider"] = override.provider
-            if override.taken_at is not None and "taken_at" in self._now:
-                changes["taken_at"] = self._pa.scalar(override.taken_at, self._now["taken_at"].type)
-        for name in changes.keys() & self._now.keys():
-            if name not in {"folder", "name", "raw"}:
-                self._now[name] = pc.if_else(chosen, changes[name], self._now[name])
+        changes = self._planned if override.restore else override.changes
+        for name in changes.keys() & self._now.keys() - {"folder", "name", "raw"}:
+            now, value = self._now[name], changes[name]
+            if not override.restore:
+                value = self._pa.scalar(value, now.type)
+            self._now[name] = pc.if_else(chosen, value, now)
 
 
 def _is_text(value: object) -> bool:

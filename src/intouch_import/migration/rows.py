@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
@@ -17,12 +18,11 @@ from intouch_import.model import Action, Destination, EntryKind, Reason, SourceF
 from intouch_import.secret import pseudonym
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
     "COLUMNS",
-    "LARGEST_SIZE",
     "SIZES",
     "Override",
     "Overrides",
@@ -39,11 +39,9 @@ SIZES: Final = (
     (1_000_000, "up to 1 MB"),
     (10_000_000, "up to 10 MB"),
     (100_000_000, "up to 100 MB"),
+    (math.inf, "over 100 MB"),
 )
 """Size classes: the largest size of each in bytes, and its name."""
-
-LARGEST_SIZE: Final = "over 100 MB"
-"""The size class of all larger files."""
 
 COLUMNS: Final = {
     "verdict": ("verdict",), "reason": ("reason",), "patient": ("patient",), "provider": ("provider",),
@@ -134,7 +132,7 @@ class PlanRow:
 
 def size_class(size_bytes: int) -> str:
     """Return the size class of a file."""
-    return next((name for largest, name in SIZES if size_bytes <= largest), LARGEST_SIZE)
+    return next(name for largest, name in SIZES if size_bytes <= largest)
 
 
 def year_of(row: PlanRow) -> str:
@@ -142,28 +140,9 @@ def year_of(row: PlanRow) -> str:
     return str(row.taken_at.year) if row.taken_at is not None else "unknown"
 
 
-_VALUES: Final[dict[str, Callable[[PlanRow], Any]]] = {
-    "verdict": lambda row: row.verdict.value,
-    "reason": lambda row: row.reason.value,
-    "patient": lambda row: row.patient,
-    "provider": lambda row: row.provider,
-    "destination": lambda row: row.destination.value,
-    "year": year_of,
-    "size": lambda row: size_class(row.size_bytes),
-    "number": lambda row: row.number,
-    "import_id": lambda row: row.import_id,
-}
-_TEXTS: Final[dict[str, Callable[[PlanRow], str]]] = {
-    "folder": lambda row: row.folder,
-    "name": lambda row: row.name,
-    "path": lambda row: row.path,
-}
-
-
 def _checked(values: Mapping[str, Any]) -> dict[str, list[Any]]:
-    unknown = set(values) - set(_VALUES) - set(_TEXTS)
-    if unknown:
-        raise ConfigError(f"a condition is about one of {', '.join((*_VALUES, *_TEXTS))}")
+    if not values.keys() <= COLUMNS.keys():
+        raise ConfigError(f"a condition is about one of {', '.join(COLUMNS)}")
     return {name: _listed(value) for name, value in values.items()}
 
 
@@ -185,11 +164,17 @@ class Where:
     def matches(self, row: PlanRow) -> bool:
         """Return whether a row meets all conditions."""
         for name, wanted in self.values.items():
-            if name in _TEXTS:
-                text = _TEXTS[name](row)
-                if not any(fnmatchcase(text, pattern) for pattern in wanted):
-                    return False
-            elif _VALUES[name](row) not in wanted:
+            match name:
+                case "folder" | "name" | "path":
+                    text = getattr(row, name)
+                    meets = any(fnmatchcase(text, pattern) for pattern in wanted)
+                case "year":
+                    meets = year_of(row) in wanted
+                case "size":
+                    meets = size_class(row.size_bytes) in wanted
+                case _:
+                    meets = getattr(row, name) in wanted
+            if not meets:
                 return False
         return True
 
@@ -250,10 +235,15 @@ class Override:
             return row  # a link, a folder or a hidden file: it can't be imported
         if self.restore:
             return planned
-        if self.leave_out:
-            return attrs.evolve(row, verdict=Action.IGNORE, reason=Reason.LEFT_OUT)
-        if planned.verdict is Action.FINISH:
+        if planned.verdict is Action.FINISH and not self.leave_out:
             return row  # it is in a patient's record already, which a plan can't change
+        return attrs.evolve(row, **self.changes)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The values that it sets, by column."""
+        if self.leave_out:
+            return {"verdict": Action.IGNORE, "reason": Reason.LEFT_OUT}
         changes: dict[str, Any] = {}
         if self.patient is not None:
             changes |= {"patient": self.patient, "verdict": Action.IMPORT, "reason": Reason.CHOSEN}
@@ -261,7 +251,7 @@ class Override:
             changes["provider"] = self.provider
         if self.taken_at is not None:
             changes |= {"taken_at": self.taken_at, "taken_from": None}
-        return attrs.evolve(row, **changes)
+        return changes
 
 
 class Overrides:
