@@ -9,6 +9,7 @@ example. With it, `verify_certificate` detects every later change.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections import Counter
@@ -94,15 +95,8 @@ def certify(
     *,
     repository: PatientRepository | None,
     to: Path | None = None,
-    now: datetime | None = None,
 ) -> Certificate:
-    """Write the certificate of a plan in its present state.
-
-    Args:
-        stored: The plan.
-        repository: Where every imported file is looked up; None looks nothing up.
-        to: A folder for the certificate; by default ``certificate`` in the plan's folder.
-        now: The time, aware.
+    """Write the certificate of a plan in its present state. Without a repository, nothing is looked up.
 
     Raises:
         ConfigError: The folder can't be written.
@@ -110,12 +104,13 @@ def certify(
     header = stored.header
     folder = to if to is not None else stored.directory / "certificate"
     rows = map(stored.overrides.apply, read_rows(stored.directory, header.parts))
+    files = _with_results(stored.directory, rows)
     tally = _Tally(repository)
     digest = hashlib.sha256()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (folder / FILES).open("wb") as file:
-            for chunk in _chunks(_with_results(stored.directory, rows)):
+            while chunk := list(itertools.islice(files, _FILES_PER_QUERY)):
                 for line in tally.add(chunk):
                     encoded = (json.dumps(line, ensure_ascii=True) + "\n").encode()
                     digest.update(encoded)
@@ -126,7 +121,7 @@ def certify(
             "form": 1,
             "plan": header.id,
             "planned_at": header.created_at.isoformat(),
-            "certified_at": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
+            "certified_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "mode": header.mode,
             "location": header.location,
             "archive": printable(header.label),
@@ -296,15 +291,3 @@ def _with_results(directory: Path, rows: Iterable[PlanRow]) -> Iterator[tuple[Pl
             partition = row.number // PARTITION_ROWS
             results = read_results(directory, partition)
         yield row, results.get(row.number)
-
-
-def _chunks(
-    files: Iterable[tuple[PlanRow, Result | None]],
-) -> Iterator[list[tuple[PlanRow, Result | None]]]:
-    chunk: list[tuple[PlanRow, Result | None]] = []
-    for file in files:
-        chunk.append(file)
-        if len(chunk) >= _FILES_PER_QUERY:
-            yield chunk
-            chunk = []
-    yield chunk

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import attrs
+
 from intouch_import.extensions import classify as destination_of
 from intouch_import.migration.rule_results import ChosenTime, RuleInput, choose_time
 from intouch_import.model import Action, EntryKind, Reason, SourceFile, import_id, printable
@@ -57,54 +59,31 @@ class _People:
             self._known.update((one, found.get(one)) for one in some)
 
 
+@attrs.define(kw_only=True)
 class Classifier:
-    """Classifies files.
+    """Classifies files. Patients and earlier imports are looked up in the repository and the ledger."""
 
-    Args:
-        rule: Names the patients.
-        dates: Where times are taken from, in the order of trust.
-        zone: The practice's time zone.
-        provider: The provider whose archive it is: files that name another provider wait.
-        allow_inactive: Whether files of inactive patients are imported without a person.
-        repository, ledger: Where patients and earlier imports are looked up.
-        index: The list, if the rule reads one.
-    """
+    rule: Rule
+    dates: Sequence[TakenFrom]
+    zone: tzinfo
+    provider: str | None
+    allow_inactive: bool
+    repository: PatientRepository
+    ledger: Ledger
+    index: ListIndex | None
+    _last_folder: tuple[str, RuleResult] | None = attrs.field(default=None, init=False)
+    _patients: _People = attrs.field(init=False)
+    _providers: _People = attrs.field(init=False)
 
-    def __init__(
-        self,
-        rule: Rule,
-        *,
-        dates: Sequence[TakenFrom],
-        zone: tzinfo,
-        provider: str | None,
-        allow_inactive: bool,
-        repository: PatientRepository,
-        ledger: Ledger,
-        index: ListIndex | None,
-    ) -> None:
-        self._rule = rule
-        self._dates = dates
-        self._zone = zone
-        self._provider = provider
-        self._allow_inactive = allow_inactive
-        self._repository = repository
-        self._ledger = ledger
-        self._index = index
-        self._last_folder: tuple[str, RuleResult] | None = None
+    def __attrs_post_init__(self) -> None:
+        find = self.repository.find_provider
         self._patients = _People(
-            lambda ids: {one.id: one.active for one in repository.find_patients(ids).values()}
+            lambda ids: {one.id: one.active for one in self.repository.find_patients(ids).values()}
         )
-        self._providers = _People(
-            lambda ids: {one.id: True for one in map(repository.find_provider, ids) if one is not None}
-        )
+        self._providers = _People(lambda ids: {one.id: True for one in map(find, ids) if one is not None})
 
     def classify(self, found: Sequence[FoundFiles], *, now: datetime) -> list[tuple[Any, ...]]:
-        """Classify files, and return a row for each.
-
-        Args:
-            found: The files.
-            now: The time, aware: times after it are doubtful.
-        """
+        """Classify files, and return a row for each. Times after ``now``, which is aware, are doubtful."""
         rows: list[tuple[Any, ...]] = []
         candidates: list[_Candidate] = []
         lines = self._lines(found)
@@ -129,7 +108,7 @@ class Classifier:
         )
         self._providers.look_up({one for each in candidates if (one := each.result.provider) is not None})
         stored = self._stored(candidates)
-        moved = self._ledger.moved(stored) if stored else set()
+        moved = self.ledger.moved(stored) if stored else set()
         rows += [
             self._row(each, stored.get(each.import_id), now=now, moved=each.import_id in moved)
             for each in candidates
@@ -143,18 +122,18 @@ class Classifier:
         return _row(folder, file, Action.WAIT, Reason.LISTED_MISSING)
 
     def _lines(self, found: Sequence[FoundFiles]) -> dict[str, ListLine]:
-        if self._index is None:
+        if self.index is None:
             return {}
         # Links and hidden files are looked up, too, so that their lines do not count as missing.
         paths = [_path(one.folder, file.name) for one in found if one.why is None for file in one.files]
-        return self._index.find(paths)
+        return self.index.find(paths)
 
     def _read(self, folder: str, name: str, lines: dict[str, ListLine]) -> RuleResult:
-        if self._rule.by_folder and self._last_folder is not None and self._last_folder[0] == folder:
+        if self.rule.by_folder and self._last_folder is not None and self._last_folder[0] == folder:
             return self._last_folder[1]
         folders = tuple(folder.split("/")) if folder else ()
         line = lines.get(_path(folder, name)) if lines else None
-        result = self._rule.read(RuleInput(folders, name, line))
+        result = self.rule.read(RuleInput(folders, name, line))
         self._last_folder = (folder, result)
         return result
 
@@ -162,7 +141,7 @@ class Classifier:
         stored: dict[str, StoredAttachment] = {}
         for start in range(0, len(candidates), _IDS_PER_QUERY):
             ids = [each.import_id for each in candidates[start : start + _IDS_PER_QUERY]]
-            stored.update(self._repository.find_attachment(ids))
+            stored.update(self.repository.find_attachment(ids))
         return stored
 
     def _row(
@@ -171,7 +150,7 @@ class Classifier:
         result, patient = each.result, each.result.patient
         time = _NO_TIME
         if result.times:
-            time = choose_time(result.times, self._dates, zone=self._zone, now=now)
+            time = choose_time(result.times, self.dates, zone=self.zone, now=now)
         if stored is None:
             doubt = self._doubt(result) or time.doubt
             action = Action.IMPORT if doubt is None else Action.WAIT
@@ -185,7 +164,7 @@ class Classifier:
             else:
                 action, reason = Action.FINISH, Reason.ALREADY_STORED
             patient = stored.patient_id
-        provider = result.provider if result.provider is not None else self._provider
+        provider = result.provider if result.provider is not None else self.provider
         return _row(each.folder, each.file, action, reason, patient, provider, time, each.import_id)
 
     def _doubt(self, result: RuleResult) -> Reason | None:
@@ -198,10 +177,10 @@ class Classifier:
             return Reason.PATIENT_UNKNOWN
         if any(one != result.patient and self._patients[one] is not None for one in result.other_ids):
             return Reason.PATIENT_CONFLICT
-        if not active and not self._allow_inactive:
+        if not active and not self.allow_inactive:
             return Reason.PATIENT_INACTIVE
         if result.provider is not None:
-            if self._provider is not None and result.provider != self._provider:
+            if self.provider is not None and result.provider != self.provider:
                 return Reason.OTHER_PROVIDER
             if self._providers[result.provider] is None:
                 return Reason.PROVIDER_UNKNOWN

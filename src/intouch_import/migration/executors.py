@@ -7,7 +7,7 @@ import concurrent.futures
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -76,12 +76,7 @@ class Executor(abc.ABC):
 
 
 class ThreadExecutor(Executor):
-    """Threads of this process.
-
-    Args:
-        runner: Runs the partitions.
-        window: How many partitions run in parallel.
-    """
+    """Threads of this process."""
 
     def __init__(self, runner: PartitionRunner, *, window: int) -> None:
         super().__init__(window)
@@ -106,26 +101,21 @@ class ThreadExecutor(Executor):
 class DaskExecutor(Executor):
     """A Dask cluster.
 
-    A task has the path of the plan and the number of a partition, some hundred bytes. A partition of a plan
-    always has the same key: a client that comes back while a task of the last client is running gets that
-    task, not a second one.
+    A partition of a plan always has the same key: a client that comes back while a task of the last client is
+    running gets that task, not a second one.
 
     Args:
-        client: A ``distributed.Client`` without asynchronous methods.
-        setup: What a worker needs.
+        setup: What a worker needs; its options have the client.
         key: Identifies the plan and its overrides.
-        window: How many partitions run in parallel; by default twice the number of the cluster's threads.
-
-    Raises:
-        MissingExtraError: Dask is not installed.
     """
 
-    def __init__(self, client: Any, setup: WorkerSetup, *, key: str, window: int | None) -> None:
+    def __init__(self, setup: WorkerSetup, *, key: str) -> None:
         with needing("clusters need Dask", "distributed", "dask", install="intouch-import[dask]"):
             from distributed import as_completed
-        super().__init__(window or max(2, 2 * sum(client.nthreads().values())))
-        self._client = client
-        self._setup = setup
+        self._client = setup.options.client
+        threads = sum(self._client.nthreads().values())
+        super().__init__(setup.options.window or max(2, 2 * threads))
+        self._setup = attrs.evolve(setup, options=setup.options.for_worker(tasks=max(1, threads)))
         self._key = key
         self._completed = as_completed()
 
@@ -151,15 +141,16 @@ class WorkerSetup:
 
     Args:
         directory: The plan's folder; the same path on every worker.
-        archive: Opens the archive.
-        repository: Opens the patient records.
+        archive, repository: Open the archive and the patient records.
+        ledger: As for `Inbox`; None for the ledger of the records.
         run: Id of the run.
-        options: From `RunOptions.for_worker`.
+        options: Options of the run.
     """
 
     directory: str
     archive: Callable[[], Source] = attrs.field(repr=False)
     repository: Callable[[], PatientRepository] = attrs.field(repr=False)
+    ledger: str | None = attrs.field(repr=False)
     run: str
     options: RunOptions
 
@@ -169,27 +160,23 @@ _opening = threading.Lock()
 
 
 def run_on_worker(setup: WorkerSetup, partition: int) -> PartitionResult:
-    """Run a partition in this process, whatever process it is. The task of Dask."""
-    with _opening:  # two threads must not open the same records twice
+    """Run a partition in this process: the task of Dask. Two threads must not open the same records twice."""
+    with _opening:
         runner = _runners.get(setup.run)
         if runner is None:
-            runner = _runners[setup.run] = _runner_for(setup)
+            directory = Path(setup.directory)
+            repository = setup.repository()
+            runner = _runners[setup.run] = PartitionRunner(
+                directory,
+                read_header(directory),
+                root=setup.archive(),
+                repository=repository,
+                ledger=ledger_for(setup.ledger, engine=getattr(repository, "engine", None)),
+                options=setup.options,
+                threads=setup.options.threads or _THREADS,
+                control=RunControl(directory / SIGNAL),
+            )
         _runners.move_to_end(setup.run)
         while len(_runners) > _OPEN_RUNS:
             _runners.popitem(last=False)
     return runner.run(partition)
-
-
-def _runner_for(setup: WorkerSetup) -> PartitionRunner:
-    directory = Path(setup.directory)
-    repository = setup.repository()
-    return PartitionRunner(
-        directory,
-        read_header(directory),
-        root=setup.archive(),
-        repository=repository,
-        ledger=ledger_for(setup.options.ledger, engine=getattr(repository, "engine", None)),
-        options=setup.options,
-        threads=setup.options.threads or _THREADS,
-        control=RunControl(directory / SIGNAL),
-    )

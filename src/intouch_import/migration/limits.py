@@ -97,11 +97,7 @@ class RunOptions:
     clock: Clock = SYSTEM_CLOCK
 
     def for_worker(self, *, tasks: int) -> Self:
-        """Return the options of one worker: picklable, with its share of the limits.
-
-        Args:
-            tasks: Number of partitions that the cluster carries out in parallel.
-        """
+        """Return the options of one of so many parallel tasks: picklable, with its share of the limits."""
         return attrs.evolve(
             self,
             client=None,
@@ -109,6 +105,7 @@ class RunOptions:
             source=None,
             files_per_s=self.files_per_s and self.files_per_s / tasks,
             bytes_per_s=self.bytes_per_s and self.bytes_per_s / tasks,
+            ledger=None,
             clock=SYSTEM_CLOCK,
         )
 
@@ -126,7 +123,7 @@ class RunControl:
 
     Args:
         path: The file; None for a run in one process.
-        monotonic_s: Seconds that never go back.
+        monotonic_s: As in `Clock`.
     """
 
     def __init__(
@@ -154,13 +151,7 @@ class RunControl:
 
 
 class Pacer:
-    """Makes each file wait for its turn. Shared by all threads of a process.
-
-    Args:
-        options: Limits, hours and clock.
-        control: Where commands come from.
-        zone: Time zone of the hours.
-    """
+    """Makes each file wait for its turn. Thread-safe. ``zone`` is the time zone of the hours."""
 
     def __init__(self, options: RunOptions, control: RunControl, *, zone: str | tzinfo) -> None:
         self._hours = _minutes(options.hours)

@@ -178,8 +178,10 @@ def _picker(header: Sequence[Any], rule: ManifestRule) -> Callable[[Sequence[Any
 
 
 def _csv_rows(path: Path, rule: ManifestRule) -> Iterator[dict[str, Any]]:
-    encoding = rule.encoding or _marked_encoding(path)
     try:
+        with path.open("rb") as file:
+            marked = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+        encoding = rule.encoding or ("utf-16" if marked else "utf-8-sig")
         with path.open(encoding=encoding, newline="") as file:
             delimiter = _delimiter(file.readline(), rule)
             file.seek(0)
@@ -197,15 +199,6 @@ def _csv_rows(path: Path, rule: ManifestRule) -> Iterator[dict[str, Any]]:
         raise ConfigError("the list is not UTF-8: give its encoding=, such as cp1252") from None
     except csv.Error:
         raise ConfigError("the list is not CSV: a quotation mark or a line end is wrong") from None
-
-
-def _marked_encoding(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            start = file.read(2)
-    except OSError as exc:
-        raise ConfigError("the list can't be opened", errno=exc.errno) from None
-    return "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
 def _delimiter(header: str, rule: ManifestRule) -> str:

@@ -71,17 +71,10 @@ class PartitionResult:
 
 
 class PartitionRunner:
-    """Runs partitions of a plan. Thread-safe.
+    """Runs partitions of a plan. Thread-safe. The caller closes the archive's top folder, ``root``.
 
     Args:
-        directory: The plan's folder.
-        header: The plan's header.
-        root: The archive's top folder; the caller closes it.
-        repository: The patient records.
-        ledger: The ledger.
-        options: Options of the run.
         threads: Greatest number of files that are read in parallel in each partition.
-        control: Where pause and cancel come from.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ __all__ = ["PathPattern", "Reading"]
 
 _ID: Final = "[A-Za-z0-9-]+"
 _WORD: Final = re.compile(_ID)
-_PARTS: Final = ("patient", "provider", "date")
+_PART: Final = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}|/|[^{}/]+|[{}]")
 _DIRECTIVES: Final = {"Y": r"[0-9]{4}", **dict.fromkeys("mdHMS", r"[0-9]{2}"), "%": "%"}
 # An id may be narrowed by characters, sets, \d and \w, each with a count: nothing that can backtrack for
 # long.
@@ -58,7 +58,7 @@ class Reading(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """A piece of a segment: ``kind`` is ``"text"``, ``"*"`` or one of `_PARTS`."""
+    """A piece of a segment. ``kind`` is text, ``*``, ``**``, patient, provider or date."""
 
     kind: str
     text: str = ""
@@ -106,11 +106,9 @@ class PathPattern:
                     yield word
 
     def read(self, segments: Sequence[str], *, whole: bool = False) -> list[Reading]:
-        """Find every way to read these segments, from the first on.
+        """Find every way to read folder names, from the first on, or one file name without its extension.
 
-        Args:
-            segments: Folder names from the top of the archive, or one file name without its extension.
-            whole: Whether every segment must be read. Otherwise folders below the pattern are not read.
+        If ``whole`` is False, folders below those of the pattern are not read.
         """
         found: dict[Reading, None] = {}
         for values, used in self._walk(0, 0, [_composed(text) for text in segments], frozenset()):
@@ -192,67 +190,52 @@ def _ends(piece: _Piece, text: str, start: int) -> Iterable[tuple[int, _Values]]
 
 @functools.lru_cache(maxsize=64)
 def _compile(pattern: str) -> _Segments:
-    segments = [_segment(text) for text in _split(pattern)]
+    segments = [_segment(pieces) for pieces in _split(pattern)]
     for first, second in itertools.pairwise(segments):
         if first is None and second is None:
             raise NamingPatternError("the pattern has {**} twice in a row: write it once")
+    kinds = [piece.kind for pieces in segments for piece in pieces or ()]
     for name in ("patient", "provider"):
-        if sum(piece.kind == name for pieces in segments for piece in pieces or ()) > 1:
+        if kinds.count(name) > 1:
             raise NamingPatternError(f"the pattern has {{{name}}} twice")
-    if all(pieces is None or all(p.kind not in _PARTS for p in pieces) for pieces in segments):
+    if not set(kinds) & {"patient", "provider", "date"}:
         raise NamingPatternError("the pattern needs {patient}, {provider} or {date:…}")
     return tuple(segments)
 
 
-def _split(pattern: str) -> list[str]:
-    """Split a pattern into segments, but not at a slash within braces."""
-    parts, depth = [""], 0
-    for char in pattern.strip("/"):
-        depth += {"{": 1, "}": -1}.get(char, 0)
-        if char == "/" and depth == 0:
-            parts.append("")
+def _split(pattern: str) -> list[list[_Piece]]:
+    """Split a pattern into segments, and these into pieces. A slash within braces does not end a segment."""
+    segments: list[list[_Piece]] = [[]]
+    for part in _PART.findall(pattern.strip("/")):
+        if part in ("{", "}"):
+            raise NamingPatternError("the pattern has a { without its }, or a } without its {")
+        if part == "/":
+            segments.append([])
+        elif part.startswith("{"):
+            segments[-1].append(_part(part[1:-1]))
         else:
-            parts[-1] += char
-    if depth != 0:
-        raise NamingPatternError("the pattern has a { without its }, or a } without its {")
-    if not all(parts):
+            segments[-1].append(_Piece("text", _composed(part)))
+    if not all(segments):
         raise NamingPatternError("the pattern has an empty segment")
-    return parts
+    return segments
 
 
-def _segment(text: str) -> tuple[_Piece, ...] | None:
-    if text == "{**}":
+def _segment(pieces: list[_Piece]) -> tuple[_Piece, ...] | None:
+    """Return None for a segment that is ``{**}``."""
+    kinds = [piece.kind for piece in pieces]
+    if kinds == ["**"]:
         return None
-    pieces: list[_Piece] = []
-    at = 0
-    while at < len(text):
-        if text[at] != "{":
-            end = text.find("{", at)
-            end = len(text) if end < 0 else end
-            pieces.append(_Piece("text", _composed(text[at:end])))
-        else:
-            end = _closing(text, at) + 1
-            pieces.append(_part(text[at + 1 : end - 1]))
-        at = end
-    for first, second in itertools.pairwise(pieces):
-        if first.kind == second.kind == "*":
-            raise NamingPatternError("the pattern has {*} twice in a row: write it once")
+    if "**" in kinds:
+        raise NamingPatternError("{**} must be a segment of its own")
+    if ("*", "*") in itertools.pairwise(kinds):
+        raise NamingPatternError("the pattern has {*} twice in a row: write it once")
     return tuple(pieces)
-
-
-def _closing(text: str, start: int) -> int:
-    depth = 0
-    for at in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
-        if depth == 0:
-            return at
-    raise NamingPatternError("the pattern has a { without its }")
 
 
 def _part(body: str) -> _Piece:
     name, _, narrowed = body.partition(":")
-    if name == "*" and not narrowed:
-        return _Piece("*")
+    if name in {"*", "**"} and not narrowed:
+        return _Piece(name)
     if name == "date":
         return _date(narrowed)
     if name in {"patient", "provider"}:

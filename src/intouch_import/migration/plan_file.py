@@ -60,13 +60,7 @@ PARTITION_ROWS: Final = 200
 
 @attrs.frozen(kw_only=True)
 class PartFile:
-    """A Parquet file with rows of a plan.
-
-    Args:
-        name: File name.
-        rows: Number of rows.
-        sha256: Digest of the file.
-    """
+    """A Parquet file with rows of a plan: its name, the number of rows, and its digest."""
 
     name: str
     rows: int
@@ -213,18 +207,7 @@ def read_tables(
     stop: int | None = None,
     columns: Sequence[str] | None = None,
 ) -> Iterator[tuple[int, Any]]:
-    """Read rows as Arrow tables.
-
-    Args:
-        folder: The plan's folder.
-        parts: The files.
-        start: Number of the first row.
-        stop: Number of the row to stop before; None reads to the end.
-        columns: Columns to read; by default all.
-
-    Yields:
-        The number of a table's first row, and the table.
-    """
+    """Read rows from ``start`` to before ``stop``, as Arrow tables with the numbers of their first rows."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -250,18 +233,13 @@ def read_tables(
 def read_rows(
     folder: Path, parts: Sequence[PartFile], *, start: int = 0, stop: int | None = None
 ) -> Iterator[PlanRow]:
-    """Read rows as they were planned. The arguments are those of `read_tables`."""
+    """Read rows from ``start`` to before ``stop``, as they were planned."""
     for first, table in read_tables(folder, parts, start=start, stop=stop):
         yield from rows_of(range(first, first + len(table)), table)
 
 
 def rows_of(numbers: Iterable[int], table: Any) -> Iterator[PlanRow]:
-    """Yield the rows of a table as values.
-
-    Args:
-        numbers: The numbers of the rows.
-        table: All columns of the rows.
-    """
+    """Yield the rows of a table with all columns as values."""
     lists = [table.column(name).to_pylist() for name in COLUMNS]
     for number, values in zip(numbers, zip(*lists, strict=True), strict=True):
         row: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))

@@ -9,6 +9,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from intouch_import.clock import SYSTEM_CLOCK, Clock, zone_of
 from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
 from intouch_import.ledger import ledger_for
@@ -115,7 +117,7 @@ def plan(
             index = ListIndex(lists[0], folder / _LIST_DATABASE, zone=time_zone)
             stack.callback(index.close)
         classifier = Classifier(
-            rule,
+            rule=rule,
             dates=order,
             zone=time_zone,
             provider=root.provider,
@@ -124,7 +126,7 @@ def plan(
             ledger=book,
             index=index,
         )
-        rows = _Rows(classifier, index, clock=clock, tell=tell)
+        rows = _Rows(classifier, clock, tell)
         parts = _write_rows(folder, pa, rows.read(walk(folders)))
         rows.report(total=rows.count)
         kept = opener.kept if isinstance(opener, Archive) else None
@@ -166,33 +168,21 @@ def _folder_for(to: str | os.PathLike[str]) -> Path:
     return folder
 
 
+@attrs.define
 class _Rows:
-    """Reads the rows of a plan, and counts them.
+    """Makes the rows of a plan, and counts them, their bytes, and the folders that could not be listed."""
 
-    Attributes:
-        count: Number of rows.
-        size_bytes: Size of their files.
-        folders_unreadable: Number of folders that could not be listed.
-    """
-
-    def __init__(
-        self,
-        classifier: Classifier,
-        index: ListIndex | None,
-        *,
-        clock: Clock,
-        tell: Callable[[Progress], None] | None,
-    ) -> None:
-        self._classifier = classifier
-        self._index = index
-        self._clock = clock
-        self._tell = tell
-        self.count = self.size_bytes = self.folders_unreadable = 0
+    classifier: Classifier
+    clock: Clock
+    tell: Callable[[Progress], None] | None
+    count: int = 0
+    size_bytes: int = 0
+    folders_unreadable: int = 0
 
     def read(self, found: Iterator[FoundFiles]) -> Iterator[tuple[Any, ...]]:
         for batch in _batches(found):
             try:
-                rows = self._classifier.classify(batch, now=self._clock.now())
+                rows = self.classifier.classify(batch, now=self.clock.now())
             except InTouchImportError:
                 raise
             except Exception as exc:  # noqa: BLE001  # a host's repository may raise anything
@@ -203,13 +193,13 @@ class _Rows:
                 self.folders_unreadable += one.why is Reason.FOLDER_UNREADABLE
             self.report()
             yield from rows
-        for path in self._index.unseen() if self._index is not None else ():
+        for path in self.classifier.index.unseen() if self.classifier.index is not None else ():
             self.count += 1
-            yield self._classifier.missing(path)
+            yield self.classifier.missing(path)
 
     def report(self, *, total: int | None = None) -> None:
-        if self._tell is not None:
-            self._tell(
+        if self.tell is not None:
+            self.tell(
                 Progress(stage=Stage.PLANNING, done=self.count, total=total, done_bytes=self.size_bytes)
             )
 

@@ -63,12 +63,7 @@ h2,tr,svg,.card{break-inside:avoid}h2{break-after:avoid}*{print-color-adjust:exa
 
 
 def write_report(values: Mapping[str, Any], path: Path) -> None:
-    """Write the page of a certificate.
-
-    Args:
-        values: The values of `Certificate`.
-        path: The file to write.
-    """
+    """Write the page of a certificate with these values."""
     with disk.temporary_beside(path.parent) as (file, temporary):
         file.write(_page(values).encode())
         file.close()

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from fnmatch import translate
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
@@ -57,13 +57,7 @@ _FOR_OVERRIDES: Final = frozenset({"import_id", "verdict"})
 
 
 class RowColumns:
-    """Consecutive rows of a plan, as Arrow columns, with overrides applied.
-
-    Args:
-        first: Number of the first row.
-        table: The columns that are needed, as planned.
-        overrides: Overrides of these rows, oldest first.
-    """
+    """Consecutive rows of a plan, as Arrow columns, with overrides applied."""
 
     def __init__(self, first: int, table: Any, overrides: Sequence[Override]) -> None:
         import pyarrow as pa
@@ -171,12 +165,9 @@ def _decoded(raw: bytes, name: str) -> str:
 
 
 def _columns(plan: StoredPlan, where: Where, *, names: Iterable[str] = ()) -> Iterator[RowColumns]:
-    """Read a plan, some thousand rows at a time. Rows that can't meet the conditions may be left out.
+    """Read the columns for conditions and ``names``, some thousand rows at a time, with overrides.
 
-    Args:
-        plan: The plan.
-        where: The conditions.
-        names: What else is needed, named as in conditions.
+    Rows that can't meet the conditions may be left out.
     """
     # Overrides that are added while rows are read may need columns that were not read: leave them out.
     known = len(plan.overrides.all)
@@ -290,17 +281,14 @@ def _matching(plan: StoredPlan, where: Where, start: int, stop: int | None) -> I
 # --- samples
 
 
-@attrs.frozen(kw_only=True)
-class Sample:
-    """A row to look at.
-
-    Args:
-        row: The row.
-        thumbnail: A small JPEG; None if the file is no picture, or can't be read now.
-    """
+class Sample(NamedTuple):
+    """A row, and a small JPEG: None if the file is no picture, or can't be read now."""
 
     row: PlanRow
-    thumbnail: bytes | None = attrs.field(default=None, repr=False)
+    thumbnail: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Sample(row={self.row!r})"
 
 
 def draw_numbers(plan: StoredPlan, where: Where, *, n: int) -> list[int]:
@@ -319,13 +307,7 @@ def draw_numbers(plan: StoredPlan, where: Where, *, n: int) -> list[int]:
 
 
 def thumbnail_of(folders: Folders, row: PlanRow, *, px: int) -> bytes | None:
-    """Make a small JPEG of a row's file; None if the file is no picture, or can't be read now.
-
-    Args:
-        folders: The archive's folders.
-        row: The row.
-        px: Longer side of the thumbnail, pixels.
-    """
+    """Make a small JPEG of a row's file; None if the file is no picture, or can't be read now."""
     from intouch_import.media import thumbnails
 
     if row.verdict is Action.IGNORE or not row.import_id:
@@ -384,14 +366,7 @@ def _escaped(text: str) -> str:
 
 
 def summary_html(files: int, *, mode: str, verdicts: Mapping[str, int], reasons: Mapping[str, int]) -> str:
-    """Show counts as HTML. A notebook saves what it shows: so no names, no folders, no pictures.
-
-    Args:
-        files: Number of files.
-        mode: ``"move"`` or ``"copy"``.
-        verdicts: Number of files by verdict.
-        reasons: Number of files by reason.
-    """
+    """Show counts of files as HTML. A notebook saves what it shows: so no names, no folders, no pictures."""
     texts = {Reason(reason).text: number for reason, number in reasons.items()}
     return (
         f"<div><p><strong>Plan</strong> ({escape(mode)}): {files:,} file{'' if files == 1 else 's'}.</p>"

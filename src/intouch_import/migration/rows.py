@@ -153,11 +153,7 @@ def _listed(value: Any) -> list[Any]:
 
 @attrs.frozen
 class Where:
-    """Conditions on a row; all of them must be met.
-
-    Args:
-        values: By name: one value, or several of which one must match. `Plan.rows` describes the names.
-    """
+    """Conditions on a row, which must all be met: names and values, as `Plan.rows` describes them."""
 
     values: dict[str, list[Any]] = attrs.field(converter=_checked)
 
@@ -181,17 +177,7 @@ class Where:
 
 @attrs.frozen(kw_only=True)
 class Override:
-    """A decision of a person about some rows. Overrides apply in order, so a later one wins.
-
-    Args:
-        where: The rows.
-        patient, provider, taken_at: Values that replace those of the plan; None keeps a value.
-        leave_out: Do not import the rows.
-        restore: Drop all earlier overrides of the rows.
-        by: Who decided, as the host names its staff.
-        at: When, aware.
-        note: Why.
-    """
+    """A decision of a person about some rows, as `Plan.override` describes it; ``at`` is aware."""
 
     where: Where = attrs.field(repr=False)
     patient: str | None = attrs.field(default=None, repr=pseudonym)
@@ -225,12 +211,7 @@ class Override:
         )
 
     def apply(self, row: PlanRow, planned: PlanRow) -> PlanRow:
-        """Return a row with this override.
-
-        Args:
-            row: The row with all earlier overrides.
-            planned: The row as it was planned.
-        """
+        """Apply this override to a row with all earlier overrides."""
         if not row.import_id:
             return row  # a link, a folder or a hidden file: it can't be imported
         if self.restore:
@@ -255,11 +236,7 @@ class Override:
 
 
 class Overrides:
-    """The overrides of a plan, oldest first.
-
-    Attributes:
-        all: The overrides.
-    """
+    """The overrides of a plan, oldest first. They apply in order, so a later one wins."""
 
     def __init__(self, overrides: Iterable[Override] = ()) -> None:
         self.all: list[Override] = []
@@ -303,9 +280,6 @@ class Overrides:
 
 class OverridesFile:
     """The file of a plan's overrides, a line of JSON each. Thread-safe; other processes may add lines.
-
-    Args:
-        path: The file.
 
     Raises:
         ConfigError: The file can't be read, or is damaged.

@@ -38,24 +38,14 @@ DATE_ORDER: Final = (TakenFrom.NAME, TakenFrom.EXIF, TakenFrom.LIST, TakenFrom.F
 
 
 class StatedTime(NamedTuple):
-    """A time that a name, a folder or a list states.
-
-    Args:
-        taken_from: Which of them.
-        local: Naive wall time of the practice.
-    """
+    """A time that a name, a folder or a list states. ``local`` is naive wall time of the practice."""
 
     taken_from: TakenFrom
     local: datetime
 
 
 class ListLine(NamedTuple):
-    """What a list says about a file.
-
-    Args:
-        patient, provider, local: As in `RuleResult` and `StatedTime`; None for an empty cell.
-        doubt: Why the line can't be used.
-    """
+    """What a list says about a file; None for an empty cell. ``doubt`` is why the line can't be used."""
 
     patient: str | None = None
     provider: str | None = None

@@ -74,7 +74,20 @@ class Rule(abc.ABC):
 
 
 @attrs.frozen
-class FolderRule(Rule):
+class _PathRule(Rule):
+    """A rule with a pattern of names."""
+
+    pattern: str
+    _path: PathPattern = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(lambda self: PathPattern(self.pattern), takes_self=True),
+    )
+
+
+@attrs.frozen
+class FolderRule(_PathRule):
     r"""Read the names of folders, from the top of the archive down.
 
     A pattern has a segment for each folder, separated by slashes. In a segment:
@@ -102,14 +115,6 @@ class FolderRule(Rule):
             date.
     """
 
-    pattern: str
-    _path: PathPattern = attrs.field(
-        init=False,
-        repr=False,
-        eq=False,
-        default=attrs.Factory(lambda self: PathPattern(self.pattern), takes_self=True),
-    )
-
     @property
     def by_folder(self) -> bool:
         return True
@@ -133,7 +138,7 @@ def _read_folders(path: PathPattern, folders: tuple[str, ...]) -> RuleResult:
 
 
 @attrs.frozen
-class NameRule(Rule):
+class NameRule(_PathRule):
     """Read the file's name, without its extension.
 
     If another word of the name is another patient's id, the file waits.
@@ -144,14 +149,6 @@ class NameRule(Rule):
     Raises:
         NamingPatternError: As for `FolderRule`.
     """
-
-    pattern: str
-    _path: PathPattern = attrs.field(
-        init=False,
-        repr=False,
-        eq=False,
-        default=attrs.Factory(lambda self: PathPattern(self.pattern), takes_self=True),
-    )
 
     def read(self, file: RuleInput) -> RuleResult:
         stem, dot, _ = file.name.rpartition(".")

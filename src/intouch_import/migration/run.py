@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import math
 import os
 import secrets
 import threading
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -132,16 +132,12 @@ class Run:
 
     def wait(self, timeout_s: float | None = None) -> Self:
         """Wait until the run ends, or for this many seconds. Ctrl-C cancels the run and waits for its end."""
-        remaining = timeout_s
+        until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
         try:
             # In short steps: on Windows, Ctrl-C does not interrupt a wait without a timeout.
-            while not self._ended.wait(
-                _WAIT_STEP_S if remaining is None else min(_WAIT_STEP_S, max(0.0, remaining))
-            ):
-                if remaining is not None:
-                    remaining -= _WAIT_STEP_S
-                    if remaining <= 0:
-                        return self
+            while not self._ended.wait(max(0.0, min(_WAIT_STEP_S, until_s - time.monotonic()))):
+                if time.monotonic() >= until_s:
+                    break
         except KeyboardInterrupt:
             self.cancel()
             self._ended.wait()
@@ -229,91 +225,70 @@ def start(
 ) -> Run:
     """Start a run.
 
-    Args:
-        stored: The plan.
-        repository: The patient records, or what opens them.
-        archive: Opens the archive.
-        options: Options of the run.
-        control: Passes commands to all threads and processes of the run.
-        records: Where the certificate looks up imported files, if they stay open.
-
     Raises:
         ConfigError: The options contradict each other, or it is another archive.
         SourceError: The archive can't be opened.
     """
     run = Run(stored, options=options, control=control, records=records)
-    if options.client is not None:
-        if isinstance(repository, PatientRepository):
-            raise ConfigError(
-                "a cluster opens the records on every worker: give repository= as a callable, such as"
-                " functools.partial(SqlRepository.open, url, files=...)"
-            )
-        if isinstance(options.ledger, Ledger):
-            raise ConfigError("a cluster opens the ledger on every worker: give ledger= as a URL")
-        # As text, so that it can be pickled.
-        ledger = None if options.ledger is None else os.fspath(options.ledger)
-        options = attrs.evolve(options, ledger=ledger)
-        open_root(archive, source_id=stored.header.source_id).close()
-        control.send(RunCommand.GO)  # replaces the last command of an earlier run
-        key = f"{stored.header.id}-{len(stored.overrides.all)}{'-dry' if options.dry_run else ''}"
-        run.begin(
-            functools.partial(_on_cluster, str(stored.directory), archive, repository, options, key),
-            lambda: None,
-        )
+    if options.client is None:
+        _start_here(run, stored, repository, archive=archive, options=options, control=control)
         return run
-    with contextlib.ExitStack() as stack:
-        root = stack.enter_context(contextlib.closing(open_root(archive, source_id=stored.header.source_id)))
-        if not isinstance(repository, PatientRepository):
-            repository = repository()
-            stack.callback(_close, repository)
-        book = ledger_for(options.ledger, engine=getattr(repository, "engine", None))
-        opened = stack.pop_all()
-    run.begin(
-        functools.partial(_in_threads, stored, root, repository, book, options, control),
-        opened.close,
+    if isinstance(repository, PatientRepository):
+        raise ConfigError(
+            "a cluster opens the records on every worker: give repository= as a callable, such as"
+            " functools.partial(SqlRepository.open, url, files=...)"
+        )
+    if isinstance(options.ledger, Ledger):
+        raise ConfigError("a cluster opens the ledger on every worker: give ledger= as a URL")
+    open_root(archive, source_id=stored.header.source_id).close()
+    control.send(RunCommand.GO)  # replaces the last command of an earlier run
+    setup = WorkerSetup(
+        directory=str(stored.directory),
+        archive=archive,
+        repository=repository,
+        ledger=None if options.ledger is None else os.fspath(options.ledger),
+        run=secrets.token_hex(8),
+        options=options,
     )
+    key = f"{stored.header.id}-{len(stored.overrides.all)}{'-dry' if options.dry_run else ''}"
+    run.begin(lambda: DaskExecutor(setup, key=key), lambda: None)
     return run
 
 
-def _in_threads(
+def _start_here(
+    run: Run,
     stored: StoredPlan,
-    root: Source,
-    repository: PatientRepository,
-    ledger: Ledger,
+    repository: PatientRepository | Callable[[], PatientRepository],
+    *,
+    archive: Callable[[], Source],
     options: RunOptions,
     control: RunControl,
-) -> Executor:
-    runner = PartitionRunner(
-        stored.directory,
-        stored.header,
-        root=root,
-        repository=repository,
-        ledger=ledger,
-        options=options,
-        threads=options.threads or max(2, root.concurrency),
-        control=control,
-    )
-    # Over a network the next partition is fetched while this one is stored.
-    on_network = root.concurrency > 2  # noqa: PLR2004  # a local disk has two
-    return ThreadExecutor(runner, window=options.window or (2 if on_network else 1))
+) -> None:
+    """Start a run in threads of this process."""
+    with contextlib.ExitStack() as stack:
+        root = stack.enter_context(contextlib.closing(open_root(archive, source_id=stored.header.source_id)))
+        records = repository if isinstance(repository, PatientRepository) else repository()
+        if records is not repository:
+            stack.callback(_close, records)
+        ledger = ledger_for(options.ledger, engine=getattr(records, "engine", None))
+        opened = stack.pop_all()
 
+    def executor() -> Executor:
+        runner = PartitionRunner(
+            stored.directory,
+            stored.header,
+            root=root,
+            repository=records,
+            ledger=ledger,
+            options=options,
+            threads=options.threads or max(2, root.concurrency),
+            control=control,
+        )
+        # Over a network the next partition is fetched while this one is stored.
+        on_network = root.concurrency > 2  # noqa: PLR2004  # a local disk has two
+        return ThreadExecutor(runner, window=options.window or (2 if on_network else 1))
 
-def _on_cluster(
-    directory: str,
-    archive: Callable[[], Source],
-    repository: Callable[[], PatientRepository],
-    options: RunOptions,
-    key: str,
-) -> Executor:
-    tasks = max(1, sum(options.client.nthreads().values()))
-    setup = WorkerSetup(
-        directory=directory,
-        archive=archive,
-        repository=repository,
-        run=secrets.token_hex(8),
-        options=options.for_worker(tasks=tasks),
-    )
-    return DaskExecutor(options.client, setup, key=key, window=options.window)
+    run.begin(executor, opened.close)
 
 
 def _close(records: PatientRepository) -> None:
@@ -328,12 +303,8 @@ def _close(records: PatientRepository) -> None:
 def progress_callback(on_progress: OnProgress) -> Callable[[Progress], None]:
     """Return a function that reports progress. An exception of the caller's code is logged, not raised.
 
-    Args:
-        on_progress: A callable that takes `Progress`, ``"tqdm"`` for a bar in notebooks and terminals, or
-            None.
-
     Raises:
-        ConfigError: It is another word.
+        ConfigError: ``on_progress`` is a word other than ``"tqdm"``.
         MissingExtraError: tqdm is not installed.
     """
     if on_progress is None:
@@ -341,7 +312,7 @@ def progress_callback(on_progress: OnProgress) -> Callable[[Progress], None]:
     if isinstance(on_progress, str):
         if on_progress != "tqdm":
             raise ConfigError('on_progress is a callable, or "tqdm"')
-        return _Bar().show
+        return _bar()
     call = on_progress
 
     def tell(progress: Progress) -> None:
@@ -353,20 +324,20 @@ def progress_callback(on_progress: OnProgress) -> Callable[[Progress], None]:
     return tell
 
 
-class _Bar:
-    """A progress bar of tqdm that closes itself at the end."""
+def _bar() -> Callable[[Progress], None]:
+    """Return a function that shows a bar of tqdm, and closes it at the end."""
+    with needing("a bar needs tqdm", "tqdm", "tqdm.auto", install="intouch-import[migration]"):
+        from tqdm.auto import tqdm
+    bar: Any = None
 
-    def __init__(self) -> None:
-        with needing("a bar needs tqdm", "tqdm", "tqdm.auto", install="intouch-import[migration]"):
-            from tqdm.auto import tqdm
-        self._make: Any = tqdm
-        self._bar: Any = None
-
-    def show(self, progress: Progress) -> None:
-        if self._bar is None:
-            self._bar = self._make(total=progress.total, unit="file", desc=progress.stage.value.capitalize())
-        self._bar.total = progress.total
-        self._bar.update(progress.done - self._bar.n)
+    def show(progress: Progress) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=progress.total, unit="file", desc=progress.stage.value.capitalize())
+        bar.total = progress.total
+        bar.update(progress.done - bar.n)
         if progress.total is not None and progress.done >= progress.total:
-            self._bar.close()
-            self._bar = None
+            bar.close()
+            bar = None
+
+    return show
