@@ -1,4 +1,4 @@
-"""A workstation that imports from a Dropbox is killed at every step; then a workstation is started anew."""
+"""A workstation that imports from a Dropbox is killed at every step; then another workstation starts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from intouch_import.sources import Source
 
-# Every step, its beginning and its end; by default only the ends, from one of which to the next nothing happens.
+# A long run kills at the beginning and at the end of each step; by default only at the ends, between which nothing happens.
 WHOLE = int(os.environ.get("INTOUCH_CRASH_RUNS", "20")) >= 1000
 SOURCE = "intouch_import.dropbox.source"
 
 
 class Account(Ward):
-    """A folder of one Dropbox for each."""
+    """A folder of a new Dropbox."""
 
     watch = (
         *(
@@ -71,7 +71,7 @@ def ward(killer: Killer) -> Iterator[Ward]:
 
 @pytest.mark.parametrize("work", ["refresh", "save"])
 def test_a_kill_at_any_step_of_a_move_loses_nothing_and_doubles_nothing(ward: Ward, work: str) -> None:
-    """Whatever the step, each file is in one place or in both; the next start finishes each move, once."""
+    """Whatever the step, each file is in the Dropbox, in the record, or in both. The next start finishes each move once."""
     seen = kill_at_steps_of_a_move(ward, work, 2, stride=1, ends=not WHOLE)
     for name in ("DropboxClient.download", "DropboxClient.call", "DropboxSource.remove_many"):
         assert {f"before {name}", f"after {name}"} <= seen, "not taken, so nothing was killed there"
@@ -82,5 +82,5 @@ def test_a_kill_at_any_step_of_a_move_loses_nothing_and_doubles_nothing(ward: Wa
 def test_a_kill_at_any_step_of_an_undo_loses_nothing_and_doubles_nothing(
     ward: Ward, work: str, again: bool
 ) -> None:
-    """The photo is back or in the record, whole, and saved once whatever comes next."""
+    """The photo is in the folder or in the record, complete, and is saved once whatever happens next."""
     assert "before DropboxClient.upload" in kill_at_steps_of_an_undo(ward, work, again=again, stride=1)

@@ -1,7 +1,7 @@
-"""What is wrong in ``dropboxdrivefs`` and in the client below it, fault by fault, and that ours does better.
+"""The faults of ``dropboxdrivefs`` and of the SDK below it, and that ours does not have them.
 
-Every test runs twice: on the plain package, where it must show the fault, and on ours, where it must not. When
-the plain run fails, the package has been mended, and our own code for it can go.
+Each test runs twice: on the plain package, where it must show the fault, and on ours, where it must not. When
+the plain run fails, the package has been fixed, and our code for this fault can go.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 PLAIN, OURS = "plain", "ours"
 pytestmark = [
     pytest.mark.parametrize("which", [PLAIN, OURS]),
-    # The vendor's client keeps its sockets until it is collected.
+    # The SDK keeps its sockets until it is garbage-collected.
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
 ]
 
@@ -58,7 +58,7 @@ def fs(which: str, dropbox_server: DropboxServer, open_dropbox: Callable[..., Dr
 
 
 def raised(action: Callable[[], object]) -> BaseException | None:
-    """What an action raises."""
+    """Return what an action raises."""
     try:
         action()
     except Exception as exc:
@@ -70,7 +70,7 @@ def raised(action: Callable[[], object]) -> BaseException | None:
 
 
 def test_a_folder_that_is_not_there(fs: Any, which: str) -> None:
-    """Its listing is an error; the plain package gives None, which a caller takes for an empty folder."""
+    """Listing it is an error. The plain package returns None, which a caller takes for an empty folder."""
     if which == PLAIN:
         assert fs.ls("/nowhere") is None
     else:
@@ -78,7 +78,7 @@ def test_a_folder_that_is_not_there(fs: Any, which: str) -> None:
 
 
 def test_a_listing_that_fails(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """A server that refuses is no empty folder."""
+    """If the server refuses, the folder does not look empty."""
     dropbox_server.fail("files/list_folder", Fault.refused({".tag": "a_new_one"}), times=None)
     if which == PLAIN:
         assert fs.ls(FOLDER) is None
@@ -87,7 +87,7 @@ def test_a_listing_that_fails(fs: Any, which: str, dropbox_server: DropboxServer
 
 
 def test_pages_are_taken_in_order(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """Later pages are later news; the plain package puts them first."""
+    """Later pages have later changes; the plain package puts them first."""
     dropbox_server.api.page_entries = 2
     for number in range(5):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
@@ -100,7 +100,7 @@ def test_pages_are_taken_in_order(fs: Any, which: str, dropbox_server: DropboxSe
 def test_what_happens_while_it_is_listed(
     fs: Any, which: str, dropbox_server: DropboxServer, what: str
 ) -> None:
-    """A file that is deleted or replaced between two pages is listed as it stands at the end, once."""
+    """A file that is deleted or replaced between two pages is listed once, as it is at the end."""
     dropbox_server.api.page_entries = 2
     for number in range(3):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
@@ -122,13 +122,13 @@ def test_what_happens_while_it_is_listed(
 
 
 def test_a_path_that_is_not_spelled(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """``path_display`` may be null; the name is known all the same."""
+    """``path_display`` may be null; the name is known nevertheless."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x", shows_path=False)
     assert fs.ls(FOLDER, detail=False) == ([None] if which == PLAIN else [f"{FOLDER}/photo.jpg"])
 
 
 def test_a_url_and_the_root(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """``dropbox://`` in front of a path, and the root, which the API does not know as ``/``."""
+    """Paths may start with ``dropbox://``, and the root works, which the API does not know as ``/``."""
     actions = (lambda: fs.ls(f"dropbox://{FOLDER}"), lambda: fs.ls("/"), lambda: fs.info("/"))
     for action in actions:
         assert (raised(action) is not None) == (which == PLAIN)
@@ -138,7 +138,7 @@ def test_a_url_and_the_root(fs: Any, which: str, dropbox_server: DropboxServer) 
 
 
 def remover(fs: Any, which: str, open_dropbox: Callable[..., DropboxSource]) -> Callable[[], object]:
-    """Removes the file that is listed now, when it is called."""
+    """Return a function that removes the file as it is listed when the function is called."""
     if which == PLAIN:
         (listed,) = fs.ls(FOLDER)
         return lambda: fs.rm_file(listed["name"])
@@ -150,7 +150,7 @@ def remover(fs: Any, which: str, open_dropbox: Callable[..., DropboxSource]) -> 
 def test_a_removal_that_is_refused(
     fs: Any, which: str, dropbox_server: DropboxServer, open_dropbox: Callable[..., DropboxSource]
 ) -> None:
-    """It is an error; the plain package logs it and returns as if all were well."""
+    """A refused removal is an error; the plain package logs it and returns normally."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     remove = remover(fs, which, open_dropbox)
     refusal = {".tag": "path_write", "path_write": {".tag": "no_write_permission"}}
@@ -162,7 +162,7 @@ def test_a_removal_that_is_refused(
 def test_a_file_that_was_replaced_a_moment_ago(
     fs: Any, which: str, dropbox_server: DropboxServer, open_dropbox: Callable[..., DropboxSource]
 ) -> None:
-    """Its new version is nobody's to remove."""
+    """The new version is not removed."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"old")
     remove = remover(fs, which, open_dropbox)
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"new")
@@ -176,7 +176,7 @@ def test_a_file_that_was_replaced_a_moment_ago(
 
 
 def test_removing_a_folder_as_if_it_were_a_file(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """A folder is not deleted with all that is in it."""
+    """A folder is not deleted with everything in it."""
     dropbox_server.put(f"{FOLDER}/patient/photo.jpg", b"x")
     exc = raised(lambda: fs.rm_file(f"{FOLDER}/patient"))
     if which == PLAIN:
@@ -198,7 +198,7 @@ def reading(fs: Any, name: str) -> bytes:
 def test_a_file_that_is_replaced_while_it_is_opened(
     fs: Any, which: str, dropbox_server: DropboxServer
 ) -> None:
-    """The bytes are of one version, whole; the plain package cuts the new one to the size of the old."""
+    """The bytes are complete and of one version; the plain package cuts the new version to the size of the old one."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"old")
     route = "cdn" if which == PLAIN else "files/download"
     dropbox_server.fail(route, Fault.somebody(lambda: dropbox_server.put(f"{FOLDER}/photo.jpg", b"another")))
@@ -209,7 +209,7 @@ def test_a_file_that_is_replaced_while_it_is_opened(
 
 
 def test_a_page_for_people_instead_of_a_photo(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """What a proxy puts in the way is not taken for the file."""
+    """The HTML page of a proxy is not taken for the file."""
     photo = b"0123456789" * 5
     dropbox_server.put(f"{FOLDER}/photo.jpg", photo)
     if which == PLAIN:
@@ -221,7 +221,7 @@ def test_a_page_for_people_instead_of_a_photo(fs: Any, which: str, dropbox_serve
 
 
 def test_a_byte_that_was_changed_on_its_way(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """Dropbox's own hash of the content is compared."""
+    """The bytes are compared with Dropbox's own hash of the content."""
     photo = b"0123456789" * 5
     dropbox_server.put(f"{FOLDER}/photo.jpg", photo)
     if which == PLAIN:
@@ -252,7 +252,7 @@ def test_a_server_that_says_nothing(
 
 
 def test_where_the_token_goes(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """It goes to the API alone; the plain package sends it to wherever a link leads."""
+    """The token is sent to the API only; the plain package sends it to wherever a link leads."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     reading(fs, "photo.jpg")
     sent = [
@@ -275,7 +275,7 @@ def test_a_netrc_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An entry in ``~/.netrc`` does not take the place of the token."""
+    """An entry in ``~/.netrc`` does not replace the token."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password else\n")
     netrc.chmod(0o600)
@@ -287,7 +287,7 @@ def test_a_netrc_file(
 
 
 def test_a_write_of_several_parts(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """It succeeds, or the good file stands; the plain package fails and has replaced it."""
+    """The write succeeds, or the old file stays; the plain package fails after it has replaced the file."""
     dropbox_server.put(f"{FOLDER}/log.txt", b"good")
     whole = b"x" * (9 * 1024 * 1024)
 
@@ -316,7 +316,7 @@ def test_a_program_that_fails_while_it_writes(fs: Any, which: str, dropbox_serve
 
 
 def test_a_name_that_is_taken(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """Nothing is written under a name that nobody asked for."""
+    """Nothing is written under another name than the one asked for."""
     dropbox_server.put(f"{FOLDER}/log.txt", b"good")
     mode = "ab" if which == PLAIN else "xb"
 
@@ -334,7 +334,7 @@ def test_a_name_that_is_taken(fs: Any, which: str, dropbox_server: DropboxServer
 
 
 def test_making_folders(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """A folder that can't be made is an error, and one that can is made."""
+    """A folder is created, or an error says that it can't be."""
     swallowed = raised(lambda: fs.mkdir(FOLDER)) is None
     fs.makedirs("/new/below")
     made = dropbox_server.drive.find("/new/below") is not None
@@ -342,7 +342,7 @@ def test_making_folders(fs: Any, which: str, dropbox_server: DropboxServer) -> N
 
 
 def test_copying_a_folder_onto_another(fs: Any, which: str, dropbox_server: DropboxServer) -> None:
-    """What stands at the destination is not deleted first."""
+    """The destination is not deleted first."""
     dropbox_server.put("/one/1.jpg", b"1")
     dropbox_server.put("/two/2.jpg", b"2")
     exc = raised(lambda: fs.copy("/one/", "/two/"))
@@ -356,7 +356,7 @@ def test_copying_a_folder_onto_another(fs: Any, which: str, dropbox_server: Drop
 
 @pytest.mark.parametrize("what", ["to_json", "to_dict", "pickle", "options", "cache"])
 def test_what_a_file_system_gives_away(fs: Any, which: str, dropbox_server: DropboxServer, what: str) -> None:
-    """A token is in no serialised form, no option and no cache."""
+    """No serialised form, option or cache contains a token."""
     import pickle
 
     token = dropbox_server.token()
@@ -385,7 +385,7 @@ def test_what_a_file_system_gives_away(fs: Any, which: str, dropbox_server: Drop
 def test_what_is_logged(
     fs: Any, which: str, dropbox_server: DropboxServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No file name is in any log line; the plain package writes them to the root logger."""
+    """No log line contains a file name; the plain package writes them to the root logger."""
     caplog.set_level(logging.DEBUG)
     dropbox_server.put(f"{FOLDER}/10042_DRJ.jpg", b"x")
     fs.rm_file(f"{FOLDER}/10042_DRJ.jpg")
@@ -397,7 +397,7 @@ def test_what_is_logged(
 
 
 def test_many_threads_with_a_token_that_has_ended(which: str, dropbox_server: DropboxServer) -> None:
-    """One renewal is enough for all; the plain client makes one for each thread."""
+    """One renewal is enough for all threads; the plain client renews once in each thread."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     refresh = dropbox_server.authorization.refresh_token(dropbox_server.app)
     if which == PLAIN:
@@ -432,7 +432,7 @@ def test_how_long_the_server_wants_to_be_left_alone(
     open_dropbox: Callable[..., DropboxSource],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """``Retry-After`` counts whether or not the body says it too, and with a 503 as well."""
+    """``Retry-After`` counts with or without the body, and with a 503 too."""
     dropbox_server.fail("files/list_folder", Fault.throttled(7, form=form))
     waited: list[float] = []
     if which == PLAIN:
@@ -451,7 +451,7 @@ def test_a_server_that_is_never_content(
     open_dropbox: Callable[..., DropboxSource],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The caller says how long to wait; the plain client tries for ever."""
+    """The caller sets how long to wait; the plain client retries for ever."""
     dropbox_server.fail("files/list_folder", Fault.throttled(5), times=None)
     if which == PLAIN:
 
@@ -478,7 +478,7 @@ def test_a_server_that_is_never_content(
 def test_a_connection_that_breaks_once(
     which: str, dropbox_server: DropboxServer, open_dropbox: Callable[..., DropboxSource]
 ) -> None:
-    """What only reads is asked for again."""
+    """Calls that only read are retried."""
     dropbox_server.fail("files/list_folder", Fault.lost())
     if which == PLAIN:
         exc = raised(lambda: open_sdk(dropbox_server).files_list_folder(FOLDER))
@@ -490,7 +490,7 @@ def test_a_connection_that_breaks_once(
 def test_a_body_that_breaks_off_once(
     which: str, dropbox_server: DropboxServer, open_dropbox: Callable[..., DropboxSource], tmp_path: Path
 ) -> None:
-    """A download that ended early is begun anew; the plain client leaves half of it on the disk."""
+    """An interrupted download starts over; the plain client leaves half of it on the disk."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x" * 200_000)
     dropbox_server.fail("files/download", Fault.cut(100_000))
     if which == PLAIN:
@@ -509,7 +509,7 @@ def test_a_body_that_breaks_off_once(
 def test_a_download_that_says_it_is_whole(
     which: str, dropbox_server: DropboxServer, open_dropbox: Callable[..., DropboxSource], tmp_path: Path
 ) -> None:
-    """100,000 of 200,000 bytes are no success, whatever the length in the header."""
+    """100,000 of 200,000 bytes are no success, whatever length the header has."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x" * 200_000)
     dropbox_server.fail("files/download", Fault.short(100_000), times=None)
     if which == PLAIN:
@@ -526,7 +526,7 @@ def test_a_download_that_says_it_is_whole(
 def test_an_answer_that_is_none(
     which: str, route: str, dropbox_server: DropboxServer, open_dropbox: Callable[..., DropboxSource]
 ) -> None:
-    """Whatever comes, it is an error of ours; the plain client lets assertions and parsers speak."""
+    """Whatever comes, the error is one of ours; the plain client raises assertions and parser errors."""
     fault = Fault(status=200, body=b"{", headers={"Content-Type": "application/json"})
     dropbox_server.fail(route, fault, times=None)
     if which == PLAIN:
@@ -545,7 +545,7 @@ def test_a_deletion_whose_answer_was_lost(
     open_dropbox: Callable[..., DropboxSource],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It took effect, so it is done; the plain client asks again, and reports that there was no such file."""
+    """The deletion took effect, so it succeeds; the plain client repeats it and reports that there is no such file."""
     monkeypatch.setattr("dropbox.dropbox_client.time.sleep", lambda _seconds: None)
     rev = dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     dropbox_server.fail("files/delete_v2", Fault.unavailable(after=True))
@@ -562,7 +562,7 @@ def test_a_deletion_whose_answer_was_lost(
 
 
 def test_what_the_result_of_a_sign_in_shows(which: str, dropbox_server: DropboxServer) -> None:
-    """Its ``repr`` holds no token."""
+    """Its ``repr`` contains no token."""
     token = "sl.very-secret"
     if which == PLAIN:
         result = dropbox.oauth.OAuth2FlowNoRedirectResult(token, "a", "u", "refresh-secret", 4, "s")
@@ -576,7 +576,7 @@ def test_what_the_result_of_a_sign_in_shows(which: str, dropbox_server: DropboxS
 def test_a_cursor_that_has_ended(
     which: str, dropbox_server: DropboxServer, open_dropbox: Callable[..., DropboxSource]
 ) -> None:
-    """The folder is listed again from the start, and whole."""
+    """The whole folder is listed from the start."""
     for number in range(5):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
     dropbox_server.api.page_entries = 2
@@ -589,7 +589,7 @@ def test_a_cursor_that_has_ended(
 
 
 def test_many_deletions_at_once(which: str) -> None:
-    """They are made one after the other: Dropbox refuses writes that meet."""
+    """They are sent one after the other, because Dropbox refuses parallel writes."""
     with DropboxServer(contention=True) as server:
         revs = {f"{FOLDER}/{number}.jpg": server.put(f"{FOLDER}/{number}.jpg", b"x") for number in range(8)}
         barrier = threading.Barrier(8)
@@ -627,7 +627,7 @@ def test_many_deletions_at_once(which: str) -> None:
 def test_sessions_of_the_plain_client_are_made_as_it_makes_them(
     which: str, dropbox_server: DropboxServer
 ) -> None:
-    """What is compared above is the vendor's client whole: only the host is another."""
+    """The tests above use the unchanged SDK; only the host is another."""
     session = plain_session(dropbox_server)
     assert session.auth is None
     assert session.trust_env

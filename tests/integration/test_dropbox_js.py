@@ -1,4 +1,4 @@
-"""The protocol server is driven by the vendor's JavaScript client, which shares no line with the Python one."""
+"""The vendor's JavaScript client, which shares no code with the Python client, drives the protocol server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parents[1] / "services" / "dropbox_js" / "drive.cjs"
 
 
 def test_the_javascript_client_signs_in_lists_uploads_downloads_and_deletes() -> None:
-    """Each step gives what the client's own documentation says, and each refusal has its published shape."""
+    """Each step returns what the client's documentation says, and each refusal has its published shape."""
     try:
         node, package = install_npm_package("dropbox", VERSION)
     except Unavailable as exc:

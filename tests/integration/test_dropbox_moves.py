@@ -1,4 +1,4 @@
-"""Whole moves from a Dropbox: a fault at every call in turn, and two workstations at once."""
+"""Complete moves from a Dropbox: a fault at every call in turn, and two workstations at the same time."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ FAULTS = {
     "a page": Fault.html(),
     "no sense": Fault(status=200, body=b"{}", headers={"Content-Type": "application/json"}, after=True),
 }
-# What is worth trying when nothing is asked for a second time; in the long run, all of it.
+# Usually only faults that show something new are tried; a long run tries all.
 GIVING_UP = ("503 after", "lost after", "throttled")
 WHOLE = int(os.environ.get("INTOUCH_CRASH_RUNS", "20")) >= 1000
 ROUNDS = int(os.environ.get("INTOUCH_RACE_ROUNDS", "3"))
 
 
 class Office:
-    """One practice with a Dropbox, for many rounds: each has new patients and a new Dropbox."""
+    """A practice with a Dropbox, for many rounds: each has new patients and a new Dropbox."""
 
     def __init__(self, practice: Practice) -> None:
         self.practice = practice
@@ -54,7 +54,7 @@ class Office:
         self.contents: dict[str, bytes] = {}
 
     def lay_out(self, server: DropboxServer, count: int, *, named: bool = True) -> None:
-        """Photos of a new patient."""
+        """Put photos of a new patient into the folder."""
         self._round += 1
         self.patient = str(70000 + self._round)
         self.records.add_patients([Patient(id=self.patient), Patient(id=f"9{self.patient}")])
@@ -71,7 +71,7 @@ class Office:
         budget_s: float = 30.0,
         records: SqlRepository | None = None,
     ) -> tuple[DropboxSource, Inbox]:
-        """A workstation."""
+        """Open an inbox, as a workstation does."""
         source = DropboxSource(
             FOLDER, signin=lambda _force=False: token, endpoint=server.url, patience=hurried(budget_s)
         )
@@ -81,7 +81,7 @@ class Office:
         return source, inbox
 
     def stored(self, patient: str | None = None) -> list[str]:
-        """SHA-256 of what is stored, as it is read back."""
+        """Return the SHA-256 of the stored attachments, read back."""
         digests = []
         for stored in self.records.attachments(patient or self.patient):
             with self.records.open_attachment(stored.id) as stream:
@@ -90,11 +90,11 @@ class Office:
 
     @property
     def wanted(self) -> list[str]:
-        """SHA-256 of what was laid out."""
+        """Return the SHA-256 of the photos that were put into the folder."""
         return sorted(hashlib.sha256(content).hexdigest() for content in self.contents.values())
 
     def check(self, server: DropboxServer) -> None:
-        """Nothing is lost and nothing doubled, at whatever moment."""
+        """Check that no photo is lost or stored twice."""
         left = {
             hashlib.sha256(server.read(f"{FOLDER}/{name}") or b"").hexdigest()
             for name in server.names(FOLDER)
@@ -116,7 +116,7 @@ def office(practice: Practice) -> Iterator[Office]:
     [*((name, True) for name in FAULTS), *((name, False) for name in FAULTS if WHOLE or name in GIVING_UP)],
 )
 def test_a_fault_at_every_call_in_turn(office: Office, name: str, patient: bool) -> None:
-    """Whichever call fails, the report closes, nothing is lost or doubled, and the next start finishes."""
+    """Whichever call fails, the report closes, no photo is lost or doubled, and the next start finishes."""
     fault = FAULTS[name]
     for number in itertools.count(1):
         with DropboxServer() as server:
@@ -142,7 +142,7 @@ def test_a_fault_at_every_call_in_turn(office: Office, name: str, patient: bool)
 
 
 def test_at_most_two_requests_a_file(office: Office) -> None:
-    """Besides the listing: one to fetch, and a share in one to delete."""
+    """Besides the listing, a file takes one request to download it, and a share of one to delete it."""
     with DropboxServer() as server:
         office.lay_out(server, 50)
         source, inbox = office.inbox(server, server.token())
@@ -157,7 +157,7 @@ def test_at_most_two_requests_a_file(office: Office) -> None:
 
 @pytest.mark.parametrize("named", [True, False], ids=["by themselves", "by two people"])
 def test_two_workstations_at_once(office: Office, named: bool) -> None:
-    """Each file is stored once, whoever was faster; different patients are told."""
+    """Each file is stored once, whoever is faster. Two different patients for one file are an error."""
     for _ in range(ROUNDS):
         with DropboxServer(contention=True) as server:
             office.lay_out(server, 12, named=named)
@@ -206,7 +206,7 @@ def test_two_workstations_at_once(office: Office, named: bool) -> None:
 
 
 def test_a_file_that_is_replaced_while_it_is_moved(office: Office) -> None:
-    """The version that was read is stored, the new one stays, and is imported by the next refresh."""
+    """The version that was read is stored. The new version stays and is imported by the next refresh."""
     with DropboxServer() as server:
         office.lay_out(server, 1)
         (name,) = office.contents
@@ -223,7 +223,7 @@ def test_a_file_that_is_replaced_while_it_is_moved(office: Office) -> None:
 
 
 def test_an_undo_puts_the_file_back(office: Office) -> None:
-    """Under its name, whole; it then waits for a person."""
+    """The file is back under its name, complete, and then waits for a person."""
     with DropboxServer() as server:
         office.lay_out(server, 1)
         source, inbox = office.inbox(server, server.token())

@@ -1,4 +1,4 @@
-"""The protocol server is driven by the vendor's own Python client, whole: what it says must be what Dropbox says."""
+"""The vendor's own Python client drives the protocol server, which must answer as Dropbox does."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def refusal(action: Callable[[], object]) -> Any:
 
 
 def test_a_folder_is_listed_in_pages(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """Pages have a cursor and say whether there are more; a limit is kept; nothing comes twice."""
+    """Pages have a cursor and say whether more follow; the limit is kept; no entry comes twice."""
     for number in range(7):
         server.put(f"/Photos/IMG {number}.jpg", b"x" * number)
     page = sdk.files_list_folder("/photos", limit=3)
@@ -66,7 +66,7 @@ def test_a_folder_is_listed_in_pages(server: DropboxServer, sdk: dropbox.Dropbox
 
 
 def test_an_entry_says_everything(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """Name, both paths, id, revision, size, times and hash are those of the file."""
+    """An entry has the name, both paths, id, revision, size, times and hash of the file."""
     rev = server.put("/Photos/IMG.JPG", b"content")
     server.make_folder("/Photos/Sub")
     server.put_paper("/Photos/Notes.paper")
@@ -82,7 +82,7 @@ def test_an_entry_says_everything(server: DropboxServer, sdk: dropbox.Dropbox) -
 
 
 def test_a_cursor_tells_what_has_changed(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """New, replaced and deleted entries come in order; a deleted folder has one tombstone for all below it."""
+    """New, replaced and deleted entries come in order; a deleted folder has one tombstone for everything in it."""
     server.put("/p/a.jpg", b"1")
     server.put("/p/sub/b.jpg", b"1")
     cursor = sdk.files_list_folder("/p").cursor
@@ -107,7 +107,7 @@ def test_a_cursor_tells_what_has_changed(server: DropboxServer, sdk: dropbox.Dro
 
 
 def test_an_empty_page_may_have_more_behind_it(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """Which a client must not take for the end."""
+    """A client must not take an empty page for the end."""
     server.put("/p/a.jpg", b"1")
     server.fail("files/list_folder page", Fault.empty())
     page = sdk.files_list_folder("/p")
@@ -116,7 +116,7 @@ def test_an_empty_page_may_have_more_behind_it(server: DropboxServer, sdk: dropb
 
 
 def test_a_cursor_that_is_not_known_is_reset(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """The client is told to start over; a folder that is gone is told as what it is."""
+    """An unknown cursor makes the client start over; a deleted folder is not found."""
     server.make_folder("/p")
     cursor = sdk.files_list_folder_get_latest_cursor("/p").cursor
     server.delete("/p")
@@ -127,7 +127,7 @@ def test_a_cursor_that_is_not_known_is_reset(server: DropboxServer, sdk: dropbox
 
 
 def test_a_long_poll_ends_with_a_change(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """It comes back as soon as something has changed, without a token; and says so if nothing has."""
+    """It returns as soon as something has changed, needs no token, and says if nothing has changed."""
     server.make_folder("/p")
     cursor = sdk.files_list_folder_get_latest_cursor("/p").cursor
     timer = threading.Timer(0.1, lambda: server.put("/p/a.jpg", b"1"))
@@ -143,7 +143,7 @@ def test_a_long_poll_ends_with_a_change(server: DropboxServer, sdk: dropbox.Drop
 
 
 def test_folders_that_can_not_be_listed(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """No such folder; a file; the root written as a slash."""
+    """A missing folder, a file, and the root written as a slash are errors."""
     server.put("/p/a.jpg", b"1")
     assert refusal(lambda: sdk.files_list_folder("/none")).get_path().is_not_found()
     assert refusal(lambda: sdk.files_list_folder("/p/a.jpg")).get_path().is_not_folder()
@@ -155,7 +155,7 @@ def test_folders_that_can_not_be_listed(server: DropboxServer, sdk: dropbox.Drop
 
 
 def test_a_file_is_found_by_path_by_id_and_by_revision(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """Letter case does not count; an id follows a file; a revision stays when it is replaced."""
+    """Letter case does not matter; an id follows a file; a revision remains after a replacement."""
     first = server.put("/P/A.jpg", b"1")
     found = sdk.files_get_metadata("/p/a.JPG")
     server.put("/P/A.jpg", b"22")
@@ -171,7 +171,7 @@ def test_a_file_is_found_by_path_by_id_and_by_revision(server: DropboxServer, sd
     "name", ["a.jpg", "ü ß 漢字.jpg", 'quote".jpg', "del\x7f.jpg", "pictures 🦶.jpg", "a&b=c%20+.jpg"]
 )
 def test_a_file_is_downloaded(server: DropboxServer, sdk: dropbox.Dropbox, name: str) -> None:
-    """Metadata come in a header, ASCII whatever the name; the bytes are those of the file."""
+    """The metadata come in an ASCII header, whatever the name; the bytes are those of the file."""
     whole = name.encode() * 1000
     server.put(f"/p/{name}", whole)
     said, response = sdk.files_download(f"/p/{name}")
@@ -184,7 +184,7 @@ def test_a_file_is_downloaded(server: DropboxServer, sdk: dropbox.Dropbox, name:
 
 
 def test_what_can_not_be_downloaded(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """Nothing there; a folder; a document of Dropbox's own."""
+    """A missing file, a folder, and a document of Dropbox's own can't be downloaded."""
     server.put_paper("/p/notes.paper")
     assert refusal(lambda: sdk.files_download("/p/none")).get_path().is_not_found()
     assert refusal(lambda: sdk.files_download("/p")).get_path().is_not_file()
@@ -193,7 +193,7 @@ def test_what_can_not_be_downloaded(server: DropboxServer, sdk: dropbox.Dropbox)
 
 @pytest.mark.parametrize("size", [0, 1, 4 * 1024 * 1024, 4 * 1024 * 1024 + 1, 9 * 1024 * 1024])
 def test_the_content_hash_is_the_vendors(size: int) -> None:
-    """In one piece or in many, at and around the size of a block."""
+    """In one piece or in many, for sizes around one block."""
     data = hashlib.shake_128(str(size).encode()).digest(size)
     assert content_hash([data]) == vendors_hash(data)
     assert content_hash(data[start : start + 70_001] for start in range(0, size, 70_001)) == vendors_hash(
@@ -205,7 +205,7 @@ def test_the_content_hash_is_the_vendors(size: int) -> None:
 
 
 def test_a_file_is_uploaded(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """With its folders; another one under its name is refused, renamed or taken, as was asked."""
+    """Missing folders are created; a name that is taken is refused, renamed or replaced, as the client asks."""
     said = sdk.files_upload(b"first", "/new/a.txt")
     assert (said.name, said.content_hash) == ("a.txt", vendors_hash(b"first"))
     assert server.read("/New/A.txt") == b"first"
@@ -227,13 +227,13 @@ def test_a_file_is_uploaded(server: DropboxServer, sdk: dropbox.Dropbox) -> None
 
 
 def test_a_damaged_upload_is_refused(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """The client's hash of what it sent is compared."""
+    """The server compares the client's hash of the bytes."""
     assert refusal(lambda: sdk.files_upload(b"x", "/a.txt", content_hash="0" * 64)).is_content_hash_mismatch()
     assert server.read("/a.txt") is None
 
 
 def test_a_large_file_is_uploaded_in_a_session(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """Nothing is seen before the end; a wrong offset says the right one; a session is used once."""
+    """Nothing appears before the end; a wrong offset is answered with the right one; a session is used once."""
     session = sdk.files_upload_session_start(b"one ").session_id
     sdk.files_upload_session_append_v2(b"two ", files.UploadSessionCursor(session, 4))
     late = refusal(lambda: sdk.files_upload_session_append_v2(b"two ", files.UploadSessionCursor(session, 4)))
@@ -254,7 +254,7 @@ def test_a_large_file_is_uploaded_in_a_session(server: DropboxServer, sdk: dropb
 
 
 def test_a_deletion_is_pinned_to_a_revision(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """Another revision is not deleted, nor a folder; what was deleted is told."""
+    """Another revision or a folder is not deleted; the answer has the metadata of the deleted file."""
     old = server.put("/p/a.jpg", b"1")
     new = server.put("/p/a.jpg", b"22")
     assert refusal(lambda: sdk.files_delete_v2("/p/a.jpg", parent_rev=old)).is_path_write()
@@ -265,7 +265,7 @@ def test_a_deletion_is_pinned_to_a_revision(server: DropboxServer, sdk: dropbox.
 
 
 def test_many_are_deleted_by_a_job(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """A job tells of each entry what became of it, in order, when it has ended."""
+    """A finished job has the result of each entry, in order."""
     rev = server.put("/p/a.jpg", b"1")
     server.put("/p/b.jpg", b"1")
     server.api.batch_polls = 1
@@ -284,7 +284,7 @@ def test_many_are_deleted_by_a_job(server: DropboxServer, sdk: dropbox.Dropbox) 
 
 
 def test_files_are_moved_copied_and_folders_made(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """A moved file keeps its id, a copy has its own; what stands in the way is told."""
+    """A moved file keeps its id, a copy gets its own; a conflict is an error."""
     server.put("/p/a.jpg", b"1")
     identity = sdk.files_get_metadata("/p/a.jpg").id
     assert sdk.files_move_v2("/p/a.jpg", "/q/b.jpg").metadata.id == identity
@@ -299,7 +299,7 @@ def test_files_are_moved_copied_and_folders_made(server: DropboxServer, sdk: dro
 
 
 def test_a_team_space_is_reached_by_its_path_root() -> None:
-    """A member sees their own folder, and with the header the team's; a wrong one is refused."""
+    """A member sees their own folder, and with the header that of the team; a wrong header is refused."""
     account = Account(root_namespace="111", home_namespace="222", home="/Dr Jones")
     with DropboxServer(account=account) as server:
         server.put("/Dr Jones/own.jpg", b"1")
@@ -315,7 +315,7 @@ def test_a_team_space_is_reached_by_its_path_root() -> None:
 
 
 def test_an_app_of_its_own_folder_sees_nothing_else() -> None:
-    """Its root is that folder."""
+    """The root of the app is its folder."""
     app = App(key="folderapp", secret="s", app_folder="/Apps/inTOUCH")
     with DropboxServer(app=app) as server:
         server.put("/Apps/inTOUCH/mine.jpg", b"1")
@@ -327,7 +327,7 @@ def test_an_app_of_its_own_folder_sees_nothing_else() -> None:
 
 
 def test_tokens_end_are_revoked_and_lack_permissions(server: DropboxServer) -> None:
-    """Each is a 401 of its own."""
+    """Each of these has its own 401 error."""
     with open_sdk(server, oauth2_access_token=server.token("files.metadata.read")) as sdk:
         assert sdk.files_list_folder("").entries == []
         with pytest.raises(AuthError) as caught:
@@ -348,7 +348,7 @@ def test_tokens_end_are_revoked_and_lack_permissions(server: DropboxServer) -> N
 
 
 def press(url: str, button: str = "allow") -> requests.Response:
-    """What a person at a browser does."""
+    """Do what a person at a browser does."""
     page = requests.get(url, timeout=5)
     assert page.status_code == 200, page.text
     question = page.text.partition('name="question" value="')[2].partition('"')[0]
@@ -358,12 +358,12 @@ def press(url: str, button: str = "allow") -> requests.Response:
 
 
 def here(url: str, server: DropboxServer) -> str:
-    """A page of Dropbox's web site, on the server."""
+    """Return a page of Dropbox's web site, on the server."""
     return url.replace("https://www.dropbox.com", server.url)
 
 
 def test_the_vendors_flow_without_a_redirect(server: DropboxServer) -> None:
-    """The page shows a code, which gives tokens; the refresh token gives the next ones, and no new one."""
+    """The page shows a code, which is exchanged for tokens; a refresh returns no new refresh token."""
     flow = dropbox.DropboxOAuth2FlowNoRedirect(server.app.key, use_pkce=True, token_access_type="offline")
     flow.requests_session = plain_session(server)
     page = press(here(flow.start(), server)).text
@@ -406,14 +406,14 @@ def test_the_vendors_flow_with_a_redirect(server: DropboxServer, pkce: bool) -> 
 
 
 def test_a_person_who_does_not_want_to(server: DropboxServer) -> None:
-    """The browser is sent back with that."""
+    """The browser is sent back with the refusal."""
     uri = min(server.app.redirect_uris)
     flow = dropbox.DropboxOAuth2Flow(server.app.key, uri, {}, "csrf", use_pkce=True)
     assert "error=access_denied" in press(here(flow.start(), server), "deny").headers["Location"]
 
 
 def test_codes_and_verifiers_must_be_right() -> None:
-    """Another verifier, another redirect, another app, a code too old: each is refused."""
+    """Another verifier, redirect or app, and an expired code are refused."""
     now_s = [0.0]
     with DropboxServer(now_s=lambda: now_s[0]) as server:
         uri = min(server.app.redirect_uris)
@@ -459,7 +459,7 @@ def test_codes_and_verifiers_must_be_right() -> None:
     ],
 )
 def test_a_question_that_is_wrong_is_not_put(server: DropboxServer, query: str) -> None:
-    """The browser shows why, and is sent nowhere."""
+    """The browser shows the reason, and is not redirected."""
     answer = requests.get(
         f"{server.url}/oauth2/authorize?{query.format(key=server.app.key)}", timeout=5, allow_redirects=False
     )
@@ -472,7 +472,7 @@ def test_a_question_that_is_wrong_is_not_put(server: DropboxServer, query: str) 
 
 @pytest.mark.parametrize("form", ["json", "header", "text", "writes"])
 def test_throttling_in_its_forms(server: DropboxServer, sdk: dropbox.Dropbox, form: str) -> None:
-    """The vendor's client takes each for what it is."""
+    """The vendor's client understands each form."""
     server.fail("files/list_folder", Fault.throttled(3, form=form))
     with pytest.raises(RateLimitError) as caught:
         sdk.files_list_folder("")
@@ -481,7 +481,7 @@ def test_throttling_in_its_forms(server: DropboxServer, sdk: dropbox.Dropbox, fo
 
 
 def test_faults_before_and_after_the_effect(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """A call that fails before it has done nothing; after it, everything."""
+    """A call that fails before the effect does nothing; after it, everything."""
     for after in (False, True):
         rev = server.put("/a.jpg", b"1")
         server.fail("files/delete_v2", Fault.unavailable(after=after))
@@ -496,7 +496,7 @@ def test_faults_before_and_after_the_effect(server: DropboxServer, sdk: dropbox.
 
 
 def test_faults_of_a_download(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """Cut, short, damaged, late, replaced by a page."""
+    """A download is cut, too short, damaged, late, or replaced by a page."""
     server.put("/a.jpg", b"x" * 10_000)
 
     def fetch() -> bytes:
@@ -519,7 +519,7 @@ def test_faults_of_a_download(server: DropboxServer, sdk: dropbox.Dropbox) -> No
 
 
 def test_writes_that_meet_are_refused() -> None:
-    """As Dropbox does it, where a test asks for it."""
+    """Parallel writes are refused as by Dropbox, if a test asks for it."""
     with DropboxServer(contention=True) as server:
         ends: list[object] = []
 
@@ -538,7 +538,7 @@ def test_writes_that_meet_are_refused() -> None:
 
 
 def test_calls_are_counted(server: DropboxServer, sdk: dropbox.Dropbox) -> None:
-    """By route, sign-in included; every call takes at least as long as was asked for."""
+    """Calls are counted by route, sign-in included; each call takes at least as long as a test asks for."""
     server.latency_s = 0.05
     began_s = time.monotonic()
     for _ in range(3):

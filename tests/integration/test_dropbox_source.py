@@ -61,7 +61,7 @@ def bytes_of(source: DropboxSource, file: SourceFile, staging: Path | None = Non
 def test_a_practice_in_the_vendors_cloud_is_refused_before_anything_is_asked(
     dropbox_server: DropboxServer,
 ) -> None:
-    """`hosted` comes before the sign-in, before the server, and before the package is looked for."""
+    """`hosted` is checked first: before the sign-in, the server and the installed packages."""
 
     def never(_force: bool = False) -> str:
         raise AssertionError("nobody asks for a token")
@@ -88,7 +88,7 @@ def test_a_practice_in_the_vendors_cloud_is_refused_before_anything_is_asked(
     ],
 )
 def test_options_that_make_no_sense(path: str, options: dict[str, Any], text: str) -> None:
-    """They are refused when the folder is opened, and no value is repeated."""
+    """They are refused when the folder is opened, and the message repeats no value."""
     with pytest.raises(ConfigError, match=text) as caught:
         DropboxSource(path, **{"signin": lambda _force=False: "sl.token", **options})
     assert "sl.token" not in str(caught.value)
@@ -105,7 +105,7 @@ def test_options_that_make_no_sense(path: str, options: dict[str, Any], text: st
     ],
 )
 def test_a_folder_is_one_however_it_is_written(dropbox_server: DropboxServer, url: str, label: str) -> None:
-    """Letter case does not count, so the source id is the same; the path is percent-decoded once."""
+    """Letter case does not matter, so the source id is the same. The path is percent-decoded once."""
     token = dropbox_server.token()
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     with open_source(url, signin=lambda _force=False: token, endpoint=dropbox_server.url) as source:
@@ -117,7 +117,7 @@ def test_a_folder_is_one_however_it_is_written(dropbox_server: DropboxServer, ur
 
 
 def test_nothing_is_asked_before_the_first_listing(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """So a location that is down, or where nobody is signed in, does not stop the program that opens it."""
+    """A program can open a location that is down, or that nobody is signed in to."""
     source = open_dropbox("/nowhere", label="photos")
     assert not dropbox_server.calls
     assert (source.label, source.commits_whole) == ("photos", True)
@@ -145,7 +145,7 @@ def test_accounts_and_team_spaces_are_told_apart() -> None:
 
 
 def test_a_source_is_not_pickled_and_shows_no_path(open_dropbox: Open) -> None:
-    """It holds a sign-in; and folders are named after patients."""
+    """A source holds a sign-in, and its folder may have the name of a patient."""
     source = open_dropbox("/Marsh, Ada")
     assert "Marsh" not in repr(source)
     with pytest.raises(TypeError, match="secrets"):
@@ -157,7 +157,7 @@ def test_a_source_is_not_pickled_and_shows_no_path(open_dropbox: Open) -> None:
 def test_a_practice_sets_it_up_in_a_file(
     dropbox_server: DropboxServer, tmp_path: Path, practice: Any
 ) -> None:
-    """The provider's app and folder, the operator's locations, the folder for logs: an inbox made of them."""
+    """An inbox is opened from settings: the provider's app and folder, the operator's locations, the log folder."""
     from intouch_import.inbox import Inbox
     from intouch_import.settings import Settings
 
@@ -205,7 +205,7 @@ def test_a_practice_sets_it_up_in_a_file(
 def test_everything_in_the_folder_is_listed_with_its_kind(
     dropbox_server: DropboxServer, open_dropbox: Open
 ) -> None:
-    """Files, folders, and documents that can't be downloaded; nothing of what is below."""
+    """Files, folders and documents that can't be downloaded are listed, but nothing in sub-folders."""
     rev = dropbox_server.put(f"{FOLDER}/IMG 1.JPG", b"content")
     dropbox_server.put(f"{FOLDER}/Sub/below.jpg", b"x")
     dropbox_server.put_paper(f"{FOLDER}/Notes.paper")
@@ -251,7 +251,7 @@ def _page(entries: list[Any], *, has_more: bool = False) -> Fault:
 def test_after_the_first_listing_changes_alone_are_asked_for(
     dropbox_server: DropboxServer, open_dropbox: Open
 ) -> None:
-    """New, replaced, renamed and deleted files; two requests, whatever the size of the folder."""
+    """New, replaced, renamed and deleted files take two requests, whatever the size of the folder."""
     dropbox_server.api.page_entries = 10
     for number in range(50):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
@@ -275,7 +275,7 @@ def test_after_the_first_listing_changes_alone_are_asked_for(
 
 
 def test_a_file_becomes_a_folder_and_the_other_way(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """Changes are taken in their order, by path: the last one counts."""
+    """Changes are applied in their order, by path: the last one counts."""
     dropbox_server.put(f"{FOLDER}/thing", b"x")
     source = open_dropbox()
     assert one(source, "thing").kind is EntryKind.FILE
@@ -288,7 +288,7 @@ def test_a_file_becomes_a_folder_and_the_other_way(dropbox_server: DropboxServer
 
 
 def test_empty_pages_are_not_the_end(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """Dropbox may send them at any time, with more behind them."""
+    """Dropbox may send an empty page although more pages follow."""
     dropbox_server.api.page_entries = 1
     for number in range(4):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
@@ -304,7 +304,7 @@ def test_empty_pages_are_not_the_end(dropbox_server: DropboxServer, open_dropbox
 def test_pages_that_never_end_are_an_error(
     dropbox_server: DropboxServer, open_dropbox: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refresh comes to an end."""
+    """A refresh ends, even if the pages do not."""
     monkeypatch.setattr("intouch_import.dropbox.listing._MOST_EMPTY", 20)
     dropbox_server.fail("files/list_folder page", Fault.empty(), times=None)
     with pytest.raises(SourceUnavailable):
@@ -313,7 +313,7 @@ def test_pages_that_never_end_are_an_error(
 
 
 def test_a_cursor_that_ends_is_begun_anew(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """What was deleted meanwhile is not listed; what never ends is an error."""
+    """Files that were deleted meanwhile are not listed. A cursor that always expires is an error."""
     dropbox_server.put(f"{FOLDER}/old.jpg", b"x")
     source = open_dropbox()
     assert set(by_name(source)) == {"old.jpg"}
@@ -328,7 +328,7 @@ def test_a_cursor_that_ends_is_begun_anew(dropbox_server: DropboxServer, open_dr
 
 
 def test_the_folder_is_listed_whole_now_and_then(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """A change that got lost hides nothing for ever."""
+    """A change that Dropbox did not report is found after some hours."""
     source = open_dropbox(relist_after_s=0.0)
     for _ in range(3):
         list(source.scan())
@@ -336,7 +336,7 @@ def test_the_folder_is_listed_whole_now_and_then(dropbox_server: DropboxServer, 
 
 
 def test_a_folder_that_goes_and_comes_back(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """Gone is an error; made anew, under the same name, it is listed from the start."""
+    """A deleted folder is an error. A new folder of the same name is listed from the start."""
     dropbox_server.put(f"{FOLDER}/old.jpg", b"x")
     source = open_dropbox()
     file = one(source, "old.jpg")
@@ -357,7 +357,7 @@ def test_a_folder_that_goes_and_comes_back(dropbox_server: DropboxServer, open_d
 
 
 def test_a_file_in_place_of_the_folder(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """It is no folder, and trying again does not help."""
+    """A file is no folder, and a retry does not help."""
     dropbox_server.put("/file", b"x")
     with pytest.raises(SourceUnavailable, match="not a folder") as caught:
         list(open_dropbox("/file").scan())
@@ -386,7 +386,7 @@ def test_a_file_in_place_of_the_folder(dropbox_server: DropboxServer, open_dropb
     ],
 )
 def test_a_listing_that_is_none(dropbox_server: DropboxServer, open_dropbox: Open, body: Any) -> None:
-    """What can't be understood is an error, never an empty or a shorter folder."""
+    """An answer that is not understood is an error, never an empty or shorter folder."""
     import json
 
     fault = Fault(status=200, body=json.dumps(body).encode(), headers=JSON)
@@ -396,7 +396,7 @@ def test_a_listing_that_is_none(dropbox_server: DropboxServer, open_dropbox: Ope
 
 
 def test_a_listing_that_broke_off_goes_on(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """The next refresh goes on at the page that failed, and shows nothing before it is whole."""
+    """The next refresh continues with the page that failed. Nothing is shown before the listing is complete."""
     dropbox_server.api.page_entries = 2
     for number in range(6):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
@@ -409,7 +409,7 @@ def test_a_listing_that_broke_off_goes_on(dropbox_server: DropboxServer, open_dr
 
 
 def test_several_threads_list_at_once(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """Each sees the folder whole."""
+    """Each thread sees the whole folder."""
     dropbox_server.api.page_entries = 3
     for number in range(20):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
@@ -424,7 +424,7 @@ def test_several_threads_list_at_once(dropbox_server: DropboxServer, open_dropbo
 
 
 def test_looking_at_one_name(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """A file, in whatever letter case; a folder; nothing; a name that is none."""
+    """A file, in any letter case; a folder; nothing; and names that are not valid."""
     rev = dropbox_server.put(f"{FOLDER}/Photo.jpg", b"x")
     dropbox_server.make_folder(f"{FOLDER}/Sub")
     source = open_dropbox()
@@ -441,7 +441,7 @@ def test_looking_at_one_name(dropbox_server: DropboxServer, open_dropbox: Open) 
 
 
 def test_a_name_that_is_too_long_for_a_disk(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """Dropbox counts characters, not bytes: such a photo is read, removed and put back as any other."""
+    """Dropbox counts characters, not bytes: such a photo is read, removed and put back like any other."""
     name = "\u6f22" * 200 + ".jpg"  # 604 bytes
     dropbox_server.put(f"{FOLDER}/{name}", b"x")
     source = open_dropbox()
@@ -454,7 +454,7 @@ def test_a_name_that_is_too_long_for_a_disk(dropbox_server: DropboxServer, open_
 def test_a_file_is_read_once_with_one_request(
     dropbox_server: DropboxServer, open_dropbox: Open, tmp_path: Path
 ) -> None:
-    """Metadata and bytes are one answer."""
+    """One answer contains metadata and bytes."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"content")
     source = open_dropbox()
     file = one(source)
@@ -468,7 +468,7 @@ def test_a_file_is_read_once_with_one_request(
 def test_content_hashes_are_checked_at_every_size(
     dropbox_server: DropboxServer, open_dropbox: Open, size: int
 ) -> None:
-    """Around the size of a block, too."""
+    """The hash is right for sizes around one block, too."""
     whole = os.urandom(size)
     dropbox_server.put(f"{FOLDER}/photo.jpg", whole)
     source = open_dropbox()
@@ -486,7 +486,7 @@ def test_content_hashes_are_checked_at_every_size(
 def test_what_has_happened_to_a_file_since_it_was_listed(
     dropbox_server: DropboxServer, open_dropbox: Open, tmp_path: Path
 ) -> None:
-    """Replaced, deleted, moved out of the folder, turned into a folder: it is not read."""
+    """A file that was replaced, deleted, moved to another folder or turned into a folder is not read."""
     names = ["replaced", "deleted", "moved", "folder", "same bytes"]
     for name in names:
         dropbox_server.put(f"{FOLDER}/{name}", b"bytes")
@@ -543,7 +543,7 @@ def test_an_answer_about_another_file(
 def test_files_that_are_not_given(
     dropbox_server: DropboxServer, open_dropbox: Open, error: dict[str, Any], helps: bool
 ) -> None:
-    """That one file can't be read; whether waiting helps is said."""
+    """The error concerns one file, and says whether a retry helps."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     source = open_dropbox()
     file = one(source)
@@ -570,7 +570,7 @@ def test_files_that_are_not_given(
 def test_a_transfer_that_fails_is_made_again(
     dropbox_server: DropboxServer, open_dropbox: Open, tmp_path: Path, fault: Fault
 ) -> None:
-    """Nothing of the failed one is left."""
+    """Nothing of the failed download is left."""
     whole = os.urandom(100_000)
     dropbox_server.put(f"{FOLDER}/photo.jpg", whole)
     source = open_dropbox()
@@ -583,7 +583,7 @@ def test_a_transfer_that_fails_is_made_again(
 def test_a_transfer_that_always_breaks_off_is_the_files_failure(
     dropbox_server: DropboxServer, open_dropbox: Open, tmp_path: Path
 ) -> None:
-    """The other files of the location go on; a server that is not there at all is the location's failure."""
+    """Only this file fails. If the server is not there at all, the location fails."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x" * 1000)
     source = open_dropbox()
     file = one(source)
@@ -617,7 +617,7 @@ DOUBTFUL = [
 def test_a_removal_whose_answer_is_doubtful(
     dropbox_server: DropboxServer, open_dropbox: Open, fault: Fault, together: bool
 ) -> None:
-    """It comes to its end: gone, and said to be gone, by one removal."""
+    """The file is removed once, and the removal succeeds."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     dropbox_server.put(f"{FOLDER}/other.jpg", b"x")
     source = open_dropbox()
@@ -637,7 +637,7 @@ def test_a_removal_whose_answer_is_doubtful(
 def test_a_file_that_is_replaced_while_an_answer_is_lost(
     dropbox_server: DropboxServer, open_dropbox: Open, together: bool, after: bool
 ) -> None:
-    """The new one stays, whether or not the old one had been removed."""
+    """The new file stays, whether or not the old one had been removed."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"old")
     source = open_dropbox()
     file = one(source)
@@ -659,7 +659,7 @@ def test_a_file_that_is_replaced_while_an_answer_is_lost(
 def test_a_file_that_is_moved_away_while_an_answer_is_lost(
     dropbox_server: DropboxServer, open_dropbox: Open
 ) -> None:
-    """It is not taken for removed: somebody else has it."""
+    """The file does not count as removed: somebody else moved it."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     source = open_dropbox()
     file = one(source)
@@ -673,7 +673,7 @@ def test_a_file_that_is_moved_away_while_an_answer_is_lost(
 
 
 def test_a_removal_that_is_not_allowed(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """It is said, and the file is there; so it is when the server never answers."""
+    """The error says so, and the file is still there. The same if the server never answers."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     source = open_dropbox()
     file = one(source)
@@ -693,7 +693,7 @@ def test_a_removal_that_is_not_allowed(dropbox_server: DropboxServer, open_dropb
 
 
 def test_a_server_that_deletes_another_version(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """What it says it deleted is compared with what it was asked to."""
+    """The version that Dropbox deleted is compared with the version that was asked for."""
     dropbox_server.put(f"{FOLDER}/photo.jpg", b"x")
     source = open_dropbox()
     file = one(source)
@@ -704,7 +704,7 @@ def test_a_server_that_deletes_another_version(dropbox_server: DropboxServer, op
 
 
 def test_many_are_removed_by_two_requests(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """Each is told by itself: gone now, changed, gone before, not allowed."""
+    """Each file has its own result: removed, changed, gone before, not allowed."""
     for number in range(30):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
     source = open_dropbox()
@@ -745,7 +745,7 @@ def test_many_are_removed_by_two_requests(dropbox_server: DropboxServer, open_dr
 def test_a_job_that_fails(
     dropbox_server: DropboxServer, open_dropbox: Open, faults: dict[str, Fault]
 ) -> None:
-    """Whatever is left of it is removed one by one, or asked for again, and never taken for granted."""
+    """The remaining files are removed one by one or asked for again; none is assumed to be removed."""
     for number in range(4):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
     source = open_dropbox()
@@ -793,7 +793,7 @@ def test_a_job_while_others_write(open_dropbox: Open) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 8 * 1024 * 1024, 8 * 1024 * 1024 + 1, 20 * 1024 * 1024])
 def test_a_file_is_put(dropbox_server: DropboxServer, open_dropbox: Open, size: int) -> None:
-    """In one piece, or in a session that nobody sees before its end."""
+    """A file is written in one request, or in an upload session that nobody sees before its end."""
     whole = os.urandom(size)
     seen: list[set[str]] = []
     looked = Fault.somebody(lambda: seen.append(dropbox_server.names(FOLDER)))
@@ -808,7 +808,7 @@ def test_a_file_is_put(dropbox_server: DropboxServer, open_dropbox: Open, size: 
 
 
 def test_a_name_that_is_taken_or_refused(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """A file, in whatever letter case, with whatever bytes; a folder; names that Dropbox does not take."""
+    """A file in any letter case and with any bytes; a folder; names that Dropbox does not accept."""
     dropbox_server.put(f"{FOLDER}/Photo.jpg", b"x")
     dropbox_server.make_folder(f"{FOLDER}/Sub")
     source = open_dropbox()
@@ -842,7 +842,7 @@ def test_a_put_whose_answer_is_doubtful(
 def test_somebody_else_takes_the_name_while_an_answer_is_lost(
     dropbox_server: DropboxServer, open_dropbox: Open
 ) -> None:
-    """Theirs stays."""
+    """The other file stays."""
     fault = Fault(hang_up=True, meanwhile=lambda: dropbox_server.put(f"{FOLDER}/photo.jpg", b"theirs"))
     dropbox_server.fail("files/upload", fault)
     with pytest.raises(NameTaken):
@@ -851,7 +851,7 @@ def test_somebody_else_takes_the_name_while_an_answer_is_lost(
 
 
 def test_a_put_that_fails_leaves_nothing(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """No answer, no room, a program that gives up in the middle."""
+    """No answer, a full Dropbox, or a program that stops in the middle."""
     source = open_dropbox()
     full = Fault.refused({".tag": "path", "reason": {".tag": "insufficient_space"}})
     for fault, text in ((Fault.unavailable(), "not be reached"), (full, "full")):
@@ -873,7 +873,7 @@ def test_a_put_that_fails_leaves_nothing(dropbox_server: DropboxServer, open_dro
 
 
 def test_a_change_is_told_at_once(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """Dropbox holds the question open; before the first listing everything counts as changed."""
+    """Dropbox answers as soon as there is a change. Before the first listing everything counts as changed."""
     source = open_dropbox()
     assert source.reports_changes
     assert source.wait_for_change(0)
@@ -899,7 +899,7 @@ def test_a_change_is_told_at_once(dropbox_server: DropboxServer, open_dropbox: O
 def test_waiting_when_it_fails(
     dropbox_server: DropboxServer, open_dropbox: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An ended cursor is a change; a server that can't be asked is an error; a pause that it asks for is kept."""
+    """An expired cursor is a change, a failed request is an error, and a requested pause is kept."""
     source = open_dropbox()
     list(source.scan())
     dropbox_server.fail("files/list_folder/longpoll", Fault.reset_cursor())
@@ -925,7 +925,7 @@ def test_waiting_when_it_fails(
 
 
 def test_a_watch_hears_of_a_new_photo(dropbox_server: DropboxServer, practice: Any) -> None:
-    """Without polling: one question is held open, and answered when the photo arrives."""
+    """One request stays open and is answered when the photo arrives."""
     token = dropbox_server.token()
     source = DropboxSource(FOLDER, signin=lambda _force=False: token, endpoint=dropbox_server.url)
     inbox = practice.inbox(source)
@@ -945,7 +945,7 @@ def test_a_watch_hears_of_a_new_photo(dropbox_server: DropboxServer, practice: A
 
 
 def test_waiting_is_seen_and_ends(dropbox_server: DropboxServer, open_dropbox: Open) -> None:
-    """The caller hears of each pause, and says how long they may be in all."""
+    """The caller is notified of each pause, and sets how long all pauses may take."""
     pauses: list[Pause] = []
     source = open_dropbox(patience=hurried(20, on_wait=pauses.append))
     dropbox_server.fail("files/list_folder", Fault.throttled(4), Fault.throttled(6))
@@ -982,7 +982,7 @@ def test_waiting_is_seen_and_ends(dropbox_server: DropboxServer, open_dropbox: O
 def test_a_sign_in_that_is_not_accepted(
     dropbox_server: DropboxServer, open_dropbox: Open, fault: Fault, kind: type[Exception], why: str | None
 ) -> None:
-    """Each says what to do, and repeats nothing that the server made up."""
+    """Each message says what to do, and repeats no text of the server."""
     dropbox_server.fail("files/get_metadata", fault, times=None)
     with pytest.raises(kind) as caught:
         list(open_dropbox().scan())
@@ -991,7 +991,7 @@ def test_a_sign_in_that_is_not_accepted(
 
 
 def test_a_token_that_ends_in_the_middle_is_renewed_once(dropbox_server: DropboxServer) -> None:
-    """Of many threads that are refused, one asks for a new token; the others take it."""
+    """Of many threads whose token was refused, one gets a new token, and the others use it."""
     for number in range(12):
         dropbox_server.put(f"{FOLDER}/{number}.jpg", b"x")
     asked: list[bool] = []
@@ -1019,7 +1019,7 @@ def test_a_token_that_ends_in_the_middle_is_renewed_once(dropbox_server: Dropbox
 
 
 def test_a_hosts_token_provider_that_fails(dropbox_server: DropboxServer) -> None:
-    """What it raises is not shown: it may hold anything."""
+    """The text of its exception is not shown, because it may contain anything."""
 
     def signin(_force: bool = False) -> str:
         raise RuntimeError("secret sl.123")
@@ -1036,7 +1036,7 @@ def test_a_hosts_token_provider_that_fails(dropbox_server: DropboxServer) -> Non
 
 
 def test_a_folder_of_the_team_space() -> None:
-    """It is found from the team's root; without that, from the member's own folder."""
+    """With `team_space` the path starts at the team's root, without it in the member's own folder."""
     account = Account(root_namespace="111", home_namespace="222", home="/Dr Jones")
     with DropboxServer(account=account) as server:
         server.put("/Dr Jones/Photos/own.jpg", b"own")
@@ -1054,7 +1054,7 @@ def test_a_folder_of_the_team_space() -> None:
 
 
 def test_a_team_space_that_is_moved(dropbox_server: DropboxServer) -> None:
-    """The number that the space had before is not accepted any more: the next refresh asks for it again."""
+    """Dropbox no longer accepts the old number of the space. The next refresh asks for the new one."""
     token = dropbox_server.token()
     source = DropboxSource(
         FOLDER,
@@ -1074,7 +1074,7 @@ def test_a_team_space_that_is_moved(dropbox_server: DropboxServer) -> None:
 
 @pytest.mark.parametrize("folder", ["", "/", "/inbox"])
 def test_an_app_of_its_own_folder(folder: str) -> None:
-    """Its root is that folder, and it can be all there is."""
+    """The app folder is the root, and can be the whole source."""
     app = App(key="folderapp", secret="s", app_folder="/Apps/inTOUCH")
     with DropboxServer(app=app) as server:
         where = f"/Apps/inTOUCH{folder.rstrip('/')}"
@@ -1093,7 +1093,7 @@ def test_an_app_of_its_own_folder(folder: str) -> None:
 def test_after_a_fork_each_process_has_its_own_connections(
     dropbox_server: DropboxServer, open_dropbox: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parent and child do not talk over one socket."""
+    """Parent and child do not use the same socket."""
     source = open_dropbox()
     list(source.scan())
     parents = source._account.client

@@ -1,4 +1,4 @@
-"""Signing in against the protocol server: attempts, redirects, pasted codes, renewal, refusals, and signing out."""
+"""Signing in against the protocol server: attempts, redirects, pasted codes, renewal, refusals and signing out."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def signed_in(server: DropboxServer, **options: Any) -> SignIn:
 
 
 def test_a_person_allows_it(server: DropboxServer) -> None:
-    """The browser is told so, the token works, and the page that was shown holds no secret."""
+    """The browser shows the success, the token works, and the page's URL contains no secret."""
     person = Person()
     signin = open_sign_in(server, on_url=person)
     assert not signin.signed_in
@@ -95,7 +95,7 @@ def test_a_person_allows_it(server: DropboxServer) -> None:
 
 
 def test_a_person_does_not_allow_it(server: DropboxServer) -> None:
-    """That is said, and the next attempt is a new one."""
+    """The error says so, and the next attempt is a new one."""
     person = Person()
     signin = open_sign_in(server, on_url=person)
     thread, ends = in_thread(signin.sign_in)
@@ -112,7 +112,7 @@ def test_a_person_does_not_allow_it(server: DropboxServer) -> None:
 
 
 def test_nobody_comes(server: DropboxServer) -> None:
-    """After 180 seconds it is over; what comes later is not taken, and the port is free again."""
+    """After 180 seconds the attempt is over; a later answer is refused, and the port is free again."""
     now_s = [0.0]
     person = Person()
     signin = open_sign_in(server, on_url=person, monotonic_s=lambda: now_s[0])
@@ -135,7 +135,7 @@ def test_nobody_comes(server: DropboxServer) -> None:
 
 
 def test_an_answer_in_time_counts_though_its_redemption_takes_longer(server: DropboxServer) -> None:
-    """The 180 seconds are the person's; the service may take its own time."""
+    """The person has 180 seconds; the service may take longer to redeem the answer."""
     now_s = [0.0]
     person = Person()
     signin = open_sign_in(server, on_url=person, monotonic_s=lambda: now_s[0])
@@ -147,7 +147,7 @@ def test_an_answer_in_time_counts_though_its_redemption_takes_longer(server: Dro
 
 @pytest.mark.parametrize("how", ["cancel", "cancelled"])
 def test_an_attempt_is_cancelled(server: DropboxServer, how: str) -> None:
-    """By whoever holds it, or by who waits for it."""
+    """By its owner, or by the caller that waits for it."""
     person = Person()
     signin = open_sign_in(server, on_url=person)
     stop = threading.Event()
@@ -166,7 +166,7 @@ def test_an_attempt_is_cancelled(server: DropboxServer, how: str) -> None:
 
 @pytest.mark.parametrize("state", ["wrong", "", None])
 def test_an_answer_to_another_question(server: DropboxServer, state: str | None) -> None:
-    """It is not used, and ends nothing: the person's own answer is waited for."""
+    """It is not used and ends nothing: the attempt still waits for the person's own answer."""
     person = Person()
     signin = open_sign_in(server, on_url=person)
     thread, ends = in_thread(signin.sign_in)
@@ -182,7 +182,7 @@ def test_an_answer_to_another_question(server: DropboxServer, state: str | None)
 
 
 def test_only_one_answer_is_taken(server: DropboxServer) -> None:
-    """A second one, with the right state, comes to a closed door; nothing is redeemed twice."""
+    """A second answer with the right state is refused, and nothing is redeemed twice."""
     person = Person()
     signin = open_sign_in(server, on_url=person)
     thread, ends = in_thread(signin.sign_in)
@@ -219,7 +219,7 @@ def test_only_one_answer_is_taken(server: DropboxServer) -> None:
 def test_other_requests_to_the_port(
     server: DropboxServer, method: str, path: str, headers: dict[str, str]
 ) -> None:
-    """Icons, other paths, other hosts' names, doubled parameters, endless forms: none is an answer."""
+    """Icons, other paths, other host names, repeated parameters and endless forms are not answers."""
     signin = open_sign_in(server, on_url=None)
     attempt = signin.begin()
     assert attempt.redirect_uri is not None
@@ -235,7 +235,7 @@ def test_other_requests_to_the_port(
 
 
 def test_an_answer_by_form(server: DropboxServer) -> None:
-    """Services that post the answer, to keep it out of the browser's history, are understood."""
+    """Services may post the answer, to keep it out of the browser's history."""
     signin = open_sign_in(server, on_url=None)
     attempt = signin.begin()
     page = requests.get(attempt.url, timeout=5).text
@@ -266,12 +266,12 @@ def test_a_connection_that_says_nothing_holds_up_nobody(server: DropboxServer) -
 
 
 def test_the_port_is_open_on_this_machine_alone(server: DropboxServer) -> None:
-    """It is bound to the loopback addresses."""
+    """The port is bound to the loopback addresses only."""
     signin = open_sign_in(server, on_url=None)
     attempt = signin.begin()
     port = signin.server.redirect_ports[0]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # sends nothing: asks which address would
+        probe.connect(("192.0.2.1", 9))  # sends nothing: asks which address would be used
         outward = probe.getsockname()[0]
     if outward not in {"127.0.0.1", "0.0.0.0"}:
         with pytest.raises(OSError), socket.create_connection((outward, port), timeout=2):  # noqa: PT011
@@ -280,7 +280,7 @@ def test_the_port_is_open_on_this_machine_alone(server: DropboxServer) -> None:
 
 
 def test_a_port_that_is_in_use(server: DropboxServer) -> None:
-    """The next registered one is taken; if there is none, that is said."""
+    """The next registered port is used; if there is none, the error says so."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -300,7 +300,7 @@ def test_a_port_that_is_in_use(server: DropboxServer) -> None:
 
 
 def test_a_browser_that_can_not_be_opened(server: DropboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That ends the attempt at once, and says what else can be done."""
+    """The attempt ends at once, and the error says what else to do."""
     import webbrowser
 
     monkeypatch.setattr(webbrowser, "open", lambda _url: False)
@@ -334,7 +334,7 @@ def code_on(url: str) -> str:
 
 
 def test_a_code_is_pasted(server: DropboxServer) -> None:
-    """A mistyped one ends nothing; the right one does, with blanks around it."""
+    """After a mistyped code the attempt goes on; the right one is accepted, with blanks around it."""
     signin = open_sign_in(server, on_url=None)
     attempt = signin.begin(paste=True)
     assert attempt.redirect_uri is None
@@ -351,7 +351,7 @@ def test_a_code_is_pasted(server: DropboxServer) -> None:
 
 
 def test_an_address_is_pasted(server: DropboxServer) -> None:
-    """What the browser on another machine could not open: its state is checked, too."""
+    """The state of an address that another machine's browser could not open is checked, too."""
     signin = open_sign_in(server, on_url=None)
     attempt = signin.begin()
     page = requests.get(attempt.url, timeout=5).text
@@ -371,7 +371,7 @@ def test_an_address_is_pasted(server: DropboxServer) -> None:
 
 
 def test_a_token_is_renewed_before_it_ends_and_when_it_is_refused(server: DropboxServer) -> None:
-    """And otherwise kept."""
+    """Otherwise the token is kept."""
     now_s = [0.0]
     server.authorization.token_life_s = 14400.0
     signin = signed_in(server, monotonic_s=lambda: now_s[0])
@@ -387,7 +387,7 @@ def test_a_token_is_renewed_before_it_ends_and_when_it_is_refused(server: Dropbo
 
 
 def test_many_threads_whose_token_was_refused_renew_it_once(server: DropboxServer) -> None:
-    """They wait for the one that is faster."""
+    """The other threads wait for the one that renews."""
     signin = signed_in(server)
     before = server.calls["oauth2/token"]
     server.latency_s = 0.2
@@ -408,7 +408,7 @@ def test_many_threads_whose_token_was_refused_renew_it_once(server: DropboxServe
 
 
 def test_the_next_run_need_not_ask(server: DropboxServer) -> None:
-    """The refresh token is in the store, and nothing else is; another account has another key."""
+    """The store has the refresh token and nothing else; another account has another key."""
     store = MemoryStore()
     signed_in(server, store=store)
     assert len(store._secrets) == 1
@@ -425,7 +425,7 @@ def test_the_next_run_need_not_ask(server: DropboxServer) -> None:
 
 
 def test_access_that_was_withdrawn(server: DropboxServer) -> None:
-    """It says what to do, and the useless token is forgotten."""
+    """The error says what to do, and the useless token is forgotten."""
     store = MemoryStore()
     signin = signed_in(server, store=store)
     server.authorization.revoke_all()
@@ -439,7 +439,7 @@ def test_access_that_was_withdrawn(server: DropboxServer) -> None:
 
 
 def test_another_program_signs_in_meanwhile(server: DropboxServer) -> None:
-    """Its newer token is taken from the store."""
+    """Its newer token is loaded from the store."""
     store = MemoryStore()
     signin = signed_in(server, store=store)
     server.authorization.revoke_all()
@@ -453,7 +453,7 @@ def test_another_program_signs_in_meanwhile(server: DropboxServer) -> None:
     [("wrong_app", "app key"), ("missing_scope", "files.content.write"), ("refused", "again")],
 )
 def test_what_is_refused_says_what_to_do(server: DropboxServer, why: str, text: str) -> None:
-    """An app that is not known any more, one that lacks a permission, a code that is not accepted."""
+    """An unknown app, a missing permission, and a code that is not accepted."""
     person = Person()
     signin = open_sign_in(server, on_url=person)
     thread, ends = in_thread(signin.sign_in)
@@ -492,7 +492,7 @@ def test_what_is_refused_says_what_to_do(server: DropboxServer, why: str, text: 
     ],
 )
 def test_a_sign_in_server_that_fails(server: DropboxServer, fault: Fault, kind: type[Exception]) -> None:
-    """Nothing is forgotten for it: the next renewal succeeds."""
+    """Nothing is forgotten: the next renewal succeeds."""
     signin = signed_in(server)
     server.fail("oauth2/token", fault)
     with pytest.raises(kind):
@@ -501,7 +501,7 @@ def test_a_sign_in_server_that_fails(server: DropboxServer, fault: Fault, kind: 
 
 
 def test_signing_out(server: DropboxServer) -> None:
-    """The token is forgotten here and withdrawn there, whichever of them is at hand; then nobody is signed in."""
+    """Whichever token is there is forgotten here and revoked at the service; then nobody is signed in."""
     for restarted in (False, True):
         store = MemoryStore()
         signin = signed_in(server, store=store)
@@ -517,7 +517,7 @@ def test_signing_out(server: DropboxServer) -> None:
 
 
 def test_signing_out_without_a_connection(server: DropboxServer) -> None:
-    """It is forgotten here all the same, and the person is told where else to go."""
+    """The token is forgotten here, and the error says where else to withdraw the access."""
     signin = signed_in(server)
     server.fail("auth/token/revoke", Fault.unavailable())
     with pytest.raises(SourceUnavailable, match="withdraw"):
@@ -526,7 +526,7 @@ def test_signing_out_without_a_connection(server: DropboxServer) -> None:
 
 
 def test_an_app_with_a_secret(server: DropboxServer) -> None:
-    """It is sent, where there is one; a wrong one says so."""
+    """The secret is sent if there is one; a wrong one is reported."""
     for secret, succeeds in ((server.app.secret, True), ("wrong", False)):
         refresh = server.authorization.refresh_token(server.app)
         authorization = DropboxAuthorization(server.app.key, app_secret=secret, endpoint=server.url)
@@ -550,14 +550,14 @@ def test_an_app_with_a_secret(server: DropboxServer) -> None:
     ],
 )
 def test_settings_that_make_no_sense(options: dict[str, str], text: str) -> None:
-    """They are refused before anything is asked."""
+    """They are refused before any request."""
     key = options.pop("app_key", "key")
     with pytest.raises(ConfigError, match=text):
         DropboxAuthorization(key, **options)
 
 
 def test_nothing_shows_or_keeps_a_token(server: DropboxServer) -> None:
-    """No repr has one, and what holds one is not pickled."""
+    """No repr contains a token, and objects that hold one can't be pickled."""
     signin = signed_in(server)
     token = signin()
     attempt = open_sign_in(server, on_url=None).begin()

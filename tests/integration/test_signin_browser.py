@@ -1,4 +1,4 @@
-"""A person at a real browser signs in, or does not, while the local folder of the same inbox is imported."""
+"""A person signs in at a real browser, or does not, while the local folder of the same inbox is imported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REMOTE = "10043_DRJ_20260131_142502.jpg"
 
 
 class Surgery:
-    """A practice whose photos come from a local folder and from a Dropbox that nobody is signed in to."""
+    """A practice with photos in a local folder and in a Dropbox that nobody is signed in to."""
 
     def __init__(self, practice: Practice, server: DropboxServer) -> None:
         self.practice = practice
@@ -46,7 +46,7 @@ class Surgery:
         self._thread: threading.Thread | None = None
 
     def begin_refresh(self) -> str:
-        """Refresh in another thread; gives the page that the person is shown."""
+        """Refresh in another thread and return the page that the person is shown."""
         self._thread = threading.Thread(
             target=lambda: self._reports.append(self.inbox.refresh(on_progress=self.told.append))
         )
@@ -54,14 +54,14 @@ class Surgery:
         return self.person.page()
 
     def end_refresh(self) -> Report:
-        """Wait for its end."""
+        """Wait for the end of the refresh."""
         assert self._thread is not None
         self._thread.join(30)
         assert not self._thread.is_alive()
         return self._reports.pop()
 
     def imported(self) -> list[str]:
-        """What is in the patients' records."""
+        """Return what is in the patients' records."""
         stored = [one for patient in ("10042", "10043") for one in self.records.attachments(patient)]
         return sorted(one.name for one in stored)
 
@@ -78,7 +78,7 @@ def surgery(practice: Practice, dropbox_server: DropboxServer) -> Iterator[Surge
 
 
 def check_the_local_folder_is_done(surgery: Surgery) -> None:
-    """While nobody has signed in: imported, listed, and open to whoever wants to save something."""
+    """Check that the local folder is imported and listed, and can be saved from, before anybody has signed in."""
     assert surgery.imported() == [LOCAL]
     assert surgery.practice.left() == ["wound.jpg"]
     assert [row.name for row in surgery.inbox.rows] == ["wound.jpg"]
@@ -89,7 +89,7 @@ def check_the_local_folder_is_done(surgery: Surgery) -> None:
 
 
 def press(browser: Chrome, url: str, button: str) -> str:
-    """Open a page, press a button, and read what is shown then."""
+    """Open a page, press a button, and return the text that is shown then."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.expected_conditions import url_changes
     from selenium.webdriver.support.wait import WebDriverWait
@@ -105,7 +105,7 @@ def problems(report: Report) -> list[tuple[str, str]]:
 
 
 def redirect(url: str, **changed: Any) -> str:
-    """The address that the browser would be sent to, made up."""
+    """Make up the address that the browser would be sent to."""
     asked = {key: value[0] for key, value in parse_qs(urlsplit(url).query).items()}
     return f"{asked['redirect_uri']}/?code=made-up&state={changed['state']}"
 
@@ -119,7 +119,7 @@ def test_a_person_allows_it(surgery: Surgery, browser: Chrome) -> None:
     report = surgery.end_refresh()
     assert report.closes
     assert report.problems == ()
-    # The row that was saved while the sign-in was waited for was waiting when the refresh listed it.
+    # The row was saved while the refresh waited for the sign-in, and had been listed as waiting before.
     assert (report.listed, report.imported, report.waiting) == (3, 2, 1)
     assert REMOTE in surgery.imported()
     assert surgery.server.names(FOLDER) == set()
@@ -128,7 +128,7 @@ def test_a_person_allows_it(surgery: Surgery, browser: Chrome) -> None:
 
 
 def test_a_person_does_not_allow_it(surgery: Surgery, browser: Chrome) -> None:
-    """That location alone is a problem; the next refresh asks again."""
+    """Only that location has a problem; the next refresh asks again."""
     url = surgery.begin_refresh()
     check_the_local_folder_is_done(surgery)
     assert "did not allow" in press(browser, url, "deny")
@@ -142,7 +142,7 @@ def test_a_person_does_not_allow_it(surgery: Surgery, browser: Chrome) -> None:
 
 
 def test_nobody_comes_within_three_minutes(surgery: Surgery, browser: Chrome) -> None:
-    """At 180 seconds the location is given up, the page leads nowhere, and the next refresh begins a new attempt."""
+    """After 180 seconds the location is given up, its page is useless, and the next refresh starts a new attempt."""
     url = surgery.begin_refresh()
     check_the_local_folder_is_done(surgery)
     surgery.now_s += 180.0
@@ -158,7 +158,7 @@ def test_nobody_comes_within_three_minutes(surgery: Surgery, browser: Chrome) ->
 
 
 def test_an_answer_with_a_wrong_state(surgery: Surgery, browser: Chrome) -> None:
-    """It is shown as what it is and changes nothing; the person's own answer is taken."""
+    """The page says what it is and changes nothing; the person's own answer is accepted."""
     url = surgery.begin_refresh()
     check_the_local_folder_is_done(surgery)
     browser.get(redirect(url, state="wrong"))
@@ -169,7 +169,7 @@ def test_an_answer_with_a_wrong_state(surgery: Surgery, browser: Chrome) -> None
 
 
 def test_a_refresh_that_is_cancelled(surgery: Surgery) -> None:
-    """Nobody is waited for any longer; what was imported stays imported."""
+    """The refresh stops waiting; what was imported stays imported."""
     stop = threading.Event()
     reports: list[Report] = []
     thread = threading.Thread(target=lambda: reports.append(surgery.inbox.refresh(cancel=stop)))
@@ -185,7 +185,7 @@ def test_a_refresh_that_is_cancelled(surgery: Surgery) -> None:
 
 
 def test_access_that_is_withdrawn_later(surgery: Surgery, browser: Chrome) -> None:
-    """The next refresh notices, and lets the person sign in again, within that refresh."""
+    """The next refresh notices it and lets the person sign in again during that refresh."""
     assert "Signed in" in press(browser, surgery.begin_refresh(), "allow")
     surgery.end_refresh()
     surgery.server.authorization.revoke_all()
@@ -197,7 +197,7 @@ def test_access_that_is_withdrawn_later(surgery: Surgery, browser: Chrome) -> No
 
 
 def test_a_host_that_shows_the_page_itself(surgery: Surgery, browser: Chrome) -> None:
-    """A refresh does not wait where there is nobody to show a page to; the host begins the attempt."""
+    """If there is nobody to show a page to, a refresh does not wait; the host starts the attempt."""
     surgery.signin._on_url = None
     report = surgery.inbox.refresh()
     (problem,) = report.problems

@@ -1,4 +1,4 @@
-"""A canary token and a canary patient are driven through Dropbox, faults and all: neither shows up anywhere."""
+"""A canary token and a canary patient pass through Dropbox, with all faults, and are shown nowhere."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Watch(logging.Handler):
-    """Every log record of every logger, with all that any handler could make of it."""
+    """All log records of all loggers, with everything that a handler could make of them."""
 
     def __init__(self) -> None:
         super().__init__(logging.NOTSET)
@@ -57,19 +57,19 @@ class Watch(logging.Handler):
 
 
 class Cage:
-    """What is looked for, and where."""
+    """What the tests look for, and where."""
 
     def __init__(self) -> None:
         self.secrets: set[str] = set()
         self.watch = Watch()
 
     def clean(self, text: str) -> None:
-        """No canary, and none of the tokens that were handed out."""
+        """Return whether a text contains no canary and no token that was handed out."""
         for word in (*WORDS, *self.secrets):
             assert word not in text, f"{word[:6]}… is in it"
 
     def clean_exception(self, exc: BaseException | None) -> None:
-        """Its text, its repr, and the traceback as it is printed, but for the lines of source."""
+        """Check the text, the repr and the printed traceback of an exception, without the lines of source."""
         while exc is not None:
             self.clean(f"{exc} {exc!r}")
             self.clean("".join(traceback.format_exception_only(type(exc), exc)))
@@ -79,7 +79,7 @@ class Cage:
 
 @pytest.fixture
 def cage() -> Iterator[Cage]:
-    """Everything is logged, from the first level on, for the whole test."""
+    """Log everything, from the lowest level, for the whole test."""
     cage = Cage()
     root = logging.getLogger()
     level = root.level
@@ -107,7 +107,7 @@ def server() -> Iterator[DropboxServer]:
     app = App(key="appkey", secret=SECRET, redirect_uris=frozenset({f"http://localhost:{port}"}))
     with DropboxServer(app=app) as server:
         server.make_folder(FOLDER)
-        server.api.longest_poll_s = 0.05  # Dropbox holds a question open for half a minute at least
+        server.api.longest_poll_s = 0.05  # Dropbox keeps this request open for 30 s at least
         yield server
 
 
@@ -129,7 +129,7 @@ def sign_in(server: DropboxServer, cage: Cage, store: Any) -> SignIn:
 
 
 def everything(source: DropboxSource, inbox: Inbox) -> list[Callable[[], Any]]:
-    """All that can be asked of a source."""
+    """Call all methods of a source."""
     fs = source.filesystem
     return [
         lambda: list(source.scan()),
@@ -150,7 +150,7 @@ def everything(source: DropboxSource, inbox: Inbox) -> list[Callable[[], Any]]:
 def test_a_day_with_every_fault(
     practice: Practice, server: DropboxServer, cage: Cage, tmp_path: Path
 ) -> None:
-    """Reports, problems, rows, sources, log files: whatever is said of it names nobody."""
+    """Reports, problems, rows, sources and log files name no patient and no token."""
     store = MemoryStore()
     signin = sign_in(server, cage, store)
     records = practice.records()
@@ -217,7 +217,7 @@ def test_a_day_with_every_fault(
 
 
 def test_signing_in_with_every_fault(server: DropboxServer, cage: Cage, tmp_path: Path) -> None:
-    """What the token server answers is repeated nowhere."""
+    """Nothing repeats the answers of the token server."""
     signin = sign_in(server, cage, FileStore(tmp_path / "tokens"))
     for fault in (
         Fault(status=400, body=b'{"error": "invalid_grant", "error_description": "CANARY"}', headers=JSON),
@@ -248,7 +248,7 @@ def test_signing_in_with_every_fault(server: DropboxServer, cage: Cage, tmp_path
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_no_pickle_holds_a_token(server: DropboxServer, cage: Cage, protocol: int) -> None:
-    """What holds one is not pickled, by any protocol, alone or within something else."""
+    """Objects that hold a token can't be pickled, by any protocol, alone or within something else."""
     signin = sign_in(server, cage, MemoryStore())
     source = DropboxSource(FOLDER, signin=signin, endpoint=server.url)
     for thing in (
@@ -277,7 +277,7 @@ with open({target!r}, "a") as file:
 
 
 def commandline(tmp_path: Path, server: DropboxServer, practice: Practice) -> dict[str, str]:
-    """Surroundings in which nothing of the machine's own is used."""
+    """An environment that uses nothing of this machine's own."""
     recorder = tmp_path / "browser"
     recorder.write_text(_RECORDER.format(python=sys.executable, target=str(tmp_path / "opened")))
     recorder.chmod(0o755)
@@ -311,7 +311,7 @@ def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPro
 def test_people_sign_in_import_and_sign_out_on_the_command_line(
     practice: Practice, tmp_path: Path, cage: Cage
 ) -> None:
-    """Neither output, nor process arguments, nor log files hold a token; and it works."""
+    """It works, and neither output, process arguments nor log files contain a token."""
     app = App(
         key="appkey",
         secret="x",
@@ -324,7 +324,7 @@ def test_people_sign_in_import_and_sign_out_on_the_command_line(
         said = run(environment, "scan", f"dropbox://{FOLDER}")
         assert said.returncode == 3
         assert "intouch-import login dropbox" in " ".join((said.stdout + said.stderr).split())
-        # With a browser, whose arguments everybody on the machine can read.
+        # With a browser: everybody on the machine can read its arguments.
         with subprocess.Popen(
             command("login", "dropbox"),
             env=environment,
@@ -349,13 +349,13 @@ def test_people_sign_in_import_and_sign_out_on_the_command_line(
         assert len(cage.secrets) >= 2
         (kept,) = (tmp_path / "data" / "intouch-import" / "sign-in").iterdir()
         assert kept.read_text() in cage.secrets
-        # Then every command finds it.
+        # Then every command finds the sign-in.
         with practice.records() as records:
             records.add_patients([Patient(id=PATIENT, name="CANARYNAME")])
         imported = run(environment, "refresh", f"dropbox://{FOLDER}")
         assert imported.returncode == 0, imported.stderr
         assert server.names(FOLDER) == {"letter.pdf"}
-        # And by a code that is pasted, on standard input.
+        # And with a code that is pasted to standard input.
         attempt = subprocess.Popen(
             command("login", "dropbox", "--paste", "--account", "DRK"),
             env=environment,
@@ -386,7 +386,7 @@ def test_people_sign_in_import_and_sign_out_on_the_command_line(
 
 
 def test_the_double_shows_no_secret() -> None:
-    """The protocol server's own credentials are of nobody."""
+    """The credentials of the protocol server are nobody's."""
     shown = io.StringIO()
     with DropboxServer() as server:
         print(server, server.app, server.authorization, file=shown)

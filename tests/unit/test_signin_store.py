@@ -1,4 +1,4 @@
-"""Where refresh tokens are kept: the system's keyring, a file of the owner's, or only in memory."""
+"""Where refresh tokens are kept: in the system's keyring, in a file of the owner, or only in memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEY = "dropbox/appkey/DRJ"
 
 
 class Vault(keyring.backend.KeyringBackend):
-    """A system keyring, in memory, that takes so much and no more."""
+    """A system keyring in memory, with a size limit."""
 
     priority = 5
 
@@ -54,7 +54,7 @@ class Vault(keyring.backend.KeyringBackend):
 
 
 class Broken(Vault):
-    """One that is locked."""
+    """A locked keyring."""
 
     def get_password(self, service: str, username: str) -> str | None:
         raise keyring.errors.KeyringLocked("secret-word")
@@ -63,7 +63,7 @@ class Broken(Vault):
 
 
 class Plain(Vault):
-    """A plain file: no vault."""
+    """A plain file, which is no vault."""
 
     priority = 0.5
 
@@ -80,7 +80,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> TokenStore:
 
 
 def test_what_is_kept_comes_back_until_it_is_forgotten(store: TokenStore) -> None:
-    """By its key; a later one takes the place of an earlier one."""
+    """A secret is found by its key; a later secret replaces an earlier one."""
     assert store.load(KEY) is None
     store.forget(KEY)
     assert store.save(KEY, "first") == (not isinstance(store, MemoryStore))
@@ -92,7 +92,7 @@ def test_what_is_kept_comes_back_until_it_is_forgotten(store: TokenStore) -> Non
 
 
 def test_a_store_shows_and_pickles_nothing(store: TokenStore) -> None:
-    """It holds secrets."""
+    """A store holds secrets."""
     store.save(KEY, "secret-word")
     assert "secret-word" not in repr(store)
     with pytest.raises(TypeError, match="secrets"):
@@ -100,7 +100,7 @@ def test_a_store_shows_and_pickles_nothing(store: TokenStore) -> None:
 
 
 def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:
-    """From the first instant, in a folder that others can't enter, under a name that tells nothing."""
+    """From the first moment, in a folder that others can't enter, under a name that says nothing."""
     if os.name == "nt":
         pytest.skip("rights on Windows are not told by mode bits")
     folder = tmp_path / "tokens"
@@ -121,7 +121,7 @@ def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write that fails leaves the old one, and nothing beside it."""
+    """A write that fails leaves the old file, and nothing beside it."""
     from msal_extensions import FilePersistence
 
     store = FileStore(tmp_path)
@@ -139,7 +139,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_file_that_can_not_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody is signed in then; the reason is logged, without its path."""
+    """Then nobody is signed in; the reason is logged without the path."""
     store = FileStore(tmp_path)
     store.save(KEY, "good")
     (file,) = tmp_path.iterdir()
@@ -155,13 +155,13 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 
 def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
-    """The secret is not kept, and that is said."""
+    """The secret is not kept, and `save` returns False."""
     (tmp_path / "file").write_text("x")
     assert not FileStore(tmp_path / "file" / "tokens").save(KEY, "secret-word")
 
 
 def test_a_system_without_a_keyring() -> None:
-    """None at all, or a plain file: neither is one."""
+    """No keyring at all, or a plain file, which does not count as one."""
     for backend in (keyring.backends.fail.Keyring(), Plain()):
         store = KeyringStore(backend)
         assert store._backend is None
@@ -171,7 +171,7 @@ def test_a_system_without_a_keyring() -> None:
 
 
 def test_a_keyring_that_fails(caplog: pytest.LogCaptureFixture) -> None:
-    """It counts as one that has nothing; its own words are not logged."""
+    """It counts as empty, and its error text is not logged."""
     store = KeyringStore(Broken())
     assert store.load(KEY) is None
     assert not store.save(KEY, "secret-word")
@@ -180,7 +180,7 @@ def test_a_keyring_that_fails(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_what_the_keyring_does_not_take_goes_to_a_file(tmp_path: Path) -> None:
-    """Windows takes 1,280 characters, and Microsoft's tokens can be longer; an old one is not left behind."""
+    """Windows takes 1,280 characters, and tokens of Microsoft can be longer. No old secret is left behind."""
     vault = Vault()
     store = LayeredStore([KeyringStore(vault), FileStore(tmp_path)])
     store.save(KEY, "short")
@@ -196,7 +196,7 @@ def test_what_the_keyring_does_not_take_goes_to_a_file(tmp_path: Path) -> None:
 
 
 def test_the_usual_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The keyring if there is one, else the user's data directory; without the packages, memory alone."""
+    """The keyring if there is one, else the user's data directory; without the packages, only memory."""
     import platformdirs
 
     monkeypatch.setattr(platformdirs, "user_data_dir", lambda _name: str(tmp_path))

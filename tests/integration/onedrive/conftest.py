@@ -1,4 +1,4 @@
-"""OneDrives on loopback, and folders of them opened as sources."""
+"""OneDrives on loopback, and sources for their folders."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def business() -> Iterator[OneDriveServer]:
 
 @pytest.fixture
 def photos(server: OneDriveServer) -> Item:
-    """The folder that files are taken from."""
+    """The folder of the source."""
     return server.drive.folder(PATH)
 
 
 @pytest.fixture
 def opened() -> Iterator[Callable[..., OneDriveSource]]:
-    """Opens a folder of a server; closed in the end. It waits without sleeping."""
+    """Open a folder of a server as a source, and close it at the end. Pauses take no time."""
     sources: list[Any] = []
 
     def open_(server: OneDriveServer, path: str = PATH, **options: Any) -> Any:
@@ -74,6 +74,6 @@ def source(server: OneDriveServer, photos: Item, opened: Callable[..., OneDriveS
 
 
 def iter_clock() -> Callable[[], float]:
-    """A clock that goes on by a second with every look, so that no pause takes any time."""
+    """Return a clock that advances by a second with each look, so that no pause takes any time."""
     seconds = iter(range(10**9))
     return lambda: float(next(seconds))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Plain:
-    """msgraphfs as it comes, in the one way in which it can be pointed at another server."""
+    """The unchanged msgraphfs, pointed at another server in the only possible way."""
 
     is_plain = True
 
@@ -37,7 +37,7 @@ class Plain:
 
 
 class Ours:
-    """A `OneDriveSource`; what was listed first is what is read and deleted."""
+    """A `OneDriveSource`, which reads and deletes the version that was listed first."""
 
     is_plain = False
 

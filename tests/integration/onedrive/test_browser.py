@@ -1,4 +1,4 @@
-"""A person at a real Chromium signs in to OneDrive, or does not, while the local folder of the same inbox is imported."""
+"""A person signs in to OneDrive at a real Chromium, or does not, while the local folder of the same inbox is imported."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REMOTE = "10043_DRJ_20260131_142502.jpg"
 
 
 class Surgery:
-    """A practice whose photos come from a local folder and from a OneDrive that nobody is signed in to."""
+    """A practice with photos in a local folder and in a OneDrive that nobody is signed in to."""
 
     def __init__(self, practice: Practice, server: OneDriveServer, opened: Callable[..., Any]) -> None:
         self.practice, self.server = practice, server
@@ -53,7 +53,7 @@ class Surgery:
         self._shown.set()
 
     def begin_refresh(self) -> str:
-        """Refresh in another thread; gives the page that the person is shown."""
+        """Refresh in another thread and return the page that the person is shown."""
         self._shown.clear()
         self._thread = threading.Thread(target=lambda: self._reports.append(self.inbox.refresh()))
         self._thread.start()
@@ -61,14 +61,14 @@ class Surgery:
         return self.pages[-1]
 
     def end_refresh(self) -> Report:
-        """Wait for its end."""
+        """Wait for the end of the refresh."""
         assert self._thread is not None
         self._thread.join(60)
         assert not self._thread.is_alive()
         return self._reports.pop()
 
     def imported(self) -> list[str]:
-        """What is in the patients' records."""
+        """Return what is in the patients' records."""
         stored = [one for patient in ("10042", "10043") for one in self.records.attachments(patient)]
         return sorted(one.name for one in stored)
 
@@ -83,7 +83,7 @@ def surgery(practice: Practice, business: OneDriveServer, opened: Callable[..., 
 
 
 def press(browser: Chrome, url: str, button: str) -> str:
-    """Open a page in the browser, press a button, and read where it leads."""
+    """Open a page in the browser, press a button, and read the page that follows."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -95,14 +95,14 @@ def press(browser: Chrome, url: str, button: str) -> str:
 
 
 def test_approved(browser: Chrome, surgery: Surgery) -> None:
-    """The person approves; the photo is imported in the same refresh, and nobody is asked again."""
+    """The person approves. The photo is imported in the same refresh, and nobody is asked again."""
     url = surgery.begin_refresh()
     assert surgery.imported() == [LOCAL]  # while the person still reads
     assert "Signed in" in press(browser, url, "accept")
     report = surgery.end_refresh()
     assert (report.problems, surgery.imported()) == ((), [LOCAL, REMOTE])
     assert report.closes
-    # By form: the code is in no address that the browser keeps.
+    # The form keeps the code out of the addresses that the browser remembers.
     assert "code=" not in browser.current_url
     surgery.server.identity.expire_access()
     assert surgery.inbox.refresh().problems == ()
@@ -110,7 +110,7 @@ def test_approved(browser: Chrome, surgery: Surgery) -> None:
 
 
 def test_denied_then_approved(browser: Chrome, surgery: Surgery) -> None:
-    """The person cancels: a problem of that location alone; the next refresh asks again."""
+    """The person cancels: only that location has a problem, and the next refresh asks again."""
     assert "Not signed in" in press(browser, surgery.begin_refresh(), "cancel")
     report = surgery.end_refresh()
     assert [problem.location for problem in report.problems] == ["onedrive"]
@@ -122,7 +122,7 @@ def test_denied_then_approved(browser: Chrome, surgery: Surgery) -> None:
 
 
 def test_too_late_and_the_wrong_window(browser: Chrome, surgery: Surgery) -> None:
-    """After 180 s it is over; an answer from the old window then changes nothing, and the new one works."""
+    """After 180 s the attempt is over. Then an answer from the old window changes nothing, and the new window works."""
     old = surgery.begin_refresh()
     surgery.now_s += 179
     surgery.now_s += 1

@@ -1,4 +1,4 @@
-"""A canary token, secret, patient and folder are driven through everything that can fail, and appear nowhere."""
+"""A canary token, secret, patient and folder pass through everything that can fail, and are shown nowhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FAULTS: tuple[Fault, ...] = (
 
 
 class Everything(logging.Handler):
-    """Keeps what any handler could write: message, arguments, extras, traceback."""
+    """Keeps what a handler could write: message, arguments, extras, traceback."""
 
     def __init__(self) -> None:
         super().__init__(logging.NOTSET)
@@ -47,7 +47,7 @@ class Everything(logging.Handler):
 
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
-    """Every logger at DEBUG, those of the HTTP libraries and of msal included."""
+    """All loggers at DEBUG, including those of the HTTP libraries and of msal."""
     handler, root = Everything(), logging.getLogger()
     before = root.level
     root.addHandler(handler)
@@ -58,7 +58,7 @@ def logged() -> Iterator[list[str]]:
 
 
 def told(exc: BaseException) -> str:
-    """All that a printed traceback says of an exception and of what led to it, but for the lines of code."""
+    """Return what a printed traceback says about an exception and its causes, without the lines of code."""
     lines = traceback.TracebackException.from_exception(
         exc, lookup_lines=False, capture_locals=False
     ).format()
@@ -66,7 +66,7 @@ def told(exc: BaseException) -> str:
 
 
 def failures(source: Any, files: list[Any]) -> list[str]:
-    """What some of the source's methods say when they fail."""
+    """Return the exceptions of some methods of the source."""
     tries = [
         lambda: list(source.scan()),
         lambda: source.look(NAMES[1]),
@@ -87,7 +87,7 @@ def failures(source: Any, files: list[Any]) -> list[str]:
 
 
 def test_nothing_is_shown(opened: Callable[..., Any], practice: Practice, logged: list[str]) -> None:
-    """No log line of any library, no exception, no repr and no report text holds what must not be seen."""
+    """No log line of any library, no exception, repr or report contains what must not be seen."""
     shown: list[str] = []
     secrets: set[str] = set()
     for fault in FAULTS:
@@ -123,7 +123,7 @@ def test_nothing_is_shown(opened: Callable[..., Any], practice: Practice, logged
 
 
 def test_nothing_of_a_sign_in_is_shown(business: OneDriveServer, logged: list[str]) -> None:
-    """Neither a code, a verifier, a secret nor a token is logged, by us or by msal."""
+    """Neither we nor msal log a code, a verifier, a secret or a token."""
     from test_identity import Person
 
     from intouch_import.onedrive import OneDriveAuthorization
@@ -140,7 +140,7 @@ def test_nothing_of_a_sign_in_is_shown(business: OneDriveServer, logged: list[st
     )
     attempt = signin.begin()
     person = Person(business)
-    # The person's own browser may log what it likes: it is a program of its own.
+    # The person's browser is another program, and may log anything.
     logging.getLogger("httpx").setLevel(logging.CRITICAL)
     logging.getLogger("httpcore").setLevel(logging.CRITICAL)
     try:

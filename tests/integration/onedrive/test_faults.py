@@ -1,4 +1,4 @@
-"""Any call fails in any way, at any time: nothing is lost, nothing is there twice, and the next refresh mends it."""
+"""Any call fails in any way, at any time: no photo is lost or doubled, and the next refresh repairs it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ FAULTS: list[Fault] = [
 
 
 def digests(contents: Any) -> list[str]:
-    """SHA-256 of each, in order."""
+    """Return the SHA-256 of each content, in order."""
     return sorted(hashlib.sha256(content or b"").hexdigest() for content in contents)
 
 
 def stored(records: SqlRepository) -> list[str]:
-    """Digests of what is in the records, each read back."""
+    """Return the digests of what is in the records, each read back."""
     found = []
     for one in records.attachments("10042"):
         with records.open_attachment(one.id) as stream:
@@ -54,11 +54,11 @@ def stored(records: SqlRepository) -> list[str]:
 def test_a_fault_at_any_call(
     kind: str, times: int | None, call: str, opened: Callable[..., Any], practice: Practice
 ) -> None:
-    """Whatever happens to a call, once or always: each photo is in the OneDrive or in the record, and in the end in the record."""
+    """Whatever happens to a call, once or always, each photo is in the OneDrive or in the record, and at the end in the record."""
     chosen = random.choice(["personal", "business"]) if kind == "either" else kind
     with OneDriveServer(chosen) as server, practice.records() as records:
         expected: list[str] = []
-        # In a usual run some of them, others in every run.
+        # A usual run tries some of them, and each run others.
         for number, fault in enumerate(FAULTS if ALL else random.sample(FAULTS, 4)):
             photos = server.drive.folder(f"images/{number}")
             contents = {
@@ -76,7 +76,7 @@ def test_a_fault_at_any_call(
             now, left = stored(records), digests(item.content for item in photos.children.values())
             assert sorted(set(now) - set(expected) | set(left)) == mine, fault
             assert len(now) == len(set(now)), fault
-            # Some time later: a pause that was asked for is over.
+            # Some time later, the pause is over.
             report = practice.inbox(opened(server, f"images/{number}"), records=records).refresh()
             assert (report.closes, report.failed, report.problems) == (True, 0, ()), fault
             expected = sorted([*expected, *mine])
@@ -88,7 +88,7 @@ def test_a_fault_at_any_call(
 def race(
     practice: Practice, server: OneDriveServer, patients: tuple[str | None, ...]
 ) -> list[dict[str, Any]]:
-    """Let workstations do their work at once on the folder of photos; what each reports."""
+    """Let workstations work on the folder of photos at the same time, and return their reports."""
     return workstations.race(
         practice,
         "onedrive:///images/intouch",
@@ -102,7 +102,7 @@ def race(
 def test_two_machines_refresh(
     practice: Practice, personal: OneDriveServer, photos_of: Callable[[], Item]
 ) -> None:
-    """Two processes that import by themselves end with each photo once."""
+    """Two processes that import automatically store each photo once."""
     for number in range(ROUNDS):
         photos = photos_of()
         contents = {f"10042_DRJ_20260131_1425{n:02}.jpg": jpeg(f"{number} {n}") for n in range(25)}
@@ -121,7 +121,7 @@ def test_two_machines_refresh(
 def test_two_machines_save_for_two_patients(
     practice: Practice, personal: OneDriveServer, photos_of: Callable[[], Item]
 ) -> None:
-    """Of two people who save the same files for different patients, one gets each file, and the other is told."""
+    """If two people save the same files for different patients, one gets each file, and the other gets an error."""
     photos = photos_of()
     for number in range(20):
         personal.drive.write(photos, f"IMG {number:02}.jpg", jpeg(str(number)))
@@ -138,5 +138,5 @@ def test_two_machines_save_for_two_patients(
 
 @pytest.fixture
 def photos_of(personal: OneDriveServer) -> Callable[[], Item]:
-    """The folder of photos, as it is now."""
+    """Return the present folder of photos."""
     return lambda: personal.drive.folder("images/intouch")

@@ -1,4 +1,4 @@
-"""Signing in to Microsoft, by msal whole: every kind of app, renewal, revocation, and what each failure says."""
+"""Signing in to Microsoft through the unchanged msal: every kind of app, renewal, revocation, and each failure's message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Person:
-    """Somebody at a browser: opens the page, presses a button, and follows where it leads."""
+    """A person at a browser, who opens the page, presses a button, and follows the redirect."""
 
     def __init__(self, server: OneDriveServer, decision: str = "accept", account: int = 0) -> None:
         self.server = server
@@ -62,7 +62,7 @@ class Person:
 
 
 def signed_in(server: OneDriveServer, **options: Any) -> SignIn:
-    """A sign-in that somebody has done."""
+    """Return a sign-in that a person has completed."""
     person = Person(server)
     signin = SignIn(
         OneDriveAuthorization(server.app.id, endpoint=server.identity_url),
@@ -75,14 +75,14 @@ def signed_in(server: OneDriveServer, **options: Any) -> SignIn:
 
 
 def ask_and_redeem(authorization: OneDriveAuthorization) -> None:
-    """A sign-in with a code that is none: whatever is wrong with the app is told before that."""
+    """Sign in with a code that is not valid: problems of the app are reported before that."""
     request = authorization.authorization_request("http://localhost:1")
     authorization.redeem(request, {"code": "x", "state": request.state})
 
 
 @pytest.fixture
 def server(business: OneDriveServer) -> OneDriveServer:
-    """One kind of account will do."""
+    """One kind of account is enough."""
     return business
 
 
@@ -114,7 +114,7 @@ def certificate() -> tuple[str, str]:
 
 @pytest.fixture
 def apps(server: OneDriveServer, certificate: tuple[str, str]) -> dict[str, dict[str, Any]]:
-    """How to sign in as each kind of app."""
+    """The options to sign in as each kind of app."""
     server.register(App(id="with-secret", secrets={"SECRET-CANARY"}))
     server.register(App(id="with-certificate", certificates={certificate[0]}))
     return {
@@ -128,7 +128,7 @@ def apps(server: OneDriveServer, certificate: tuple[str, str]) -> dict[str, dict
 def test_each_kind_of_app_signs_in_renews_and_is_told_when_it_ends(
     kind: str, server: OneDriveServer, apps: dict[str, Any], opened: Callable[..., Any]
 ) -> None:
-    """Public, with a secret, with a certificate: a person once, then silence, until it is revoked."""
+    """Public, with a secret or with a certificate: a person signs in once, and renewals are silent until it is revoked."""
     server.drive.write(server.drive.folder("images/intouch"), "a.jpg", b"x")
     person = Person(server)
     store = MemoryStore()
@@ -142,7 +142,7 @@ def test_each_kind_of_app_signs_in_renews_and_is_told_when_it_ends(
     person.wait()
     assert "Signed in" in person.pages[0]
     assert len(list(source.scan())) == 1
-    # A second run of the program, with what was kept.
+    # A second run of the program, with the same store.
     again = opened(server, signin=make())
     server.identity.expire_access()
     assert len(list(again.scan())) == 1
@@ -158,14 +158,14 @@ def test_each_kind_of_app_signs_in_renews_and_is_told_when_it_ends(
 def test_a_token_provider_of_the_host_has_no_sign_in(
     server: OneDriveServer, opened: Callable[..., Any]
 ) -> None:
-    """Where the host sees to its people itself, nobody is asked."""
+    """If the host provides the tokens, nobody is asked."""
     assert opened(server).sign_in() is False
 
 
 def test_it_is_renewed_before_it_ends_and_when_it_is_refused(
     server: OneDriveServer, opened: Callable[..., Any]
 ) -> None:
-    """A token is renewed some minutes before its hour is over, and at once when the service refuses it."""
+    """A token is renewed some minutes before it expires, and at once if the service refuses it."""
     server.drive.folder("images/intouch")
     now = [0.0]
     signin = signed_in(server, monotonic_s=lambda: now[0])
@@ -184,7 +184,7 @@ def test_it_is_renewed_before_it_ends_and_when_it_is_refused(
 
 
 def test_many_threads_renew_once(server: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """A token that is refused to eight threads at once is renewed once."""
+    """A token that eight threads find refused is renewed once."""
     from concurrent.futures import ThreadPoolExecutor
 
     photos = server.drive.folder("images/intouch")
@@ -202,7 +202,7 @@ def test_many_threads_renew_once(server: OneDriveServer, opened: Callable[..., A
 
 
 def test_refresh_tokens_that_serve_once(server: OneDriveServer) -> None:
-    """A service that takes back every refresh token that was used gets the newest one each time."""
+    """If each refresh token works only once, the newest one is used each time."""
     server.identity.rotate_strictly = True
     store = MemoryStore()
     signin = signed_in(server, store=store)
@@ -212,7 +212,7 @@ def test_refresh_tokens_that_serve_once(server: OneDriveServer) -> None:
 
 
 def test_a_session_that_nobody_used_has_expired(server: OneDriveServer) -> None:
-    """Expiry and revocation are told apart."""
+    """Expiry and revocation have different reasons."""
     signin = signed_in(server)
     server.identity.revoke(expired=True)
     with pytest.raises(SignInNeeded, match="has ended") as caught:
@@ -221,7 +221,7 @@ def test_a_session_that_nobody_used_has_expired(server: OneDriveServer) -> None:
 
 
 def test_the_question(server: OneDriveServer) -> None:
-    """It asks for the least permission, with PKCE, state and nonce, and comes back to this machine alone."""
+    """The sign-in page asks for the least permission, with PKCE, state and nonce, and returns to this machine only."""
     signin = SignIn(
         OneDriveAuthorization(server.app.id, endpoint=server.identity_url), store=MemoryStore(), on_url=None
     )
@@ -239,7 +239,7 @@ def test_the_question(server: OneDriveServer) -> None:
 
 
 def test_a_code_that_is_pasted(server: OneDriveServer) -> None:
-    """Without a browser on this machine, the address that it could not open is pasted, or the code in it."""
+    """Without a browser on this machine, a person pastes the address that it could not open, or the code in it."""
     for cut in (lambda address: address, lambda address: parse_qs(urlsplit(address).query)["code"][0]):
         signin = SignIn(
             OneDriveAuthorization(server.app.id, endpoint=server.identity_url),
@@ -258,7 +258,7 @@ def test_a_code_that_is_pasted(server: OneDriveServer) -> None:
 
 
 def test_denied_and_too_late(server: OneDriveServer) -> None:
-    """Who cancels is heard; after three minutes it is over, and the next attempt is a new one."""
+    """A person can refuse. After three minutes the attempt is over, and the next attempt is a new one."""
     person = Person(server, decision="cancel")
     now = [0.0]
     signin = SignIn(
@@ -299,7 +299,7 @@ WRONG_APPS: list[tuple[dict[str, Any], type[Exception], str]] = [
 def test_an_app_that_is_wrong(
     app: dict[str, Any], error: type[Exception], says: str, server: OneDriveServer, apps: dict[str, Any]
 ) -> None:
-    """Each mistake in the registration is told as what it is, without a secret in it."""
+    """Each mistake in the registration has its own message, without a secret in it."""
     authorization = OneDriveAuthorization(**app, endpoint=server.identity_url)
     with pytest.raises(error, match=says) as caught:
         ask_and_redeem(authorization)
@@ -308,7 +308,7 @@ def test_an_app_that_is_wrong(
 
 
 def test_answers_that_are_not_ours(server: OneDriveServer) -> None:
-    """A code for another state, another verifier or another redirect, or used twice, gives nothing."""
+    """A code for another state, verifier or redirect, or a used code, returns no token."""
     authorization = OneDriveAuthorization(server.app.id, endpoint=server.identity_url)
     one, other = (authorization.authorization_request("http://localhost:1") for _ in range(2))
 
@@ -327,7 +327,7 @@ def test_answers_that_are_not_ours(server: OneDriveServer) -> None:
 
 
 def test_a_permission_that_was_not_granted(server: OneDriveServer) -> None:
-    """What the token lacks is told at the sign-in, not at the first file."""
+    """A missing permission is reported at the sign-in, not at the first file."""
     authorization = OneDriveAuthorization(
         server.app.id, endpoint=server.identity_url, scopes=["Files.ReadWrite.All"]
     )
@@ -348,7 +348,7 @@ def test_a_permission_that_was_not_granted(server: OneDriveServer) -> None:
 )
 @pytest.mark.parametrize("call", ["token", "openid"])
 def test_a_service_that_fails_for_now(call: str, fault: Fault, server: OneDriveServer) -> None:
-    """The sign-in that was kept is as good as before: it is a problem of the moment, not of the person."""
+    """The stored sign-in is kept: the service has a problem, not the person."""
     store = MemoryStore()
     signed_in(server, store=store)
     signin = SignIn(
@@ -388,7 +388,7 @@ def test_nothing_is_taken_from_the_environment(
 
 
 def test_secrets_stay_where_they_are(server: OneDriveServer, apps: dict[str, Any]) -> None:
-    """Neither repr nor a pickle of anything involved holds a secret or a token."""
+    """No repr and no pickle contains a secret or a token."""
 
     class Vault:
         def reveal(self) -> str:
@@ -408,7 +408,7 @@ def test_secrets_stay_where_they_are(server: OneDriveServer, apps: dict[str, Any
         assert grant.access_token not in repr(thing)
         with pytest.raises(TypeError):
             pickle.dumps(thing)
-    # msal itself has kept no token.
+    # msal itself keeps no token.
     app = authorization._apps().msal
     assert grant.access_token not in str(
         app.token_cache.serialize() if hasattr(app.token_cache, "serialize") else vars(app.token_cache)
@@ -425,13 +425,13 @@ WRONG: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", WRONG, ids=str)
 def test_settings_that_make_no_sense(options: dict[str, Any]) -> None:
-    """A mistake is told before anything is asked."""
+    """A mistake is reported before any request."""
     with pytest.raises(ConfigError):
         OneDriveAuthorization(**options)
 
 
 def test_a_key_that_cannot_be_read(server: OneDriveServer, certificate: tuple[str, str]) -> None:
-    """A broken key is a mistake in the settings; nothing of it is shown."""
+    """A broken key is a mistake in the settings, and is not shown."""
     broken = certificate[0] + "-----BEGIN PRIVATE KEY-----\nCANARY\n-----END PRIVATE KEY-----\n"
     server.register(App(id="with-certificate", certificates={certificate[0]}))
     authorization = OneDriveAuthorization(

@@ -1,4 +1,4 @@
-"""A OneDrive folder in an inbox: what staff see, and what is in the record in the end."""
+"""A OneDrive folder in an inbox: what staff see, and what is in the record at the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAME = "10042_DRJ_20260131_142501.jpg"
 def test_photos_go_to_their_patients(
     server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
 ) -> None:
-    """What the capture app uploaded is imported at the first refresh, and what it did not name waits."""
+    """Photos with a capture name are imported at the first refresh, and the others wait."""
     for number in range(30):
         name = f"10042_DRJ_20260131_1425{number:02}.jpg"
         server.drive.write(photos, name, jpeg(name))
@@ -48,7 +48,7 @@ def test_photos_go_to_their_patients(
 def test_altered_files(
     server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
 ) -> None:
-    """A Live Photo waits, is stored as delivered when a person says so, stays in the OneDrive, and is not read over and over."""
+    """A Live Photo waits, is stored as delivered if a person says so, stays in the OneDrive, and is not read repeatedly."""
     item = server.drive.write(photos, NAME, jpeg("with its video") + b"video")
     item.told_hashes, item.told_size = dict(server.drive.hashes(item)), len(item.content or b"")
     item.content = jpeg("with its video")
@@ -81,7 +81,7 @@ def test_altered_files(
 def test_a_download_that_is_refused_stops_no_other(
     server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
 ) -> None:
-    """One file whose address is refused every time is reported; the other nine are imported."""
+    """A file whose download is always refused is reported; the other nine are imported."""
     names = [f"10042_DRJ_20260131_14250{number}.jpg" for number in range(10)]
     for name in names:
         server.drive.write(photos, name, jpeg(name))
@@ -100,7 +100,7 @@ def test_a_download_that_is_refused_stops_no_other(
 def test_two_workstations(
     server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
 ) -> None:
-    """Two that refresh the same folder at once store each photo once, and lose none."""
+    """Two workstations that refresh the same folder at the same time store each photo once and lose none."""
     names = [f"10042_DRJ_20260131_1425{number:02}.jpg" for number in range(20)]
     for _ in range(3):
         for name in names:
@@ -126,7 +126,7 @@ def test_two_workstations(
 
 
 def test_two_hours(practice: Practice, opened: Callable[..., Any]) -> None:
-    """An import that takes two hours crosses the end of its token three times, and asks nobody."""
+    """An import of two hours outlives its token three times, and asks nobody."""
     now = [datetime(2026, 3, 1, 8, tzinfo=UTC)]
     with OneDriveServer("business", clock=lambda: now[0], token_s=40 * 60) as server:
         photos = server.drive.folder("images/intouch")
@@ -164,7 +164,7 @@ def test_two_hours(practice: Practice, opened: Callable[..., Any]) -> None:
 def test_a_sign_in_that_ends_concerns_its_location_alone(
     when: str, server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
 ) -> None:
-    """Revoked in the middle, it becomes a problem of that location; the local folder beside it is imported."""
+    """If the sign-in is revoked during a refresh, only that location has a problem; the local folder is imported."""
     from test_identity import signed_in
 
     for number in range(5):

@@ -1,4 +1,4 @@
-"""A workstation that moves photos out of a OneDrive is killed at every step; then another one starts."""
+"""A workstation that moves photos out of a OneDrive is killed at every step; then another workstation starts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from services.doubles.onedrive import OneDriveServer
 
 ALL = os.environ.get("INTOUCH_ONEDRIVE") == "all"
-# In a usual run one step in so many, others in every run.
+# A usual run tries one step in several, and each run others.
 STRIDE = 1 if ALL else 9
 
 
 class Drive(Ward):
-    """A folder of one OneDrive for each."""
+    """A folder of a new OneDrive."""
 
     watch = (
         *(["intouch_import.onedrive", "OneDriveSource", name] for name in ("_fetch", "remove", "put")),
@@ -72,7 +72,7 @@ def ward(personal: OneDriveServer, killer: Killer) -> Iterator[Ward]:
 @pytest.mark.parametrize("work", ["refresh", "save"])
 @pytest.mark.parametrize("count", [3, 1] if ALL else [3])
 def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(ward: Ward, work: str, count: int) -> None:
-    """Whatever the step, each photo is in the OneDrive or in the record; the next start finishes, once."""
+    """Whatever the step, each photo is in the OneDrive or in the record. The next start finishes each move once."""
     seen = kill_at_steps_of_a_move(ward, work, count, stride=STRIDE, ends=not ALL)
     assert {"after OneDriveSource._fetch", "after OneDriveSource.remove"} <= seen
 
@@ -82,5 +82,5 @@ def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(ward: Ward, work: 
 def test_a_kill_at_any_step_of_an_undo_loses_nothing_and_doubles_nothing(
     ward: Ward, work: str, again: bool
 ) -> None:
-    """The photo is back or in the record, whole, and saved once whatever comes next."""
+    """The photo is in the folder or in the record, complete, and is saved once whatever happens next."""
     assert "after OneDriveSource.put" in kill_at_steps_of_an_undo(ward, work, again=again, stride=STRIDE)

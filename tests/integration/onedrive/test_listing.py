@@ -1,4 +1,4 @@
-"""Listing a OneDrive folder: whole at first, then by what has changed, and never less than is there."""
+"""Listing a OneDrive folder: the whole folder first, then the changes, and never less than is there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = [
 
 
 def names(source: OneDriveSource) -> list[str]:
-    """What is listed, in order."""
+    """Return the listed names, in order."""
     return sorted(file.name for file in source.scan())
 
 
@@ -36,7 +36,7 @@ def fill(server: OneDriveServer, folder: Item, count: int) -> list[Item]:
 def test_names_are_told_and_taken_exactly(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """Whatever is in a name, it is listed, looked at, read, removed and put as it is."""
+    """Whatever a name contains, the file is listed, looked at, read, removed and put under exactly this name."""
     for name in NAMES:
         server.drive.write(photos, name, name.encode())
     listed = {file.name: file for file in source.scan()}
@@ -55,12 +55,12 @@ def test_names_are_told_and_taken_exactly(
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 23])
 def test_all_pages_are_read(count: int, server: OneDriveServer, photos: Item, source: OneDriveSource) -> None:
-    """However the service cuts the listing into pages, everything is in it, empty pages in between included."""
+    """However the service cuts the listing into pages, everything is in it, with empty pages in between too."""
     fill(server, photos, count)
     pages: list[dict[str, Any]] = []
 
     def cut(told: dict[str, Any]) -> dict[str, Any]:
-        """Two entries a page, then an empty one, and so on, whatever was asked for."""
+        """Return two entries on a page, then an empty page, and so on, whatever the client asks for."""
         if not pages:
             values = told["value"]
             for start in range(0, len(values), 2):
@@ -82,7 +82,7 @@ def test_all_pages_are_read(count: int, server: OneDriveServer, photos: Item, so
 def test_what_changes_while_it_is_listed_is_noticed(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """Files that come, go, change or are renamed between two pages are listed as they are in the end."""
+    """Files that come, go, change or are renamed between two pages are listed as they are at the end."""
     items = fill(server, photos, 6)
     _cap(server, 2)
 
@@ -99,7 +99,7 @@ def test_what_changes_while_it_is_listed_is_noticed(
 
 
 def _cap(server: OneDriveServer, size: int) -> None:
-    """Let the service put fewer entries on a page than were asked for."""
+    """Let the service put fewer entries on a page than the client asks for."""
     plain = server.graph._children
 
     def capped(request: Any, target: Any) -> Any:
@@ -112,7 +112,7 @@ def _cap(server: OneDriveServer, size: int) -> None:
 
 
 def test_repeated_entries_are_one(server: OneDriveServer, photos: Item, source: OneDriveSource) -> None:
-    """An entry that comes twice, in either case of its id, is one file."""
+    """An entry that comes twice, with its id in either case, is one file."""
     fill(server, photos, 3)
 
     def twice(told: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def test_repeated_entries_are_one(server: OneDriveServer, photos: Item, source: 
 def test_a_refresh_asks_for_changes_alone(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """After the first listing its cost goes with what has changed, not with the folder."""
+    """After the first listing, a refresh costs as much as has changed, whatever the size of the folder."""
     items = fill(server, photos, 50)
     source.scan()
     server.forget_calls()
@@ -149,11 +149,11 @@ def test_a_refresh_asks_for_changes_alone(
     expected = {item.name: server.drive.ctag(item).strip('"') for item in photos.children.values()}
     assert {name: file.version for name, file in listed.items()} == expected
     assert "children" not in server.calls
-    assert server.calls["item"] <= 1 + 6  # a business account leaves out the tag, and is asked for each
+    assert server.calls["item"] <= 1 + 6  # a business account leaves out the tag, so each file is asked for
 
 
 def test_removals_of_ones_own_are_known(server: OneDriveServer, photos: Item, source: OneDriveSource) -> None:
-    """What the source itself removed is off the list at once, though delta tells it late."""
+    """A file that the source removed is off the list at once, even if delta reports it late."""
     fill(server, photos, 3)
     first = next(iter(source.scan()))
     with source.fetch(first) as content:
@@ -163,7 +163,7 @@ def test_removals_of_ones_own_are_known(server: OneDriveServer, photos: Item, so
 
 
 def test_an_old_mark_begins_anew(server: OneDriveServer, photos: Item, source: OneDriveSource) -> None:
-    """When the service has forgotten what changed (HTTP 410), everything is listed again."""
+    """If the delta link has expired (HTTP 410), the whole folder is listed again."""
     fill(server, photos, 5)
     source.scan()
     server.drive.forget_changes()
@@ -180,7 +180,7 @@ def test_an_old_mark_begins_anew(server: OneDriveServer, photos: Item, source: O
 def test_a_drive_that_tells_no_changes_is_listed_every_time(
     status: int, server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """Where delta is refused, as for a folder of somebody else, every listing is a whole one."""
+    """If delta is refused, as for somebody else's folder, each refresh lists the whole folder."""
     server.fail("delta", Fault.refused(status, "notSupported"), times=None)
     fill(server, photos, 2)
     assert len(names(source)) == 2
@@ -192,7 +192,7 @@ def test_a_drive_that_tells_no_changes_is_listed_every_time(
 def test_pages_of_changes_and_last_words(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """Changes come in pages too, and of several words on one file the last one counts."""
+    """Changes come in pages too, and the last change of a file counts."""
     items = fill(server, photos, 12)
     source.scan()
     for item in items[:9]:
@@ -210,7 +210,7 @@ def test_pages_of_changes_and_last_words(
 
 
 def test_many_changes_are_listed_anew(business: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """Where each changed file would have to be asked for by itself, a whole listing is cheaper."""
+    """If each of many changed files would take a request, the whole folder is listed."""
     photos = business.drive.folder("images/intouch")
     source = opened(business)
     source.scan()
@@ -224,7 +224,7 @@ def test_many_changes_are_listed_anew(business: OneDriveServer, opened: Callable
 def test_changes_that_fail_are_asked_for_again(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """A refresh that fails half-way forgets nothing: the next one tells all of it."""
+    """A refresh that fails half-way loses no change: the next one reports all."""
     fill(server, photos, 3)
     source.scan()
     fill(server, photos, 9)
@@ -239,7 +239,7 @@ def test_changes_that_fail_are_asked_for_again(
 def test_everything_is_listed_again_after_some_hours(
     server: OneDriveServer, photos: Item, opened: Callable[..., Any]
 ) -> None:
-    """Should the service ever leave out a change, a whole listing mends it."""
+    """A change that the service did not report is found when the whole folder is listed again."""
     now = [0.0]
     source = opened(server)
     source._listing._monotonic_s = lambda: now[0]
@@ -255,7 +255,7 @@ def test_everything_is_listed_again_after_some_hours(
 def test_links_of_answers_stay_at_home(
     server: OneDriveServer, photos: Item, opened: Callable[..., Any]
 ) -> None:
-    """A link to another host, or out of the interface, is not followed, and no token is sent there."""
+    """A link to another host, or to another interface, is not followed, and gets no token."""
     fill(server, photos, 1)
     with OneDriveServer() as other:
         for link in (
@@ -274,7 +274,7 @@ def test_links_of_answers_stay_at_home(
 def test_paging_that_never_ends_is_an_error(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """A page that leads to itself is noticed."""
+    """A page that links to itself is an error."""
     fill(server, photos, 1)
     link = f"{server.endpoint}/v1.0/drives/{server.drive.id}/items/{photos.id}/children?again"
     server.fail("children", Fault(rewrite=lambda told: {**told, "@odata.nextLink": link}), times=None)
@@ -283,7 +283,7 @@ def test_paging_that_never_ends_is_an_error(
 
 
 def test_drive_ids_are_compared_as_numbers(personal: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """A personal drive's id may lose its leading zero or change case on the way, and is still the same drive."""
+    """The id of a personal drive may lose its leading zero or change case, and is still the same drive."""
     personal.drive.id = "0a1b2c3d4e5f6789"
     personal.graph.drives = {personal.drive.id: personal.drive}
     photos = personal.drive.folder("images/intouch")
@@ -313,7 +313,7 @@ def test_drive_ids_are_compared_as_numbers(personal: OneDriveServer, opened: Cal
 
 
 def test_kinds_of_entries(server: OneDriveServer, photos: Item, source: OneDriveSource) -> None:
-    """A notebook is no file, a pointer to another drive is a link, a folder is a folder, malware is not opened."""
+    """A notebook is no file, a pointer to another drive is a link, a folder is a folder, and malware is not opened."""
     server.drive.write(photos, "a.jpg", b"x")
     server.drive.add(photos, "sub", None)
     server.drive.add(photos, "notebook", None, package={"type": "oneNote"}, folder={"childCount": 1})
@@ -336,7 +336,7 @@ def test_kinds_of_entries(server: OneDriveServer, photos: Item, source: OneDrive
 
 
 def test_the_root_by_default(server: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """Without a folder, it is the root of the account's own drive."""
+    """Without a folder, the source is the root of the account's own drive."""
     server.drive.write(server.drive.root, "a.jpg", b"x")
     for path in ("", "/"):
         source = opened(server, path.lstrip("/"))
@@ -364,7 +364,7 @@ def test_a_library_by_its_drive_id(business: OneDriveServer, opened: Callable[..
 
 
 def test_a_shared_folder(server: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """A folder of somebody else: by its ids, by the shortcut in one's own drive, and by a path through it."""
+    """Somebody else's folder is opened by its ids, by a shortcut in one's own drive, or by a path through the shortcut."""
     other = server.add_drive(server.drive.kind, owner="Dr Kaur")
     folder = other.folder("Theirs/photos")
     other.write(folder, "a.jpg", b"x")
@@ -384,7 +384,7 @@ def test_a_shared_folder(server: OneDriveServer, opened: Callable[..., Any]) -> 
 
 
 def test_the_folder_of_the_app(server: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """With the least permission of all, the app's own folder works, and nothing else does."""
+    """With the smallest permission, the app's own folder works, and nothing else."""
     narrow = {"signin": server.signin("Files.ReadWrite.AppFolder")}
     server.drive.write(server.drive.folder("Apps/intouch/drj"), "a.jpg", b"x")
     source = opened(server, "drj", app_folder=True, **narrow)
@@ -400,7 +400,7 @@ def test_the_folder_of_the_app(server: OneDriveServer, opened: Callable[..., Any
 def test_a_folder_that_is_gone_and_comes_back(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """A folder that was deleted is a location that failed; a new one of its name is found, with nothing of the old."""
+    """A deleted folder is an error of the location. A new folder of the same name has nothing of the old one."""
     fill(server, photos, 2)
     assert len(names(source)) == 2
     server.drive.delete(photos)
@@ -414,7 +414,7 @@ def test_a_folder_that_is_gone_and_comes_back(
 
 
 def test_a_folder_that_is_exchanged(server: OneDriveServer, photos: Item, source: OneDriveSource) -> None:
-    """Another folder that takes over the name is listed from then on, whole."""
+    """Another folder that takes over the name is listed from the start."""
     fill(server, photos, 2)
     source.scan()
     server.drive.move(photos, name="old")
@@ -424,7 +424,7 @@ def test_a_folder_that_is_exchanged(server: OneDriveServer, photos: Item, source
 
 
 def test_a_file_is_no_folder(server: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """A path that leads to a file, or to a notebook, is told as what it is."""
+    """A path to a file or to a notebook is an error that says so."""
     server.drive.write(server.drive.folder("images"), "intouch", b"x")
     with pytest.raises(SourceUnavailable, match="not a folder"):
         opened(server).scan()
@@ -433,7 +433,7 @@ def test_a_file_is_no_folder(server: OneDriveServer, opened: Callable[..., Any])
 def test_without_the_right_the_permissions_are_named(
     server: OneDriveServer, photos: Item, opened: Callable[..., Any]
 ) -> None:
-    """A token that may do nothing there leads to the permissions, not to an empty list."""
+    """With a token that lacks the permission, the error names the permissions; the list is not empty."""
     with pytest.raises(SourceUnavailable, match="permissions") as caught:
         opened(server, signin=server.signin("User.Read")).scan()
     assert not caught.value.retry_helps
@@ -444,7 +444,7 @@ def test_without_the_right_the_permissions_are_named(
 def test_a_sign_in_that_is_refused_is_told_as_one(
     server: OneDriveServer, photos: Item, opened: Callable[..., Any]
 ) -> None:
-    """A new token that is refused too means: sign in again. It is asked for once."""
+    """If a new token is refused too, the error is "sign in again". Only one new token is asked for."""
     asked: list[bool] = []
 
     def provide(force: bool = False) -> str:
@@ -457,7 +457,7 @@ def test_a_sign_in_that_is_refused_is_told_as_one(
 
 
 def test_a_provider_that_fails_says_nothing(server: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """What a host's token provider raises is not shown: it may hold a token."""
+    """The exception of a host's token provider is not shown: it may contain a token."""
 
     def provide(force: bool = False) -> str:
         raise RuntimeError("CANARY")
@@ -469,7 +469,7 @@ def test_a_provider_that_fails_says_nothing(server: OneDriveServer, opened: Call
 
 
 def test_nothing_is_asked_before_it_is_needed(server: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """Opening a source asks nobody anything: a dead location is a problem of the refresh."""
+    """Opening a source sends no request: a dead location is a problem of the refresh."""
     source = opened(server, endpoint="http://127.0.0.1:1", signin=lambda force=False: "x")
     assert server.requests == []
     with pytest.raises(SourceUnavailable, match="reached"):
@@ -477,7 +477,7 @@ def test_nothing_is_asked_before_it_is_needed(server: OneDriveServer, opened: Ca
 
 
 def test_ids_of_sources(server: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """The same folder has the same id on every workstation; another folder, drive or app has another."""
+    """The same folder has the same id on every workstation; another folder, drive or app has another id."""
     plain = opened(server).source_id
     assert opened(server).source_id == plain
     others = [
@@ -503,7 +503,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("url", "options"), WRONG)
 def test_settings_that_make_no_sense(url: str, options: dict[str, Any]) -> None:
-    """A mistake in the settings is told when the folder is opened, without repeating what was set."""
+    """A mistake in the settings is reported when the folder is opened, without repeating the value."""
     with pytest.raises(ConfigError) as caught:
         open_source(url, **{"signin": lambda force=False: "x", **options})
     assert "secret" not in str(caught.value).lower() or "SECRET" not in str(caught.value)

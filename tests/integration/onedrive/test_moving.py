@@ -1,4 +1,4 @@
-"""Reading, removing and putting in OneDrive: pinned, verified, found out when an answer is lost."""
+"""Reading, removing and putting in OneDrive: pinned to a version, verified, and certain even if an answer is lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from intouch_import.onedrive import OneDriveSource
     from services.doubles.onedrive import Item, OneDriveServer
 
-# At random: of what repeats itself every few bytes, the hash of OneDrive is that of nothing.
+# Random bytes: for content that repeats every few bytes, OneDrive's hash is that of an empty file.
 PHOTO = random.Random(1).randbytes(10_240)
 
 
@@ -56,7 +56,7 @@ def file(item: Item, source: OneDriveSource) -> SourceFile:
 
 
 def move(source: OneDriveSource, file: SourceFile) -> bytes:
-    """Read and remove."""
+    """Read and remove the file."""
     with source.fetch(file) as content, content.open() as stream:
         taken = stream.read()
         source.remove(file, sha256=content.sha256)
@@ -67,14 +67,14 @@ def move(source: OneDriveSource, file: SourceFile) -> bytes:
 
 
 def test_three_requests_a_file(server: OneDriveServer, file: SourceFile, source: OneDriveSource) -> None:
-    """Moving one file takes a look, a download and a deletion."""
+    """Moving one file takes one request for its metadata, a download and a deletion."""
     server.forget_calls()
     assert move(source, file) == PHOTO
     assert server.calls == {"item": 1, "download": 1, "delete": 1}
 
 
 def test_four_requests_without_a_hash(server: OneDriveServer, item: Item, source: OneDriveSource) -> None:
-    """Where the service keeps no hash, the tag is looked at again after the bytes have come."""
+    """If the service has no hash, the tag is asked for again after the download."""
     item.told_hashes = {}
     (file,) = source.scan()
     assert file.vendor_hash is None
@@ -86,7 +86,7 @@ def test_four_requests_without_a_hash(server: OneDriveServer, item: Item, source
 def test_without_a_hash_a_change_is_seen_all_the_same(
     server: OneDriveServer, item: Item, source: OneDriveSource
 ) -> None:
-    """Bytes of the same length that came in between are refused by the tag."""
+    """A new version of the same length, written during the download, is noticed by its tag."""
     item.told_hashes = {}
     (file,) = source.scan()
     server.fail("download", Fault.somebody(lambda: server.drive.replace(item, PHOTO[::-1])))
@@ -109,7 +109,7 @@ def test_each_hash_is_compared(
 
 
 def test_a_hash_that_is_none_is_not_guessed(personal: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """An answer whose hash can't be read is not understood."""
+    """An answer with an unreadable hash is not understood."""
     item = personal.drive.write(personal.drive.folder("images/intouch"), "a.jpg", PHOTO)
     item.told_hashes = {"quickXorHash": "not base64!"}
     with pytest.raises(SourceUnavailable, match="not understood"):
@@ -141,7 +141,7 @@ def test_a_hash_that_is_none_is_not_guessed(personal: OneDriveServer, opened: Ca
 def test_one_bad_download_is_made_good(
     fault: Fault, server: OneDriveServer, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """Whatever goes wrong with a download once, the next one, from a fresh address, is right."""
+    """Whatever goes wrong with one download, the next one, from a new address, is right."""
     server.fail("download", fault)
     with source.fetch(file) as content, content.open() as stream:
         assert stream.read() == PHOTO
@@ -155,7 +155,7 @@ def test_one_bad_download_is_made_good(
 def test_a_download_that_never_comes_right_is_about_that_file(
     fault: Fault, server: OneDriveServer, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """A file that can't be had stops no other: the location goes on."""
+    """A file that can't be downloaded stops no other file."""
     server.fail("download", fault, times=None)
     with pytest.raises(FileUnreadable):
         source.fetch(file)
@@ -165,7 +165,7 @@ def test_a_download_that_never_comes_right_is_about_that_file(
 def test_redirects_of_a_download(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """A download may be sent on, to an address that no token goes to either; not for ever."""
+    """A download may be redirected, without a token, but not for ever."""
     there: dict[str, str] = {}
 
     def send_on() -> None:
@@ -184,7 +184,7 @@ def test_redirects_of_a_download(
 def test_a_slow_body_is_read_to_its_end(
     server: OneDriveServer, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """Bytes that trickle are waited for."""
+    """A slow download is not interrupted."""
     server.fail("download", Fault(slow_s=0.01, pieces=20))
     with source.fetch(file) as content:
         assert content.size_bytes == len(PHOTO)
@@ -208,7 +208,7 @@ def test_another_version_is_neither_read_nor_removed(
     file: SourceFile,
     source: OneDriveSource,
 ) -> None:
-    """What was replaced, renamed, moved to another folder or deleted since it was listed is left alone."""
+    """A file that was replaced, renamed, moved to another folder or deleted since it was listed is left alone."""
     change(server.drive, item)
     with pytest.raises(error):
         source.fetch(file)
@@ -222,7 +222,7 @@ def test_another_version_is_neither_read_nor_removed(
 def test_a_comment_changes_nothing(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """Metadata that change between listing and removal do not keep the file, nor make it another version."""
+    """Metadata that change between listing and removal do not make another version, and the file is removed."""
     server.drive.touch(item)
     with source.fetch(file) as content:
         server.drive.touch(item)
@@ -232,7 +232,7 @@ def test_a_comment_changes_nothing(
 
 
 def test_only_files(server: OneDriveServer, photos: Item, source: OneDriveSource) -> None:
-    """A folder is neither read nor removed, though its id would do for both."""
+    """A folder is neither read nor removed, although its id would work for both."""
     below = server.drive.add(photos, "sub", None)
     (folder,) = source.scan()
     for file in (folder, attrs.evolve(folder, kind=EntryKind.FILE)):
@@ -245,7 +245,7 @@ def test_only_files(server: OneDriveServer, photos: Item, source: OneDriveSource
 
 
 def test_files_of_other_sources(source: OneDriveSource, photos: Item) -> None:
-    """A file without an id was not listed here."""
+    """A file without an id was not listed by this source."""
     file = SourceFile(name="a.jpg", size_bytes=1, version="1")
     for call in (lambda: source.fetch(file), lambda: source.remove(file, sha256="0" * 64)):
         with pytest.raises(FileVanished):
@@ -256,7 +256,7 @@ def test_files_of_other_sources(source: OneDriveSource, photos: Item) -> None:
 
 
 def altered(server: OneDriveServer, item: Item) -> None:
-    """Let the service report the size and hash of the original, and deliver another thing."""
+    """Let the service report the size and hash of the original, and deliver other bytes."""
     item.told_hashes = dict(server.drive.hashes(item))
     item.told_size = len(PHOTO)
     item.content = b"\xff\xd8 without the video"
@@ -265,7 +265,7 @@ def altered(server: OneDriveServer, item: Item) -> None:
 def test_an_altered_file_waits_for_a_person(
     server: OneDriveServer, item: Item, source: OneDriveSource
 ) -> None:
-    """A file that is delivered alike twice, otherwise than it is told, is not imported by itself, nor read again."""
+    """A file that is twice delivered with the same other bytes is not imported automatically, and not read again."""
     altered(server, item)
     (file,) = source.scan()
     for _ in range(2):
@@ -279,7 +279,7 @@ def test_an_altered_file_waits_for_a_person(
 
 
 def test_a_person_takes_what_is_delivered(server: OneDriveServer, item: Item, source: OneDriveSource) -> None:
-    """Chosen by a person, it is delivered; the original stays."""
+    """If a person chooses the file, the delivered bytes are stored; the original stays."""
     altered(server, item)
     (file,) = source.scan()
     with source.fetch_as_delivered(file) as content, content.open() as stream:
@@ -293,7 +293,7 @@ def test_a_person_takes_what_is_delivered(server: OneDriveServer, item: Item, so
 def test_an_ordinary_file_is_taken_as_ever(
     server: OneDriveServer, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """Where nothing is altered, a person's choice changes nothing."""
+    """For a file that is not altered, a person's choice changes nothing."""
     with source.fetch_as_delivered(file) as content:
         source.remove(file, sha256=content.sha256)
     assert server.calls["download"] == 1
@@ -302,7 +302,7 @@ def test_an_ordinary_file_is_taken_as_ever(
 def test_downloads_that_differ_are_no_photo(
     server: OneDriveServer, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """Two readings that agree with nothing, nor with each other, are refused, for a person too."""
+    """Two downloads that differ from the hash and from each other are refused, for a person too."""
     bodies = iter(bytes([number]) * len(PHOTO) for number in range(100))
     server.graph.content_answer = lambda _: _answer(next(bodies))  # type: ignore[method-assign]
     for fetch in (source.fetch, source.fetch_as_delivered):
@@ -338,7 +338,7 @@ def _answer(body: bytes) -> Answer:
 def test_a_lost_answer_to_a_deletion(
     fault: Fault, server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """Whether a deletion took effect before its answer was lost, or did not, it ends as a success."""
+    """Whether or not a deletion took effect before its answer was lost, it succeeds at the end."""
     server.fail("delete", fault)
     assert move(source, file) == PHOTO
     assert item.deleted
@@ -348,7 +348,7 @@ def test_a_lost_answer_to_a_deletion(
 def test_a_deletion_whose_every_answer_is_lost(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """When no answer ever comes, a look tells what became of it."""
+    """If no answer ever comes, a look shows whether the file is gone."""
     server.fail("delete", Fault.lost(after=True), times=None)
     assert move(source, file) == PHOTO
     assert item.deleted
@@ -357,7 +357,7 @@ def test_a_deletion_whose_every_answer_is_lost(
 def test_a_deletion_that_never_takes_effect(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """When none takes effect, the location has failed, and the file is there."""
+    """If no deletion takes effect, the location has failed, and the file is still there."""
     server.fail("delete", Fault.lost(), times=None)
     with pytest.raises(SourceUnavailable), source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
@@ -367,7 +367,7 @@ def test_a_deletion_that_never_takes_effect(
 def test_a_deletion_that_somebody_else_answers(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """A proxy that says "OK" to everything has not removed anything."""
+    """A proxy that answers "OK" to everything has removed nothing."""
     server.fail("delete", Fault(status=200, body=b"{}", headers={"Content-Type": "application/json"}))
     assert move(source, file) == PHOTO
     assert item.deleted
@@ -377,7 +377,7 @@ def test_a_deletion_that_somebody_else_answers(
 def test_a_service_that_contradicts_itself(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """A file that is "not there" to be deleted, and is there to be seen, is not taken for removed."""
+    """A file that can't be found to delete, but can be seen, does not count as removed."""
     server.fail("delete", Fault.refused(404, "itemNotFound"))
     with pytest.raises(NotRemoved), source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
@@ -387,7 +387,7 @@ def test_a_service_that_contradicts_itself(
 def test_a_file_that_somebody_else_removed(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """A first "not there" is not our doing."""
+    """If the first answer is "not found", somebody else removed the file."""
     server.fail("delete", Fault.somebody(lambda: server.drive.delete(item)))
     with pytest.raises(FileVanished), source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
@@ -407,7 +407,7 @@ def test_a_file_that_comes_back_in_between_is_another(
 def test_a_file_that_is_locked(
     status: int, server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """A file that is open elsewhere or checked out can't be removed now; nothing else has failed."""
+    """A file that is open or checked out elsewhere can't be removed now; nothing else has failed."""
     server.fail("delete", Fault.refused(status, "notAllowed"))
     with pytest.raises(NotRemoved) as caught, source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
@@ -418,7 +418,7 @@ def test_a_file_that_is_locked(
 def test_metadata_that_never_rest(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """One more attempt is made, with the new tag, and no third."""
+    """The removal is tried once more with the new tag, and not a third time."""
     server.fail("delete", Fault.somebody(lambda: server.drive.touch(item)), times=None)
     with pytest.raises(NotRemoved), source.fetch(file) as content:
         source.remove(file, sha256=content.sha256)
@@ -428,7 +428,7 @@ def test_metadata_that_never_rest(
 def test_another_size_under_the_same_tag(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """A tag that says "unchanged" does not help where size or hash say otherwise."""
+    """A matching tag does not help if size or hash differ."""
     with source.fetch(file) as content:
         server.drive.touch(item)
         item.told_size = 1
@@ -444,7 +444,7 @@ def test_another_size_under_the_same_tag(
 def test_a_removal_by_a_file_that_was_written_down(
     server: OneDriveServer, item: Item, file: SourceFile, source: OneDriveSource
 ) -> None:
-    """A file value without the eTag, as a plan keeps it, is removed by the tag of the same version."""
+    """A file value without the eTag, as in a plan, is removed by the tag of the same version."""
     plain = SourceFile(**attrs.asdict(file, filter=lambda field, _: field.name != "etag"))
     assert move(source, plain) == PHOTO
     assert item.deleted
@@ -457,7 +457,7 @@ def test_a_removal_by_a_file_that_was_written_down(
 
 
 def test_a_put_file_is_as_it_was_sent(server: OneDriveServer, photos: Item, source: OneDriveSource) -> None:
-    """Small and large files arrive whole, and are what is returned."""
+    """Small and large files arrive complete, and are what `put` returns."""
     for name, size in (("empty", 0), ("small", 10_000), ("edge", 4 * 1024**2), ("large", 6 * 1024**2 + 17)):
         content = (PHOTO * (size // len(PHOTO) + 1))[:size]
         file = source.put(name, [content[:1000], content[1000:]])
@@ -471,7 +471,7 @@ def test_a_put_file_is_as_it_was_sent(server: OneDriveServer, photos: Item, sour
 def test_a_taken_name_is_left_alone(
     size: int, server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """A file that is there, or comes while ours is on its way, stays as it is."""
+    """A file that is there before, or appears during the upload, stays as it is."""
     server.drive.write(photos, "A.JPG", b"theirs")
     with pytest.raises(NameTaken):
         source.put("a.jpg", [b"x" * size])
@@ -499,7 +499,7 @@ def test_a_taken_name_is_left_alone(
 def test_a_small_upload_whose_answer_is_lost(
     call: str, fault: Fault, server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """It is there once, and is ours."""
+    """The file is there once, and is ours."""
     server.fail(call, fault)
     assert source.put("a.jpg", [PHOTO]).name == "a.jpg"
     assert {item.name: item.content for item in photos.children.values()} == {"a.jpg": PHOTO}
@@ -522,7 +522,7 @@ def test_a_small_upload_whose_answer_is_lost(
 def test_a_large_upload_that_is_interrupted(
     skip: int, call: str, fault: Fault, server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """It goes on where it was, and nothing is seen before the last byte is there."""
+    """The upload continues where it stopped, and the file appears only when it is complete."""
     content = PHOTO * 520  # two fragments
     server.fail(call, fault, skip=skip if call == "fragment" else 0)
     plain = server.graph.uploads.answer
@@ -539,7 +539,7 @@ def test_a_large_upload_that_is_interrupted(
 def test_an_upload_that_fails_leaves_nothing(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """Neither a file nor an upload under way is left when it can't be finished, or has no room."""
+    """If an upload can't be finished or the drive is full, neither a file nor an upload session is left."""
     server.fail("fragment", Fault.lost(), times=None, skip=1)
     with pytest.raises(SourceUnavailable):
         source.put("a.mp4", [PHOTO * 520])
@@ -561,7 +561,7 @@ def test_an_upload_that_fails_leaves_nothing(
 def test_what_the_service_keeps_otherwise_is_taken_away(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """A file that stands there with other bytes or under another name than was sent is removed again."""
+    """A file that is stored with other bytes or under another name than was sent is deleted again."""
 
     def other_hash(told: dict[str, Any]) -> dict[str, Any]:
         told["file"]["hashes"]["quickXorHash"] = "AAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -597,7 +597,7 @@ def test_what_the_service_keeps_otherwise_is_taken_away(
     ],
 )
 def test_names_that_it_cannot_hold(name: str, server: OneDriveServer, source: OneDriveSource) -> None:
-    """They are refused before anything is asked, and are not repeated in the message."""
+    """They are refused before any request, and the message does not repeat them."""
     assert not can_be_held(name)
     for call in (lambda: source.put(name, [b"x"]), lambda: source.look(name)):
         with pytest.raises(NameRefused) as caught:
@@ -609,7 +609,7 @@ def test_names_that_it_cannot_hold(name: str, server: OneDriveServer, source: On
 def test_a_refusal_of_the_name_by_the_service(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
-    """What only the service knows to be unfit is told as that."""
+    """A name that only the service refuses has its own error."""
     for call, size in (("upload", 1), ("session", 5 * 1024**2)):
         server.fail(call, Fault.refused(400, "invalidRequest"))
         with pytest.raises(NameRefused):
@@ -617,7 +617,7 @@ def test_a_refusal_of_the_name_by_the_service(
 
 
 def test_a_look_is_not_misled(server: OneDriveServer, photos: Item, source: OneDriveSource) -> None:
-    """Nothing under a name is None; another name that the service found in its stead is nothing; no folder is an error."""
+    """No such file is None; a file of a similar name does not count; a missing folder is an error."""
     server.drive.write(photos, "A.jpg", b"x")
     assert source.look("b.jpg") is None
     found = source.look("a.JPG")
@@ -634,7 +634,7 @@ def test_a_look_is_not_misled(server: OneDriveServer, photos: Item, source: OneD
 
 
 class Time:
-    """A clock that goes on only when somebody sleeps."""
+    """A clock that advances only when somebody sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -654,7 +654,7 @@ class Time:
 def test_when_it_asks_for_time_everybody_waits(
     status: int, server: OneDriveServer, photos: Item, opened: Callable[..., Any]
 ) -> None:
-    """A pause that one request was asked for is kept by all, and is told before it begins."""
+    """A pause that the service asks one request for is kept by all, and is reported before it begins."""
     time, told = Time(), []
     patience = Patience(60.0, sleep=time.sleep, monotonic_s=time, on_wait=told.append)
     source = opened(server, patience=patience)
@@ -681,7 +681,7 @@ def test_when_it_asks_for_time_everybody_waits(
 def test_more_time_than_is_allowed(
     server: OneDriveServer, file: SourceFile, opened: Callable[..., Any]
 ) -> None:
-    """A pause beyond the budget is not begun: the location says how long it would be."""
+    """A pause longer than the budget is not started: the error says how long it would be."""
     time = Time()
     source = opened(server, patience=Patience(10.0, sleep=time.sleep, monotonic_s=time))
     server.fail("item", Fault.refused(429, retry_after="300"))
@@ -704,7 +704,7 @@ def test_a_date_to_come_back_at(server: OneDriveServer, photos: Item, opened: Ca
 
 
 def test_a_storm(server: OneDriveServer, photos: Item, opened: Callable[..., Any]) -> None:
-    """Thirty refusals in a row while many files move: all are moved in the end, each once."""
+    """Thirty refusals in a row while many files are moved: at the end all are moved, each once."""
     time = Time()
     source = opened(server, patience=Patience(10_000.0, sleep=time.sleep, monotonic_s=time))
     for number in range(30):
@@ -722,7 +722,7 @@ def test_a_storm(server: OneDriveServer, photos: Item, opened: Callable[..., Any
 
 
 def test_one_of_many_removes(server: OneDriveServer, item: Item, opened: Callable[..., Any]) -> None:
-    """Of several workstations that remove the same file, one does; the others are told that it is gone."""
+    """If several workstations remove the same file, one succeeds, and the others learn that it is gone."""
     sources = [opened(server) for _ in range(6)]
     files = [next(iter(source.scan())) for source in sources]
     start = threading.Barrier(6)
@@ -741,7 +741,7 @@ def test_one_of_many_removes(server: OneDriveServer, item: Item, opened: Callabl
 
 
 def test_a_dead_location_fails_soon(opened: Callable[..., Any], server: OneDriveServer) -> None:
-    """Nobody at the other end is found out after a few attempts, not after all the patience there is."""
+    """A dead server is an error after a few attempts, long before the patience ends."""
     time = Time()
     source = opened(
         server,

@@ -1,6 +1,6 @@
-"""What is wrong in plain msgraphfs, row by row, and right here: each test shows the fault, and its absence.
+"""The faults of the plain msgraphfs: each test shows one fault, and that our subclass does not have it.
 
-Where the plain package one day does better, its half of a test fails: then this subclass may do less.
+When the plain package is fixed, its half of a test fails: then our subclass needs less.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def folder(personal: OneDriveServer) -> Item:
 
 @BOTH
 def test_a_name_is_a_name_and_no_address(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """Deleting ``photo#1.jpg`` deletes that file; unencoded, it deletes the folder ``photo`` with all in it."""
+    """Deleting ``photo#1.jpg`` deletes that file; unencoded, it deletes the folder ``photo`` with everything in it."""
     personal.drive.write(folder, "photo#1.jpg", b"one")
     personal.drive.write(personal.drive.folder(f"{PATH}/photo"), "inside.jpg", b"other")
     hand.delete("photo#1.jpg")
@@ -76,7 +76,7 @@ def test_a_name_that_begins_with_a_fragment_is_not_the_folder(
 
 @BOTH
 def test_percent_signs_in_names_are_not_decoded(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """``a%20b.jpg`` and ``a b.jpg`` are two files; unencoded, the one is read and deleted in place of the other."""
+    """``a%20b.jpg`` and ``a b.jpg`` are two files; unencoded, one is read and deleted in place of the other."""
     personal.drive.write(folder, "a%20b.jpg", b"percent")
     personal.drive.write(folder, "a b.jpg", b"blank")
     assert hand.read("a%20b.jpg") == (b"blank" if hand.is_plain else b"percent")
@@ -86,7 +86,7 @@ def test_percent_signs_in_names_are_not_decoded(hand: Any, personal: OneDriveSer
 
 @BOTH
 def test_a_replaced_file_is_not_deleted(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """What was replaced after it was read stays; without a condition, the new photo is deleted unseen."""
+    """A file that was replaced after it was read stays; without a condition, the new photo is deleted unread."""
     item = personal.drive.write(folder, "a.jpg", b"read")
     if hand.is_plain:
         assert hand.read("a.jpg") == b"read"
@@ -103,7 +103,7 @@ def test_a_replaced_file_is_not_deleted(hand: Any, personal: OneDriveServer, fol
 
 @BOTH
 def test_what_is_deleted_can_be_had_back(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """A removed photo is in the recycle bin; by default the plain package deletes for good."""
+    """A removed photo is in the recycle bin; by default the plain package deletes permanently."""
     item = personal.drive.write(folder, "a.jpg", b"photo")
     hand.delete("a.jpg")
     assert personal.drive.bin == ([] if hand.is_plain else [item])
@@ -116,7 +116,7 @@ def test_what_is_deleted_can_be_had_back(hand: Any, personal: OneDriveServer, fo
 def test_other_bytes_than_the_service_holds_are_refused(
     hand: Any, body: bytes, personal: OneDriveServer, folder: Item
 ) -> None:
-    """A body that ends early, an error page, other bytes of the same length: each is a photo to the plain package."""
+    """A cut body, an error page, other bytes of the same length: for the plain package each of them is a photo."""
     personal.drive.write(folder, "a.jpg", b"half a photo")
     personal.fail("download", Fault(status=200, body=body), times=None)
     if hand.is_plain:
@@ -129,7 +129,7 @@ def test_other_bytes_than_the_service_holds_are_refused(
 
 @BOTH
 def test_ignored_ranges_do_not_splice(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """A server may answer a range with the whole file: read block by block, its beginning is then read twice."""
+    """A server may answer a range with the whole file: read in blocks, its beginning is then read twice."""
     content = bytes(range(256)) * 64
     personal.drive.write(folder, "a.jpg", content)
     personal.fail("download", Fault(status=200, body=content), times=None)
@@ -143,7 +143,7 @@ def test_ignored_ranges_do_not_splice(hand: Any, personal: OneDriveServer, folde
 
 @BOTH
 def test_two_versions_are_not_mixed(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """A file that is replaced between two blocks is not spliced from both."""
+    """A file that is replaced between two blocks is not mixed from both versions."""
     item = personal.drive.write(folder, "a.jpg", b"1" * 8192)
     if hand.is_plain:
         with hand.fs.open(f"{hand.path}/a.jpg", block_size=4096, cache_type="none") as file:
@@ -159,7 +159,7 @@ def test_two_versions_are_not_mixed(hand: Any, personal: OneDriveServer, folder:
 
 @BOTH
 def test_a_page_that_fails_is_no_end(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """An error in the middle of the pages is told; HTTP 422 is swallowed, and 4 of 7 files are all there are."""
+    """An error in the middle of the pages is raised; the plain package ignores HTTP 422 and lists 4 of 7 files."""
     personal.graph.page_size = 4
     for number in range(7):
         personal.drive.write(folder, f"{number}.jpg", b"x")
@@ -177,7 +177,7 @@ def test_a_page_that_fails_is_no_end(hand: Any, personal: OneDriveServer, folder
 def test_an_answer_without_entries_is_no_empty_folder(
     hand: Any, personal: OneDriveServer, folder: Item
 ) -> None:
-    """An answer that says nothing of what is there is not understood; the plain package sees an empty folder."""
+    """An answer without a list is not understood; the plain package sees an empty folder."""
     personal.drive.write(folder, "a.jpg", b"x")
     personal.fail("children", Fault(rewrite=lambda told: {"@odata.context": told["@odata.context"]}))
     if hand.is_plain:
@@ -204,7 +204,7 @@ def test_the_token_goes_nowhere_else(
 
 @BOTH
 def test_a_link_to_another_folder_is_not_followed(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """A link that leads to another folder of the same drive lists nothing of it."""
+    """A link to another folder of the same drive lists nothing of it."""
     personal.drive.write(folder, "a.jpg", b"x")
     personal.drive.write(personal.drive.root, "another patient.jpg", b"x")
     root = f"{personal.endpoint}/v1.0/drives/{personal.drive.id}/root/children"
@@ -218,7 +218,7 @@ def test_a_link_to_another_folder_is_not_followed(hand: Any, personal: OneDriveS
 
 @BOTH
 def test_only_a_missing_file_is_missing(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """A download address that has ended is asked for anew; to the plain package the file does not exist."""
+    """A new download address replaces an expired one; for the plain package the file does not exist."""
     personal.drive.write(folder, "a.jpg", b"photo")
     personal.fail("download", Fault(status=404, body=b"<html>expired</html>"))
     if hand.is_plain:
@@ -232,7 +232,7 @@ def test_only_a_missing_file_is_missing(hand: Any, personal: OneDriveServer, fol
 def test_a_wrong_drive_is_no_missing_file(
     who: str, personal: OneDriveServer, opened: Callable[..., Any]
 ) -> None:
-    """A drive that does not exist is a location that failed, not a folder with nothing in it."""
+    """A drive that does not exist is an error of the location, not an empty folder."""
     if who == "plain":
         plain = hands.Plain(personal, "")
         plain.fs.drive_url = f"{personal.endpoint}/v1.0/drives/0123456789abcdef"
@@ -251,12 +251,12 @@ def test_a_wrong_drive_is_no_missing_file(
 def test_a_slow_deletion_is_waited_for_or_found_out(
     who: str, personal: OneDriveServer, folder: Item, opened: Callable[..., Any]
 ) -> None:
-    """A deletion that takes longer than is waited for, and took effect, is a success; after 5 s the plain package fails."""
+    """A deletion that takes longer than the timeout, and takes effect, succeeds; after 5 s the plain package fails."""
     personal.drive.write(folder, "a.jpg", b"photo")
     if who == "plain":
         plain = hands.Plain(personal, PATH)
         assert plain.fs.client.timeout.read == 5.0
-        plain.fs.client.timeout = httpx.Timeout(0.3)  # the same, without the five seconds
+        plain.fs.client.timeout = httpx.Timeout(0.3)  # the same without the 5 s
         personal.fail("permanentDelete", Fault(pause_s=0.6))
         with pytest.raises(httpx.ReadTimeout):
             plain.delete("a.jpg")
@@ -265,7 +265,7 @@ def test_a_slow_deletion_is_waited_for_or_found_out(
         ours.names()
         personal.fail("delete", Fault(pause_s=0.6))
         ours.delete("a.jpg")
-        assert personal.calls["delete"] == 2  # the second found nothing there
+        assert personal.calls["delete"] == 2  # the second request found no file
         assert opened(personal)._client._timeout_s == 60.0
     assert folder.children == {}
 
@@ -274,7 +274,7 @@ def test_a_slow_deletion_is_waited_for_or_found_out(
 def test_a_file_that_says_little_of_itself_is_a_file(
     hand: Any, personal: OneDriveServer, folder: Item
 ) -> None:
-    """``"file": {}`` is a file; what is a package, a pointer or malware is none."""
+    """``"file": {}`` is a file; a package, a pointer and malware are not."""
     item = personal.drive.write(folder, "a.jpg", b"photo")
     personal.drive.add(folder, "notes", None, package={"type": "oneNote"})
     personal.drive.add(folder, "bad.jpg", b"virus").facets["malware"] = {"description": "x"}
@@ -300,7 +300,7 @@ def _without_mime_type(told: dict[str, Any]) -> dict[str, Any]:
 @BOTH
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 509])
 def test_what_passes_is_waited_for(hand: Any, status: int, personal: OneDriveServer, folder: Item) -> None:
-    """A service that asks for time, or fails for a moment, is asked again; the plain package gives up at once."""
+    """If the service asks for a pause or fails briefly, the request is retried; the plain package gives up at once."""
     personal.drive.write(folder, "a.jpg", b"photo")
     personal.fail("children", Fault.refused(status, retry_after="2"))
     if hand.is_plain:
@@ -312,7 +312,7 @@ def test_what_passes_is_waited_for(hand: Any, status: int, personal: OneDriveSer
 
 @BOTH
 def test_few_requests_at_once(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """Whatever is asked of it, a source has few requests under way; the plain package as many as there are files."""
+    """A source has only few requests open at a time; the plain package as many as there are files."""
     for number in range(40):
         personal.drive.write(folder, f"{number}.jpg", b"photo")
     names = hand.names()
@@ -331,7 +331,7 @@ def test_few_requests_at_once(hand: Any, personal: OneDriveServer, folder: Item)
 def test_a_refused_token_is_renewed(
     who: str, personal: OneDriveServer, folder: Item, opened: Callable[..., Any]
 ) -> None:
-    """A token that is refused before its time is renewed once; the plain package goes by the clock alone."""
+    """A token that is refused early is renewed once; the plain package only looks at the clock."""
     personal.drive.write(folder, "a.jpg", b"photo")
     hand: Any = hands.Plain(personal, PATH) if who == "plain" else hands.Ours(opened(personal))
     assert hand.names() == ["a.jpg"]
@@ -347,7 +347,7 @@ def test_a_refused_token_is_renewed(
 def test_ones_own_drive_needs_no_id(
     who: str, personal: OneDriveServer, folder: Item, opened: Callable[..., Any]
 ) -> None:
-    """The signed-in person's drive is found without an id; the plain package wants a site and a drive in the path."""
+    """The drive of the signed-in person needs no id; the plain package needs a site and a drive in the path."""
     personal.drive.write(folder, "a.jpg", b"photo")
     if who == "plain":
         plain = hands.MSGDriveFS(oauth2_client_params={"token": {}}, skip_instance_cache=True)
@@ -362,7 +362,7 @@ def test_ones_own_drive_needs_no_id(
 def test_nothing_is_taken_from_the_environment(
     who: str, personal: OneDriveServer, monkeypatch: pytest.MonkeyPatch, opened: Callable[..., Any]
 ) -> None:
-    """Credentials of another program, found in the environment, are not used."""
+    """Credentials of another program in the environment are not used."""
     for name in ("CLIENT_ID", "TENANT_ID", "CLIENT_SECRET"):
         monkeypatch.setenv(f"AZURE_{name}", "another program's")
     if who == "plain":
@@ -380,7 +380,7 @@ def test_nothing_is_taken_from_the_environment(
 def test_secrets_are_not_written_down(
     who: str, personal: OneDriveServer, folder: Item, opened: Callable[..., Any]
 ) -> None:
-    """Neither a pickle nor JSON nor the options of the file system hold a secret; the plain package's all do."""
+    """No pickle, JSON or option of the file system contains a secret; those of the plain package do."""
     if who == "plain":
         params = {"client_id": "x", "client_secret": "CANARY", "token": {"access_token": "TOKEN"}}
         plain = hands.MSGDriveFS(drive_id="d", oauth2_client_params=params, skip_instance_cache=True)
@@ -405,7 +405,7 @@ def test_secrets_are_not_written_down(
 
 @BOTH
 def test_two_providers_never_share(who: str, personal: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """A folder opened for one provider is never handed to another, though the options read alike."""
+    """A folder opened for one provider is never given to another, even if the options look the same."""
 
     class Looks(dict[str, Any]):
         def __repr__(self) -> str:
@@ -450,7 +450,7 @@ def test_two_providers_never_share(who: str, personal: OneDriveServer, opened: C
 def test_short_lived_rights_are_not_shown(
     hand: Any, personal: OneDriveServer, folder: Item, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No log line and no exception holds a download address, a path or a name."""
+    """No log line and no exception contains a download address, a path or a name."""
     personal.drive.write(folder, "CANARY.jpg", b"photo")
     with caplog.at_level(logging.DEBUG):
         names = hand.names()
@@ -461,7 +461,7 @@ def test_short_lived_rights_are_not_shown(
     shown = caplog.text + _told(caught.value)
     assert ("tempauth" in shown) is hand.is_plain
     assert ("CANARY" in shown) is hand.is_plain
-    # What a host asks by itself is logged as before.
+    # The host's own requests are logged as before.
     caplog.clear()
     with caplog.at_level(logging.INFO):
         httpx.get(personal.content_url)
@@ -471,7 +471,7 @@ def test_short_lived_rights_are_not_shown(
 def _told(exc: BaseException) -> str:
     import traceback
 
-    # Without the lines of code: only what the exceptions themselves say.
+    # Only what the exceptions themselves say, without the lines of code.
     return "".join(str(one) + repr(one) for one in _chain(exc)) + "".join(
         line for line in traceback.format_exception_only(exc)
     )
@@ -487,7 +487,7 @@ def _chain(exc: BaseException | None) -> list[BaseException]:
 
 @BOTH
 def test_a_running_loop_is_no_obstacle(hand: Any, personal: OneDriveServer, folder: Item) -> None:
-    """Where a loop runs already, as in a notebook, everything works; the plain package fails, and goes on failing."""
+    """Everything works if a loop is already running, as in a notebook; the plain package fails, and keeps failing."""
     personal.drive.write(folder, "a.jpg", b"photo")
 
     async def cell() -> list[str]:
@@ -507,7 +507,7 @@ def test_a_running_loop_is_no_obstacle(hand: Any, personal: OneDriveServer, fold
 def test_another_http_package_changes_nothing(
     who: str, tmp_path: Path, personal: OneDriveServer, folder: Item
 ) -> None:
-    """Where a successor of httpx is installed, errors are understood as before; authlib switches, and they escape."""
+    """If a successor of httpx is installed, errors are still understood; authlib switches to it, and they escape."""
     personal.drive.write(folder, "a.jpg", b"photo")
     successor = tmp_path / "httpx2"
     shutil.copytree(Path(httpx.__file__).parent, successor)
@@ -565,7 +565,7 @@ def test_the_file_system_only_looks(
     folder: Item,
     opened: Callable[..., Any],
 ) -> None:
-    """Every way to write, delete or read unverified that fsspec and msgraphfs offer is closed, and asks nothing."""
+    """All methods of fsspec and msgraphfs that write, delete or read unverified bytes are closed and send no request."""
     personal.drive.write(folder, "a.jpg", b"photo")
     personal.drive.folder(f"{PATH}/sub")
     face = opened(personal).filesystem
@@ -578,7 +578,7 @@ def test_the_file_system_only_looks(
 
 
 def test_the_file_system_looks(personal: OneDriveServer, folder: Item, opened: Callable[..., Any]) -> None:
-    """What is left of it lists, tells and finds, by paths below the folder of the source, whatever is in the names."""
+    """It lists, describes and finds files by paths below the folder of the source, whatever their names contain."""
     personal.drive.write(folder, "a#1%20.jpg", b"photo")
     personal.drive.write(personal.drive.folder(f"{PATH}/sub"), "b.jpg", b"12")
     face = opened(personal).filesystem

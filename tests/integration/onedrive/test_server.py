@@ -1,4 +1,4 @@
-"""The protocol server is faithful: clients that nobody here wrote work with it, and find its refusals where they look."""
+"""The protocol server is faithful: clients by others work with it, and recognise its refusals."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_javascript_client_finds_what_it_expects(server: OneDriveServer, pho
 
 
 def test_the_plain_file_system_works_as_far_as_it_works(personal: OneDriveServer) -> None:
-    """What msgraphfs is made for, plain names in plain folders, it does here as it does with the service."""
+    """For plain names in plain folders, msgraphfs works here as it does with the service."""
     fs = hands.Plain(personal, "").fs
     fs.makedirs("/Documents/new")
     with fs.open("/Documents/new/a.txt", "wb") as file:
@@ -90,12 +90,12 @@ def test_the_plain_file_system_works_as_far_as_it_works(personal: OneDriveServer
 
 
 def test_msal_works_whole(server: OneDriveServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By itself msal works, over requests, with a cache of its own: interactive code, silent renewal, the app's own token, errors."""
+    """The unchanged msal works over requests, with its own cache: interactive code, silent renewal, the app's own token, errors."""
     import msal
     import requests
 
     class Bent(requests.adapters.HTTPAdapter):
-        """Takes what is meant for Microsoft's host to this server, the host's name left as it is."""
+        """Sends requests for Microsoft's host to this server, and keeps the Host header."""
 
         def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
             assert request.url is not None
@@ -147,7 +147,7 @@ def test_msal_works_whole(server: OneDriveServer, monkeypatch: pytest.MonkeyPatc
 
 
 def _slowly(data: bytes) -> bytes:
-    """QuickXorHash as it is described, bit by bit."""
+    """Compute QuickXorHash as it is published, bit by bit."""
     state = [0] * 160
     for number, byte in enumerate(data):
         for bit in range(8):
@@ -162,7 +162,7 @@ def _slowly(data: bytes) -> bytes:
     "size", [0, 1, 7, 19, 20, 21, 159, 160, 161, 319, 320, 321, 1000, 10_239, 10_240, 10_241, 40_000]
 )
 def test_quickxor_is_what_is_published(size: int) -> None:
-    """In one piece or in many, here and in the double, the hash is that of the published description."""
+    """In one piece or in many, the hash of the library and of the double is that of the published description."""
     rng = random.Random(size)
     data = rng.randbytes(size)
     assert QuickXor(data).digest() == _slowly(data)
@@ -178,7 +178,7 @@ def test_quickxor_is_what_is_published(size: int) -> None:
 
 
 def test_hashes_as_the_kinds_of_account_tell_them(server: OneDriveServer, photos: Item) -> None:
-    """Both tell QuickXorHash; a personal account also SHA-1, in capitals."""
+    """Both kinds report QuickXorHash; a personal account also SHA-1, in capitals."""
     item = server.drive.write(photos, "a.jpg", b"photo")
     told = server.graph.item_json(server.drive, item)["file"]["hashes"]
     assert told["quickXorHash"] == QuickXor(b"photo").base64()
@@ -198,7 +198,7 @@ def _get(server: OneDriveServer, path: str, **headers: str) -> httpx.Response:
 
 
 def test_delta_of_a_folder(server: OneDriveServer, photos: Item) -> None:
-    """A personal account tells the changes of one folder; a business account only those of the whole drive."""
+    """A personal account reports the changes of one folder; a business account only those of the whole drive."""
     answer = _get(server, f"/me/drive/items/{photos.id}/delta?token=latest")
     if server.drive.kind == "personal":
         assert answer.json()["value"] == []
@@ -207,7 +207,7 @@ def test_delta_of_a_folder(server: OneDriveServer, photos: Item) -> None:
 
 
 def test_what_delta_leaves_out(server: OneDriveServer, photos: Item) -> None:
-    """A changed file has no path, and in a business account no cTag; a deleted one has no name there, or no size."""
+    """A changed file has no path, and in a business account no cTag; a deleted file has no name there, or no size."""
     item = server.drive.write(photos, "a.jpg", b"photo")
     link = _get(server, "/me/drive/root/delta?token=latest").json()["@odata.deltaLink"].partition("/v1.0")[2]
     server.drive.replace(item, b"new")
@@ -226,7 +226,7 @@ def test_what_delta_leaves_out(server: OneDriveServer, photos: Item) -> None:
 
 
 def test_downloads(server: OneDriveServer, photos: Item) -> None:
-    """Content is elsewhere, for some minutes, for whoever has the address and sends no token; ranges are given."""
+    """Content has its own address for some minutes, without a token, and supports ranges."""
     item = server.drive.write(photos, "a.jpg", b"0123456789")
     answer = _get(server, f"/me/drive/items/{item.id}/content")
     address = answer.headers["Location"]
@@ -266,7 +266,7 @@ REFUSALS: list[tuple[str, str, dict[str, Any], int, str]] = [
 def test_refusals(
     method: str, path: str, what: dict[str, Any], status: int, code: str, server: OneDriveServer
 ) -> None:
-    """Each refusal has the status and the code that are published."""
+    """Each refusal has the published status and code."""
     server.drive.write(server.drive.root, "a.jpg", b"x")
     headers = {"Authorization": f"Bearer {server.token()}", **what.get("headers", {})}
     sent = {"headers": headers, "content": what.get("content"), "trust_env": False}
@@ -275,14 +275,14 @@ def test_refusals(
 
 
 def test_tokens_are_looked_at(server: OneDriveServer) -> None:
-    """No token, an unknown one and one that has ended are refused alike."""
+    """A missing, an unknown and an expired token are refused alike."""
     for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"Basic {server.token()}"}):
         answer = httpx.get(f"{server.endpoint}/v1.0/me", headers=headers, trust_env=False)
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "InvalidAuthenticationToken")
 
 
 def test_a_bug_of_the_server_is_heard_of() -> None:
-    """Whoever tests with it must not take a failure of the server for one of the client."""
+    """A failure of the server must not look like one of the client."""
 
     def use() -> None:
         with OneDriveServer() as server:

@@ -34,7 +34,7 @@ work: Callable[[OneDriveSource], Any] = globals()["work"]
 
 @pytest.fixture
 def server(personal: OneDriveServer) -> OneDriveServer:
-    """One kind of account will do."""
+    """One kind of account is enough."""
     return personal
 
 
@@ -45,13 +45,13 @@ def _two_photos(server: OneDriveServer, photos: Item) -> None:
 
 
 def check(done: Any) -> None:
-    """What every one of them must have seen."""
+    """Check what each of these programs must have seen."""
     names, seen, same = done
     assert (set(names), set(seen), same) == (AFTER, {"/b.jpg", "/put.jpg"}, True)
 
 
 def script(server: OneDriveServer, ending: str, *, before: str = "") -> str:
-    """Run a program of its own."""
+    """Run a separate program."""
     code = f"""{before}
 from intouch_import import open_source
 {BODY}
@@ -67,7 +67,7 @@ source = open_source("onedrive:///images/intouch", signin=lambda force=False: to
 
 
 def test_from_a_script_that_closes_nothing(server: OneDriveServer) -> None:
-    """A script that opens, works and ends leaves no warning and hangs nowhere."""
+    """A script that opens a source, works and ends shows no warning and does not hang."""
     check(json.loads(script(server, "import json; print(json.dumps(work(source)))")))
 
 
@@ -91,7 +91,7 @@ def test_from_threads(source: OneDriveSource, server: OneDriveServer, photos: It
 
 
 def test_from_a_thread_that_is_not_the_main_one(source: OneDriveSource) -> None:
-    """Where nobody set up a loop, none is needed."""
+    """A thread without an event loop needs none."""
     done: list[Any] = []
     thread = threading.Thread(target=lambda: done.append(work(source)))
     thread.start()
@@ -100,7 +100,7 @@ def test_from_a_thread_that_is_not_the_main_one(source: OneDriveSource) -> None:
 
 
 def test_inside_a_running_loop(source: OneDriveSource) -> None:
-    """In a cell of a notebook, where a loop runs in the same thread; and the loop is not poisoned by it."""
+    """A notebook cell with a running loop in the same thread works, and the loop still works afterwards."""
 
     async def cell() -> Any:
         done = work(source)
@@ -118,7 +118,7 @@ async def _nothing() -> int:
 
 
 def test_in_several_loops_one_after_the_other(source: OneDriveSource, server: OneDriveServer) -> None:
-    """Nothing is bound to the loop that it was first used in."""
+    """Nothing is bound to the loop that used it first."""
 
     async def look() -> list[str]:
         return [*source.filesystem.ls("/", detail=False)]
@@ -128,7 +128,7 @@ def test_in_several_loops_one_after_the_other(source: OneDriveSource, server: On
 
 
 def test_in_a_kernel_of_a_notebook(server: OneDriveServer) -> None:
-    """In a real IPython kernel's way: cells with ``await`` at top level, run by a loop that goes on between them."""
+    """As in an IPython kernel: cells with ``await`` at top level, run by a loop that goes on between them."""
     ending = """
 import ast, asyncio, inspect, json
 cells = ["done = work(source)", "import asyncio; await asyncio.sleep(0)", "names = [f.name for f in source.scan()]"]
@@ -149,7 +149,7 @@ print(json.dumps([space["done"], space["names"]]))
 
 
 def test_in_the_thread_of_a_window(server: OneDriveServer) -> None:
-    """In a worker of a GUI whose main thread runs the event loop of the window toolkit."""
+    """In a worker thread of a GUI whose main thread runs the event loop of the toolkit."""
     before = "import queue, threading, time"
     ending = """
 import json
@@ -175,7 +175,7 @@ print(json.dumps(done))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_after_a_fork(server: OneDriveServer) -> None:
-    """A child that was forked while the parent's threads were using the source works by itself, and disturbs nobody."""
+    """A child that is forked while threads of the parent use the source works, and disturbs nobody."""
     ending = """
 import json, os, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads: just what is tried here
@@ -217,14 +217,14 @@ source.close()
 
 
 def test_it_goes_on_after_it_was_closed(source: OneDriveSource) -> None:
-    """Closing lets go of connections, no more; closing twice is no error."""
+    """Closing only releases connections; closing twice is no error."""
     source.close()
     source.close()
     check(work(source))
 
 
 def test_tokens_do_not_cross(server: OneDriveServer, photos: Item, opened: Callable[..., Any]) -> None:
-    """Two providers' sources, used by the same threads at once, each send their own token alone."""
+    """Two providers' sources in the same threads each send only their own token."""
     tokens = [server.token(), server.token()]
     sources = [
         opened(server, signin=lambda force=False, token=token: token, provider=str(n))
