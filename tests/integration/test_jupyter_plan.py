@@ -90,7 +90,7 @@ def test_ten_thousand_files_are_reviewed_and_run(tmp_path: Path, jupyterlab: Lab
     assert "50 files shown" in person.one(".itx-dialog").text
     person.one(".itx-proceed").click()
     person.until(lambda: "The decision is saved for 50 files." in person.one(".itx-notice").text)
-    # The filters are drawn again when the rows have been counted anew: click until it is the new one.
+    # The filters are drawn again after a decision: retry if the element was replaced.
     person.until(lambda: person.one(".itx-active .itx-chip").click() or True)
     person.until(lambda: "All 10,000 files" in person.one(".itx-decide-text").text)
     assert "Wait" not in person.one(".itx-chart[data-facet=verdict]").text
