@@ -62,7 +62,7 @@ def log_to_directory(
         LogFiles(attached).close()
         raise ConfigError("the log directory can't be written", errno=exc.errno) from without_path(exc)
     except RuntimeError:
-        raise ConfigError("the log directory starts with ~, but the home directory is not known") from None
+        raise ConfigError("the log directory starts with ~, but the home directory is unknown") from None
     return LogFiles(attached)
 
 

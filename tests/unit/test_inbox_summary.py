@@ -24,7 +24,7 @@ def test_counts_by_location_and_reason(practice: Practice) -> None:
     inbox.save(inbox.prepare([rows["letter.pdf"]], patient="10042"))
     shown = inbox._repr_html_()
     assert "5 files listed" in shown
-    # waiting, arriving, by itself, saved, failed, ignored
+    # waiting, arriving, automatic, saved, failed, ignored
     assert "<tr><th>local</th><td>3</td><td>0</td><td>0</td><td>1</td><td>0</td><td>1</td></tr>" in shown
     assert "2 of them: The file name does not identify the patient." in shown
     assert "1 of them: No patient has the id in the file name." in shown

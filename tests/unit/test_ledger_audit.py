@@ -170,8 +170,8 @@ def test_a_reassignment_names_both_patients() -> None:
     former, right = entities(to_fhir(REASSIGNED), "1")
     assert (former["what"]["identifier"]["value"], right["what"]["identifier"]["value"]) == ("10043", "10042")
     assert (former["description"], right["description"]) == (
-        "whose record it was in",
-        "whose record it goes to",
+        "moved from this patient's record",
+        "moved to this patient's record",
     )
     ids = [
         one.get("ParticipantObjectID")

@@ -1,11 +1,9 @@
-"""From sources to rows with verdicts: list, let settle, look up, judge."""
+"""`Lister`: list sources, wait until files have arrived, look them up, and set the verdicts of rows."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, NamedTuple
-
-import attrs
 
 from intouch_import.inbox.locations import problem_of
 from intouch_import.inbox.rows import Row
@@ -15,7 +13,7 @@ from intouch_import.reports import Problem
 from intouch_import.verdicts import Known, Rules, already, arriving, identify, read_name, screen, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import tzinfo
 
     from intouch_import.clock import Clock
@@ -30,12 +28,13 @@ log = logging.getLogger(__name__)
 
 
 class Listed(NamedTuple):
-    """What one source was found to hold.
+    """The listing of one source.
 
     Attributes:
-        source: Which.
-        found: Its rows by name, those that were known among them; or why it could not be listed.
-        seen_s: When, on the monotonic clock, seconds.
+        source: The source.
+        found: Its rows by name, including rows that are already known; or the problem that prevented the
+            listing.
+        seen_s: Monotonic time of the listing, seconds.
     """
 
     source: Source
@@ -44,10 +43,10 @@ class Listed(NamedTuple):
 
 
 class Lister:
-    """Keeps the rows of one inbox from one refresh to the next.
+    """The rows of one inbox, and how a refresh updates them.
 
-    A row whose file has not changed is kept: it is not looked up and its name is not read again. Only
-    what may have changed around it is asked anew: whether its patient and provider exist, and the time.
+    The row of an unchanged file is kept: the file is not looked up again, and its name is not parsed again.
+    Only facts that may have changed are checked again: whether patient and provider exist, and the time.
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class Lister:
         settle_s: float,
         allowed_extensions: frozenset[str] | None = None,
     ) -> None:
-        self._sources = tuple(sources)
         self._repository = repository
         self._ledger = ledger
         self._naming = naming
@@ -77,23 +75,22 @@ class Lister:
         self._rows: dict[str, dict[str, Row]] = {source.source_id: {} for source in sources}
 
     def add(self, source: Source) -> None:
-        """Take one more source; the next refresh lists it."""
-        self._sources = (*self._sources, source)
+        """Add a source; the next refresh lists it."""
         self._rows[source.source_id] = {}
 
     def rows(self) -> list[Row]:
-        """All rows, source by source, in the order of their names."""
+        """Return all rows, source by source, sorted by name."""
         return [shelf[name] for shelf in self._rows.values() for name in sorted(shelf)]
 
     def forget(self, rows: Iterable[Row]) -> None:
-        """Take rows off the list: their files have left."""
+        """Remove rows from the list: their files are no longer in their sources."""
         for row in rows:
             self._rows[row.source.source_id].pop(row.name, None)
 
     # --- list
 
     def list_one(self, source: Source) -> Listed:
-        """List one source. Changes nothing here, and needs no lock: it may wait for the location for long."""
+        """List one source. This changes no row and needs no lock, because a location may be slow."""
         known = self._rows[source.source_id]
         shelf: dict[str, Row] = {}
         seen_s = self._clock.monotonic_s()
@@ -111,17 +108,17 @@ class Lister:
     def take(
         self, listed: Collection[Listed], tell: Callable[[Progress], None]
     ) -> tuple[list[Row], list[Problem]]:
-        """Take what was listed in the place of what was known, and judge what is new.
+        """Replace the rows of these sources by their new listings, and set the verdicts.
 
-        A location that failed keeps the rows it had out of the list: what can't be seen can't be saved. What
-        was not listed now can't have settled, and is not judged: nobody has looked at it since.
+        If a location has failed, its rows are removed: a file that can't be listed can't be saved. The rows
+        of sources that were not listed do not change.
 
         Args:
-            listed: By `list_one`; each source once.
-            tell: Hears how far it is.
+            listed: Results of `list_one`, one per source.
+            tell: Called with the progress.
 
         Returns:
-            All rows, source by source, by name; and a problem per location that failed.
+            All rows, source by source, sorted by name; and one problem per location that failed.
         """
         problems = []
         for one in listed:
@@ -142,7 +139,7 @@ class Lister:
     # --- settle
 
     def _settle(self, sources: Sequence[Source], tell: Callable[[Progress], None]) -> list[Problem]:
-        """Wait once, for all files together, until those seen lately have kept their version long enough."""
+        """Wait, once for all files, until new files have kept their version for `settle_s` seconds."""
         now_s = self._clock.monotonic_s()
         fresh = [
             row
@@ -192,7 +189,7 @@ class Lister:
     # --- look up
 
     def _look_for_copies_again(self) -> None:
-        """Ask whether bytes that were in a record still are: an undo or a reassignment frees copies."""
+        """Check again if duplicates still are duplicates: an undo or a reassignment may have changed that."""
         refused = [
             row
             for shelf in self._rows.values()
@@ -220,7 +217,7 @@ class Lister:
             row.judge(_UNJUDGED if copy is None else waiting(row.name, copy.doubt, like=row.verdict))
 
     def _look_up(self, sources: Sequence[Source]) -> None:
-        """Ask once, in batches, whether files that are new here were stored before."""
+        """Look up if new files were stored before, and parse the names of the others."""
         new = [
             row
             for source in sources
@@ -245,18 +242,19 @@ class Lister:
                 row.claim = said
 
     def _still_there(self, rows: list[Row], moved: Collection[str]) -> list[Row]:
-        """Without the files that another workstation has moved since they were listed.
+        """Return rows without the files that another workstation has moved since the listing.
 
-        What is still there after the ledger said that it was moved has come back; what is gone was listed
-        a moment too early, and would be shown as come back.
+        The ledger says that these files were moved. A file that is still in its source has come back. A file
+        that is gone was moved just after the listing; without this check, it would be shown as one that has
+        come back.
         """
         here = []
         for row in rows:
             if row.import_id in moved:
                 try:
                     now = row.source.look(row.name)
-                except Exception as exc:  # noqa: BLE001  # a location that fails now: show what was listed
-                    log.warning("a file can't be looked at again", extra={"kind": type(exc).__name__})
+                except Exception as exc:  # noqa: BLE001  # a foreign source may raise anything: keep the row
+                    log.warning("a file can't be looked up again", extra={"kind": type(exc).__name__})
                     now = row.file
                 if now is None or now.version != row.version:
                     self._rows[row.source.source_id].pop(row.name, None)
@@ -273,12 +271,12 @@ class Lister:
         captures = [row.claim for row in claims if row.claim is not None]
         rules = Rules(provider=source.provider, auto_import=self._auto_import, zone=self._zone)
         known = self._known(source, claims, captures) if self._auto_import else _NOTHING
-        changed = _difference(self._known_before.get(source.source_id, _NOTHING), known)
+        before = self._known_before.get(source.source_id, _NOTHING)
         self._known_before[source.source_id] = known
         now = self._clock.now()
         for row, capture in zip(claims, captures, strict=True):
-            if row.reason in _STANDING and not _concerns(changed, row, capture):
-                continue  # nothing that may have changed since would change this
+            if row.reason in _STANDING and _is_unchanged(row, capture, before, known):
+                continue
             row.judge(identify(row.name, row.size_bytes, capture, rules, known, now=now))
 
     def _known(self, source: Source, claims: list[Row], captures: list[CaptureName]) -> Known:
@@ -292,7 +290,7 @@ class Lister:
         )
 
 
-# Looking a member up on its enum takes as long as the rest of a comparison.
+# Looking up a member of an enum takes as long as the rest of a comparison.
 _IGNORED, _FAILED = State.IGNORED, State.FAILED
 _OVER = (State.IMPORTED, State.STORED)
 _CONTENT = frozenset(
@@ -307,8 +305,8 @@ _BYTES = frozenset({Reason.DUPLICATE, Reason.DUPLICATE_ELSEWHERE, Reason.UNDONE}
 _TO_LOOK_UP = frozenset({Reason.UNEXPECTED, Reason.STILL_ARRIVING})
 _UNJUDGED = waiting("", Reason.UNEXPECTED)
 _NOTHING = Known(patients={}, providers={})
-# What the identity gate goes on saying while the patient, the provider and the undos are the same. A time in
-# the future is not among them; nor is what became of a move, which is to be tried again.
+# Reasons of `identify` that can't change while the patient, the provider and the undos do not change. A time
+# in the future can change, and a move that failed is tried again.
 _STANDING = frozenset(
     {
         Reason.AUTO_IMPORT_OFF,
@@ -324,7 +322,7 @@ _STANDING = frozenset(
 
 
 def _begun_anew(source: Source, shelf: dict[str, Row], seen_s: float) -> dict[str, Row]:
-    """Rows for a new refresh: what failed is tried again, what is said to be over was there all the same."""
+    """Reset rows for a new refresh: failed files, and imported files that are listed all the same."""
     for name, row in shelf.items():
         if row.state in _OVER:
             shelf[name] = Row(source, row.file, screen(row.file) or _UNJUDGED, seen_s, source.commits_whole)
@@ -334,9 +332,9 @@ def _begun_anew(source: Source, shelf: dict[str, Row], seen_s: float) -> dict[st
 
 
 def _claims(row: Row) -> bool:
-    """Whether the row's name says whose it is and nothing has become of it yet.
+    """Return whether to identify the patient of a row: its name is a capture name, and it was not refused.
 
-    Content that was looked at and refused stays refused until the file changes.
+    A file that was refused because of its content stays refused until it changes.
     """
     return (
         row.claim is not None
@@ -346,35 +344,16 @@ def _claims(row: Row) -> bool:
     )
 
 
-@attrs.frozen(kw_only=True)
-class _Difference:
-    """Ids of patients and providers, and files put back, of which something else is known now."""
-
-    patients: frozenset[str]
-    providers: frozenset[str]
-    put_back: frozenset[tuple[str, int]]
-
-
-def _difference(before: Known, now: Known) -> _Difference:
-    return _Difference(
-        patients=_changed(before.patients, now.patients),
-        providers=_changed(before.providers, now.providers),
-        put_back=before.put_back ^ now.put_back,
-    )
-
-
-def _changed(before: Mapping[str, object], now: Mapping[str, object]) -> frozenset[str]:
-    return frozenset(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-
-
-def _concerns(difference: _Difference, row: Row, capture: CaptureName) -> bool:
+def _is_unchanged(row: Row, capture: CaptureName, before: Known, now: Known) -> bool:
+    """Return whether patient, provider and undo of a row are the same as at the last refresh."""
+    file = (printable(row.name), row.size_bytes)
     return (
-        capture.patient in difference.patients
-        or capture.provider in difference.providers
-        or (bool(difference.put_back) and (printable(row.name), row.size_bytes) in difference.put_back)
+        before.patients.get(capture.patient) == now.patients.get(capture.patient)
+        and before.providers.get(capture.provider) == now.providers.get(capture.provider)
+        and (file in before.put_back) == (file in now.put_back)
     )
 
 
 def _refused_for_its_bytes(row: Row) -> bool:
-    """Whether the move has found that these bytes are known. Only the records can change that."""
+    """Return whether a move has found the row to be a duplicate. Only the records can change that."""
     return row.sha256 is not None and row.claim is not None and row.reason in _BYTES

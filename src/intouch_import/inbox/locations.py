@@ -1,4 +1,4 @@
-"""The sources of an inbox: those that are open, those that are not yet, and people who must sign in first."""
+"""The sources of an inbox: open sources, locations to open later, and sign-ins."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Locations:
 
     @property
     def problems(self) -> list[Problem]:
-        """Why locations are not open."""
+        """The problems of the locations that are not open."""
         return [one.problem for one in self.unopened]
 
     def to_open(self) -> list[Unopened]:
@@ -79,7 +79,7 @@ class Locations:
         return None
 
     def give_up(self, begun: Iterable[Unopened]) -> None:
-        """End these attempts, whose results are not known."""
+        """End these attempts without a result."""
         over = list(begun)
         self._being_opened = [one for one in self._being_opened if not _among(over, one)]
 
@@ -89,7 +89,7 @@ def _among(many: Iterable[Unopened], one: Unopened) -> bool:
 
 
 def problem_of(source: Source, exc: Exception) -> Problem:
-    """Return what a report says of a location that failed."""
+    """Return the problem of a location that failed, for a report."""
     if isinstance(exc, SourceError):
         text, retry_helps = str(exc), exc.retry_helps
     else:
@@ -120,8 +120,8 @@ def let_sign_in(
         cancelled: Called now and then; once it returns True, the wait ends.
 
     Returns:
-        Ids of the sources that can be listed now, and the problems that are left, those of failed attempts
-        included.
+        Ids of the sources that can be listed now, and the remaining problems, including those of failed
+        attempts.
     """
     by_id = {source.source_id: source for source in sources}
     waiting = [problem for problem in problems if problem.sign_in]

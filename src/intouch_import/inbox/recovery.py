@@ -1,4 +1,4 @@
-"""Recovery after an interruption: finish undos that were begun, and write down moves that were done."""
+"""`Recovery`: finish interrupted undos, and write missing ledger entries of moves and reassignments."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Recovery"]
 
-# Another workstation may be working on an undo or a reassignment right now. None of them takes this long.
+# Another workstation may be doing an undo or a reassignment now. None of them takes this long.
 _GIVEN_UP_AFTER: Final = timedelta(hours=1)
 
 log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """What a refresh does about interruptions.
+    """Recovery after interruptions, as a part of each refresh.
 
-    Every refresh looks for unfinished undos and reassignments: until an undo is finished, its file waits in
-    the list, and staff could store it a second time. Unfinished moves are looked for once per source, and
-    again where the ledger may be incomplete.
+    Every refresh searches for unfinished undos and reassignments: until an undo is finished, its file waits
+    in the list, and staff could store it a second time. It searches for unfinished moves once per source, and
+    again if the ledger may be incomplete.
     """
 
     def __init__(
@@ -54,24 +54,25 @@ class Recovery:
         self._left = set(self._sources)
 
     def add(self, source: Source) -> None:
-        """Take one more source."""
+        """Add a source."""
         self._sources[source.source_id] = source
         self._left.add(source.source_id)
 
     def before_listing(
         self, sources: Collection[str], *, look_again: Collection[str] = ()
     ) -> dict[str, list[LedgerEntry]]:
-        """Finish undos and reassignments, and read from the ledger which moves are under way.
+        """Finish undos and reassignments, and read unfinished moves from the ledger.
 
-        Call it before anything is listed, so that a file that another workstation stores later is not
-        included.
+        Call this before the listing, so that it does not include a file that another workstation stores
+        later.
 
         Args:
             sources: Ids of the sources that will be listed.
-            look_again: Ids of sources whose finished moves may be missing from the ledger.
+            look_again: Ids of sources with finished moves that may be missing from the ledger.
 
         Returns:
-            The unfinished moves by source id, for `after_listing`; sources without any are left out.
+            The unfinished moves by source id, for `after_listing`; sources without unfinished moves are
+            omitted.
         """
         self._left |= self._sources.keys() & look_again
         begun, reassigning = self._ledger.begun_corrections(sources)
@@ -81,7 +82,7 @@ class Recovery:
             for entry, source_id in begun
         ]
         ended = [(entry, event) for entry, event in ends if event is not None]
-        # Also without entries: a ledger that refuses to be written stops the refresh before anything moves.
+        # Also without entries: if the ledger can't be written, the refresh stops before anything is moved.
         self._write([*ended, *self._ends_of_reassignments(reassigning)])
         unfinished = {
             source_id: self._ledger.unfinished(source_id) for source_id in self._left & set(sources)
@@ -90,12 +91,12 @@ class Recovery:
         return {source_id: entries for source_id, entries in unfinished.items() if entries}
 
     def after_listing(self, rows: Iterable[Row], unfinished: Mapping[str, Collection[LedgerEntry]]) -> None:
-        """Write down the moves that a crash kept out of the ledger: stored files that have left their source.
+        """Write the missing entries *moved*: a crash came after the removal of the file and before the entry.
 
         Args:
-            rows: What was listed.
-            unfinished: From `before_listing`, for the sources that were listed. The next refresh asks again
-                for those that failed.
+            rows: The rows of the listing.
+            unfinished: Result of `before_listing`, for the sources that were listed. The next refresh checks
+                the others again.
         """
         here = {row.import_id for row in rows}
         begun = [entry for entries in unfinished.values() for entry in entries]
@@ -106,7 +107,7 @@ class Recovery:
         self._left -= unfinished.keys()
 
     def _ends_of_reassignments(self, begun: Sequence[LedgerEntry]) -> list[tuple[LedgerEntry, Event]]:
-        """Ask the records how interrupted reassignments ended."""
+        """Find out from the records how interrupted reassignments ended."""
         if not begun:
             return []
         stored = self._repository.find_attachment([entry.import_id for entry in begun])
@@ -123,13 +124,13 @@ class Recovery:
     def _end_of_undo(
         self, entry: LedgerEntry, stored: StoredAttachment | None, source: Source
     ) -> Event | None:
-        """Return how an undo ended, and withdraw the attachment if its bytes are back; None if not known yet.
+        """Withdraw the attachment of an undo if its bytes are back; return how the undo ended, if known.
 
         Without this, the file would be in its source and in the record, and could be stored a second time.
         """
         if stored is None:
-            # The crash may have come between the row and the bytes: withdraw again. But an id that the host
-            # chose may belong to another attachment by now.
+            # The crash may have happened after the row was deleted and before the bytes: withdraw again. But
+            # an id that the host has chosen may belong to another attachment now.
             if entry.attachment_id in {None, entry.import_id}:
                 self._repository.withdraw(entry.import_id)
             return Event.WITHDRAWN
@@ -140,18 +141,18 @@ class Recovery:
         except (FileError, SourceError):
             return None
         except Exception as exc:  # noqa: BLE001  # a foreign source may raise anything, and so may a host's records
-            log.error("an interrupted undo can't be looked at", extra={"kind": type(exc).__name__})
+            log.error("an interrupted undo can't be checked", extra={"kind": type(exc).__name__})
             return None
         return Event.NOT_PUT_BACK if entry.at < self._now() - _GIVEN_UP_AFTER else None
 
     def _is_back(self, stored: StoredAttachment, source: Source) -> bool:
-        """Return whether the bytes of an undo are back in their source, safe from any removal under way."""
+        """Return whether the bytes of an undo are back in their source, in a version that no move removes."""
         there = source.look(stored.name)
         if there is None or not is_same(source, there, stored):
             return False
         if not never_left(stored, there, source):
             return True
-        # The undo was interrupted before it had done anything, or another workstation is doing it now.
+        # The undo was interrupted before its first step, or another workstation is doing it now.
         return is_whole(self._repository, stored) and is_same(
             source, put_anew(self._repository, stored, there, source), stored
         )

@@ -1,4 +1,4 @@
-"""`Row`, a line of the list, and the outcomes of a list of rows."""
+"""`Row`: a file in the list of an inbox. `RowOutcomes`: the outcomes of a refresh."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Row", "RowOutcomes"]
 
-# Looking a member up on its enum takes as long as the rest of `Row.judge`.
+# Looking up a member of an enum takes as long as the rest of `Row.judge`.
 _IGNORE = Action.IGNORE
 _IGNORED = State.IGNORED
 _WAITING = State.WAITING
@@ -37,7 +37,7 @@ _WAITING = State.WAITING
 
 @attrs.define(eq=False, repr=False, init=False)
 class Row:
-    """A file of the list. Saving changes the row; a refresh may remove it.
+    """A file in the list. A save changes the row; a refresh may remove it.
 
     Attributes:
         source: Where the file is.
@@ -48,20 +48,20 @@ class Row:
         state, reason: What happened to the file, and why.
         patient: The patient whose record the file is in, once it is saved.
         title: The title, as saved.
-        content: What the bytes are, as found when the file was last moved or refused; None before.
+        content: The result of checking the bytes, when the file was last moved or refused; None before.
         sha256: Digest of the bytes, if they were read.
         duplicate_of, duplicate_elsewhere: See `Outcome`.
         first_seen_s: Monotonic time at which this version was first listed here, seconds.
         settled: Whether the file has kept its size and time for long enough.
-        claim: What the file name says, until the verdict has it.
+        claim: The parts of a capture name, until they are in the verdict.
     """
 
     source: Source
     name: str
     size_bytes: int
     version: str
-    # A plain tuple of plain values, not a `SourceFile`: the garbage collector visits such a tuple only once.
-    # With 100,000 waiting files the difference is a fifth of the time that a listing takes.
+    # A tuple of plain values, not a `SourceFile`: the garbage collector visits such a tuple only once. With
+    # 100,000 waiting files, this saves a fifth of the time of a listing.
     _listed: tuple[int | None, str | None, str | None]
     _kind: EntryKind
     verdict: Verdict
@@ -123,7 +123,7 @@ class Row:
         self.content = outcome.content
         self.sha256 = outcome.sha256 or self.sha256
         self.duplicate_of, self.duplicate_elsewhere = outcome.duplicate_of, outcome.duplicate_elsewhere
-        # An interrupted move must be finished later, whatever kept it waiting this time.
+        # An interrupted move must always be finished later.
         if outcome.state is State.WAITING and self.verdict.action is not Action.FINISH:
             self.verdict = waiting(self.name, outcome.reason, like=self.verdict)
         if outcome.state in (State.IMPORTED, State.STORED):
@@ -151,7 +151,7 @@ class Row:
 
     @property
     def capture(self) -> CaptureName | None:
-        """What the file name says, if it is an inTOUCH name."""
+        """The parts of the file name, if it is a capture name."""
         return self.verdict.capture
 
     @property
@@ -166,9 +166,9 @@ class Row:
 
 
 class RowOutcomes(Sequence[Outcome]):
-    """The outcomes of a refresh, as of its end. Each is made when it is read.
+    """The outcomes of a refresh. Each is created when it is read.
 
-    A list of 100,000 waiting files is shown more often than its outcomes are read one by one.
+    A list of 100,000 waiting files is often shown, but its outcomes are rarely read one by one.
 
     Args:
         rows: The rows.

@@ -1,8 +1,7 @@
-"""What a notebook shows of an inbox: counts, and nothing else.
+"""The output of an inbox in a notebook: only counts.
 
-A notebook keeps the output of its cells in its file, and the file is sent around, put under version control
-and shown to others. So neither a name nor a picture nor a folder stands here: folders of imaging towers are
-named after patients.
+A notebook saves the output of its cells in its file, and people share such files. So the output contains no
+file name, no picture and no folder name: folders of imaging towers are named after patients.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["summary_html"]
 
-_COLUMNS = ("waiting", "arriving", "by itself", "saved", "failed", "ignored")
+_COLUMNS = ("waiting", "arriving", "automatic", "saved", "failed", "ignored")
 _REASONS = 8
 
 
 def summary_html(rows: Sequence[Row], *, locations: Iterable[str], unopened: int = 0) -> str:
-    """Counts as HTML, by kind of location and by reason.
+    """Return the numbers of files as HTML, by kind of location and by reason.
 
     Args:
         rows: The rows of the inbox.
-        locations: The kind of each of its sources, so that an empty one is counted too.
-        unopened: How many locations could not be opened.
+        locations: The kinds of location of all sources, including those without rows.
+        unopened: Number of locations that could not be opened.
     """
     counts: dict[str, Counter[str]] = {location: Counter() for location in locations}
     reasons: Counter[str] = Counter()
@@ -42,7 +41,7 @@ def summary_html(rows: Sequence[Row], *, locations: Iterable[str], unopened: int
     total = sum(counts.values(), Counter[str]())
     body = [_line("th", location, counts[location]) for location in sorted(counts)]
     if len(counts) != 1:
-        body.append(_line("th", "together", total))
+        body.append(_line("th", "total", total))
     files = f"{len(rows):,} file{'' if len(rows) == 1 else 's'}"
     parts = [
         f"<p><strong>Inbox</strong>: {files} listed.{_closed(unopened)}</p>",
@@ -56,7 +55,7 @@ def summary_html(rows: Sequence[Row], *, locations: Iterable[str], unopened: int
         )
         parts.append(f"<ul>{''.join(lines)}</ul>")
     parts.append(
-        "<p><small>Counts only, since a notebook is saved with what it shows. "
+        "<p><small>Only counts, because a notebook is saved with its output. "
         "<code>intouch_import.jupyter.InboxWidget(inbox)</code> shows the files.</small></p>"
     )
     return f"<div>{''.join(parts)}</div>"
@@ -71,7 +70,7 @@ def _column(row: Row) -> str:
         case State.FAILED:
             return "failed"
         case _:
-            by_action = {Action.ARRIVING: "arriving", Action.IMPORT: "by itself", Action.FINISH: "by itself"}
+            by_action = {Action.ARRIVING: "arriving", Action.IMPORT: "automatic", Action.FINISH: "automatic"}
             return by_action.get(row.verdict.action, "waiting")
 
 

@@ -1,4 +1,4 @@
-"""The ledger: append-only, who moved what, when, from where, to whom, with which outcome."""
+"""The ledger: an append-only record of who moved which file, when, from where, to which patient."""
 
 from intouch_import.ledger.book import Ledger, ledger_for
 from intouch_import.ledger.entry import Event, LedgerEntry

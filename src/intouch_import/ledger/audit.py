@@ -1,11 +1,11 @@
 """Ledger entries as standard audit events: FHIR R4 ``AuditEvent``, and DICOM PS3.15 audit messages.
 
-Pure functions: an entry in, a value out. What a ledger does not know (network addresses, the names behind the
-ids, what for) is not made up.
+These are pure functions of an entry. Facts that are not in the ledger (network addresses, names of people,
+the purpose) are omitted.
 
-Sources: HL7 FHIR R4, AuditEvent; IHE ITI Basic Audit Log Patterns (BALP) 1.1 for which agents and entities
-an event about a patient names; DICOM PS3.15, A.5.1 (the message) and A.5.3.6 (Import); RFC 3881 for the codes
-of objects and ids.
+Sources: HL7 FHIR R4, AuditEvent; IHE ITI Basic Audit Log Patterns (BALP) 1.1 for the agents and entities of
+an event about a patient; DICOM PS3.15, A.5.1 (the message) and A.5.3.6 (Import); RFC 3881 for the codes of
+objects and ids.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ __all__ = ["AuditSystem", "to_dicom", "to_fhir"]
 _DCM: Final = "http://dicom.nema.org/resources/ontology/DCM"
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem"
 _OURS: Final = "urn:intouch-import"
-_FAILURE: Final = "4"  # minor: the file is where it was, and nothing else has failed
+_FAILURE: Final = "4"  # minor failure: the file is where it was
 _SUCCESS: Final = "0"
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @attrs.frozen(kw_only=True)
 class AuditSystem:
-    """Who reports the events, and whose ids the patients' are.
+    """Names that identify the practice's systems in audit events.
 
     Args:
         observer: Name of the reporting system.
@@ -50,7 +50,7 @@ class AuditSystem:
 
 @attrs.frozen
 class _Kind:
-    """What an event is in the words of the standards."""
+    """An event in the codes of the standards."""
 
     code: str
     name: str
@@ -62,8 +62,8 @@ class _Kind:
 _IMPORT: Final = ("110107", "Import")
 _EXPORT: Final = ("110106", "Export")
 _RECORD: Final = ("110110", "Patient Record")
-# Action: create, read, update, delete. Life cycle (RFC 3881): 2 import, 3 amendment, 10 disclosure (here: the
-# bytes leave the record), 14 logical deletion.
+# Action: create, read, update, delete. Life cycle (RFC 3881): 2 import, 3 amendment, 10 disclosure (used when
+# the bytes leave the record), 14 logical deletion.
 _KINDS: Final = {
     Event.STORED: _Kind(*_IMPORT, "C", "2"),
     Event.MOVED: _Kind(*_IMPORT, "U", "2"),
@@ -79,10 +79,10 @@ _KINDS: Final = {
 
 
 def to_fhir(entry: LedgerEntry, *, system: AuditSystem | None = None) -> dict[str, Any]:
-    """An entry as a FHIR R4 ``AuditEvent``, as JSON values.
+    """Return an entry as a FHIR R4 ``AuditEvent``, as JSON values.
 
-    A reassignment names both patients, each in an entity of their own. The entry's position and its digest in
-    the chain are details of the file's entity, so that the event can be held against the ledger.
+    A reassignment has one entity for each patient. The position and the digest of the entry are details of
+    the file's entity, so that the event can be compared with the ledger.
     """
     system = system or AuditSystem()
     kind = _KINDS[entry.event]
@@ -131,8 +131,8 @@ def _fhir_agents(entry: LedgerEntry, system: AuditSystem) -> Iterator[dict[str, 
 
 def _fhir_patients(entry: LedgerEntry, system: AuditSystem) -> Iterator[dict[str, Any]]:
     for patient_id, described in (
-        (entry.from_patient_id, "whose record it was in"),
-        (entry.patient_id, "whose record it goes to" if entry.from_patient_id is not None else None),
+        (entry.from_patient_id, "moved from this patient's record"),
+        (entry.patient_id, "moved to this patient's record" if entry.from_patient_id is not None else None),
     ):
         if patient_id is None:
             continue
@@ -157,7 +157,7 @@ def _fhir_file(entry: LedgerEntry, kind: _Kind) -> dict[str, Any]:
         "role": _coding(f"{_TERMINOLOGY}/object-role", "4", "Domain Resource"),
         "lifecycle": _coding(f"{_TERMINOLOGY}/dicom-audit-lifecycle", kind.life_cycle),
     }
-    # FHIR knows neither empty lists nor empty texts.
+    # FHIR allows neither empty lists nor empty texts.
     if details:
         entity["detail"] = details
     if entry.name:
@@ -166,10 +166,10 @@ def _fhir_file(entry: LedgerEntry, kind: _Kind) -> dict[str, Any]:
 
 
 def to_dicom(entry: LedgerEntry, *, system: AuditSystem | None = None) -> str:
-    """An entry as a DICOM audit message: one ``AuditMessage`` element of XML, without a declaration.
+    """Return an entry as a DICOM audit message: an XML element ``AuditMessage`` without a declaration.
 
-    Stored and moved are *Import* (PS3.15, A.5.3.6); putting back is *Export*; withdrawing and reassigning
-    are *Patient Record*.
+    The events *stored* and *moved* are *Import* (PS3.15, A.5.3.6), *putting back* is *Export*, *withdrawn*
+    and reassignments are *Patient Record*.
     """
     system = system or AuditSystem()
     kind = _KINDS[entry.event]
@@ -248,7 +248,7 @@ def _code(parent: ET.Element, tag: str, code: str, system: str, text: str) -> No
 
 
 def _details(entry: LedgerEntry) -> list[tuple[str, str]]:
-    """What neither standard has a place for, by the names that the ledger gives it."""
+    """Return the fields for which the standards have no place, with their names in the ledger."""
     values = {
         "attachment_id": entry.attachment_id,
         "provider_id": entry.provider_id,
@@ -271,7 +271,7 @@ def _instant(entry: LedgerEntry) -> str:
 
 
 def _sentence(reason: str) -> str:
-    """The sentence of a reason; the code itself, where a newer version than this one has written it."""
+    """Return the sentence of a reason; return an unknown reason, from a newer version, unchanged."""
     try:
         return Reason(reason).text
     except ValueError:
@@ -279,5 +279,5 @@ def _sentence(reason: str) -> str:
 
 
 def _text(value: str) -> str:
-    """Characters that XML has no place for, escaped. The ledger itself holds none; an entry by hand may."""
+    """Escape characters that XML does not allow. Only entries that are not from a ledger have them."""
     return _NOT_XML.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), value)

@@ -1,4 +1,4 @@
-"""`Ledger`: appending, asking, exporting and verifying. Nothing here changes or deletes a row."""
+"""`Ledger`: append, query, export and verify entries. No code here changes or deletes a row."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _LAST = sa.select(ledger_table.c.seq, ledger_table.c.digest).order_by(ledger_tab
 def _open_ended(
     begins: sa.ColumnElement[bool] | sa.TextClause, ended_by: tuple[Event, ...]
 ) -> sa.Select[Any]:
-    """Return the query for entries that begin something which no later entry of the same file ends."""
+    """Return the query for entries that are not followed by one of these events of the same file."""
     later = ledger_table.alias()
     ended = sa.exists().where(
         later.c.import_id == ledger_table.c.import_id,
@@ -63,12 +63,12 @@ _REASSIGNMENTS: Final = _open_ended(
 class Ledger:
     """An append-only record in a SQL database.
 
-    Every entry carries a digest over itself and the digest before it, so that `verify` finds a row that was
-    changed, removed or inserted by other means. What it can't find: rows cut off at the
-    end, if nobody kept a newer digest; keep `tail` somewhere else if that matters.
+    Each entry contains a digest of itself and of the previous digest. So `verify` finds every row that
+    another program has changed, removed or inserted. It can't find rows that were removed from the end: to
+    detect that, keep the result of `tail` in another place.
 
     Args:
-        engine: A SQLAlchemy engine; may be that of the patient records. See `open`.
+        engine: A SQLAlchemy engine, which may also be used by the patient records. See `open`.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -78,10 +78,10 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str | sa.URL) -> Self:
-        """Open a ledger by SQLAlchemy URL, creating its table if it is missing.
+        """Open a ledger by SQLAlchemy URL; create its table if it does not exist.
 
         Raises:
-            ConfigError: The URL is not understood, or its driver is missing.
+            ConfigError: The URL is not valid, or its driver is not installed.
             RepositoryError: The database can't be used.
         """
         ledger = cls(connect(url))
@@ -89,7 +89,7 @@ class Ledger:
         return ledger
 
     def close(self) -> None:
-        """Close the connections, unless the engine was passed in."""
+        """Close the connections, if the ledger was opened by URL."""
         if self._own_engine:
             self._engine.dispose()
 
@@ -99,11 +99,11 @@ class Ledger:
     def append(self, entries: Iterable[LedgerEntry], /) -> None:
         """Write entries, in order, in one durable transaction.
 
-        ``STORED``, ``MOVED`` and ``REASSIGNED`` are facts about one file: where the ledger says so already
-        (another workstation was faster) they are not written again.
+        ``STORED``, ``MOVED`` and ``REASSIGNED`` describe the state of a file: if another workstation has
+        already written such an entry, it is not written again.
 
         Raises:
-            LedgerError: Nothing was written.
+            LedgerError: The ledger can't be written. No entry was written.
         """
         new = list(entries)
         if not new:
@@ -121,7 +121,7 @@ class Ledger:
             raise LedgerError("the ledger could not be written") from exc
 
     def moved(self, import_ids: Collection[str]) -> set[str]:
-        """Which of these files were moved: stored, removed from their source, and not withdrawn since."""
+        """Return those of these import ids that were moved and not withdrawn since."""
         facts = self._facts(import_ids)
         with reading(self._engine) as connection:
             known = connection.execute(facts).all()
@@ -130,7 +130,7 @@ class Ledger:
         return {import_id for import_id, state in states.items() if Event.MOVED in state}
 
     def put_back(self, source_id: str, names: Collection[str]) -> set[tuple[str, int]]:
-        """Which of these names an undo has put back into the source, with the sizes they had."""
+        """Return name (`printable`) and size of the files among these that an undo has put back."""
         wanted = set(names) if all(map(str.isprintable, names)) else {printable(name) for name in names}
         query = sa.select(ledger_table.c.name, ledger_table.c.size_bytes).where(
             _of(source_id, Event.PUTTING_BACK)
@@ -140,7 +140,7 @@ class Ledger:
         return {(row.name, row.size_bytes) for row in found if row.name in wanted} if found else set()
 
     def undone(self, digests: Collection[str]) -> set[tuple[str | None, str]]:
-        """Whose bytes of these digests an undo has put back: patient (`printable`) and digest."""
+        """Return patient (`printable`) and digest of files with these digests that an undo has put back."""
         query = sa.select(ledger_table.c.patient_id, ledger_table.c.sha256).where(
             IS_PUTTING_BACK, one_of(self._engine.dialect, ledger_table.c.sha256, digests)
         )
@@ -149,7 +149,7 @@ class Ledger:
         return {*map(tuple, found)}
 
     def import_id_of(self, attachment_id: str) -> str | None:
-        """The import id under which the ledger knows an attachment; None if it does not."""
+        """Return the import id of an attachment; None if it is not in the ledger."""
         query = (
             sa.select(ledger_table.c.import_id)
             .where(ledger_table.c.attachment_id == printable(attachment_id))
@@ -162,10 +162,10 @@ class Ledger:
     def begun_corrections(
         self, source_ids: Collection[str]
     ) -> tuple[list[tuple[LedgerEntry, str]], list[LedgerEntry]]:
-        """Return the undos and the reassignments whose end is not in the ledger, oldest first.
+        """Find the undos and the reassignments that have no end in the ledger, oldest first.
 
         Returns:
-            The ``PUTTING_BACK`` entries of these sources with the id of the source, and the ``REASSIGNING``
+            The ``PUTTING_BACK`` entries of these sources, each with its source id; and all ``REASSIGNING``
             entries.
         """
         undos = [_open_ended(_of(source_id, Event.PUTTING_BACK), _ENDS_OF_UNDO) for source_id in source_ids]
@@ -179,15 +179,15 @@ class Ledger:
         return [(entry_of(row), one) for rows, one in begun for row in rows], [*map(entry_of, reassigning)]
 
     def reassigning(self) -> list[LedgerEntry]:
-        """Return the ``REASSIGNING`` entries whose end is not in the ledger, oldest first."""
+        """Return the ``REASSIGNING`` entries that have no end in the ledger, oldest first."""
         return self._read(_REASSIGNMENTS)
 
     def unfinished(self, source_id: str) -> list[LedgerEntry]:
-        """Return the ``STORED`` entries of a source with no ``MOVED`` after them, oldest first."""
+        """Return the ``STORED`` entries of a source that are not followed by ``MOVED``, oldest first."""
         return self._read(_open_ended(_of(source_id, Event.STORED), (Event.MOVED, Event.WITHDRAWN)))
 
     def undoing(self, source_id: str) -> list[LedgerEntry]:
-        """Return the ``PUTTING_BACK`` entries of a source whose end is not in the ledger, oldest first."""
+        """Return the ``PUTTING_BACK`` entries of a source that have no end in the ledger, oldest first."""
         return self._read(_open_ended(_of(source_id, Event.PUTTING_BACK), _ENDS_OF_UNDO))
 
     def _read(self, query: sa.Select[Any]) -> list[LedgerEntry]:
@@ -198,9 +198,12 @@ class Ledger:
     def entries(
         self, *, import_id: str | None = None, patient_id: str | None = None
     ) -> Iterator[LedgerEntry]:
-        """The entries, oldest first, of one file or one patient or of all; streamed.
+        """Iterate over the entries of one file, of one patient, or of all, oldest first.
 
-        A reassignment is an entry of both patients.
+        The entries are read one by one. A reassignment is an entry of both patients.
+
+        Raises:
+            LedgerError: An entry can't be read.
         """
         query = sa.select(ledger_table).order_by(ledger_table.c.seq)
         if import_id is not None:
@@ -223,12 +226,12 @@ class Ledger:
     def export(
         self, *, support: bool = False, form: Literal["json", "fhir", "dicom"] = "json"
     ) -> Iterator[str]:
-        """The ledger, an entry a line, oldest first.
+        """Iterate over the ledger as lines of text, one per entry, oldest first.
 
         Args:
-            support: Leave out patients, file names and operators, for a file that leaves the practice.
-            form: ``json``: the entries as they are. ``fhir``: AuditEvent resources, a line of JSON each, as
-                in FHIR bulk data. ``dicom``: audit messages in XML.
+            support: Omit patients, file names and operators, for use outside the practice.
+            form: ``json``: the fields of the entries. ``fhir``: one AuditEvent resource per line, as in FHIR
+                bulk data. ``dicom``: audit messages in XML.
         """
         for entry in self.entries():
             entry_for = entry.without_persons() if support else entry
@@ -243,17 +246,17 @@ class Ledger:
                     assert_never(form)
 
     def tail(self) -> tuple[int, str]:
-        """Number of entries and the digest of the last one: enough to prove later that none was cut off."""
+        """Return the number of entries and the last digest, to prove later that no entry was removed."""
         with reading(self._engine) as connection:
             last = connection.execute(_LAST).first()
         return (last.seq, last.digest) if last is not None else (0, CHAIN_START)
 
     def verify(self) -> list[int]:
-        """Walk the chain.
+        """Check the digests of all entries.
 
         Returns:
-            The ``seq`` of every entry at which it breaks, since that entry was changed, or one before it was
-            removed or inserted. Empty when all is well.
+            The ``seq`` of each wrong entry: it was changed, or an entry before it was removed or inserted.
+            Empty if nothing is wrong.
         """
         broken = []
         digest = CHAIN_START
@@ -262,21 +265,21 @@ class Ledger:
             seq = values["seq"] if type(values["seq"]) is int else expected
             if values["seq"] != expected or values["digest"] != _digest_of(values, digest):
                 broken.append(seq)
-            # Go on from what stands there, so that one change is reported once.
+            # Continue with the stored values, so that one change is reported once.
             digest = values["digest"]
             expected = seq + 1
         return broken
 
     def _raw(self) -> Iterator[dict[str, Any]]:
-        """Every row as it stands, oldest first, streamed; ``at`` is None where it is no time.
+        """Iterate over the stored rows, oldest first; ``at`` is None if it is not a time.
 
-        A row that was tampered with may hold what no entry can.
+        A row that somebody has changed may contain values that no entry can have.
         """
         at = ledger_table.c.at
         as_text = (
             sa.type_coerce(at, sa.Text)
             if self._engine.dialect.name == "sqlite"
-            # With the era: else the year 2026 BC would pass for ours.
+            # With the era: otherwise, the year 2026 BC would look like 2026.
             else sa.func.to_char(sa.func.timezone("UTC", at), 'AD YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
         )
         others = [column for column in ledger_table.c if column is not at]
@@ -287,7 +290,7 @@ class Ledger:
             connection.execution_options(yield_per=1000).execute(query) as rows,
         ):
             for row in rows:
-                yield {**row._mapping, "at": _time(row.at)}  # noqa: SLF001  # the public way to a mapping
+                yield {**row._asdict(), "at": _time(row.at)}
 
     def _facts(self, import_ids: Collection[str]) -> sa.Select[Any]:
         """Return the query for all events of these files, oldest first."""
@@ -306,7 +309,7 @@ def _of(source_id: str, event: Event) -> sa.ColumnElement[bool]:
 
 @contextlib.contextmanager
 def _any_text(connection: sa.Connection) -> Iterator[None]:
-    """Let SQLite hand out text that is none; by itself it refuses the whole query."""
+    """Make SQLite return text that is not valid UTF-8. By default, the whole query fails."""
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name != "sqlite":
         yield
@@ -329,7 +332,7 @@ def _time(text: object) -> datetime | None:
 
 
 def _digest_of(values: dict[str, Any], previous: Any) -> str | None:
-    """The digest that a row should have; None if it holds what the ledger never writes."""
+    """Return the digest that a row should have; None if it contains values that the ledger never writes."""
     try:
         return chain_digest(previous, values) if values["at"] is not None else None
     except (TypeError, ValueError):
@@ -337,11 +340,15 @@ def _digest_of(values: dict[str, Any], previous: Any) -> str | None:
 
 
 def ledger_for(ledger: Ledger | str | os.PathLike[str] | None, *, engine: sa.Engine | None) -> Ledger:
-    """The ledger that was asked for, else one beside the records, else one in the user's data directory.
+    """Return the given ledger, or a ledger in the records' database, or one in the user's data directory.
 
     Args:
-        ledger: A ledger, a SQLAlchemy URL, or the path of a SQLite file.
-        engine: Of the records, where they are in a SQL database of ours.
+        ledger: A ledger, a SQLAlchemy URL, or the path of a SQLite file; or None.
+        engine: Engine of the records, if they are a `SqlRepository`.
+
+    Raises:
+        ConfigError: The URL is not valid, its driver is not installed, or the home directory is unknown.
+        RepositoryError: The database can't be used.
     """
     if isinstance(ledger, Ledger):
         return ledger
@@ -359,7 +366,7 @@ def _at_home(path: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise ConfigError("the ledger's path begins at a home that is not known") from None
+        raise ConfigError("the ledger's path starts with ~, but the home directory is unknown") from None
 
 
 def _file(path: Path) -> Ledger:

@@ -1,4 +1,4 @@
-"""One entry of the ledger, its table, and how each entry is chained to the one before it."""
+"""The entries of the ledger: their fields, their table, and the digests that chain them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _PRIVATE: Final = ("patient_id", "from_patient_id", "name", "operator")
 
 
 class Event(enum.StrEnum):
-    """What happened. The values are stored; never reuse one."""
+    """What happened to a file. The values are stored: never reuse one."""
 
     STORED = "stored"
     MOVED = "moved"
@@ -59,23 +59,23 @@ class Event(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class LedgerEntry:
-    """One event.
+    """One event of one file.
 
     Args:
         event: What happened.
-        at: When, aware; kept in UTC to the microsecond.
-        operator: Who, as the host names its staff; None if not told.
-        patient_id: Whose record; None where no patient was decided. Of a reassignment, the one it goes to.
+        at: When, aware; stored in UTC with a resolution of 1 µs.
+        operator: The member of staff, as the host identifies staff; None if not known.
+        patient_id: The patient; None if no patient was chosen. For a reassignment, the new patient.
         provider_id: The provider, if any.
         destination: ``images`` or ``notes``.
-        import_id: Of the file.
-        attachment_id: The repository's id, once there is one.
-        location, source_id, name: From where.
-        size_bytes, sha256: What; None where it was never read.
+        import_id: Import id of the file.
+        attachment_id: The repository's id of the attachment, once it is stored.
+        location, source_id, name: Where the file was.
+        size_bytes, sha256: The bytes of the file; None if they were never read.
         reason: Why, a `Reason` value.
-        from_patient_id: Of a reassignment, whose record it comes from.
-        seq: Position, from 1; set by the ledger.
-        digest: Chains this entry to all before it; set by the ledger.
+        from_patient_id: For a reassignment, the first patient.
+        seq: Position, starting at 1; set by the ledger.
+        digest: Digest of this entry and the previous digest; set by the ledger.
     """
 
     event: Event
@@ -108,16 +108,16 @@ class LedgerEntry:
         patient_id: str | None = None,
         from_patient_id: str | None = None,
     ) -> LedgerEntry:
-        """Something that happened to what a record holds.
+        """Return the entry for an event of a stored attachment.
 
         Args:
-            stored: What it happened to.
+            stored: The attachment.
             event: What happened.
             at: When, aware.
-            operator: Who, as the host names its staff; None if not told.
+            operator: The member of staff, as the host identifies staff; None if not known.
             reason: Why, a `Reason` value.
-            patient_id: Whose record it goes to; None for the one that it is in.
-            from_patient_id: Whose record it comes from, where it changes.
+            patient_id: The patient; None for the patient of the attachment.
+            from_patient_id: For a reassignment, the first patient.
         """
         return cls(
             event=event,
@@ -138,11 +138,11 @@ class LedgerEntry:
         )
 
     def to_json(self, *, support: bool = False) -> str:
-        """One line of JSON.
+        """Return the entry as one line of JSON.
 
         Args:
-            support: Leave out who and whom: patient, file name and operator. What is left identifies a file
-                by its import id alone. The chain can't be checked on such an export.
+            support: Omit patient, file name and operator. The import id still identifies the file, but the
+                digests of such an export can't be verified.
         """
         values: dict[str, Any] = {
             field.name: getattr(self, field.name) for field in attrs.fields(LedgerEntry)
@@ -154,7 +154,7 @@ class LedgerEntry:
         return json.dumps(values, ensure_ascii=False)
 
     def without_persons(self) -> LedgerEntry:
-        """The entry without who and whom, fit to leave the practice."""
+        """Return the entry without patients, file name and operator, for use outside the practice."""
         return attrs.evolve(self, patient_id=None, from_patient_id=None, name="", operator=None)
 
 
@@ -182,7 +182,7 @@ ledger_table = sa.Table(
     sa.Index("intouch_ledger_import", "import_id"),
     sa.Index("intouch_ledger_event", "source_id", "event"),
 )
-# Written out, not as parameters: only then does a database see that an index over such rows will do.
+# Not as parameters: otherwise, a database does not use an index over these rows.
 IS_PUTTING_BACK: Final = sa.text(f"event = '{Event.PUTTING_BACK}'")
 IS_REASSIGNING: Final = sa.text(f"event = '{Event.REASSIGNING}'")
 sa.Index(
@@ -201,34 +201,34 @@ sa.Index(
 
 def entry_of(row: sa.Row[Any]) -> LedgerEntry:
     """Return the entry of a row."""
-    values = dict(row._mapping)  # noqa: SLF001  # the public way to a row as a mapping
+    values = row._asdict()
     values["event"] = Event(values["event"])
     return LedgerEntry(**values)
 
 
 def advance(states: defaultdict[str, set[str]], events: Iterable[Any]) -> None:
-    """Apply events to the states: which of ``STORED``, ``MOVED`` and ``REASSIGNED`` are true of a file."""
+    """Update the state of each file: which of ``STORED``, ``MOVED`` and ``REASSIGNED`` apply to it now."""
     for import_id, event in events:
         state = states[import_id]
-        # By value: an event that only a newer version knows must not keep this version from writing.
+        # Compared as text: an event of a newer version must not prevent writing.
         if event in _FACTS:
             state.add(event)
         elif event == _WITHDRAWN:
             state.clear()
         elif event == _REASSIGNING:
-            state.discard(_REASSIGNED)  # of an earlier time
+            state.discard(_REASSIGNED)  # by an earlier reassignment
 
 
 def chain(
     entries: Iterable[LedgerEntry], known: Iterable[Any], *, seq: int, digest: str
 ) -> list[dict[str, Any]]:
-    """Return entries as the values that are stored, each chained to the entry before it.
+    """Return entries as rows of the table, with their positions and digests.
 
-    A fact that the ledger has already is left out: another workstation was faster.
+    An entry that another workstation has already written is omitted.
 
     Args:
         entries: The entries, in order.
-        known: Import ids and events that the ledger has for these files, oldest first.
+        known: Import ids and events of these files in the ledger, oldest first.
         seq: The position of the last entry in the ledger.
         digest: The digest of the last entry in the ledger.
     """
@@ -240,11 +240,11 @@ def chain(
             continue
         advance(states, [(entry.import_id, entry.event)])
         row: dict[str, Any] = dict(zip(_FIELDS, _values_of(entry), strict=True))
-        # A host may use numbers as ids. Read back, they are text, with another digest.
+        # A host may use numbers as ids. When they are read again, they are text, with another digest.
         for name in _TEXTS:
             if (value := row[name]) is not None and type(value) is not str:
                 row[name] = str(value)
-        # An id or a name with a character that databases refuse must not keep the ledger from being written.
+        # The ledger must be written even if an id or a name has a character that databases do not accept.
         if not "".join([value for value in row.values() if type(value) is str]).isprintable():
             row |= {name: printable(value) for name, value in row.items() if type(value) is str}
         seq += 1
@@ -255,9 +255,9 @@ def chain(
 
 
 def chain_digest(previous: str, values: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a JSON list: the digest of the entry before, the time, then the other values.
+    """Return the SHA-256 of a JSON list: the previous digest, the time, then the other values.
 
-    Fields that later versions added are appended where they are not None, so that older digests stay true.
+    Fields that were added in later versions are appended only if they are not None: older digests stay valid.
     """
     chained = [previous, _iso(values["at"]), *(values[key] for key in _CHAINED)]
     chained += [[key, values[key]] for key in _CHAINED_LATER if values[key] is not None]
@@ -265,7 +265,7 @@ def chain_digest(previous: str, values: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"[{listed}]".encode()).hexdigest()
 
 
-# The same text as from ``json.dumps``, ten times as fast for the types that most values have.
+# The same text as ``json.dumps``, but ten times as fast for the most frequent types.
 _JSON: Final[dict[type, Callable[[Any], str]]] = {
     str: encode_basestring_ascii,
     int: repr,
@@ -273,7 +273,7 @@ _JSON: Final[dict[type, Callable[[Any], str]]] = {
 }
 
 
-# Looking a member up on its enum takes longer than comparing it.
+# Looking up a member of an enum takes longer than comparing it.
 _WITHDRAWN: Final = Event.WITHDRAWN
 _REASSIGNING: Final = Event.REASSIGNING
 _REASSIGNED: Final = Event.REASSIGNED

@@ -1,4 +1,4 @@
-"""Patient records: what a host implements, and the reference implementation in SQL."""
+"""Patient records: the base class for hosts, and an implementation in SQL."""
 
 from intouch_import.repositories.base import PatientRepository
 

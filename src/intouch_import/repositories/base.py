@@ -1,4 +1,4 @@
-"""`PatientRepository`: what a practice system implements. The docstrings are the contract."""
+"""`PatientRepository`: the base class that a practice system implements. Its docstrings are the contract."""
 
 from __future__ import annotations
 
@@ -22,142 +22,145 @@ __all__ = ["PatientRepository"]
 class PatientRepository(abc.ABC):
     """The patient records of one practice.
 
-    Five methods must be implemented; the others have bodies that work, and may be bettered. All may
-    be called from several threads, and by several processes over the same database. A host never calls
-    an inbox or a migration inside a transaction of its own: what was added would not be durable.
+    Five methods are abstract. The other methods have defaults that you can override. All methods are called
+    from several threads, and by several processes that use the same database. Do not call an inbox or a
+    migration inside a transaction of the host: an added file would not be durable.
 
-    Where a method fails, raise `RepositoryError`; any other exception is treated as one. No text of an
-    exception names a patient, a file or a path: hosts log it.
+    If a method fails, raise `RepositoryError`; every other exception is treated as one. The message of an
+    exception must not contain a patient, a file name or a path, because hosts log it.
 
-    The kit (`check_repository`) tries every promise on this page.
+    The test kit (`check_repository`) tests every promise in these docstrings.
     """
 
     @property
     def staging(self) -> Path | None:
-        """Folder for files on their way in, on the file system where content will stay.
+        """A folder for temporary files, in the file system of the stored files; or None.
 
-        From there `Content.save_to` is a link instead of a copy. None: the system's temporary folder.
+        From this folder, `Content.save_to` can link files instead of copying them. If None, temporary files
+        are in the system's temporary folder.
         """
         return None
 
     @abc.abstractmethod
     def find_patient(self, patient_id: str) -> Patient | None:
-        """The patient with exactly this id, or None.
+        """Return the patient with exactly this id, or None.
 
-        Never a near match: ids that differ in case, zeros or blanks are different ids. A patient who is not
-        active is found like any other, with ``active=False``. If the practice merged two patients, return
-        None for the id that was given up.
+        Never return a similar id: ids that differ in letter case, zeros or blanks are different ids. Also
+        return patients who are not active, with ``active=False``. If the practice has merged two patients,
+        return None for the id that is no longer used.
         """
 
     @abc.abstractmethod
     def find_provider(self, provider_id: str) -> Provider | None:
-        """The provider with exactly this id, or None. Never a near match."""
+        """Return the provider with exactly this id, or None. Never return a similar id."""
 
     @abc.abstractmethod
     def add(self, attachment: Attachment, content: Content) -> StoredAttachment:
         """Store one file in a patient's record.
 
-        Idempotent on ``attachment.import_id``: if that id is stored already, store nothing and return
-        what is there. Outside `transaction` it is durable on return (power may fail the moment after):
-        bytes synced, row committed. Inside, it is durable when the transaction ends. What fails, or comes
-        late, harms nothing that another call has stored meanwhile.
+        This method is idempotent on ``attachment.import_id``: if that id is stored already, store nothing and
+        return the stored attachment. Outside of `transaction`, the file is durable when the method returns,
+        even if the power fails: bytes synced, row committed. Inside, it is durable when the transaction ends.
+        A call that fails or is late never damages what another call has stored meanwhile.
 
         Args:
-            attachment: What to store. ``title``, ``comments`` and ``name`` are text of any kind: never
-                part of a path or of SQL text. A name may hold lone surrogates (`SourceFile.name`).
-            content: The bytes, exactly ``attachment.size_bytes`` of them with digest
-                ``attachment.sha256``. Read them with ``content.open()``, or let ``content.save_to`` put
-                them on a local disk. Store them unchanged. They are gone when `add` has returned.
+            attachment: The attachment to store. ``title``, ``comments`` and ``name`` may contain any text: do
+                not make them part of a path or of an SQL statement. A name may contain lone surrogates
+                (`SourceFile.name`).
+            content: The bytes: exactly ``attachment.size_bytes``, with the digest ``attachment.sha256``. Read
+                them with ``content.open()``, or store them on a local disk with ``content.save_to``. Store
+                them unchanged, and do not use ``content`` after `add` has returned.
 
         Returns:
-            What is stored, every field as it was given, and as `find_attachment` will give it.
+            The stored attachment. Every field has the value that was given, here and in `find_attachment`.
 
         Raises:
-            AlreadyAssigned: That import id is stored in another patient's record.
-            ContentMismatch: That import id is stored with another digest.
-            UnknownPatient: There is no such patient.
-            StorageFull: No room. Nothing was stored.
-            RepositoryError: Anything else. Whether it was stored is found out by `find_attachment`.
+            AlreadyAssigned: The import id is stored in another patient's record.
+            ContentMismatch: The import id is stored with another digest.
+            UnknownPatient: No patient has this id.
+            StorageFull: The storage is full. Nothing was stored.
+            RepositoryError: Any other failure. `find_attachment` shows whether the file was stored.
         """
 
     @abc.abstractmethod
     def find_attachment(self, import_ids: Collection[str]) -> Mapping[str, StoredAttachment]:
-        """What is stored under these import ids; ids that are not stored are left out.
+        """Return the attachments with these import ids, by import id; omit ids that are not stored.
 
-        Called with up to some thousand ids at once. Sees everything committed by anybody.
+        This is called with up to some thousand ids. The result includes everything that any program has
+        committed.
         """
 
     @abc.abstractmethod
     def open_attachment(self, attachment_id: str) -> BinaryIO:
-        """Open the stored bytes for reading, as they are on the disk or the service now.
+        """Open the stored bytes for reading, as they are now on the disk or in the service.
 
-        Every reader has a position of its own and begins at the start.
+        Each reader starts at the beginning, and has a position that no other reader changes.
 
         Args:
             attachment_id: `StoredAttachment.id`.
 
         Raises:
-            RepositoryError: There is no such attachment, or it can't be read.
+            RepositoryError: The attachment does not exist or can't be read.
         """
 
     def find_patients(self, patient_ids: Collection[str]) -> Mapping[str, Patient]:
-        """`find_patient` for many ids at once; ids that nobody has are left out."""
+        """Return the patients with these ids, by id, like `find_patient`; omit unknown ids."""
         found = {patient_id: self.find_patient(patient_id) for patient_id in patient_ids}
         return {patient_id: patient for patient_id, patient in found.items() if patient is not None}
 
     def search_patients(self, text: str, *, limit: int = 20) -> Sequence[Patient]:
-        """Patients whose name or id contains ``text``, for a person to choose from.
+        """Return patients with ``text`` in their name or id, so that a person can choose one.
 
-        The default knows exact ids only.
+        The default finds exact ids only.
 
         Args:
             text: What the person typed.
-            limit: How many at most.
+            limit: The maximum number of patients.
         """
         patient = self.find_patient(text.strip())
         return [patient][:limit] if patient is not None else []
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Group several `add` calls of one thread into one commit.
+        """Commit several `add` calls of one thread together.
 
-        When the block ends normally, everything added in it is durable. When it ends with an
-        exception, nothing of it is stored. The default commits each `add` by itself.
+        If the block ends normally, everything that was added in it is durable. If it ends with an exception,
+        nothing that was added in it is stored. The default commits each `add` separately.
         """
         yield
 
     def find_by_digest(
         self,
-        digests: Collection[str],  # noqa: ARG002  # the default knows none
+        digests: Collection[str],  # noqa: ARG002  # the default finds nothing
     ) -> Mapping[str, Sequence[StoredAttachment]]:
-        """What is stored with these bytes, in anybody's record; digests that nothing has are left out.
+        """Return all attachments with these bytes, in any record, by digest; omit digests that none has.
 
-        Called once a batch, before `add_many`, inside the same `transaction`. What it did not find must not
-        be committed by anybody else before that transaction ends, as far as the database offers that: two
-        workstations may be importing two files of the same bytes right now.
+        This is called once per batch, before `add_many`, in the same `transaction`. Until that transaction
+        ends, no other program may commit an attachment with a digest that was not found, as far as the
+        database can prevent it: two workstations may import two files with the same bytes at the same time.
 
-        The default finds nothing. Then a photo that comes a second time, under another name or from another
-        folder, is stored a second time, and one that is in another patient's record raises no alert.
+        The default finds nothing. Then a photo is stored a second time if it comes under another name or from
+        another folder, and there is no warning if it is in another patient's record.
 
         Args:
-            digests: SHA-256, 64 lower-case hex digits each; up to some hundred.
+            digests: SHA-256 digests, 64 lower-case hex digits each; up to some hundred.
         """
         return {}
 
-    def sizes_stored(self, sizes_bytes: Collection[int]) -> Collection[int]:  # noqa: ARG002  # knows none
-        """Which of these sizes some stored attachment has.
+    def sizes_stored(self, sizes_bytes: Collection[int]) -> Collection[int]:  # noqa: ARG002  # finds none
+        """Return those of these sizes that at least one stored attachment has.
 
-        `Inbox.prepare` asks, so that it can warn of a copy before anything is saved: only a file whose size
-        is known is read for that. The default knows none: then a person hears of a copy from the report
-        of the save.
+        `Inbox.prepare` uses this to warn of a duplicate before the save: it reads a file for this only if its
+        size is stored. The default returns no size. Then only the report of the save shows that a file is a
+        duplicate.
         """
         return ()
 
     def add_many(self, items: Sequence[tuple[Attachment, Content]]) -> list[StoredAttachment | FileError]:
-        """Store several files in one transaction: one result each, in order.
+        """Store several files in one transaction; return one result per file, in the same order.
 
-        A `FileError` of one file is returned in its place and does not stop the others. Any other
-        exception means that nothing of the batch is stored.
+        If one file raises a `FileError`, this error is its result, and the other files are stored. If any
+        other exception is raised, nothing of the batch is stored.
         """
         results: list[StoredAttachment | FileError] = []
         with self.transaction():
@@ -170,36 +173,36 @@ class PatientRepository(abc.ABC):
 
     def reassign(
         self,
-        attachment_id: str,  # noqa: ARG002  # the default refuses all
+        attachment_id: str,  # noqa: ARG002  # the default always raises
         *,
         from_patient_id: str,  # noqa: ARG002
         to_patient_id: str,  # noqa: ARG002
     ) -> StoredAttachment:
-        """Move an attachment out of one patient's record into another's.
+        """Move an attachment from one patient's record to another's.
 
-        In one step, durable on return: whatever happens meanwhile, it is in one of the two records, never in
-        both or in none. Its id, its import id and everything else stay as they are. If files are kept
-        in a place of each patient's own, the bytes move too: none may stay behind in the former
-        patient's. If it is in ``to_patient_id``'s record already, nothing is done.
+        This is one step, and durable when the method returns: at every moment, the attachment is in exactly
+        one of the two records. Its id, its import id and all other fields do not change. If the host stores
+        the files of each patient in a separate place, move the bytes too, and leave none in the first
+        patient's place. If the attachment is already in the record of ``to_patient_id``, do nothing.
 
         Returns:
-            The attachment as it is now.
+            The attachment in its new record.
 
         Raises:
-            AlreadyAssigned: It is in neither of the two records: somebody else has moved it meanwhile.
+            AlreadyAssigned: The attachment is in neither of the two records: another person has moved it.
             UnknownPatient: No patient has the id ``to_patient_id``.
-            NotSupported: This repository leaves everything where it is (the default).
-            RepositoryError: There is no such attachment, or it can't be moved; it is where it was.
+            NotSupported: This repository can't move attachments (the default).
+            RepositoryError: The attachment does not exist or can't be moved. It is where it was.
         """
         raise NotSupported("this repository can't move an attachment to another patient")
 
-    def withdraw(self, attachment_id: str) -> None:  # noqa: ARG002  # the default refuses all
-        """Take an attachment out of the record, bytes included, as part of an undo.
+    def withdraw(self, attachment_id: str) -> None:  # noqa: ARG002  # the default always raises
+        """Remove an attachment and its bytes from the record, as a step of an undo.
 
-        Called only after its bytes were put back elsewhere and verified. After it, the import id may be
-        added again. Withdrawing what is not there is not an error.
+        This is called only after the bytes have been put back into a source and verified. Afterwards, the
+        import id can be added again. If the attachment does not exist, do nothing.
 
         Raises:
-            NotSupported: This repository keeps what it has (the default).
+            NotSupported: This repository can't remove attachments (the default).
         """
         raise NotSupported("this repository can't withdraw an attachment")

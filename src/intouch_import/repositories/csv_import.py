@@ -1,4 +1,4 @@
-"""Lists of patients and providers in CSV files."""
+"""Read lists of patients and providers from CSV files."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _ACTIVE = {
 
 
 def patients_in(path: str | os.PathLike[str]) -> Iterator[Patient]:
-    """The patients of a CSV file, as `SqlRepository.load_patients_csv` describes it."""
+    """Iterate over the patients in a CSV file; see `SqlRepository.load_patients_csv`."""
     for row in _rows(path):
         birth_date = row.get("birth_date") or None
         yield Patient(id=row["id"], name=row["name"], active=row["active"], birth_date=birth_date)
 
 
 def providers_in(path: str | os.PathLike[str]) -> Iterator[Provider]:
-    """The providers of a CSV file, as `SqlRepository.load_providers_csv` describes it."""
+    """Iterate over the providers in a CSV file; see `SqlRepository.load_providers_csv`."""
     for row in _rows(path):
         yield Provider(id=row["id"], name=row["name"], active=row["active"])
 
@@ -54,7 +54,7 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
                     )
                 name = (row["name"] or "").strip()
                 person = (name, active, row.get("birth_date") or None)
-                # A spreadsheet that drops leading zeros makes one id of two, and of two people one.
+                # If a spreadsheet has dropped leading zeros, two people may have the same id.
                 if seen.setdefault(identity, person) != person:
                     raise ConfigError(
                         f"line {reader.line_num} of the CSV file has the id of another line for somebody else"

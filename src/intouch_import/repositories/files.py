@@ -1,6 +1,6 @@
-"""Where the reference repository keeps the bytes: a folder, or any fsspec URL.
+"""The files of `SqlRepository`: in a folder, or under any fsspec URL.
 
-Every file stands under its import id, in one of 256 folders named by the first two digits, and is never
+The name of a file is its import id. It is in one of 256 folders, named by its first two digits, and is never
 overwritten with other bytes.
 """
 
@@ -49,17 +49,17 @@ class Files(abc.ABC):
 
     @abc.abstractmethod
     def place(self, attachment_id: str, content: Content) -> None:
-        """Write the bytes. If the same bytes are there already, left by a crash, they are taken.
+        """Store the bytes. If a crash has left the same bytes under this id, use them.
 
         Raises:
-            ContentMismatch: Other bytes stand there.
-            StorageFull: No room.
-            RepositoryError: They can't be written.
+            ContentMismatch: Other bytes are stored under this id.
+            StorageFull: The storage is full.
+            RepositoryError: The bytes can't be written.
         """
 
     @abc.abstractmethod
     def sync(self, attachment_ids: Collection[str]) -> None:
-        """Make what was placed durable."""
+        """Make placed files durable."""
 
     @abc.abstractmethod
     def open(self, attachment_id: str) -> BinaryIO:
@@ -67,11 +67,11 @@ class Files(abc.ABC):
 
     @abc.abstractmethod
     def delete(self, attachment_id: str) -> None:
-        """Delete the bytes, if they are there."""
+        """Delete the bytes, if they exist."""
 
 
 def open_files(where: str | os.PathLike[str]) -> Files:
-    """A folder, created if it is missing, or any fsspec URL."""
+    """Open a folder, which is created if it does not exist, or any fsspec URL."""
     text = os.fspath(where)
     if "://" in text and not text.startswith("file://"):
         return FsspecFiles(text)
@@ -80,7 +80,7 @@ def open_files(where: str | os.PathLike[str]) -> Files:
 
 
 class DirectoryFiles(Files):
-    """Files in a folder of the local file system, readable by its owner alone."""
+    """Files in a local folder that only its owner can read."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         try:
@@ -94,7 +94,9 @@ class DirectoryFiles(Files):
             disk.sync_folder(self.folder)
             sweep(staging, private=True)
         except RuntimeError:
-            raise RepositoryError("the folder for files begins at a home that is not known") from None
+            raise RepositoryError(
+                "the folder for files starts with ~, but the home directory is unknown"
+            ) from None
         except OSError as exc:
             raise RepositoryError("the folder for files can't be used", errno=exc.errno) from without_path(
                 exc
@@ -110,9 +112,9 @@ class DirectoryFiles(Files):
             raise _failed(exc) from without_path(exc)
 
     def _take_over(self, path: Path, content: Content) -> None:
-        """A crash, or another process at this moment, left a file: take it if it is the same bytes.
+        """Use the file that a crash, or another process just now, has left, if its bytes are the same.
 
-        One with a second name may still be somebody's source file: a private copy replaces it.
+        If the file has a second name, it may still be a source file: replace it by a private copy.
         """
         try:
             with path.open("rb", buffering=0) as file:
@@ -145,7 +147,7 @@ class DirectoryFiles(Files):
             raise _failed(exc) from without_path(exc)
 
     def _path(self, attachment_id: str) -> str:
-        # Text: making a `Path` of it takes longer than linking the file.
+        # A str: making a `Path` takes longer than linking the file.
         check_id(attachment_id)
         return f"{self._prefix}{attachment_id[:2]}{os.sep}{attachment_id}"
 
@@ -153,14 +155,14 @@ class DirectoryFiles(Files):
 class FsspecFiles(Files):
     """Files under an fsspec URL.
 
-    A file is written under another name first, its size is compared, and only then it gets its own: by a
-    rename where the file system has one, else by a copy. Looking whether other bytes stand there and giving
-    the name are two steps; that nobody comes between them is for the transaction of whoever places a file
-    to see to. An upload that was acknowledged counts as durable: fsspec has no call to make sure.
+    A file is written under a temporary name, its size is compared, and then it gets its name: by a rename if
+    the file system has one, else by a copy. The check for other bytes and the rename are two steps: the
+    caller's transaction must prevent that another process stores the same id between them. An upload that the
+    service has acknowledged counts as durable, because fsspec has no function that syncs.
 
     Args:
-        url: Where; folders that are missing are made.
-        options: Passed to fsspec.
+        url: The URL; folders that do not exist are created.
+        options: Options for fsspec.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
@@ -186,12 +188,12 @@ class FsspecFiles(Files):
             except Exception as exc:
                 if isinstance(exc, Unfinished) or not self._holds(filesystem, path, content):
                     raise
-                return  # another process placed the same bytes in the same moment
+                return  # another process has just placed the same bytes
             if digested.sha256 != content.sha256:
                 raise RepositoryError("the content changed while it was stored")
 
     def sync(self, attachment_ids: Collection[str]) -> None:
-        """Nothing to do: an upload that was acknowledged is durable."""
+        """Do nothing: an acknowledged upload counts as durable."""
 
     def open(self, attachment_id: str) -> BinaryIO:
         path = self._path(attachment_id)
@@ -202,16 +204,16 @@ class FsspecFiles(Files):
         with _failing(), self._connections.borrow() as filesystem:
             with contextlib.suppress(FileNotFoundError):
                 filesystem.rm_file(self._path(attachment_id))
-            # Some file systems log a failed removal and return as if all were well.
+            # Some file systems log a failed removal and return normally.
             if size_of(filesystem, self._path(attachment_id)) is not None:
-                raise RepositoryError("the stored file is still there after its removal")
+                raise RepositoryError("the stored file still exists after its removal")
 
     @staticmethod
     def _holds(filesystem: AbstractFileSystem, path: str, content: Content) -> bool:
-        """Whether the same bytes stand there already, left by a crash.
+        """Return whether a crash has left the same bytes at this path.
 
         Raises:
-            ContentMismatch: Others do.
+            ContentMismatch: Other bytes are at this path.
         """
         size = size_of(filesystem, path)
         if size is None:
@@ -228,7 +230,7 @@ class FsspecFiles(Files):
 
 
 class _Borrowed(io.RawIOBase):
-    """A stored file that is being read, and the connection that it is read through."""
+    """An open stored file, with the connection that is used to read it."""
 
     def __init__(self, connections: Connections, path: str) -> None:
         self._connections = connections
@@ -261,7 +263,7 @@ class _Borrowed(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            with contextlib.suppress(Exception):  # it was read; what is wrong with closing harms nobody
+            with contextlib.suppress(Exception):  # the bytes have been read
                 self._stream.close()
             self._let_go()
         super().close()
@@ -283,7 +285,7 @@ class _Borrowed(io.RawIOBase):
 
 @contextlib.contextmanager
 def _failing() -> Iterator[None]:
-    """Whatever a file system raises becomes a `RepositoryError`; what is ours passes."""
+    """Replace the exceptions of a file system by `RepositoryError`."""
     try:
         yield
     except InTouchImportError:
@@ -291,20 +293,20 @@ def _failing() -> Iterator[None]:
     except FileNotFoundError:
         raise RepositoryError("there is no such attachment") from None
     except Unfinished:
-        raise RepositoryError("the place for files did not keep all that was written") from None
+        raise RepositoryError("the storage for files did not keep everything that was written") from None
     except Exception as exc:  # noqa: BLE001  # fsspec file systems raise anything
         if isinstance(exc, OSError):
             raise _failed(exc) from hidden(exc)
-        raise RepositoryError("the place for files failed") from hidden(exc)
+        raise RepositoryError("the storage for files failed") from hidden(exc)
 
 
 def check_id(attachment_id: str) -> None:
-    """Refuse what is not an id of ours: it must reach no path and no statement."""
+    """Raise an error for an id that is not an import id, so that no path or statement contains it."""
     if not _ID.fullmatch(attachment_id):
         raise RepositoryError("there is no such attachment")
 
 
 def _failed(exc: OSError) -> RepositoryError:
     if exc.errno in disk.NO_ROOM:
-        return StorageFull("no room left where files are kept", errno=exc.errno)
-    return RepositoryError("the place for files failed", errno=exc.errno)
+        return StorageFull("the storage for files is full", errno=exc.errno)
+    return RepositoryError("the storage for files failed", errno=exc.errno)

@@ -1,4 +1,4 @@
-"""The reference repository: rows in SQLite or PostgreSQL, bytes in a folder or any fsspec URL."""
+"""`SqlRepository`: rows in SQLite or PostgreSQL, bytes in a folder or under any fsspec URL."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ from intouch_import.repositories.tables import (
     attachments,
     folded,
     is_text,
-    patient_of,
     patients,
     providers,
     row_of,
@@ -51,14 +50,16 @@ __all__ = ["SqlRepository"]
 
 _UPGRADE_LOCK = 0x696E_746F_0001
 _INSERT = {dialect: dialect.insert(attachments).on_conflict_do_nothing() for dialect in (sqlite, postgresql)}
-_MANY_IDS = 250  # fewer are looked up sooner than a table is read
+_PATIENTS = sa.select(*(patients.c[field.name] for field in attrs.fields(Patient)))
+_PROVIDERS = sa.select(providers)
+_MANY_IDS = 250  # for more ids, reading the table is faster than looking up each id
 
 
 class SqlRepository(Closable, PatientRepository):
-    """Patient records in a SQL database, with the files beside it.
+    """Patient records in a SQL database, with the files in a folder or a service.
 
-    Use it as it is in a notebook, a demo or a small practice; read it as the example of what a host
-    implements. Open one with `SqlRepository.open`.
+    Use it in a notebook, a demo or a small practice, or as an example for a host's class. Open it with
+    `SqlRepository.open`.
 
     Args:
         engine: A SQLAlchemy engine. See `open`.
@@ -75,14 +76,14 @@ class SqlRepository(Closable, PatientRepository):
 
     @classmethod
     def open(cls, url: str, *, files: str | os.PathLike[str]) -> Self:
-        """Open a repository, creating tables and folders that are missing.
+        """Open a repository; create its tables and folders if they do not exist.
 
         Args:
             url: SQLAlchemy URL: ``sqlite:///clinic.db``, ``postgresql://host/clinic``.
-            files: A folder (created if missing) or an fsspec URL for the bytes.
+            files: A folder or an fsspec URL for the bytes.
 
         Raises:
-            ConfigError: The URL is not understood, or its driver is missing.
+            ConfigError: The URL is not valid, or its driver is not installed.
             RepositoryError: The database or the folder can't be used.
         """
         return cls(connect(url), open_files(files))
@@ -101,56 +102,56 @@ class SqlRepository(Closable, PatientRepository):
     # --- patients and providers
 
     def add_patient(self, patient: Patient, /) -> None:
-        """Add a patient, or replace what is known of the one with that id."""
+        """Add a patient, or replace the patient with this id."""
         self.add_patients([patient])
 
     def add_patients(self, many: Iterable[Patient], /) -> int:
-        """`add_patient` for many, in one transaction. Returns how many.
+        """Add or replace several patients in one transaction, and return their number.
 
         Raises:
-            ConfigError: An id or a name holds a character that can't be stored.
+            ConfigError: An id or a name contains a character that can't be stored.
         """
         many = list(many)
         if not all(is_text(f"{one.id}{one.name}{one.birth_date}") for one in many):
-            raise ConfigError("a patient's id or name holds a character that can't be stored")
+            raise ConfigError("a patient's id or name contains a character that can't be stored")
         return self._replace(
             patients, [{**attrs.asdict(one), "folded": folded(f"{one.id} {one.name}")} for one in many]
         )
 
     def add_provider(self, provider: Provider, /) -> None:
-        """Add a provider, or replace what is known of the one with that id."""
+        """Add a provider, or replace the provider with this id."""
         self.add_providers([provider])
 
     def add_providers(self, many: Iterable[Provider], /) -> int:
-        """`add_provider` for many, in one transaction. Returns how many.
+        """Add or replace several providers in one transaction, and return their number.
 
         Raises:
-            ConfigError: An id or a name holds a character that can't be stored.
+            ConfigError: An id or a name contains a character that can't be stored.
         """
         many = list(many)
         if not all(is_text(f"{one.id}{one.name}") for one in many):
-            raise ConfigError("a provider's id or name holds a character that can't be stored")
+            raise ConfigError("a provider's id or name contains a character that can't be stored")
         return self._replace(providers, [attrs.asdict(one) for one in many])
 
     def load_patients_csv(self, path: str | os.PathLike[str]) -> int:
-        """Fill the patients from a CSV file (UTF-8) with columns ``id`` and ``name``.
+        """Add or replace patients from a CSV file (UTF-8) with the columns ``id`` and ``name``.
 
-        Optional columns: ``active`` (``yes``/``no``, ``1``/``0``, ``true``/``false``; empty is yes) and
-        ``birth_date``. All rows are taken, or none.
+        Optional columns are ``active`` (``yes``/``no``, ``1``/``0``, ``true``/``false``; empty means yes) and
+        ``birth_date``. If one row is wrong, no row is used.
 
         Returns:
-            How many rows were taken.
+            The number of rows.
 
         Raises:
-            ConfigError: A column is missing, a row can't be read, or an id stands there twice for different
-                people; it names the line.
+            ConfigError: A column is missing, a row can't be read, or two different people have the same id.
+                The message names the line.
         """
         return self.add_patients(patients_in(path))
 
     def load_providers_csv(self, path: str | os.PathLike[str]) -> int:
-        """Fill the providers from a CSV file with columns ``id`` and ``name`` and, optionally, ``active``.
+        """Add or replace providers from a CSV file, like `load_patients_csv`.
 
-        The rest is as for `load_patients_csv`.
+        The columns are ``id``, ``name`` and, optionally, ``active``.
         """
         return self.add_providers(providers_in(path))
 
@@ -158,26 +159,24 @@ class SqlRepository(Closable, PatientRepository):
         return self.find_patients([patient_id]).get(patient_id)
 
     def find_patients(self, patient_ids: Collection[str]) -> Mapping[str, Patient]:
-        rows = self._select_in(patients, patients.c.id, patient_ids)
-        return {row.id: patient_of(row) for row in rows}
+        rows = self._with_texts(_PATIENTS, patients.c.id, patient_ids)
+        return {row.id: Patient(**row._asdict()) for row in rows}
 
     def find_provider(self, provider_id: str) -> Provider | None:
-        for row in self._select_in(providers, providers.c.id, [provider_id]):
-            return Provider(id=row.id, name=row.name, active=row.active)
-        return None
+        rows = self._with_texts(_PROVIDERS, providers.c.id, [provider_id])
+        return Provider(**rows[0]._asdict()) if rows else None
 
     def search_patients(self, text: str, *, limit: int = 20) -> Sequence[Patient]:
-        """Patients whose id or name contains ``text``, letter case aside, by name."""
+        """Return patients with ``text`` in their id or name, sorted by name. Letter case is ignored."""
         query = (
-            sa.select(patients)
-            .where(patients.c.folded.contains(folded(text.strip()), autoescape=True))
+            _PATIENTS.where(patients.c.folded.contains(folded(text.strip()), autoescape=True))
             .order_by(patients.c.name, patients.c.id)
             .limit(max(0, limit))
         )
         if not is_text(text):
             return []
         with reading(self.engine) as connection:
-            return [patient_of(row) for row in connection.execute(query)]
+            return [Patient(**row._asdict()) for row in connection.execute(query)]
 
     # --- attachments
 
@@ -190,7 +189,7 @@ class SqlRepository(Closable, PatientRepository):
             batch = self._local.batch = _Batch(connection, [])
             try:
                 yield
-                # Before the commit: a row must never be durable while its bytes are not.
+                # Before the commit: a durable row must always have durable bytes.
                 if batch.placed:
                     self._files.sync(batch.placed)
             finally:
@@ -251,11 +250,11 @@ class SqlRepository(Closable, PatientRepository):
         this = attachments.c.import_id == attachment_id
         with writing(self.engine) as connection:
             digest = connection.scalar(sa.delete(attachments).where(this).returning(attachments.c.sha256))
-        # After the commit: a crash in between leaves bytes without a row, which the next import of
-        # this id takes over. The reverse would leave a row without bytes.
+        # After the commit: a crash before this leaves bytes without a row, and the next import of this id
+        # uses them. In the opposite order, it would leave a row without bytes.
         with writing(self.engine) as connection:
             self._lock_digests(connection, [digest] if digest is not None else [])
-            # Somebody may have added the same file again since: then the bytes are theirs.
+            # If the same file has been added again meanwhile, the bytes belong to the new attachment.
             if not connection.scalar(sa.select(sa.exists().where(this))):
                 self._files.delete(attachment_id)
 
@@ -273,7 +272,7 @@ class SqlRepository(Closable, PatientRepository):
                 raise UnknownPatient("no patient has this id")
             if is_text(from_patient_id):
                 connection.execute(change)
-            # Files stand under their import ids, not by patient: the row is all there is to move.
+            # Files are stored by import id, not by patient: only the row must change.
             stored = self._stored(connection, [attachment_id]).get(attachment_id)
         if stored is None:
             raise RepositoryError("there is no such attachment")
@@ -282,7 +281,7 @@ class SqlRepository(Closable, PatientRepository):
         return stored
 
     def attachments(self, patient_id: str) -> list[StoredAttachment]:
-        """What is stored for a patient, in the order of the time taken (or else the source's, or stored)."""
+        """Return the attachments of a patient, sorted by the time taken, or else modified, or else stored."""
         when = sa.func.coalesce(attachments.c.taken_at, attachments.c.modified_at, attachments.c.stored_at)
         query = (
             sa.select(attachments)
@@ -300,25 +299,24 @@ class SqlRepository(Closable, PatientRepository):
         self, connection: sa.Connection, new: list[dict[str, Any]], known: dict[str, StoredAttachment]
     ) -> None:
         dialect = sqlite if self.engine.dialect.name == "sqlite" else postgresql
-        # In one order everywhere: two batches that insert the same ids in opposite orders would
-        # deadlock on PostgreSQL.
+        # Sorted: on PostgreSQL, two batches that insert the same ids in opposite orders would deadlock.
         new.sort(key=lambda row: row["import_id"])
         try:
             insert_many(connection, _INSERT[dialect], new)
         except sa.exc.IntegrityError:
             raise UnknownPatient("no patient has this id") from None
         if dialect is postgresql:
-            # Another process may have committed one of them since we looked; its row is what stands.
+            # Another process may have committed one of them meanwhile: its row is the stored one.
             known.update(self._stored(connection, [row["import_id"] for row in new]))
 
     def _lock_digests(self, connection: sa.Connection, digests: Collection[str]) -> None:
-        """Until the transaction ends, nobody else stores these bytes, or takes them away.
+        """Prevent other processes from storing or deleting these bytes until the transaction ends.
 
-        SQLite has one writer anyway. If PostgreSQL has no room for so many locks, the statement fails, and
-        the move tries its files one at a time.
+        SQLite has only one writer. If PostgreSQL can't hold so many locks, the statement fails, and the move
+        stores its files one at a time.
         """
         if digests and self.engine.dialect.name == "postgresql":
-            # In one order everywhere, so that two batches do not wait for each other.
+            # Sorted, so that two batches do not wait for each other.
             keys = sorted({int(digest[:16], 16) - 2**63 for digest in digests})
             each = sa.func.unnest(sa.literal(keys, sa.ARRAY(sa.BigInteger))).column_valued("key")
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(each)))
@@ -337,7 +335,7 @@ class SqlRepository(Closable, PatientRepository):
         return found
 
     def _possible(self, import_ids: list[str]) -> list[str]:
-        """Return those of many ids that may be stored: where few are stored, read all of them."""
+        """Return those of many ids that may be stored. If only a few ids are stored, read them all."""
         few = len(import_ids) // 4
         with reading(self.engine) as connection:
             stored = connection.scalars(sa.select(attachments.c.import_id).limit(few + 1)).all()
@@ -350,11 +348,12 @@ class SqlRepository(Closable, PatientRepository):
         rows = connection.execute(self._with_ids(import_ids)).all()
         return {row.import_id: attachment_of(row) for row in rows}
 
-    def _select_in(
-        self, table: sa.Table, column: sa.Column[str], values: Collection[str]
+    def _with_texts(
+        self, query: sa.Select[Any], column: sa.Column[str], values: Collection[str]
     ) -> Sequence[sa.Row[Any]]:
-        text = [value for value in values if value.isprintable() or is_text(value)]
-        query = sa.select(table).where(one_of(self.engine.dialect, column, text))
+        """Return the rows of a query that have one of these texts in a column."""
+        texts = [value for value in values if value.isprintable() or is_text(value)]
+        query = query.where(one_of(self.engine.dialect, column, texts))
         with reading(self.engine) as connection:
             return connection.execute(query).all()
 
@@ -370,7 +369,7 @@ class SqlRepository(Closable, PatientRepository):
 
 
 class _Batch(NamedTuple):
-    """An open transaction of one thread, and the ids of the files placed in it."""
+    """The open transaction of a thread, and the ids of the files that were placed in it."""
 
     connection: sa.Connection
     placed: list[str]
@@ -379,7 +378,7 @@ class _Batch(NamedTuple):
 def _agree(stored: StoredAttachment, wanted: Attachment) -> StoredAttachment | FileError:
     if stored.patient_id != wanted.patient_id:
         return AlreadyAssigned(
-            "this file is stored already, in another patient's record", import_id=wanted.import_id
+            "this file is already stored, in another patient's record", import_id=wanted.import_id
         )
     if stored.sha256 != wanted.sha256:
         return ContentMismatch("other bytes are stored under this import id", import_id=wanted.import_id)

@@ -10,7 +10,7 @@ import attrs
 import sqlalchemy as sa
 
 from intouch_import.database import UtcDateTime
-from intouch_import.model import Attachment, Destination, Patient, StoredAttachment, printable
+from intouch_import.model import Attachment, Destination, StoredAttachment, printable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,7 +23,6 @@ __all__ = [
     "folded",
     "is_text",
     "metadata",
-    "patient_of",
     "patients",
     "providers",
     "row_of",
@@ -39,7 +38,7 @@ patients = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("birth_date", sa.Text),
-    sa.Column("folded", sa.Text, nullable=False),  # id and name without case, to search in
+    sa.Column("folded", sa.Text, nullable=False),  # id and name, prepared for searches
 )
 
 providers = sa.Table(
@@ -64,7 +63,7 @@ attachments = sa.Table(
     sa.Column("times_disagree", sa.Boolean, nullable=False),
     sa.Column("soundness", sa.Text),
     sa.Column("name", sa.Text, nullable=False),
-    sa.Column("name_bytes", sa.LargeBinary),  # only where the name is not Unicode text
+    sa.Column("name_bytes", sa.LargeBinary),  # only for a name with lone surrogates
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.Text, nullable=False),
     sa.Column("location", sa.Text, nullable=False),
@@ -83,7 +82,7 @@ _values_of = operator.attrgetter(*_FIELDS)
 
 
 def row_of(attachment: Attachment, stored_at: datetime) -> dict[str, Any]:
-    """The row of an attachment, as `attachments` takes it."""
+    """Return the row of an attachment in the table `attachments`."""
     row: dict[str, Any] = dict(zip(_FIELDS, _values_of(attachment), strict=True))
     row["destination"] = str(attachment.destination)
     if attachment.taken_from is not None:
@@ -101,14 +100,14 @@ def row_of(attachment: Attachment, stored_at: datetime) -> dict[str, Any]:
 
 
 def as_stored(attachment: Attachment, stored_at: datetime) -> StoredAttachment:
-    """What `attachment_of` would make of that row."""
+    """Return the same attachment as `attachment_of` for this row."""
     values: dict[str, Any] = dict(zip(_FIELDS, _values_of(attachment), strict=True))
     return StoredAttachment(id=attachment.import_id, stored_at=stored_at, **values)
 
 
 def attachment_of(row: sa.Row[Any]) -> StoredAttachment:
-    """The attachment of a row."""
-    values = dict(row._mapping)  # noqa: SLF001  # the public way to a row as a mapping
+    """Return the attachment of a row."""
+    values = row._asdict()
     raw = values.pop("name_bytes")
     if raw is not None:
         values["name"] = raw.decode("utf-8", "surrogatepass")
@@ -116,13 +115,8 @@ def attachment_of(row: sa.Row[Any]) -> StoredAttachment:
     return StoredAttachment(id=row.import_id, **values)
 
 
-def patient_of(row: sa.Row[Any]) -> Patient:
-    """The patient of a row."""
-    return Patient(id=row.id, name=row.name, active=row.active, birth_date=row.birth_date)
-
-
 def is_text(value: str) -> bool:
-    """Whether databases take it: no lone surrogates, no NUL."""
+    """Return whether databases accept a text: no lone surrogates, no NUL."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -131,5 +125,5 @@ def is_text(value: str) -> bool:
 
 
 def folded(text: str) -> str:
-    """Text as it is searched: letter case aside, and one form of each character."""
+    """Prepare text for searches: ignore letter case, and use one form of each character."""
     return unicodedata.normalize("NFKC", text).casefold()

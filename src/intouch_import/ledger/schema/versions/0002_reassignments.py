@@ -1,4 +1,4 @@
-"""From whose record a file was reassigned; undos and reassignments are found by what they are about."""
+"""The first patient of a reassignment, and indexes of undos and reassignments."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the column, and two small indexes over rare events."""
+    """Add the column, and two small indexes of rare events."""
     op.add_column("intouch_ledger", sa.Column("from_patient_id", sa.Text))
     for name, column, event in (
         ("intouch_ledger_put_back", "sha256", "putting_back"),

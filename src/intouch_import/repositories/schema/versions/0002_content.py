@@ -1,4 +1,4 @@
-"""Who says when a file was taken, and whether its content was decoded."""
+"""Where the capture time was found, and whether the content was decoded."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the columns; of what is stored already, nothing is claimed."""
+    """Add the columns, without values for attachments that are already stored."""
     op.add_column("intouch_attachment", sa.Column("taken_from", sa.Text))
     op.add_column(
         "intouch_attachment",

@@ -1,4 +1,4 @@
-"""Attachments are found by size."""
+"""An index of sizes."""
 
 from alembic import op
 
@@ -7,5 +7,5 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Index what `sizes_stored` asks for."""
+    """Create the index for `sizes_stored`."""
     op.create_index("intouch_attachment_size", "intouch_attachment", ["size_bytes"])
