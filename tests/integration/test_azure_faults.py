@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.cloud.retry import Patience, Pause
 from intouch_import.errors import FileUnreadable, SourceUnavailable, Throttled
 from intouch_import.ledger import Event
@@ -63,7 +64,7 @@ USUAL = ["half", "cut after", "500 after", "503", "portal after", "403"]
 """Those that every test run tries; a run with INTOUCH_AZURE=all tries them all."""
 
 
-class Clock:
+class WaitingClock:
     """A clock that only moves during a wait."""
 
     def __init__(self) -> None:
@@ -77,9 +78,8 @@ class Clock:
         return Patience(
             budget_s,
             on_wait=self.pauses.append,
-            monotonic_s=lambda: self.now_s,
-            sleep=self.sleep,
             chance=lambda: 1.0,
+            clock=Clock(monotonic_s=lambda: self.now_s, sleep=self.sleep),
         )
 
 
@@ -90,8 +90,8 @@ def proxy(azurite: Azurite) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> WaitingClock:
+    return WaitingClock()
 
 
 class Clinic:
@@ -120,7 +120,7 @@ class Clinic:
             f"{self.container.container_name}/photos",
             endpoint=endpoint,
             source_id=self.container.container_name,
-            patience=patience or Clock().patience(),
+            patience=patience or WaitingClock().patience(),
             fast=self.fast,
             timeout_s=5.0,
         )
@@ -223,7 +223,7 @@ def test_a_fault_from_any_request_on_loses_nothing(
         with azurite.container() as container:
             clinic.lay_out(container, 1)
             proxy.reset()
-            with clinic.open(patience=Clock().patience(3.0)) as source:
+            with clinic.open(patience=WaitingClock().patience(3.0)) as source:
                 proxy.reset(lambda asked, number=number: FAULTS[fault] if asked.number >= number else None)
                 report = clinic.inbox(source).refresh()
             proxy.reset()
@@ -257,7 +257,7 @@ def test_a_fault_from_any_request_on_loses_nothing(
     ],
 )
 def test_why_a_folder_is_not_listed(
-    azurite: Azurite, proxy: FaultyProxy, clock: Clock, fault: Any, text: str, helps: bool
+    azurite: Azurite, proxy: FaultyProxy, clock: WaitingClock, fault: Any, text: str, helps: bool
 ) -> None:
     """Each failure has its own message, says whether a retry may help, and is not an empty folder."""
     with azurite.container() as container:
@@ -278,7 +278,7 @@ def test_why_a_folder_is_not_listed(
 
 
 def test_a_listing_that_breaks_in_its_middle_is_no_shorter_listing(
-    azurite: Azurite, proxy: FaultyProxy, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    azurite: Azurite, proxy: FaultyProxy, clock: WaitingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the failed page is requested again; if it keeps failing, the listing fails."""
     from azure.storage.blob import ContainerClient
@@ -302,7 +302,9 @@ def test_a_listing_that_breaks_in_its_middle_is_no_shorter_listing(
                 list(source.scan())
 
 
-def test_a_download_goes_on_where_it_was_cut(azurite: Azurite, proxy: FaultyProxy, clock: Clock) -> None:
+def test_a_download_goes_on_where_it_was_cut(
+    azurite: Azurite, proxy: FaultyProxy, clock: WaitingClock
+) -> None:
     """Received parts are not requested again, and each pause is reported."""
     data = os.urandom(100_000) * 90
     with azurite.container() as container:
@@ -324,7 +326,7 @@ def test_a_download_goes_on_where_it_was_cut(azurite: Azurite, proxy: FaultyProx
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_budget_of_nothing_waits_for_nothing(
-    azurite: Azurite, proxy: FaultyProxy, clock: Clock, fast: bool
+    azurite: Azurite, proxy: FaultyProxy, clock: WaitingClock, fast: bool
 ) -> None:
     """The SDK's own retries and pauses are off: only the caller's budget applies."""
     with azurite.container() as container:
@@ -347,7 +349,7 @@ def test_a_budget_of_nothing_waits_for_nothing(
             assert clock.pauses == []
 
 
-def test_retry_after_is_kept_by_everybody(azurite: Azurite, proxy: FaultyProxy, clock: Clock) -> None:
+def test_retry_after_is_kept_by_everybody(azurite: Azurite, proxy: FaultyProxy, clock: WaitingClock) -> None:
     """Retry-After is honoured, as a number and as a date."""
     with azurite.container() as container:
         path, endpoint = f"{container.container_name}/photos", f"{proxy.url}/{ACCOUNT}"
@@ -360,7 +362,7 @@ def test_retry_after_is_kept_by_everybody(azurite: Azurite, proxy: FaultyProxy, 
             assert all(pause.throttled for pause in clock.pauses)
 
 
-def test_a_server_that_refuses_or_is_silent_or_unknown(azurite: Azurite, clock: Clock) -> None:
+def test_a_server_that_refuses_or_is_silent_or_unknown(azurite: Azurite, clock: WaitingClock) -> None:
     """A closed port, a silent server and an unknown host have different messages."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -378,7 +380,7 @@ def test_a_server_that_refuses_or_is_silent_or_unknown(azurite: Azurite, clock: 
     assert caught.value.source_id is not None
 
 
-def test_a_certificate_that_nobody_signed_is_not_trusted(azurite: Azurite, clock: Clock) -> None:
+def test_a_certificate_that_nobody_signed_is_not_trusted(azurite: Azurite, clock: WaitingClock) -> None:
     """Nothing is sent to a server with an untrusted certificate, and the error comes at once."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 

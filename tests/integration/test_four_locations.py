@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.cloud.retry import Patience
 from intouch_import.dropbox import DropboxSource
 from intouch_import.model import Reason, State
@@ -59,7 +60,7 @@ class Gate:
         self._now_s += seconds
 
     def patience(self, budget_s: float = 60.0) -> Patience:
-        return Patience(budget_s, monotonic_s=self.monotonic_s, sleep=self.sleep)
+        return Patience(budget_s, clock=Clock(monotonic_s=self.monotonic_s, sleep=self.sleep))
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ import attrs
 import pytest
 import requests
 
+from intouch_import.clock import Clock
 from intouch_import.dropbox import DropboxAuthorization
 from intouch_import.errors import (
     ConfigError,
@@ -115,7 +116,7 @@ def test_nobody_comes(server: DropboxServer) -> None:
     """After 180 seconds the attempt is over; a later answer is refused, and the port is free again."""
     now_s = [0.0]
     person = Person()
-    signin = open_sign_in(server, on_url=person, monotonic_s=lambda: now_s[0])
+    signin = open_sign_in(server, on_url=person, clock=Clock(monotonic_s=lambda: now_s[0]))
     thread, ends = in_thread(signin.sign_in)
     url = person.page()
     now_s[0] = 179.9
@@ -138,7 +139,7 @@ def test_an_answer_in_time_counts_though_its_redemption_takes_longer(server: Dro
     """The person has 180 seconds; the service may take longer to redeem the answer."""
     now_s = [0.0]
     person = Person()
-    signin = open_sign_in(server, on_url=person, monotonic_s=lambda: now_s[0])
+    signin = open_sign_in(server, on_url=person, clock=Clock(monotonic_s=lambda: now_s[0]))
     server.fail("oauth2/token", Fault.somebody(lambda: now_s.__setitem__(0, 500.0)))
     thread, ends = in_thread(signin.sign_in)
     press(person.page())
@@ -374,7 +375,7 @@ def test_a_token_is_renewed_before_it_ends_and_when_it_is_refused(server: Dropbo
     """Otherwise the token is kept."""
     now_s = [0.0]
     server.authorization.token_life_s = 14400.0
-    signin = signed_in(server, monotonic_s=lambda: now_s[0])
+    signin = signed_in(server, clock=Clock(monotonic_s=lambda: now_s[0]))
     first = signin()
     assert signin() == first
     now_s[0] = 14400 - 301

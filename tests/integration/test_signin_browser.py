@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.dropbox import DropboxSource
 from intouch_import.model import Progress, Stage
 from miniature import jpeg
@@ -38,7 +39,9 @@ class Surgery:
         self.person = Person()
         self.now_s = 0.0
         self.told: list[Progress] = []
-        self.signin: SignIn = open_sign_in(server, on_url=self.person, monotonic_s=lambda: self.now_s)
+        self.signin: SignIn = open_sign_in(
+            server, on_url=self.person, clock=Clock(monotonic_s=lambda: self.now_s)
+        )
         self.records = practice.records()
         self.source = DropboxSource(FOLDER, signin=self.signin, endpoint=server.url)
         self.inbox: Inbox = practice.inbox(practice.source(), self.source, records=self.records)

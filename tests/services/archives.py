@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from intouch_import import migration
+from intouch_import.clock import Clock
 from intouch_import.cloud.retry import Patience
 from services.doubles.dropbox import DropboxServer
 from services.doubles.onedrive import OneDriveServer
@@ -95,7 +96,7 @@ class _OneDrive(RemoteArchive):
         options = {
             "signin": self._server.signin(),
             "endpoint": self._server.endpoint,
-            "patience": Patience(5.0, sleep=lambda _: None),
+            "patience": Patience(5.0, clock=Clock(sleep=lambda _: None)),
         }
         return migration.Archive(f"onedrive:///{quote(TOP)}", options)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.cloud.retry import Patience
 from intouch_import.dropbox import DropboxSource
 from services.doubles.dropbox import DropboxServer
@@ -25,7 +26,7 @@ def hurried(budget_s: float = 30.0, **options: Any) -> Patience:
     def sleep(seconds: float) -> None:
         now_s[0] += seconds
 
-    return Patience(budget_s, monotonic_s=lambda: now_s[0], sleep=sleep, **options)
+    return Patience(budget_s, clock=Clock(monotonic_s=lambda: now_s[0], sleep=sleep), **options)
 
 
 @pytest.fixture

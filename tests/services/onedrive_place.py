@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from intouch_import.clock import Clock
 from intouch_import.cloud.retry import Patience
 from intouch_import.sources import open_source
 from intouch_import.testing import Place
@@ -33,7 +34,7 @@ class OneDrivePlace(Place):
         self._sources: list[Source] = []
 
     def open(self, **options: Any) -> Source:
-        options = {"patience": Patience(5.0, sleep=lambda _: None), **options}
+        options = {"patience": Patience(5.0, clock=Clock(sleep=lambda _: None)), **options}
         url = f"onedrive:///{quote(self.path)}"
         source = open_source(url, signin=self.server.signin(), endpoint=self.server.endpoint, **options)
         self._sources.append(source)

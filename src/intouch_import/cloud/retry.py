@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
+from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.errors import Throttled
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Patience:
     Args:
         budget_s: How long one operation may pause in total, seconds. 0 never waits.
         on_wait: Called before each pause, in the thread that pauses.
-        monotonic_s, sleep: The clock, and the function that waits.
+        clock: The clock; a test passes its own.
         chance: Returns numbers from 0 to 1, to spread the retries of many workstations.
     """
 
@@ -67,14 +67,12 @@ class Patience:
         budget_s: float = 60.0,
         *,
         on_wait: Callable[[Pause], object] | None = None,
-        monotonic_s: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = SYSTEM_CLOCK,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.budget_s = budget_s
         self._on_wait = on_wait
-        self._monotonic_s = monotonic_s
-        self._sleep = sleep
+        self._clock = clock
         self._chance = chance
         self._lock = threading.Lock()
         self._quiet_until_s = 0.0
@@ -108,7 +106,7 @@ class Patience:
             failures += 1
             if answer.throttled:
                 with self._lock:
-                    self._quiet_until_s = max(self._quiet_until_s, self._monotonic_s() + seconds)
+                    self._quiet_until_s = max(self._quiet_until_s, self._clock.monotonic_s() + seconds)
             else:
                 self._pause(seconds, spent_s, throttled=False)
                 spent_s += seconds
@@ -120,7 +118,7 @@ class Patience:
 
     def _keep_quiet(self, spent_s: float) -> float:
         """Wait for the end of a pause that the service asked any thread for. Return the time spent so far."""
-        while (seconds := self._quiet_until_s - self._monotonic_s()) > 0:
+        while (seconds := self._quiet_until_s - self._clock.monotonic_s()) > 0:
             if spent_s + seconds > self.budget_s:
                 raise Throttled(
                     "the service asks for a longer pause than the budget allows",
@@ -135,4 +133,4 @@ class Patience:
             self._on_wait(
                 Pause(seconds=seconds, spent_s=spent_s, budget_s=self.budget_s, throttled=throttled)
             )
-        self._sleep(seconds)
+        self._clock.sleep(seconds)

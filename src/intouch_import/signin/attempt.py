@@ -14,6 +14,7 @@ from intouch_import.secret import refuse_to_pickle
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from intouch_import.clock import Clock
     from intouch_import.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
 
 __all__ = ["SignInAttempt", "WrongState"]
@@ -37,7 +38,7 @@ class SignInAttempt:
         server: The server that answers it.
         accept: Called with the tokens.
         timeout_s: Time that the person has, seconds.
-        monotonic_s: The clock, seconds.
+        clock: The clock.
     """
 
     def __init__(
@@ -47,13 +48,13 @@ class SignInAttempt:
         server: AuthorizationServer,
         accept: Callable[[Grant], None],
         timeout_s: float,
-        monotonic_s: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._request = request
         self._server = server
         self._accept = accept
-        self._monotonic_s = monotonic_s
-        self._deadline_s = monotonic_s() + timeout_s
+        self._clock = clock
+        self._deadline_s = clock.monotonic_s() + timeout_s
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._redeeming = False
@@ -75,14 +76,17 @@ class SignInAttempt:
     @property
     def seconds_left(self) -> float:
         """Time that the person still has, seconds; 0 once the attempt is over."""
-        return 0.0 if self._ended.is_set() else max(0.0, self._deadline_s - self._monotonic_s())
+        return 0.0 if self._ended.is_set() else max(0.0, self._deadline_s - self._clock.monotonic_s())
 
     @property
     def is_open(self) -> bool:
         """Whether the attempt still waits for an answer. Ends the attempt if its time is up."""
         with self._lock:
             # An answer that arrived in time is redeemed, however long the service takes.
-            if not (self._redeeming or self._ended.is_set()) and self._monotonic_s() >= self._deadline_s:
+            if (
+                not (self._redeeming or self._ended.is_set())
+                and self._clock.monotonic_s() >= self._deadline_s
+            ):
                 self._failure = SignInTimeout(
                     f"nobody signed in to {self._server.title} within {self._timeout_s / 60:g} minutes: "
                     "refresh to try again"

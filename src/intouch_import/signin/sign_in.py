@@ -6,10 +6,10 @@ import contextlib
 import logging
 import math
 import threading
-import time
 import webbrowser
 from typing import TYPE_CHECKING
 
+from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.errors import SignInFailed, SignInNeeded, SourceError
 from intouch_import.secret import refuse_to_pickle
 from intouch_import.signin.attempt import SignInAttempt
@@ -66,7 +66,7 @@ class SignIn:
             default opens the browser of this machine. Pass None if you call `begin` yourself: then `sign_in`
             does not wait, and a refresh reports that somebody must sign in.
         timeout_s: Time that a person has, seconds.
-        monotonic_s: The clock for this timeout and for the age of tokens, seconds.
+        clock: The clock for this timeout and for the age of tokens; a test passes its own.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SignIn:
         store: TokenStore | None = None,
         on_url: Callable[[str], object] | None = open_in_browser,
         timeout_s: float = _TIMEOUT_S,
-        monotonic_s: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.server = server
         self.account = account
@@ -85,7 +85,7 @@ class SignIn:
         self._key = f"{server.service}/{server.client_id}/{account}"
         self._store = store if store is not None else default_store()
         self._on_url = on_url
-        self._monotonic_s = monotonic_s
+        self._clock = clock
         self._lock = threading.RLock()  # held while one thread renews the token for all
         self._begin_lock = threading.Lock()
         self._attempt: SignInAttempt | None = None
@@ -98,7 +98,7 @@ class SignIn:
     def __call__(self, force: bool = False) -> str:  # noqa: FBT001, FBT002  # see `TokenProvider`
         seen = self._renewals
         with self._lock:
-            fresh = self._renewals != seen if force else self._monotonic_s() < self._stale_at_s
+            fresh = self._renewals != seen if force else self._clock.monotonic_s() < self._stale_at_s
             if self._grant is not None and fresh:
                 return self._grant.access_token
             return self._renew().access_token
@@ -195,7 +195,7 @@ class SignIn:
             server=self.server,
             accept=self._accept,
             timeout_s=self.timeout_s,
-            monotonic_s=self._monotonic_s,
+            clock=self._clock,
         )
         if loopback is not None:
             loopback.serve(attempt)
@@ -209,7 +209,7 @@ class SignIn:
             # Renew a little early: a token that expires on its way to the service is refused there.
             self._stale_at_s = math.inf
             if life_s is not None:
-                self._stale_at_s = self._monotonic_s() + life_s - min(_MARGIN_S, life_s / 10)
+                self._stale_at_s = self._clock.monotonic_s() + life_s - min(_MARGIN_S, life_s / 10)
             log.info("signed in, or token renewed", extra={"service": self.server.service, "seconds": life_s})
             if grant.refresh_token is not None and grant.refresh_token != self._refresh_token:
                 self._refresh_token = grant.refresh_token

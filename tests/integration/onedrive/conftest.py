@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.cloud.retry import Patience
 from intouch_import.sources import open_source
 from services.doubles.onedrive import OneDriveServer
@@ -55,7 +56,7 @@ def opened() -> Iterator[Callable[..., OneDriveSource]]:
         options = {
             "signin": server.signin(),
             "endpoint": server.endpoint,
-            "patience": Patience(60.0, sleep=lambda _: None, monotonic_s=iter_clock()),
+            "patience": Patience(60.0, clock=Clock(sleep=lambda _: None, monotonic_s=iter_clock())),
             **options,
         }
         source = open_source(f"onedrive:///{path}", **options)

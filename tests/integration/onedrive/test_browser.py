@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.onedrive import OneDriveAuthorization
 from intouch_import.signin import SignIn
 from intouch_import.signin.store import MemoryStore
@@ -40,7 +41,7 @@ class Surgery:
             OneDriveAuthorization(server.app.id, endpoint=server.identity_url),
             store=MemoryStore(),
             on_url=self._show,
-            monotonic_s=lambda: self.now_s,
+            clock=Clock(monotonic_s=lambda: self.now_s),
         )
         self.records = practice.records()
         self.source = opened(server, signin=self.signin)

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.errors import ConfigError, SignInFailed, SignInNeeded, SignInTimeout, SourceUnavailable
 from intouch_import.onedrive import OneDriveAuthorization
 from intouch_import.signin import SignIn
@@ -168,7 +169,7 @@ def test_it_is_renewed_before_it_ends_and_when_it_is_refused(
     """A token is renewed some minutes before it expires, and at once if the service refuses it."""
     server.drive.folder("images/intouch")
     now = [0.0]
-    signin = signed_in(server, monotonic_s=lambda: now[0])
+    signin = signed_in(server, clock=Clock(monotonic_s=lambda: now[0]))
     source = opened(server, signin=signin)
     first = server.identity_calls["token"]
     source.scan()
@@ -265,7 +266,7 @@ def test_denied_and_too_late(server: OneDriveServer) -> None:
         OneDriveAuthorization(server.app.id, endpoint=server.identity_url),
         store=MemoryStore(),
         on_url=person,
-        monotonic_s=lambda: now[0],
+        clock=Clock(monotonic_s=lambda: now[0]),
     )
     with pytest.raises(SignInFailed) as caught:
         signin.sign_in()

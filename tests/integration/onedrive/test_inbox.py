@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.model import Reason, State
 from miniature import jpeg, reasons
 from services.doubles.onedrive import Fault, OneDriveServer
@@ -143,7 +144,7 @@ def test_two_hours(practice: Practice, opened: Callable[..., Any]) -> None:
         server.graph.download_s = 10_000.0
         from test_identity import signed_in
 
-        signin = signed_in(server, monotonic_s=lambda: datetime.timestamp(now[0]))
+        signin = signed_in(server, clock=Clock(monotonic_s=lambda: datetime.timestamp(now[0])))
         renewals = server.identity_calls["token"]
         with practice.records() as records:
             inbox = practice.inbox(opened(server, signin=signin), records=records)

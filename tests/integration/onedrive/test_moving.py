@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from intouch_import.clock import Clock
 from intouch_import.cloud.retry import Patience
 from intouch_import.errors import (
     ContentAltered,
@@ -656,7 +657,7 @@ def test_when_it_asks_for_time_everybody_waits(
 ) -> None:
     """A pause that the service asks one request for is kept by all, and is reported before it begins."""
     time, told = Time(), []
-    patience = Patience(60.0, sleep=time.sleep, monotonic_s=time, on_wait=told.append)
+    patience = Patience(60.0, on_wait=told.append, clock=Clock(sleep=time.sleep, monotonic_s=time))
     source = opened(server, patience=patience)
     for number in range(16):
         server.drive.write(photos, f"{number}.jpg", PHOTO)
@@ -683,7 +684,7 @@ def test_more_time_than_is_allowed(
 ) -> None:
     """A pause longer than the budget is not started: the error says how long it would be."""
     time = Time()
-    source = opened(server, patience=Patience(10.0, sleep=time.sleep, monotonic_s=time))
+    source = opened(server, patience=Patience(10.0, clock=Clock(sleep=time.sleep, monotonic_s=time)))
     server.fail("item", Fault.refused(429, retry_after="300"))
     with pytest.raises(Throttled) as caught:
         source.scan()
@@ -695,7 +696,7 @@ def test_more_time_than_is_allowed(
 def test_a_date_to_come_back_at(server: OneDriveServer, photos: Item, opened: Callable[..., Any]) -> None:
     """Retry-After may be a date."""
     time = Time()
-    source = opened(server, patience=Patience(60.0, sleep=time.sleep, monotonic_s=time))
+    source = opened(server, patience=Patience(60.0, clock=Clock(sleep=time.sleep, monotonic_s=time)))
     when = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     server.fail("children", Fault.refused(503, retry_after=when))
     server.fail("delta", Fault.refused(429, retry_after="nonsense"))
@@ -706,7 +707,7 @@ def test_a_date_to_come_back_at(server: OneDriveServer, photos: Item, opened: Ca
 def test_a_storm(server: OneDriveServer, photos: Item, opened: Callable[..., Any]) -> None:
     """Thirty refusals in a row while many files are moved: at the end all are moved, each once."""
     time = Time()
-    source = opened(server, patience=Patience(10_000.0, sleep=time.sleep, monotonic_s=time))
+    source = opened(server, patience=Patience(10_000.0, clock=Clock(sleep=time.sleep, monotonic_s=time)))
     for number in range(30):
         server.drive.write(photos, f"{number}.jpg", b"%d" % number)
     files = list(source.scan())
@@ -746,7 +747,7 @@ def test_a_dead_location_fails_soon(opened: Callable[..., Any], server: OneDrive
     source = opened(
         server,
         endpoint="http://127.0.0.1:1",
-        patience=Patience(600.0, sleep=time.sleep, monotonic_s=time),
+        patience=Patience(600.0, clock=Clock(sleep=time.sleep, monotonic_s=time)),
         signin=lambda force=False: "x",
     )
     with pytest.raises(SourceError, match="reached"):
