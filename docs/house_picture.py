@@ -70,7 +70,7 @@ class Stop(NamedTuple):
 def rooms_by_row() -> list[list[str]]:
     """Return the layers of the contract, without rooms that do not exist yet."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    (contract,) = config["tool"]["importlinter"]["contracts"]
+    contract = next(one for one in config["tool"]["importlinter"]["contracts"] if one["type"] == "layers")
     rows = [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
     return [names for row in rows if (names := [name for name in row if _exists(name)])]
 
