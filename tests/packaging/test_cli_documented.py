@@ -41,14 +41,14 @@ OPTIONS = {
 
 
 def test_the_commands_are_found() -> None:
-    """The tests below would prove nothing about an empty list."""
+    """Commands and options are found: with empty lists, the other tests would prove nothing."""
     assert {"demo", "refresh", "ledger verify", "patients load"} <= set(COMMANDS)
     assert {"--records", "--no-auto-import", "-y", "--version"} <= set(OPTIONS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
-    """A command that is added, or loses its line, fails here; so does an option of it."""
+    """Every command has a line on the page, and so has each of its options."""
     assert re.search(rf"^\| `{name}[ `]", _section("Commands"), re.MULTILINE)
     options = [
         option
@@ -60,13 +60,13 @@ def test_every_command_is_documented(name: str) -> None:
 
 
 def test_no_command_is_made_up() -> None:
-    """The page lists no command that has gone."""
+    """The page lists no command that does not exist."""
     listed = re.findall(r"^\| `((?:[a-z]+ ?)+)", _section("Commands"), re.MULTILINE)
     assert sorted(name.strip() for name in listed) == sorted(COMMANDS)
 
 
 def test_no_option_is_made_up() -> None:
-    """The page lists no option that has gone, and each with the variable that stands for it."""
+    """The page lists no option that does not exist, and names the variable of each option."""
     rows = re.findall(r"^\| (`-[^|]*)\|([^|]*)\|", _section("Options"), re.MULTILINE)
     listed = {option: names for cell, names in rows for option in re.findall(r"`(--?[a-z-]+)", cell)}
     assert set(listed) == set(OPTIONS)

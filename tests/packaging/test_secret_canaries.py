@@ -66,7 +66,7 @@ def clean(*texts: object) -> None:
 
 
 def clean_exception(exc: BaseException) -> None:
-    """The whole chain as a traceback prints it, and what hangs on each exception."""
+    """Check the whole chain as a traceback prints it, and the attributes of each exception."""
     clean("".join(traceback.format_exception(exc, limit=0)))
     one: BaseException | None = exc
     while one is not None:
@@ -76,7 +76,7 @@ def clean_exception(exc: BaseException) -> None:
 
 @pytest.fixture(autouse=True)
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every logger at DEBUG; at the end no record may hold a canary."""
+    """Set every logger to DEBUG; at the end, no record may contain a canary."""
     texts: list[str] = []
 
     class Everything(logging.Handler):
@@ -102,7 +102,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 @pytest.fixture
 def full(practice: Practice) -> Settings:
-    """Settings with a canary wherever a secret may stand."""
+    """Return settings with a canary in place of every secret."""
     return Settings(
         practice=PracticeSettings(
             azure_account="clinic",
@@ -125,7 +125,7 @@ def full(practice: Practice) -> Settings:
 
 
 def test_settings_show_nothing(full: Settings) -> None:
-    """Neither as a whole nor in parts, in no way of turning values into text."""
+    """No text of the settings, or of a part of them, contains a secret."""
     for part in (full, full.practice, *full.providers.values(), *full.operators.values()):
         clean(repr(part), str(part), f"{part}", attrs.asdict(part).get("azure_key", ""))
     asdict = attrs.asdict(full)
@@ -136,7 +136,7 @@ def test_settings_show_nothing(full: Settings) -> None:
 
 
 def test_settings_with_secrets_are_not_pickled(full: Settings) -> None:
-    """A pickle is a file, or a message to another process."""
+    """Settings with secrets can't be pickled: a pickle may be a file, or a message to another process."""
     for value in (full, full.practice, full.providers["DRJ"]):
         with pytest.raises(TypeError) as caught:
             pickle.dumps(value)
@@ -144,7 +144,7 @@ def test_settings_with_secrets_are_not_pickled(full: Settings) -> None:
 
 
 def test_opening_shows_nothing(full: Settings, practice: Practice) -> None:
-    """Locations that are refused, not there or not reached, and the inbox over what is left."""
+    """Locations that fail, and the inbox of the other locations, show no secret."""
     opened = full.open_sources()
     clean(repr(opened), *map(repr, opened), opened.problems, *map(repr, opened.unopened))
     with practice.records() as records:
@@ -160,7 +160,7 @@ def test_opening_shows_nothing(full: Settings, practice: Practice) -> None:
 def test_a_wrong_value_of_any_key_is_not_repeated(
     tmp_path: Path, section: str, field: attrs.Attribute[Any]
 ) -> None:
-    """Whatever stands under a key, of whatever type, TOML or not: the mistakes tell of it without it."""
+    """No message repeats the value of a key, whatever its type, and even if it is not TOML."""
     path = tmp_path / "practice.toml"
     told = 0
     for wrong in WRONG:
@@ -180,7 +180,7 @@ def test_a_wrong_value_of_any_key_is_not_repeated(
 def test_a_wrong_variable_of_any_key_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str, field: attrs.Attribute[Any]
 ) -> None:
-    """The same of the environment."""
+    """No message repeats the value of an environment variable."""
     path = tmp_path / "practice.toml"
     path.write_text("\n".join(TABLES.values()), "utf-8")
     prefix = {"practice": "", "provider": "PROVIDER_DRJ_", "operator": "OPERATOR_A_"}[section]
@@ -194,7 +194,7 @@ def test_a_wrong_variable_of_any_key_is_not_repeated(
 def test_the_commands_show_nothing(
     command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch, as_json: tuple[str, ...]
 ) -> None:
-    """``settings check`` and ``show``, and a refresh whose locations fail, of a file full of secrets."""
+    """``settings check``, ``settings show``, and a refresh whose locations fail print no secret."""
     for name in ("RECORDS", "FILES", "ZONE"):
         monkeypatch.delenv(f"INTOUCH_{name}", raising=False)
     path = practice.root / "practice.toml"
@@ -218,7 +218,7 @@ def test_the_commands_show_nothing(
 
 
 def test_references_show_the_place_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands there is in no text of the settings, before and after it was read."""
+    """No text of the settings contains the secret, before and after it is read."""
     monkeypatch.setenv("PLACE", KEY)
     (tmp_path / "key").write_text(KEY)
     references = [
@@ -234,7 +234,7 @@ def test_references_show_the_place_alone(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_every_secret_is_under_a_rule_for_secrets() -> None:
-    """A key that is named like a secret is taken, shown and warned of as one."""
+    """A key with the name of a secret has the format of secrets."""
     words = ("key", "secret", "sas", "token", "password")
     named = [field.name for _, field in FIELDS if field.name.rpartition("_")[2] in words]
     assert {"azure_key", "azure_sas", "onedrive_secret"} <= set(named)

@@ -38,8 +38,8 @@ def _stored(practice: Practice, patient: str = "10042") -> list[str]:
 # --- demo
 
 
-def test_the_demo_tells_what_became_of_each_file(command: Command) -> None:
-    """The first thing a newcomer runs ends well and its counts close."""
+def test_the_demo_prints_the_result_for_each_file(command: Command) -> None:
+    """The first command that a newcomer runs succeeds, and its counts add up."""
     done = command("demo", "shown")
     assert done.code == 0
     assert "21 listed = 11 imported + 7 waiting + 3 ignored + 0 failed" in done.out
@@ -48,7 +48,7 @@ def test_the_demo_tells_what_became_of_each_file(command: Command) -> None:
 
 
 def test_the_demo_as_json_closes(command: Command) -> None:
-    """A program that runs the demo reads one document with closed counts."""
+    """The demo prints one JSON document, and its counts add up."""
     done = command("demo", "--json").json
     assert done["closes"] is True
     assert done["ledger_holds"] is True
@@ -63,7 +63,7 @@ def test_the_demo_as_json_closes(command: Command) -> None:
 
 
 def test_the_demo_refuses_a_folder_that_holds_something(command: Command, practice: Practice) -> None:
-    """The demo never mixes its files with anybody's."""
+    """The demo never mixes its files with other files."""
     practice.photo("mine.jpg")
     assert command("demo", practice.photos).code == 2
     assert practice.left() == ["mine.jpg"]
@@ -90,7 +90,7 @@ def test_the_version_is_printed(command: Command) -> None:
 
 
 def test_scan_says_what_would_happen_and_moves_nothing(command: Command, practice: Practice) -> None:
-    """Looking changes neither the folder nor the records nor the ledger."""
+    """A scan changes neither the folder nor the records nor the ledger."""
     practice.photo(CAPTURED)
     practice.photo("IMG_1.jpg")
     before = practice.left()
@@ -107,7 +107,7 @@ def test_scan_says_what_would_happen_and_moves_nothing(command: Command, practic
 
 
 def test_scan_prints_names_as_they_are(command: Command, practice: Practice) -> None:
-    """A name that looks like markup is shown, not obeyed; one with control characters can't move the cursor."""
+    """A name that looks like markup is shown unchanged; one with control characters can't move the cursor."""
     practice.photo("x[bold]y[ed].jpg")
     practice.photo("a\x1b[2Jb.jpg")
     done = command("scan", practice.photos)
@@ -121,7 +121,7 @@ def test_scan_prints_names_as_they_are(command: Command, practice: Practice) -> 
 
 
 def test_refresh_imports_what_names_its_patient(command: Command, practice: Practice) -> None:
-    """A capture name is imported, any other file waits, and the counts close."""
+    """A file with a capture name is imported, any other file waits, and the counts add up."""
     practice.photo(CAPTURED)
     practice.photo("IMG_1.jpg")
     done = command("refresh", practice.photos, "--provider", "DRJ", "--operator", "op", "--json")
@@ -133,7 +133,7 @@ def test_refresh_imports_what_names_its_patient(command: Command, practice: Prac
 
 
 def test_refresh_prints_a_line_per_file(command: Command, practice: Practice) -> None:
-    """People see every file with its state and the sum."""
+    """The output shows every file with its state, and the counts."""
     practice.photo(CAPTURED)
     done = command("refresh", practice.photos)
     assert done.code == 0
@@ -153,7 +153,7 @@ def test_refresh_prints_a_line_per_file(command: Command, practice: Practice) ->
 def test_refresh_obeys_its_options(
     command: Command, practice: Practice, options: list[str], reason: str
 ) -> None:
-    """Each option that may keep a file waiting does."""
+    """Each option that can keep a file from being imported does so."""
     practice.photo(CAPTURED)
     done = command("refresh", practice.photos, *options, "--json")
     assert [outcome["reason"] for outcome in done.json["outcomes"]] == [reason]
@@ -163,7 +163,7 @@ def test_refresh_obeys_its_options(
 def test_a_file_that_stays_is_exit_code_1(
     command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stored, but not out of its source: a script hears of it."""
+    """If a file is stored but could not be removed from its source, the exit code is 1."""
 
     def refuse(*_: object, **__: object) -> None:
         raise NotRemoved("no")
@@ -179,7 +179,7 @@ def test_a_file_that_stays_is_exit_code_1(
 
 
 def test_a_missing_folder_is_exit_code_3(command: Command) -> None:
-    """A location that can't be reached has a code of its own, and its path is not printed."""
+    """A location that can't be reached has its own exit code, and its path is not printed."""
     for arguments in (["scan"], ["refresh"], ["assign", "--patient", "10042", "--all"]):
         done = command(arguments[0], "nowhere-at-all", *arguments[1:])
         assert done.code == 3
@@ -187,7 +187,7 @@ def test_a_missing_folder_is_exit_code_3(command: Command) -> None:
 
 
 def test_a_missing_folder_does_not_stop_the_others(command: Command, practice: Practice) -> None:
-    """One dead location never stops the other: its files are imported, then the code says that one failed."""
+    """A failed location never stops the others: their files are imported, and the exit code is 3."""
     practice.photo(CAPTURED)
     done = command("refresh", "nowhere-at-all", practice.photos, "--json")
     assert done.code == 3
@@ -198,7 +198,7 @@ def test_a_missing_folder_does_not_stop_the_others(command: Command, practice: P
 def test_an_interrupt_is_exit_code_130(
     command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C while files settle ends at once, moves nothing and prints no traceback."""
+    """Ctrl-C while files settle stops at once, moves nothing and prints no traceback."""
 
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
@@ -215,7 +215,7 @@ def test_an_interrupt_is_exit_code_130(
 
 
 def test_assign_moves_the_named_files(command: Command, practice: Practice) -> None:
-    """One name, one patient, title and comments: the file leaves and the record has it."""
+    """The named file is moved into the patient's record, with title and comments."""
     practice.photo("IMG_1.jpg")
     practice.photo("IMG_2.jpg")
     done = command(
@@ -238,8 +238,8 @@ def test_assign_moves_the_named_files(command: Command, practice: Practice) -> N
     assert (attachment.title, attachment.comments) == ("Left", "Soon")
 
 
-def test_a_person_is_told_what_is_wrong_with_a_file(command: Command, practice: Practice) -> None:
-    """A page under a photo's name is saved because a person says so, and the table says what it is."""
+def test_the_table_says_what_is_wrong_with_a_file(command: Command, practice: Practice) -> None:
+    """A web page with a photo's name is saved because a person chose it, and the table says what it is."""
     practice.photo("IMG_1.jpg", b"<!DOCTYPE html><html></html>")
     done = command("assign", practice.photos, "IMG_1.jpg", "--patient", "10042")
     assert done.code == 0
@@ -251,7 +251,7 @@ def test_a_person_is_told_what_is_wrong_with_a_file(command: Command, practice: 
 
 
 def test_assign_all_takes_what_waits(command: Command, practice: Practice) -> None:
-    """``--all`` is every file that waits and none that is ignored; ``--yes`` answers the warning."""
+    """``--all`` takes every file that waits and none that is ignored; ``--yes`` confirms the warning."""
     for name in ("IMG_1.jpg", "IMG_2.jpg", "Thumbs.db"):
         practice.photo(name)
     done = command("assign", practice.photos, "--all", "--patient", "10043", "--yes")
@@ -262,7 +262,7 @@ def test_assign_all_takes_what_waits(command: Command, practice: Practice) -> No
 
 @pytest.mark.parametrize("options", [["--json"], []], ids=["json", "no terminal"])
 def test_several_files_need_a_yes(command: Command, practice: Practice, options: list[str]) -> None:
-    """Where nobody can be asked, several files are refused without ``--yes``, and nothing is moved."""
+    """Without a terminal, several files are refused without ``--yes``, and nothing is moved."""
     practice.photo("IMG_1.jpg")
     practice.photo("IMG_2.jpg")
     done = command("assign", practice.photos, "--all", "--patient", "10042", *options)
@@ -275,7 +275,7 @@ def test_several_files_need_a_yes(command: Command, practice: Practice, options:
 def test_a_person_is_asked(
     command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
 ) -> None:
-    """At a terminal the warning names the patient, and the answer decides."""
+    """At a terminal, the warning names the patient, and the answer decides."""
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -315,7 +315,7 @@ def test_mixed_kinds_are_refused_by_name(command: Command, practice: Practice) -
     ids=["unknown patient", "unknown file", "no file", "no patient", "long title", "zone", "pattern"],
 )
 def test_mistakes_are_exit_code_2(command: Command, practice: Practice, arguments: list[str]) -> None:
-    """Whatever is wrong with the call, nothing is moved and a line says so."""
+    """If anything is wrong with the call, nothing is moved, and one line says why."""
     practice.photo("IMG_1.jpg")
     done = command("assign", practice.photos, *arguments)
     assert done.code == 2
@@ -327,7 +327,7 @@ def test_mistakes_are_exit_code_2(command: Command, practice: Practice, argument
 
 
 def test_browse_lists_for_one_patient(command: Command, practice: Practice) -> None:
-    """Opening a folder for a patient moves nothing, even a file that names its patient."""
+    """Listing a folder for a patient moves nothing, not even a file that names its patient."""
     practice.photo(CAPTURED)
     done = command("browse", practice.photos, "--patient", "10043", "--json")
     assert done.code == 0
@@ -337,7 +337,7 @@ def test_browse_lists_for_one_patient(command: Command, practice: Practice) -> N
 
 
 def test_browse_with_names_moves_them(command: Command, practice: Practice) -> None:
-    """The named files go to that patient."""
+    """The named files are moved to that patient."""
     practice.photo("tower-1.tif")
     done = command("browse", practice.photos, "tower-1.tif", "--patient", "10043", "--json")
     assert (done.code, done.json["imported"]) == (0, 1)
@@ -345,7 +345,7 @@ def test_browse_with_names_moves_them(command: Command, practice: Practice) -> N
 
 
 def test_browse_refuses_an_unknown_patient_and_a_missing_folder(command: Command, practice: Practice) -> None:
-    """The two mistakes have the codes that the other commands give them."""
+    """Both mistakes have the same exit codes as in other commands."""
     assert command("browse", practice.photos, "--patient", "77777").code == 2
     assert command("browse", "nowhere-at-all", "--patient", "10042").code == 3
 
@@ -354,7 +354,7 @@ def test_browse_refuses_an_unknown_patient_and_a_missing_folder(command: Command
 
 
 def test_undo_puts_a_file_back(command: Command, practice: Practice) -> None:
-    """The bytes return to the folder, the record forgets them, and a refresh does not import them again."""
+    """The file is back in its folder and not in the record, and a refresh does not import it again."""
     content = practice.photo(CAPTURED).read_bytes()
     (outcome,) = command("refresh", practice.photos, "--json").json["outcomes"]
     done = command("undo", outcome["import_id"], "--source", practice.photos, "--json")
@@ -366,7 +366,7 @@ def test_undo_puts_a_file_back(command: Command, practice: Practice) -> None:
 
 
 def test_undo_reports_a_name_that_is_taken(command: Command, practice: Practice) -> None:
-    """A file that came since is not overwritten: exit code 1, and the record is as it was."""
+    """A newer file of that name is not overwritten: exit code 1, and the record is unchanged."""
     practice.photo(CAPTURED)
     (outcome,) = command("refresh", practice.photos, "--json").json["outcomes"]
     practice.photo(CAPTURED, b"another photo")
@@ -377,7 +377,7 @@ def test_undo_reports_a_name_that_is_taken(command: Command, practice: Practice)
 
 
 def test_undo_of_nothing_is_a_mistake(command: Command, practice: Practice) -> None:
-    """An import id that nobody has is exit code 2."""
+    """An unknown import id is exit code 2."""
     assert command("undo", "0" * 40, "--source", practice.photos).code == 2
 
 
@@ -386,7 +386,7 @@ def test_undo_of_nothing_is_a_mistake(command: Command, practice: Practice) -> N
 
 @pytest.fixture
 def moved(command: Command, practice: Practice) -> str:
-    """The import id of one imported file."""
+    """Import one file, and return its import id."""
     practice.photo(CAPTURED)
     done = command("refresh", practice.photos, "--operator", "Nurse Joy", "--json")
     import_id: str = done.json["outcomes"][0]["import_id"]
@@ -394,7 +394,7 @@ def moved(command: Command, practice: Practice) -> str:
 
 
 def test_ledger_show_filters(command: Command, moved: str) -> None:
-    """By patient, by file, or all; as a table or as lines of JSON."""
+    """The ledger is shown by patient, by file, or whole, as a table or as lines of JSON."""
     lines = [json.loads(line) for line in command("ledger", "show", "--json").out.splitlines()]
     assert [line["event"] for line in lines] == ["stored", "moved"]
     assert len(command("ledger", "show", "--import-id", moved, "--json").out.splitlines()) == 2
@@ -414,7 +414,7 @@ def test_an_import_id_can_be_copied_from_a_narrow_window(
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///nowhere.db"])
 def test_a_ledger_that_is_not_there_is_a_mistake(command: Command, practice: Practice, url: str) -> None:
-    """A mistyped database is not taken for an empty ledger whose chain holds."""
+    """A mistyped database does not look like an empty ledger."""
     done = command("ledger", "verify", "--records", url)
     assert (done.code, "there is no database of that name" in done.err) == (2, True)
 
@@ -422,7 +422,7 @@ def test_a_ledger_that_is_not_there_is_a_mistake(command: Command, practice: Pra
 def test_whose_record_it_was_is_whole_in_a_narrow_window(
     command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long an id is: one that ends in an ellipsis could be anybody's."""
+    """An id is never shortened: a shortened one could be anybody's."""
     monkeypatch.setattr(show, "console", Console(width=80))
     with practice.records() as records:
         records.add_patient(Patient(id="PRACTICE-0001234567", name="Ada Marsh"))
@@ -444,7 +444,7 @@ def test_ledger_show_prints_names_as_they_are(command: Command, practice: Practi
 
 
 def test_ledger_export_for_support_holds_no_patient(command: Command, moved: str) -> None:
-    """A full export names patient, file and operator; one for support names none of them."""
+    """A full export contains the patient, the file and the operator; one for support contains none of them."""
     full = command("ledger", "export").out
     assert all(word in full for word in ('"10042"', CAPTURED, "Nurse Joy", moved))
     support = command("ledger", "export", "--support")
@@ -454,7 +454,7 @@ def test_ledger_export_for_support_holds_no_patient(command: Command, moved: str
 
 
 def test_ledger_verify_finds_a_change(command: Command, practice: Practice, moved: str) -> None:
-    """A ledger that somebody edited is exit code 4, with the entry's number."""
+    """If somebody changed the ledger, the exit code is 4, and the entry's number is printed."""
     assert moved
     holds = command("ledger", "verify", "--json")
     assert (holds.code, holds.json["entries"], holds.json["broken_at"]) == (0, 2, [])
@@ -471,7 +471,7 @@ def test_ledger_verify_finds_a_change(command: Command, practice: Practice, move
 
 
 def test_patients_are_loaded_and_found(command: Command, practice: Practice) -> None:
-    """What a CSV file says can be searched at once, letter case aside."""
+    """Patients of a CSV file can be found at once, in upper or lower case."""
     csv = practice.root / "patients.csv"
     csv.write_text("id,name,active,birth_date\n20001,Zoë Quill,no,1980-02-29\n20002,Zed Ash,,\n", "utf-8")
     assert command("patients", "load", csv, "--json").json == {"patients": 2}
@@ -482,7 +482,7 @@ def test_patients_are_loaded_and_found(command: Command, practice: Practice) -> 
 
 
 def test_providers_are_loaded(command: Command, practice: Practice) -> None:
-    """A provider of the CSV file may then own a folder and be named by files."""
+    """A provider of the CSV file can own a folder and be named by files."""
     csv = practice.root / "providers.csv"
     csv.write_text("id,name\nDRX,Dr Xu\n", "utf-8")
     assert "1 providers" in command("providers", "load", csv).out
@@ -495,7 +495,7 @@ def test_providers_are_loaded(command: Command, practice: Practice) -> None:
 def test_a_bad_csv_file_is_a_mistake(
     command: Command, practice: Practice, kind: str, content: bytes | None
 ) -> None:
-    """A file that is missing or can't be read as told is exit code 2, and nothing of it is taken."""
+    """A file that is missing or invalid is exit code 2, and nothing of it is loaded."""
     csv = practice.root / "bad.csv"
     if content is not None:
         csv.write_bytes(content)
@@ -533,7 +533,7 @@ EVERY = [
 def test_records_that_cannot_be_used(
     command: Command, practice: Practice, arguments: list[str], url: str, code: int
 ) -> None:
-    """A URL that is none is a mistake (2); a database that can't be used is a failure (4). No traceback."""
+    """An invalid URL is a mistake (2); a database that can't be used is a failure (4). There is no traceback."""
     (practice.root / "text.db").write_text("This is not a database, and long enough to show it. " * 40)
     done = command(*arguments, "--records", url)
     if arguments[0] == "ledger" and "nowhere" in url:
@@ -543,7 +543,7 @@ def test_records_that_cannot_be_used(
 
 
 def test_no_command_shows_the_help(command: Command) -> None:
-    """Called with nothing, it says what it can do."""
+    """Without arguments, the command prints its help."""
     assert "refresh" in command("--help").out
     bare = command()
     assert bare.code == 2
@@ -551,7 +551,7 @@ def test_no_command_shows_the_help(command: Command) -> None:
 
 
 def test_the_command_works_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """Exit code, standard output and standard error are those of the operating system."""
+    """A separate process has the right exit code, standard output and standard error."""
     code = "from intouch_import.cli import main; main()"
     good = subprocess.run(
         [sys.executable, "-c", code, "demo", str(tmp_path / "demo"), "--json"],
@@ -586,10 +586,10 @@ def test_the_command_works_in_a_process_of_its_own(tmp_path: Path) -> None:
         (["scan"], "give a folder, or --settings"),
     ],
 )
-def test_a_mistake_is_said_so_that_it_can_be_put_right(
+def test_the_message_says_how_to_correct_a_mistake(
     command: Command, practice: Practice, arguments: list[str], said: str
 ) -> None:
-    """The line names what is missing, or why it can't be used, and nothing is moved."""
+    """The message says what is missing or why it can't be used, and nothing is moved."""
     practice.photo("IMG_1.jpg")
     (practice.root / "text.db").write_text("This is not a database, and long enough to show it. " * 40)
     done = command(*arguments)
@@ -600,14 +600,14 @@ def test_a_mistake_is_said_so_that_it_can_be_put_right(
 
 
 def test_nothing_that_waits_is_a_mistake(command: Command, practice: Practice) -> None:
-    """Who moves all files of a folder in which none waits is told so."""
+    """``--all`` in a folder without waiting files is a mistake, and the message says so."""
     done = command("assign", practice.photos, "--all", "--patient", "10042")
     assert (done.code, "no file waits in the folder" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["scan", "refresh"])
-def test_which_folder_failed_is_told_by_its_number(command: Command, practice: Practice, name: str) -> None:
-    """Of several folders, the one that is not there is named, without its path."""
+def test_a_failed_folder_is_named_by_its_number(command: Command, practice: Practice, name: str) -> None:
+    """If one of several folders does not exist, its number is printed, but not its path."""
     done = command(name, practice.photos, "nowhere-at-all")
     assert done.code == 3
     assert "intouch-import: folder 2 of 2: the folder does not exist" in done.err
@@ -615,7 +615,7 @@ def test_which_folder_failed_is_told_by_its_number(command: Command, practice: P
 
 
 def test_a_search_that_finds_nobody_says_so(command: Command) -> None:
-    """An empty answer is not mistaken for a search that did not happen; programs get an empty list."""
+    """If nobody is found, a message says so; programs get an empty list."""
     assert "no patient has that" in command("patients", "search", "nobody").err
     assert command("patients", "search", "nobody", "--json").json == []
 
@@ -623,7 +623,7 @@ def test_a_search_that_finds_nobody_says_so(command: Command) -> None:
 def test_a_complaint_is_one_line(
     command: Command, monkeypatch: pytest.MonkeyPatch, practice: Practice
 ) -> None:
-    """However narrow the window is: a script that searches for it finds it."""
+    """A message is one line in any window, so that a script can search for it."""
     monkeypatch.setattr(show, "_errors", Console(width=20, stderr=True))
     done = command("assign", practice.photos, "--patient", "10042")
     assert done.err == "intouch-import: name the files to move, or give --all\n"

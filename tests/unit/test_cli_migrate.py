@@ -14,7 +14,7 @@ def _lay(practice: Practice) -> None:
 
 
 def test_from_an_archive_to_a_certificate(practice: Practice, command: Command) -> None:
-    """Plan, review, dry run, run, certificate: each says what it did, for people and for programs."""
+    """Plan, review, dry run, run and certificate print what they did, for people and for programs."""
     _lay(practice)
     planned = command("migrate", "plan", "old", "--to", "plan", "--folders", "{patient} - {*}", "--json")
     assert planned.code == 0
@@ -38,7 +38,7 @@ def test_from_an_archive_to_a_certificate(practice: Practice, command: Command) 
 
 
 def test_a_plan_is_not_judged_by_records_that_were_never_there(practice: Practice, command: Command) -> None:
-    """A mistyped database, or a host's plan: no empty records are made, and the certificate stays as it is."""
+    """With a mistyped database, no empty records are created, and the certificate is not changed."""
     _lay(practice)
     command("migrate", "plan", "old", "--to", "plan", "--folders", "{patient} - {*}")
     command("migrate", "run", "plan")
@@ -51,7 +51,7 @@ def test_a_plan_is_not_judged_by_records_that_were_never_there(practice: Practic
 
 
 def test_a_list_is_told_by_its_columns(practice: Practice, command: Command) -> None:
-    """Columns are mapped on the command line; copy leaves the archive as it is."""
+    """Columns are mapped on the command line; with ``--copy``, the archive is not changed."""
     _lay(practice)
     (practice.root / "list.csv").write_text("Bild,Nr\nloose.jpg,10042\n")
     options = ("--list", "list.csv", "--column", "path=Bild", "--column", "patient=Nr", "--copy")
@@ -62,7 +62,7 @@ def test_a_list_is_told_by_its_columns(practice: Practice, command: Command) -> 
 
 
 def test_mistakes_are_told(practice: Practice, command: Command) -> None:
-    """No rule, a wrong pair, no plan: one line each, exit code 2."""
+    """Without a rule, with a wrong pair or without a plan, one line is printed, and the exit code is 2."""
     _lay(practice)
     for arguments in (
         ("plan", "old", "--to", "plan"),
@@ -76,7 +76,7 @@ def test_mistakes_are_told(practice: Practice, command: Command) -> None:
 
 
 def test_arguments_are_named_as_options(practice: Practice, command: Command) -> None:
-    """What the library calls ``hours=`` is ``--hours`` to who types it."""
+    """A message about the argument ``hours=`` names the option ``--hours``."""
     _lay(practice)
     assert command("migrate", "plan", "old", "--to", "plan", "--folders", "{patient} - {*}").code == 0
     done = command("migrate", "run", "plan", "--hours", "99")
@@ -86,7 +86,7 @@ def test_arguments_are_named_as_options(practice: Practice, command: Command) ->
 
 
 def test_a_certificate_that_cannot_be_written_is_a_mistake(practice: Practice, command: Command) -> None:
-    """One line with the system's reason, whatever stands where the certificate belongs."""
+    """If the certificate can't be written, one line gives the system's reason."""
     _lay(practice)
     assert command("migrate", "plan", "old", "--to", "plan", "--folders", "{patient} - {*}").code == 0
     (practice.root / "plan" / "certificate").write_text("in the way")

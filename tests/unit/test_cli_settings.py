@@ -43,7 +43,7 @@ locations = ["local"]
 
 @pytest.fixture
 def settings_file(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The settings of the practice in miniature; the records are those of the environment."""
+    """Write settings for the practice in miniature; the environment names the records."""
     for name in ("ZONE", "OPERATOR", "SETTINGS"):
         monkeypatch.delenv(f"INTOUCH_{name}", raising=False)
     path = practice.root / "practice.toml"
@@ -57,8 +57,8 @@ def settings_file(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- check
 
 
-def test_check_tells_every_mistake(command: Command, practice: Practice) -> None:
-    """One line for each, with file and key, and exit code 2."""
+def test_check_prints_every_mistake(command: Command, practice: Practice) -> None:
+    """Each mistake is one line with its file and key, and the exit code is 2."""
     path = practice.root / "bad.toml"
     path.write_text(
         "[practice]\nsettle_s = 'CANARY'\nzoen = 'CANARY'\n[provider.A]\nazure_folder = 'CANARY'\n"
@@ -82,7 +82,7 @@ def test_check_tells_every_mistake(command: Command, practice: Practice) -> None
 
 
 def test_check_of_sound_settings_is_exit_code_0(command: Command, practice: Practice) -> None:
-    """Doubts are told and change nothing."""
+    """Warnings are printed, and the exit code is 0."""
     path = practice.root / "good.toml"
     path.write_text(GOOD)
     done = command("settings", "check", path)
@@ -101,7 +101,7 @@ def test_check_of_sound_settings_is_exit_code_0(command: Command, practice: Prac
 def test_show_masks_secrets_and_names_where_values_come_from(
     command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """People see what is in force, from which file or variable, and no secret."""
+    """The output shows the values in use and their files or variables, and no secret."""
     path = practice.root / "good.toml"
     path.write_text(GOOD)
     monkeypatch.setenv("DRJ_SAS", "CANARYSAS")
@@ -122,8 +122,8 @@ def test_show_masks_secrets_and_names_where_values_come_from(
     assert "CANARY" not in json.dumps(shown)
 
 
-def test_show_of_wrong_settings_tells_the_mistakes(command: Command, practice: Practice) -> None:
-    """There is nothing in force then."""
+def test_show_prints_the_mistakes_of_wrong_settings(command: Command, practice: Practice) -> None:
+    """If there are mistakes, they are printed instead of values."""
     path = practice.root / "bad.toml"
     path.write_text("[practice]\nzone = 'CANARY'\n")
     done = command("settings", "show", path)
@@ -138,7 +138,7 @@ def test_show_of_wrong_settings_tells_the_mistakes(command: Command, practice: P
 def test_init_writes_a_file_that_works(
     command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new file is without mistakes as it is, and readable by its owner alone."""
+    """The new file has no mistakes, and only its owner can read it."""
     monkeypatch.delenv("INTOUCH_RECORDS")
     monkeypatch.delenv("INTOUCH_FILES")
     path = practice.root / "new.toml"
@@ -153,7 +153,7 @@ def test_init_writes_a_file_that_works(
 
 
 def test_every_example_of_the_file_is_one(command: Command, practice: Practice) -> None:
-    """With every comment sign before a key taken away the file is still without mistakes."""
+    """If every commented key is enabled, the file still has no mistakes."""
     path = practice.root / "new.toml"
     command("settings", "init", path)
     text = re.sub(r"^# (\w+ = )", r"\1", path.read_text("utf-8"), flags=re.MULTILINE)
@@ -164,7 +164,7 @@ def test_every_example_of_the_file_is_one(command: Command, practice: Practice) 
 
 
 def test_init_never_overwrites(command: Command, practice: Practice) -> None:
-    """A file that is there stays as it was."""
+    """An existing file is not changed."""
     path = practice.root / "mine.toml"
     path.write_text("mine")
     done = command("settings", "init", path)
@@ -181,7 +181,7 @@ def test_init_never_overwrites(command: Command, practice: Practice) -> None:
 
 
 def test_refresh_opens_what_is_on(command: Command, practice: Practice, settings_file: Path) -> None:
-    """Folders, provider and operator are those of the settings."""
+    """The folders, the provider and the operator of the settings are used."""
     practice.photo(CAPTURED)
     done = command("refresh", "--settings", settings_file, "--operator", "reception", "--json")
     assert (done.code, done.json["imported"]) == (0, 1)
@@ -190,10 +190,10 @@ def test_refresh_opens_what_is_on(command: Command, practice: Practice, settings
     assert (stored.operator, stored.taken_at.isoformat()) == ("reception", "2020-01-31T03:25:01+00:00")
 
 
-def test_what_the_command_line_says_counts_more(
+def test_the_command_line_overrides_the_settings(
     command: Command, practice: Practice, settings_file: Path
 ) -> None:
-    """Zone, pattern and automatic import can be given for one call."""
+    """Options on the command line override the zone, the pattern and automatic import of the settings."""
     practice.photo(CAPTURED)
     call = ("--settings", settings_file, "--operator", "reception", "--json")
     assert command("refresh", *call, "--no-auto-import").json["waiting"] == 1
@@ -215,7 +215,7 @@ def test_what_the_command_line_says_counts_more(
 
 
 def test_scan_of_settings_moves_nothing(command: Command, practice: Practice, settings_file: Path) -> None:
-    """The list of that provider and operator, as it would be."""
+    """A scan lists the files of the provider and operator, and moves nothing."""
     practice.photo(CAPTURED)
     done = command("scan", "--settings", settings_file, "--operator", "reception", "--json")
     assert [row["verdict"] for row in done.json["rows"]] == ["import"]
@@ -225,7 +225,7 @@ def test_scan_of_settings_moves_nothing(command: Command, practice: Practice, se
 def test_the_variable_names_the_settings_unless_a_folder_is_given(
     command: Command, practice: Practice, settings_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """INTOUCH_SETTINGS stands for --settings, and a folder for neither."""
+    """INTOUCH_SETTINGS is used like --settings, but not if a folder is given."""
     practice.photo(CAPTURED)
     monkeypatch.setenv("INTOUCH_SETTINGS", str(settings_file))
     monkeypatch.setenv("INTOUCH_OPERATOR", "nurse")
@@ -247,7 +247,7 @@ def test_the_variable_names_the_settings_unless_a_folder_is_given(
 def test_mistakes_in_the_call_are_exit_code_2(
     command: Command, practice: Practice, settings_file: Path, arguments: list[str]
 ) -> None:
-    """Neither folder nor settings, both, no file, nobody of that id: a line says so."""
+    """If folder and settings are missing, both given, or wrong, one line says so."""
     done = command(*arguments)
     assert done.code == 2
     assert done.err.startswith("intouch-import:")
@@ -256,7 +256,7 @@ def test_mistakes_in_the_call_are_exit_code_2(
 def test_a_location_that_is_dead_is_exit_code_3(
     command: Command, practice: Practice, settings_file: Path
 ) -> None:
-    """The others are refreshed."""
+    """The other locations are refreshed."""
     practice.photo(CAPTURED)
     settings_file.write_text(
         settings_file.read_text().replace('["local"]', '["local", "azure"]', 1)
@@ -277,7 +277,7 @@ def test_a_location_that_is_dead_is_exit_code_3(
 def test_watch_imports_until_it_is_told_to_end(
     practice: Practice, settings_file: Path, json_lines: bool
 ) -> None:
-    """Files that come are imported and told; SIGTERM ends it with exit code 0."""
+    """New files are imported and printed; SIGTERM ends the watch with exit code 0."""
     code = "from intouch_import.cli import main; main()"
     call = [sys.executable, "-c", code, "watch", "--settings", str(settings_file), "--operator", "reception"]
     process = subprocess.Popen(
@@ -315,7 +315,7 @@ def test_watch_imports_until_it_is_told_to_end(
 
 @pytest.mark.parametrize("name", ["scan", "refresh"])
 def test_settings_without_a_location_say_so(command: Command, practice: Practice, name: str) -> None:
-    """An empty list is not mistaken for an empty folder when no folder was looked at."""
+    """If no location is on, a message says that nothing was listed."""
     nothing = practice.root / "nothing.toml"
     nothing.write_text('[practice]\nzone = "UTC"\n[provider.DRJ]\n[operator.reception]\n')
     done = command(name, "--settings", nothing)
@@ -323,8 +323,8 @@ def test_settings_without_a_location_say_so(command: Command, practice: Practice
     assert "the settings switch on no location for this provider and operator" in done.err
 
 
-def test_no_settings_are_told_as_such(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who names no file, on the command line or in the variable, is told about both."""
+def test_missing_settings_are_reported(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no settings file is named, the message names the variable."""
     monkeypatch.delenv("INTOUCH_SETTINGS", raising=False)
     done = command("settings", "check")
     assert (done.code, "INTOUCH_SETTINGS: names no settings file, and none is given" in done.err) == (2, True)

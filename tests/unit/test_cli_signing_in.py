@@ -1,4 +1,4 @@
-"""Which sign-in the command line uses for a folder, and what it says if it knows no app."""
+"""Which sign-in the command line uses for a folder, and what it says when it knows no app."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cloud_drive_is_opened_with_the_sign_in_of_the_registered_app(
     service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The app's id, the account, the secret and another server come from the environment, and no request is sent."""
+    """The app, the account, the secret and the server come from the environment; nobody is asked."""
     monkeypatch.setenv(f"INTOUCH_{service.upper()}_APP", "app-1")
     monkeypatch.setenv(f"INTOUCH_{service.upper()}_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("INTOUCH_ONEDRIVE_SECRET", "secret-word")
@@ -45,6 +45,6 @@ def test_without_an_app_it_says_where_to_name_it(service: str) -> None:
 
 
 def test_other_folders_need_no_sign_in(tmp_path: Path) -> None:
-    """A local folder is opened as usual."""
+    """A local folder is opened without a sign-in."""
     with open_folder(str(tmp_path), provider="DRJ") as source:
         assert (source.location, source.provider) == ("local", "DRJ")

@@ -25,12 +25,12 @@ def read(folder: Path, service: str) -> list[str]:
 
 
 def test_the_names_are_those_of_the_reference_product() -> None:
-    """Support staff know where to look."""
+    """The files have the names of the reference product."""
     assert set(FILES.values()) == {"MailCenter_Dropbox.log", "MailCenter_OneDrive.log"}
 
 
 def test_each_location_has_a_file_of_its_own(tmp_path: Path) -> None:
-    """What is about a sign-in goes to the file of its location; what is about others, to neither."""
+    """Records about a sign-in are written to the file of its location; other records to neither."""
     folder = tmp_path / "logs" / "new"
     with log_to_directory(folder):
         DROPBOX.warning(
@@ -50,7 +50,7 @@ def test_each_location_has_a_file_of_its_own(tmp_path: Path) -> None:
 
 
 def test_nothing_but_ids_is_written(tmp_path: Path) -> None:
-    """Not what a message was formatted with, no other field, no traceback, and no value that is not a plain word."""
+    """A line contains no arguments of the message, no other field, no traceback, and only plain words."""
     with log_to_directory(tmp_path):
         try:
             raise RuntimeError("Ada Marsh")
@@ -73,7 +73,7 @@ def test_nothing_but_ids_is_written(tmp_path: Path) -> None:
 
 
 def test_asking_twice_writes_once(tmp_path: Path) -> None:
-    """Another directory is another file."""
+    """A second call adds no second line; another directory has its own files."""
     with (
         log_to_directory(tmp_path / "one"),
         log_to_directory(tmp_path / "one") as again,
@@ -85,7 +85,7 @@ def test_asking_twice_writes_once(tmp_path: Path) -> None:
 
 
 def test_after_closing_nothing_is_written_and_nothing_is_left(tmp_path: Path) -> None:
-    """The loggers have the handlers that they had before."""
+    """After closing, the loggers have the same handlers as before."""
     names = (
         "intouch_import.dropbox",
         "intouch_import.onedrive",
@@ -101,7 +101,7 @@ def test_after_closing_nothing_is_written_and_nothing_is_left(tmp_path: Path) ->
 
 
 def test_files_are_set_aside_when_they_are_full(tmp_path: Path) -> None:
-    """So many are kept, and no more."""
+    """Only the given number of old files is kept."""
     with log_to_directory(tmp_path, max_bytes=200, keep=2):
         for number in range(50):
             DROPBOX.warning("a line", extra={"count": number})
@@ -113,7 +113,7 @@ def test_files_are_set_aside_when_they_are_full(tmp_path: Path) -> None:
 def test_a_file_that_can_not_be_set_aside_is_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Another program has it open, on Windows: no line is lost, and nothing is said on standard error."""
+    """If a file can't be renamed, no line is lost, and nothing is printed to standard error."""
     import logging.handlers
 
     def refuse(*_args: object) -> None:
@@ -128,7 +128,7 @@ def test_a_file_that_can_not_be_set_aside_is_gone_on_with(
 
 
 def test_a_directory_that_can_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told, without its path, and nothing is left attached."""
+    """The error does not contain the path, and no handler is left."""
     (tmp_path / "file").write_text("x")
     before = list(logging.getLogger("intouch_import.dropbox").handlers)
     with pytest.raises(ConfigError, match="log directory") as caught:
@@ -145,7 +145,7 @@ def test_a_directory_that_can_not_be_written(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_level_that_the_host_has_set_stays(tmp_path: Path) -> None:
-    """Who wants errors alone gets errors alone."""
+    """A level that the host has set is not changed."""
     logger = logging.getLogger("intouch_import.dropbox")
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -159,7 +159,7 @@ def test_a_level_that_the_host_has_set_stays(tmp_path: Path) -> None:
 
 
 def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
-    """Lines are not mixed up."""
+    """Lines of several threads are not mixed."""
     with log_to_directory(tmp_path):
         threads = [
             threading.Thread(

@@ -22,7 +22,7 @@ CONTENT_REASONS = {Reason.CONTENT_NOT_AS_NAMED, Reason.CONTENT_CUT_SHORT}
 
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> SamplePractice:
-    """Lay the practice out once for all tests; none of them changes it."""
+    """Create the practice once for all tests; none of them changes it."""
     return lay_out(tmp_path_factory.mktemp("demo"))
 
 
@@ -34,7 +34,7 @@ def _objection(path: Path) -> Reason | None:
 
 
 def test_every_name_is_in_exactly_one_group(practice: SamplePractice) -> None:
-    """The groups and the folder list the same names, each once."""
+    """The groups and the folder contain the same names, each once."""
     grouped = [
         *practice.automatic,
         *practice.to_assign_images,
@@ -46,7 +46,7 @@ def test_every_name_is_in_exactly_one_group(practice: SamplePractice) -> None:
 
 
 def test_images_decode_whole(practice: SamplePractice) -> None:
-    """Every sound image opens in Pillow to its last frame, in the format that its extension says."""
+    """Every valid image opens in Pillow to its last frame, in the format of its extension."""
     formats = {"jpg": "JPEG", "png": "PNG", "tif": "TIFF", "gif": "GIF", "jp2": "JPEG2000"}
     seen = set()
     broken = {name for name, reason in practice.waiting.items() if reason in {*CONTENT_REASONS, Reason.EMPTY}}
@@ -63,7 +63,7 @@ def test_images_decode_whole(practice: SamplePractice) -> None:
 
 
 def test_photos_say_when_they_were_taken_and_which_way_up(practice: SamplePractice) -> None:
-    """Exif agrees with the name, and a photo that lies on its side stands upright once it is turned."""
+    """Exif agrees with the name, and a photo that lies on its side is upright after it is turned."""
     with Image.open(practice.photos / "10042_DRJ_20260131_142501_2.jpg") as image:
         exif = image.getexif()
         assert exif.get_ifd(0x8769)[0x9003] == "2026:01:31 14:25:01"
@@ -85,13 +85,13 @@ def test_the_animation_moves(practice: SamplePractice) -> None:
 
 
 def test_pictures_differ(practice: SamplePractice) -> None:
-    """No two files have the same bytes, or one of them would pass for a copy of the other."""
+    """No two files have the same bytes; otherwise one would be taken for a copy of the other."""
     contents = [path.read_bytes() for path in practice.photos.iterdir() if path.is_file()]
     assert len(set(contents)) == len(contents)
 
 
 def test_drawing_is_repeatable(practice: SamplePractice, tmp_path: Path) -> None:
-    """Laid out again, every file has the same bytes."""
+    """A second practice has the same bytes in every file."""
     again = lay_out(tmp_path)
     for path in practice.photos.iterdir():
         if path.is_file():
@@ -99,7 +99,7 @@ def test_drawing_is_repeatable(practice: SamplePractice, tmp_path: Path) -> None
 
 
 def test_the_movie_is_complete(practice: SamplePractice) -> None:
-    """The MP4 is small, begins with its brand and consists of whole boxes, an index among them."""
+    """The MP4 is small, begins with its brand, and consists of whole boxes, including an index."""
     content = (practice.photos / "10042_DRJ_20260131_143010.mp4").read_bytes()
     assert len(content) < 15_000
     boxes, at = [], 0
@@ -112,7 +112,7 @@ def test_the_movie_is_complete(practice: SamplePractice) -> None:
 
 
 def test_the_letter_is_a_sound_pdf(practice: SamplePractice) -> None:
-    """The PDF begins and ends as one, and its cross-reference table points at its objects."""
+    """The PDF has its first and last line, and its cross-reference table points at its objects."""
     content = (practice.photos / "Letter from GP.pdf").read_bytes()
     assert content.startswith(b"%PDF-1.4\n")
     assert content.endswith(b"%%EOF\n")
@@ -126,7 +126,7 @@ def test_the_letter_is_a_sound_pdf(practice: SamplePractice) -> None:
 
 
 def test_the_content_check_agrees(practice: SamplePractice) -> None:
-    """`content_reason` objects to the files that were made to be objected to, and to no other."""
+    """The content check objects only to the files that are meant to be wrong."""
     for path in practice.photos.iterdir():
         if not path.is_file():
             continue
@@ -137,13 +137,13 @@ def test_the_content_check_agrees(practice: SamplePractice) -> None:
 
 
 def test_plain_names_are_grouped_by_destination(practice: SamplePractice) -> None:
-    """What is to be assigned is grouped as one save allows: images, or other documents."""
+    """The files to assign are grouped as a save requires: images, or other documents."""
     assert {classify(name) for name in practice.to_assign_images} == {Destination.IMAGES}
     assert {classify(name) for name in practice.to_assign_documents} == {Destination.NOTES}
 
 
 def test_the_sub_folder_holds_a_photo(practice: SamplePractice) -> None:
-    """The sub-folder holds a sound photo with a right name, which must stay where it is."""
+    """The sub-folder contains a valid photo with a valid name, which must stay there."""
     (name,) = (name for name, reason in practice.ignored.items() if reason is Reason.FOLDER)
     (photo,) = (practice.photos / name).iterdir()
     assert _objection(photo) is None
@@ -160,6 +160,6 @@ def test_an_existing_folder_is_left_alone(practice: SamplePractice) -> None:
 
 
 def test_no_patient_and_no_name_in_the_repr(practice: SamplePractice) -> None:
-    """The ``repr`` of a practice shows neither patients nor file names."""
+    """The ``repr`` of a practice contains neither patients nor file names."""
     assert "Marsh" not in repr(practice)
     assert "10042" not in repr(practice)

@@ -147,8 +147,8 @@ REFUSED: list[tuple[Format, Any, str]] = [
 
 
 @pytest.mark.parametrize(("form", "given", "taken"), TAKEN)
-def test_what_is_right_is_taken(form: Format, given: Any, taken: Any) -> None:
-    """A value of the right form is kept as it should be, and taken again as it was kept."""
+def test_valid_values_are_accepted(form: Format, given: Any, taken: Any) -> None:
+    """A valid value is stored in its normal form, and the stored value is valid too."""
     found = form.check(given)
     assert found == taken
     assert form.check(found) == taken
@@ -156,8 +156,8 @@ def test_what_is_right_is_taken(form: Format, given: Any, taken: Any) -> None:
 
 
 @pytest.mark.parametrize(("form", "given", "why"), REFUSED)
-def test_what_is_wrong_is_refused_and_not_repeated(form: Format, given: Any, why: str) -> None:
-    """The message says what is wrong and what was expected, and holds nothing of the value."""
+def test_invalid_values_are_refused_and_not_repeated(form: Format, given: Any, why: str) -> None:
+    """The message says what is wrong and what was expected, and does not contain the value."""
     with pytest.raises(InvalidValue) as caught:
         form.check(given)
     assert why in str(caught.value)
@@ -180,25 +180,25 @@ def test_what_is_wrong_is_refused_and_not_repeated(form: Format, given: Any, why
     ],
 )
 def test_the_text_of_a_variable_is_understood(form: Format, text: str, value: Any) -> None:
-    """What TOML has types for is read from text."""
+    """The text of a variable becomes a value of the type that TOML has for it."""
     assert form.check(form.parse(text)) == value
 
 
 @pytest.mark.parametrize(("form", "text"), [(formats.FLAG, "maybe"), (formats.SECONDS, "soon")])
 def test_text_that_is_no_value_is_refused(form: Format, text: str) -> None:
-    """A word that is no switch or number is a mistake, not a default."""
+    """A word that is not a flag or a number is a mistake, not a default."""
     with pytest.raises(InvalidValue):
         form.check(form.parse(text))
 
 
 def test_a_number_may_have_any_number_of_digits() -> None:
-    """TOML's have no limit; what no float can hold is out of range like any other."""
+    """TOML's integers have no limit; one that is too large for a float is out of range."""
     with pytest.raises(InvalidValue, match="range"):
         formats.SECONDS.check(10**400)
 
 
 def test_relative_paths_start_at_the_file() -> None:
-    """Folders, files, a SQLite database and the file of a secret are found beside the settings file."""
+    """Folders, files, a SQLite database and the file of a secret start at the settings file."""
     folder = Path("/etc/clinic")
     assert formats.LOCAL_FOLDER.place("photos", folder) == str(folder / "photos")
     assert formats.LOCAL_FOLDER.place("/srv/photos", folder) == str(Path("/srv/photos"))
@@ -217,7 +217,7 @@ def test_relative_paths_start_at_the_file() -> None:
 
 @pytest.mark.parametrize("folder", ["what?x=1", "a%3Fb", "a#b", "a b"])
 def test_a_database_beside_the_file_is_that_one(folder: str) -> None:
-    """Whatever stands in the folder's name has no meaning in the URL; where it would have one, that is told."""
+    """Special characters in the folder's name do not change the URL; where they would, the value is refused."""
     try:
         placed = formats.RECORDS.place(Secret("sqlite:///clinic.db"), Path("/", folder))
     except InvalidValue:
@@ -248,15 +248,15 @@ def test_addresses_are_shown_without_what_is_secret_in_them() -> None:
         (OperatorSettings, {"locations": ("CANARY",)}),
     ],
 )
-def test_code_is_held_to_the_same_rules(kind: Any, values: dict[str, Any]) -> None:
-    """Settings that a host makes itself are checked as those of a file."""
+def test_values_set_in_code_are_checked_too(kind: Any, values: dict[str, Any]) -> None:
+    """Settings that a host makes in code are checked like those of a file."""
     with pytest.raises(ConfigError) as caught:
         kind(**values)
     assert "CANARY" not in str(caught.value)
 
 
 def test_code_may_give_plain_text_for_secrets() -> None:
-    """It becomes a secret at once."""
+    """The text becomes a `Secret`."""
     practice = PracticeSettings(azure_key="CANARY", records="sqlite:///x.db")  # type: ignore[arg-type]
     assert practice.azure_key == Secret("CANARY")
     assert "CANARY" not in repr(practice)

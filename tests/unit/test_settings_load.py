@@ -44,7 +44,7 @@ auto_import = false
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of whoever runs the tests counts."""
+    """Remove the variables of the person who runs the tests."""
     for name in list(os.environ):
         if name.startswith("INTOUCH_"):
             monkeypatch.delenv(name)
@@ -63,8 +63,8 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def told(*files: Path) -> list[tuple[str, str]]:
-    """Key and text of each mistake."""
+def mistakes_of(*files: Path) -> list[tuple[str, str]]:
+    """Return the key and text of each mistake."""
     return [(mistake.key, mistake.text) for mistake in load(files).mistakes]
 
 
@@ -76,7 +76,7 @@ def warned(*files: Path) -> list[tuple[str, str]]:
 
 
 def test_a_file_becomes_settings(write: Write, tmp_path: Path) -> None:
-    """Values have their types, folders their normal form, and paths start at the file."""
+    """Values have their types, folders have their normal form, and relative paths start at the file."""
     settings = Settings.load(write(GOOD))
     practice = settings.practice
     assert (practice.zone, practice.hosted, practice.settle_s) == ("Australia/Sydney", False, 2.0)
@@ -104,7 +104,7 @@ def test_a_file_may_be_given_by_a_path_with_dots(
 
 
 def test_a_secret_is_read_late(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings hold the place; what stands there is read when it is needed."""
+    """The settings contain the place of the secret; the secret is read when it is needed."""
     settings = Settings.load(write(GOOD))
     monkeypatch.setenv("CLINIC_KEY", "another")
     reference = settings.practice.azure_key
@@ -113,8 +113,8 @@ def test_a_secret_is_read_late(write: Write, monkeypatch: pytest.MonkeyPatch) ->
     assert reference.resolve() == Secret("another")
 
 
-def test_later_files_count_more_key_by_key(write: Write) -> None:
-    """A second file adds to the first; where both say something, the second counts."""
+def test_a_later_file_overrides_an_earlier_one_key_by_key(write: Write) -> None:
+    """A second file adds to the first; if both set a key, the second one is used."""
     first = write(GOOD)
     second = write('[practice]\nzone = "Europe/Berlin"\n[provider.DRJ]\ndropbox_app_key = "k"\n', "more.toml")
     settings = Settings.load(first, second)
@@ -125,8 +125,8 @@ def test_later_files_count_more_key_by_key(write: Write) -> None:
     assert settings.origins["provider.DRJ.azure_container"] == str(first)
 
 
-def test_the_environment_counts_most(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables stand for keys of every section; an empty one is not set."""
+def test_the_environment_overrides_files(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are variables for the keys of every section; an empty one is ignored."""
     monkeypatch.setenv("INTOUCH_ZONE", "Pacific/Auckland")
     monkeypatch.setenv("INTOUCH_HOSTED", "yes")
     monkeypatch.setenv("INTOUCH_FILES", "")
@@ -141,20 +141,20 @@ def test_the_environment_counts_most(write: Write, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_environment_names_the_files(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an argument, INTOUCH_SETTINGS says which, separated as in PATH."""
+    """Without an argument, INTOUCH_SETTINGS names the files, separated as in PATH."""
     first, second = write(GOOD), write('[practice]\nzone = "Europe/Berlin"\n', "more.toml")
     monkeypatch.setenv("INTOUCH_SETTINGS", f"{first}{os.pathsep}{second}")
     assert Settings.load().practice.zone == "Europe/Berlin"
 
 
 def test_no_file_at_all_is_a_mistake() -> None:
-    """Settings that nobody named are not empty settings."""
+    """If no file is named, loading fails instead of returning empty settings."""
     with pytest.raises(SettingsError, match="INTOUCH_SETTINGS"):
         Settings.load()
 
 
 def test_marks_and_line_ends_of_windows_are_taken(write: Write) -> None:
-    """What Notepad writes is read."""
+    """Files written with Notepad can be read."""
     path = write(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
     assert Settings.load(path).practice.zone == "Australia/Sydney"
 
@@ -181,7 +181,7 @@ def test_marks_and_line_ends_of_windows_are_taken(write: Write) -> None:
     ],
 )
 def test_a_file_that_is_no_settings_file(write: Write, content: bytes, text: str) -> None:
-    """The message says what is wrong and where, and repeats nothing of the content."""
+    """The message says what is wrong and where, and does not repeat the content."""
     (mistake,) = load([write(content)]).mistakes
     assert text in mistake.text
     assert mistake.file.endswith("practice.toml")
@@ -189,7 +189,7 @@ def test_a_file_that_is_no_settings_file(write: Write, content: bytes, text: str
 
 
 def test_a_missing_file_does_not_hide_the_mistakes_of_others(write: Write, tmp_path: Path) -> None:
-    """Every file is read, whatever becomes of the one before it."""
+    """Every file is read, even if another one can't be read."""
     found = load([tmp_path / "nowhere.toml", tmp_path, write("[practice]\nzone = 5\n")])
     assert [(Path(one.file).name, one.key) for one in found.mistakes] == [
         ("nowhere.toml", ""),
@@ -224,7 +224,7 @@ auto_import = "CANARY"
 
 
 def test_every_mistake_is_found_at_once(write: Write) -> None:
-    """Each with its key and what was expected; no value is repeated anywhere."""
+    """Each mistake has its key and what was expected; no value is repeated."""
     path = write(MANY)
     with pytest.raises(SettingsError) as caught:
         Settings.load(path)
@@ -255,7 +255,7 @@ def test_every_mistake_is_found_at_once(write: Write) -> None:
 
 
 def test_a_wrong_value_is_a_mistake_though_a_later_file_overrides_it(write: Write) -> None:
-    """Whoever takes the later file away must not meet it then."""
+    """Otherwise the mistake would appear only when the later file is removed."""
     first = write("[practice]\nzone = 5\n")
     second = write(GOOD, "good.toml")
     assert [(Path(one.file).name, one.key) for one in load([first, second]).mistakes] == [
@@ -266,7 +266,7 @@ def test_a_wrong_value_is_a_mistake_though_a_later_file_overrides_it(write: Writ
 def test_a_mistake_in_the_environment_names_the_variable(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variable is what somebody has to mend."""
+    """The message names the variable that somebody has to correct."""
     monkeypatch.setenv("INTOUCH_SETTLE_S", "CANARY")
     (mistake,) = load([write(GOOD)]).mistakes
     assert str(mistake).startswith("environment INTOUCH_SETTLE_S: practice.settle_s: expected a number")
@@ -284,15 +284,17 @@ def test_a_mistake_in_the_environment_names_the_variable(
         ("operator.reception", "location", "locations"),
     ],
 )
-def test_unknown_keys_are_told_with_the_nearest(write: Write, section: str, key: str, nearest: str) -> None:
-    """A slip of the finger does not turn a setting off."""
+def test_unknown_keys_are_reported_with_the_nearest_one(
+    write: Write, section: str, key: str, nearest: str
+) -> None:
+    """A typing error in a key is reported, so that it does not silently disable a setting."""
     path = write(f"[{section}]\n{key} = 1\n")
-    assert (f"{section}.{key}", f"no such key; did you mean {nearest}?") in told(path)
+    assert (f"{section}.{key}", f"no such key; did you mean {nearest}?") in mistakes_of(path)
 
 
-def test_a_key_like_nothing_is_told_without_a_guess(write: Write) -> None:
-    """There is no nearest one."""
-    assert told(write("[practice]\nxqw = 1\n")) == [("practice.xqw", "no such key")]
+def test_an_unknown_key_like_no_other_is_reported_without_a_guess(write: Write) -> None:
+    """If no key is similar, none is suggested."""
+    assert mistakes_of(write("[practice]\nxqw = 1\n")) == [("practice.xqw", "no such key")]
 
 
 # --- what must hold between them
@@ -339,29 +341,29 @@ def test_a_key_like_nothing_is_told_without_a_guess(write: Write) -> None:
         ),
     ],
 )
-def test_settings_that_do_not_go_together(write: Write, text: str, key: str, why: str) -> None:
-    """What lacks another setting, or contradicts it, is a mistake and says which."""
-    ((found, said),) = told(write(text))
+def test_settings_that_can_not_be_used_together(write: Write, text: str, key: str, why: str) -> None:
+    """A setting that needs another one, or contradicts it, is a mistake, and the message names the other one."""
+    ((found, said),) = mistakes_of(write(text))
     assert found == key
     assert why in said
 
 
-def test_what_is_wrong_is_not_also_missing(write: Write) -> None:
-    """One wrong value is one mistake: nothing that depends on it is told as well."""
+def test_an_invalid_value_is_not_also_missing(write: Write) -> None:
+    """One wrong value is one mistake: settings that depend on it are not reported as well."""
     path = write(
         "[practice]\nazure_account = 'Not A Name'\nazure_key = { env = 'CLINIC_KEY' }\n"
         "[provider.A]\nazure_container = 'abc'\n[operator.a]\nlocations = ['azure']\n"
     )
-    assert [key for key, _ in told(path)] == ["practice.azure_account"]
+    assert [key for key, _ in mistakes_of(path)] == ["practice.azure_account"]
 
 
 def test_each_provider_may_have_its_own_signature(write: Write) -> None:
-    """With one for every container no key of the account is needed."""
+    """If every container has a signature, the account's key is not needed."""
     path = write(
         "[practice]\nazure_account = 'abc'\n[provider.A]\nazure_container = 'abc'\nazure_sas = { env = 'X' }\n"
         "[operator.a]\nlocations = ['azure']\n"
     )
-    assert told(path) == []
+    assert mistakes_of(path) == []
 
 
 # --- one folder, one owner
@@ -394,8 +396,8 @@ def test_each_provider_may_have_its_own_signature(write: Write) -> None:
     ],
 )
 def test_no_two_providers_share_a_folder(write: Write, one: str, other: str, shared: bool) -> None:
-    """The same folder, however it is spelled, is a mistake; one below the other is another folder."""
-    found = told(write(f"[provider.A]\n{one}\n[provider.B]\n{other}\n"))
+    """The same folder, however it is written, is a mistake; a sub-folder is another folder."""
+    found = mistakes_of(write(f"[provider.A]\n{one}\n[provider.B]\n{other}\n"))
     assert bool(found) == shared
     for key, text in found:
         assert key.startswith("provider.B.")
@@ -403,61 +405,61 @@ def test_no_two_providers_share_a_folder(write: Write, one: str, other: str, sha
 
 
 def test_a_link_to_anothers_folder_is_that_folder(write: Write, tmp_path: Path) -> None:
-    """A check asks the disk whether two folders are one; loading does not wait for a share that is away."""
+    """A check asks the disk if two folders are the same; loading does not wait for a share that is not available."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "photos")
     path = write("[provider.A]\nlocal_folder = 'photos'\n[provider.B]\nlocal_folder = 'link'\n")
     assert [mistake.key for mistake in load([path], ask_disk=True).mistakes] == ["provider.B.local_folder"]
-    assert told(path) == []
+    assert mistakes_of(path) == []
 
 
 def test_an_operators_folder_is_no_providers(write: Write) -> None:
-    """Operators may share a folder among themselves, and none of them gets at a provider's through it."""
+    """Operators may share a folder, but not a provider's folder."""
     path = write(
         "[provider.A]\nlocal_folder = 'a'\n[operator.x]\nlocal_folder = 'a'\n"
         "[operator.y]\nlocal_folder = 'b'\n[operator.z]\nlocal_folder = 'b'\n"
     )
-    assert [key for key, _ in told(path)] == ["operator.x.local_folder"]
+    assert [key for key, _ in mistakes_of(path)] == ["operator.x.local_folder"]
 
 
 @pytest.mark.parametrize("other", ["provider.B", "operator.x"])
 def test_a_name_stands_for_one_folder(write: Write, other: str) -> None:
-    """Two folders under one name would be one to the ledger, and an undo could put a photo into the other."""
+    """With one name for two folders, an undo could put a photo into the wrong folder."""
     path = write(
         f"[provider.A]\nlocal_folder = 'a'\nlocal_id = 'one'\n[{other}]\nlocal_folder = 'b'\nlocal_id = 'one'\n"
     )
-    ((key, text),) = told(path)
+    ((key, text),) = mistakes_of(path)
     assert key == f"{other}.local_id"
     assert "belongs to provider.A" in text
 
 
 def test_operators_may_share_a_name(write: Write) -> None:
-    """One folder that they reach by different paths."""
+    """Operators may reach the same folder by different paths."""
     path = write(
         "[operator.x]\nlocal_folder = '/mnt/a'\nlocal_id = 'one'\n"
         "[operator.y]\nlocal_folder = 'P:/a'\nlocal_id = 'one'\n"
     )
-    assert told(path) == []
+    assert mistakes_of(path) == []
 
 
 def test_a_home_that_is_not_known_here_is_no_mistake_of_another_setting(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service without a home: what starts there is told with its key, and the rest is read."""
+    """Without a home folder, a path that starts there is reported with its key, and the rest is read."""
     monkeypatch.setattr(os.path, "expanduser", os.fspath)
     path = write(
         "[practice]\nzone = 'CANARY'\nazure_account = 'abc'\nrecords = 'sqlite:///~/clinic.db'\n"
         "azure_key = { file = '~/key' }\n"
     )
-    assert [key for key, _ in told(path)] == ["practice.zone", "practice.records"]
+    assert [key for key, _ in mistakes_of(path)] == ["practice.zone", "practice.records"]
     assert ("practice.azure_key", "the file can't be read here") in warned(path)
 
 
 # --- what is doubtful
 
 
-def test_doubts_do_not_keep_settings_from_being_used(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are told by a check, and nothing else happens."""
+def test_warnings_do_not_stop_loading(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check prints warnings, and loading ignores them."""
     monkeypatch.setenv("INTOUCH_ZOEN", "x")
     path = write(
         "[practice]\nazure_account = 'abc'\nazure_key = 'CANARY'\nrecords = 'postgresql://u:CANARY@h/d'\n"
@@ -486,16 +488,16 @@ def test_doubts_do_not_keep_settings_from_being_used(write: Write, monkeypatch: 
     assert "CANARY" not in str(found)
 
 
-def test_a_sound_file_has_no_doubts(write: Write) -> None:
-    """The example of this module needs no excuse."""
+def test_a_good_file_has_no_warnings(write: Write) -> None:
+    """The example of this module has no mistakes and no warnings."""
     path = write(GOOD.replace('[provider."10 B"]\nlocal_folder = "tenb"\n', ""))
-    assert (told(path), warned(path)) == ([], [])
+    assert (mistakes_of(path), warned(path)) == ([], [])
 
 
 def test_a_secret_from_the_environment_is_no_secret_in_a_file(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The text itself may stand in a variable."""
+    """A variable may contain the secret itself."""
     monkeypatch.setenv("INTOUCH_AZURE_KEY", "CANARY")
     path = write(GOOD.replace('azure_key = { env = "CLINIC_KEY" }\n', ""))
     assert "practice.azure_key" not in dict(warned(path))

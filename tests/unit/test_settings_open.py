@@ -30,7 +30,7 @@ AUTO = "10042_DRJ_20260131_142501.jpg"
 
 
 class Asked:
-    """Stands for the locations that are not local: keeps what they were opened with, and fails as told."""
+    """A stand-in for `open_source`: it records the options, and raises the given failures."""
 
     def __init__(self, folder: Path, **failures: Exception) -> None:
         self.folder = folder
@@ -72,7 +72,7 @@ def settings_of(tmp_path: Path, *locations: str, **practice: Any) -> Settings:
 
 
 def test_each_location_is_opened_with_what_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """URL, provider, right and sign-in of each are those of the settings."""
+    """Each location is opened with the URL, provider, credentials and sign-in of the settings."""
     asked = Asked(tmp_path)
     monkeypatch.setattr(opening, "open_source", asked)
     settings = settings_of(
@@ -97,10 +97,10 @@ def test_each_location_is_opened_with_what_is_set(tmp_path: Path, monkeypatch: p
     assert opened[0].provider is None
 
 
-def test_the_providers_own_signature_counts_more_than_the_key(
+def test_the_signature_of_a_provider_is_used_instead_of_the_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It opens one container; the key, which opens all, is then not even read."""
+    """The signature opens one container; the key, which opens all, is not even read."""
     asked = Asked(tmp_path)
     monkeypatch.setattr(opening, "open_source", asked)
     monkeypatch.setenv("DRJ_SAS", "sv=1")
@@ -121,7 +121,7 @@ def test_the_providers_own_signature_counts_more_than_the_key(
 
 
 def test_a_providers_own_folder_is_the_providers(tmp_path: Path) -> None:
-    """Names that claim another provider wait there; an operator's folder would come first."""
+    """A provider's own folder has that provider; an operator's folder would be used first."""
     settings = Settings(
         providers={"DRJ": ProviderSettings(local_folder=str(tmp_path), local_id="shared-drj")},
         operators={"a": OperatorSettings(locations=("local",))},
@@ -144,7 +144,7 @@ def test_a_providers_own_folder_is_the_providers(tmp_path: Path) -> None:
 def test_a_location_that_fails_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dead: str, failure: Exception
 ) -> None:
-    """The others are opened; the dead one is a problem with its location and a sentence."""
+    """The others are opened; the failed one is a problem with its location and a message."""
     monkeypatch.setattr(opening, "open_source", Asked(tmp_path, **{dead: failure}))
     settings = settings_of(tmp_path, "local", "onedrive", "dropbox", "azure")
     opened = settings.open_sources(provider="DRJ", signin={"dropbox": str, "onedrive": str})
@@ -157,7 +157,7 @@ def test_a_location_that_fails_stops_no_other(
 
 
 def test_all_may_fail(tmp_path: Path) -> None:
-    """Then there is nothing but problems, each with its reason."""
+    """If all locations fail, each has a problem with its reason."""
     settings = Settings(
         practice=PracticeSettings(hosted=True),
         providers={"DRJ": ProviderSettings(dropbox_app_key="k", local_folder=str(tmp_path / "nowhere"))},
@@ -176,7 +176,7 @@ def test_all_may_fail(tmp_path: Path) -> None:
 def test_dropbox_of_a_hosted_practice_is_refused_before_anything_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Settings made in code are not checked by a file: the refusal holds here too."""
+    """Dropbox is refused for settings that are made in code, too."""
     asked = Asked(tmp_path)
     monkeypatch.setattr(opening, "open_source", asked)
     opened = settings_of(tmp_path, "dropbox", hosted=True).open_sources(
@@ -195,7 +195,7 @@ def test_dropbox_of_a_hosted_practice_is_refused_before_anything_is_opened(
     ],
 )
 def test_a_key_that_is_missing_is_a_problem_of_azure_alone(tmp_path: Path, practice: dict[str, Any]) -> None:
-    """It names the setting, and not the place where the secret should be."""
+    """The problem names the setting, and not the place where the secret should be."""
     opened = settings_of(tmp_path, "azure", "local", **practice).open_sources(provider="DRJ")
     assert len(opened) == 1
     (problem,) = opened.problems
@@ -203,8 +203,8 @@ def test_a_key_that_is_missing_is_a_problem_of_azure_alone(tmp_path: Path, pract
     assert "CANARY" not in problem.text
 
 
-def test_who_is_meant_must_be_clear(tmp_path: Path) -> None:
-    """With several providers one has to be named; unknown ids are refused and not repeated."""
+def test_provider_and_operator_must_be_clear(tmp_path: Path) -> None:
+    """If there are several providers, one must be named; unknown ids are refused and not repeated."""
     settings = settings_of(tmp_path, "local")
     with pytest.raises(ConfigError, match="say which provider"):
         settings.open_sources()
@@ -219,12 +219,12 @@ def test_who_is_meant_must_be_clear(tmp_path: Path) -> None:
 
 
 def test_nothing_on_is_nothing_open() -> None:
-    """An operator without locations has an empty list, and no error."""
+    """An operator without locations has no sources, and that is not an error."""
     assert list(Settings(operators={"a": OperatorSettings()}).open_sources()) == []
 
 
 def test_opened_sources_are_a_sequence(tmp_path: Path) -> None:
-    """A host may pass them on as it passes a list of sources."""
+    """A host can use them like a list of sources."""
     sources = tuple(LocalSource(str(tmp_path), source_id=name) for name in ("a", "b"))
     opened = OpenedSources(sources=sources)
     assert (len(opened), opened[0], opened[:1], list(opened)) == (2, sources[0], sources[:1], list(sources))
@@ -232,7 +232,7 @@ def test_opened_sources_are_a_sequence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("location", ["dropbox", "onedrive"])
 def test_a_sign_in_is_made_for_the_providers_app(tmp_path: Path, location: str) -> None:
-    """Without one of the host's, people sign in to the app that the settings name, each provider apart."""
+    """If the host has no sign-in, people sign in to the app in the settings, separately for each provider."""
     from intouch_import.signin import SignIn
 
     pytest.importorskip(f"intouch_import.{location}")
@@ -255,7 +255,7 @@ def test_a_sign_in_is_made_for_the_providers_app(tmp_path: Path, location: str) 
 def test_failed_connections_have_log_files_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
-    """R15: the folder of the settings is used for locations that people sign in to; without it they open too."""
+    """R15: locations that people sign in to are logged in the folder of the settings; they open even if that fails."""
     asked: list[str] = []
 
     def begin(folder: str) -> None:
@@ -274,7 +274,7 @@ def test_failed_connections_have_log_files_of_their_own(
 
 
 def test_an_inbox_obeys_its_settings(practice: Practice, tmp_path: Path) -> None:
-    """Zone, pattern, extensions, operator and automatic import are those of the settings."""
+    """The inbox uses the zone, pattern, extensions, operator and automatic import of the settings."""
     practice.photo(AUTO)
     practice.photo("IMG_1.bmp")
     settings = Settings(
@@ -303,14 +303,14 @@ def test_an_inbox_obeys_its_settings(practice: Practice, tmp_path: Path) -> None
 
 
 def test_settings_without_records_need_a_repository(tmp_path: Path) -> None:
-    """A host brings its own; without either, the message says so."""
+    """Without records in the settings, and without a repository of the host, the message says so."""
     settings = Settings(operators={"a": OperatorSettings()})
     with pytest.raises(ConfigError, match="names no records"):
         Inbox.from_settings(settings)
 
 
 def test_a_location_that_comes_back_is_listed(practice: Practice, tmp_path: Path) -> None:
-    """A share that was not mounted at the start is opened by the refresh after it was."""
+    """A share that was not mounted at the start is opened by the first refresh after it is mounted."""
     share = tmp_path / "share"
     settings = Settings(
         practice=PracticeSettings(zone="UTC", settle_s=0),
@@ -331,7 +331,7 @@ def test_a_location_that_comes_back_is_listed(practice: Practice, tmp_path: Path
 
 
 def test_a_folder_that_is_open_already_is_not_opened_twice(practice: Practice, tmp_path: Path) -> None:
-    """Two locations that come to one folder: the second stays closed, and its problem says why."""
+    """If two locations are the same folder, the second one is not opened, and its problem says why."""
     late = tmp_path / "late"
     settings = Settings(
         providers={"DRJ": ProviderSettings(local_folder=str(late), local_id="one")},
@@ -350,7 +350,7 @@ def test_a_folder_that_is_open_already_is_not_opened_twice(practice: Practice, t
 
 
 def test_a_file_that_is_not_allowed_waits_in_sight(practice: Practice) -> None:
-    """It is not imported by itself, can't be saved, is not hidden, and stays where it is."""
+    """The file is not imported automatically and can't be saved; it is listed, and stays in its folder."""
     from intouch_import.errors import SelectionError
 
     name = AUTO.replace(".jpg", ".JFIF")
@@ -368,7 +368,7 @@ def test_a_file_that_is_not_allowed_waits_in_sight(practice: Practice) -> None:
 
 
 def test_an_interrupted_move_is_finished_though_it_is_not_allowed_now(practice: Practice) -> None:
-    """Somebody decided about it before."""
+    """A move that was begun is finished: somebody decided about the file before."""
     from intouch_import.errors import NotRemoved
 
     def refuse(*_: object, **__: object) -> None:
@@ -384,7 +384,7 @@ def test_an_interrupted_move_is_finished_though_it_is_not_allowed_now(practice: 
 
 
 def test_settings_made_in_code_have_one_owner_for_each_folder(tmp_path: Path) -> None:
-    """Nobody needs a file to be kept from another's folder."""
+    """Settings that are made in code are refused if two providers have the same folder."""
     from intouch_import.errors import SettingsError
 
     folder = str(tmp_path)

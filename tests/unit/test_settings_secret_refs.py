@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable's text, as it is now."""
+    """The secret is the current text of the variable."""
     monkeypatch.setenv("SOME_KEY", " CANARY ")
     assert SecretReference(kind="env", name="SOME_KEY").resolve() == Secret(" CANARY ")
 
 
 def test_from_a_file(tmp_path: Path) -> None:
-    """Its text, without the mark before it and the line end after it that editors add."""
+    """The secret is the text of the file, without the byte order mark and line end that editors add."""
     path = tmp_path / "key"
     path.write_bytes(b"\xef\xbb\xbfCANARY==\r\n")
     assert SecretReference(kind="file", name=str(path)).resolve() == Secret("CANARY==")
 
 
 def test_from_a_key_ring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The entry of that service and user; a service may hold a slash."""
+    """The secret is the entry of that service and user; a service may contain a slash."""
     keyring = pytest.importorskip("keyring")
     from keyring.backend import KeyringBackend
 
@@ -54,7 +54,7 @@ def test_from_a_key_ring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_key_ring_that_fails_is_a_plain_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the system says about it stays out of the message."""
+    """The message does not contain the text of the system's error."""
     keyring = pytest.importorskip("keyring")
     from keyring.errors import KeyringLocked
 
@@ -68,17 +68,17 @@ def test_a_key_ring_that_fails_is_a_plain_error(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has no keyring installed hears how to get it."""
+    """If keyring is not installed, the message says how to install it."""
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(MissingExtraError, match=r"intouch-import\[keyring\]"):
         resolve(SecretReference.read({"keyring": "a/b"}), key="practice.azure_key")
 
 
 @pytest.mark.parametrize("case", ["env", "no file", "folder", "empty", "binary", "large"])
-def test_what_is_not_there_is_told_by_its_key(
+def test_a_missing_secret_is_reported_by_its_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    """The message names the setting, and neither the place nor what stands there."""
+    """The message names the setting, but neither the place nor the content."""
     monkeypatch.delenv("CANARY", raising=False)
     path = tmp_path / "CANARY"
     match case:
@@ -100,14 +100,14 @@ def test_what_is_not_there_is_told_by_its_key(
 
 
 def test_a_secret_itself_needs_no_reading() -> None:
-    """What the settings hold already is given back."""
+    """A secret that is in the settings is returned unchanged."""
     secret = Secret("CANARY")
     assert resolve(secret, key="x") is secret
 
 
 @pytest.mark.skipif(os.name == "nt", reason="rights on Windows are not told by mode bits")
 def test_a_file_that_others_may_read_is_doubtful(tmp_path: Path) -> None:
-    """A check says so before somebody else has read it."""
+    """A check warns that other users can read the file."""
     path = tmp_path / "key"
     path.write_text("CANARY")
     path.chmod(0o640)
