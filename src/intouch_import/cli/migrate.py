@@ -101,7 +101,9 @@ def migrate_plan(  # as many as the command has options
     if patient is not None:
         rules.append(migration.PatientRule(patient))
     if not rules:
-        raise ConfigError("say whose the files are: --folders, --names, --capture-names, --list or --patient")
+        raise ConfigError(
+            "say how to find the patient: --folders, --names, --capture-names, --list or --patient"
+        )
     with open_folder(source, provider=provider) as opened, show.progress(quiet=json) as on_progress:
         plan = migration.plan(
             opened,
@@ -143,7 +145,7 @@ def migrate_review(plan: Path, by: str, where: tuple[str, ...], limit: int, *, j
     if json:
         show.as_json({"rows": [row.to_dict() for row in rows]})
         return
-    table = show.table("File", "Patient", "Verdict", "Why")
+    table = show.table("File", "Patient", "Verdict", "Reason")
     for row in rows:
         table.add_row(
             escape(printable(row.path)), escape(row.patient or ""), row.verdict.value, row.reason.text
@@ -207,7 +209,7 @@ def migrate_run(
 @practice_options("records", "files")
 @json_option
 def migrate_certificate(plan: Path, practice: Practice, *, verify: bool, json: bool) -> int:
-    """Write down the result for every file.
+    """Write a certificate with the result for every file.
 
     Each file is looked up in the records again.
     """
@@ -219,7 +221,7 @@ def migrate_certificate(plan: Path, practice: Practice, *, verify: bool, json: b
             for one in wrong:
                 show.complain(one)
             if not wrong:
-                show.console.print("The certificate is as it was written.")
+                show.console.print("The certificate was not changed.")
         return RECORDS_FAILED if wrong else OK
     with practice.existing_repository() as repository:
         certificate = migration.open_plan(plan).certificate(repository)
@@ -260,9 +262,7 @@ def _show(certificate: migration.Certificate, *, json: bool) -> None:
 def _columns(columns: Sequence[str]) -> dict[str, str]:
     named = _pairs(columns, "--column")
     if not {"path", "patient"} <= set(named):
-        raise ConfigError(
-            "say what the list's columns are called: --column path=File --column 'patient=Patient no'"
-        )
+        raise ConfigError("name the columns of the list: --column path=File --column 'patient=Patient no'")
     return named
 
 

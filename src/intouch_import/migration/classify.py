@@ -12,7 +12,7 @@ from intouch_import.model import Action, EntryKind, Reason, SourceFile, import_i
 from intouch_import.verdicts import screen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime, tzinfo
 
     from intouch_import.ledger import Ledger
@@ -39,26 +39,6 @@ class _Candidate(NamedTuple):
     import_id: str
 
 
-class _People:
-    """Remembers whether people are active (True), inactive (False) or unknown (None)."""
-
-    def __init__(self, find: Callable[[Sequence[str]], dict[str, bool]]) -> None:
-        self._find = find
-        self._known: dict[str, bool | None] = {}
-
-    def __getitem__(self, person: str) -> bool | None:
-        return self._known.get(person)
-
-    def look_up(self, ids: set[str]) -> None:
-        if len(self._known) > _REMEMBERED:
-            self._known.clear()
-        new = sorted(ids - self._known.keys())
-        for start in range(0, len(new), _IDS_PER_QUERY):
-            some = new[start : start + _IDS_PER_QUERY]
-            found = self._find(some)
-            self._known.update((one, found.get(one)) for one in some)
-
-
 @attrs.define(kw_only=True)
 class Classifier:
     """Classifies files. Patients and earlier imports are looked up in the repository and the ledger."""
@@ -72,15 +52,9 @@ class Classifier:
     ledger: Ledger
     index: ListIndex | None
     _last_folder: tuple[str, RuleResult] | None = attrs.field(default=None, init=False)
-    _patients: _People = attrs.field(init=False)
-    _providers: _People = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        find = self.repository.find_provider
-        self._patients = _People(
-            lambda ids: {one.id: one.active for one in self.repository.find_patients(ids).values()}
-        )
-        self._providers = _People(lambda ids: {one.id: True for one in map(find, ids) if one is not None})
+    # Patients and providers that were looked up: True is active, False inactive, None unknown.
+    _patients: dict[str, bool | None] = attrs.field(factory=dict, init=False)
+    _providers: dict[str, bool | None] = attrs.field(factory=dict, init=False)
 
     def classify(self, found: Sequence[FoundFiles], *, now: datetime) -> list[tuple[Any, ...]]:
         """Classify files, and return a row for each. Times after ``now``, which is aware, are doubtful."""
@@ -98,15 +72,7 @@ class Classifier:
                     result = self._read(folder, file.name, lines)
                     file_id = import_id(source_id, file.name, file.version)
                     candidates.append(_Candidate(folder, file, result, file_id))
-        self._patients.look_up(
-            {
-                one
-                for each in candidates
-                for one in (each.result.patient, *each.result.other_ids)
-                if one is not None
-            }
-        )
-        self._providers.look_up({one for each in candidates if (one := each.result.provider) is not None})
+        self._look_up_people(candidates)
         stored = self._stored(candidates)
         moved = self.ledger.moved(stored) if stored else set()
         rows += [
@@ -136,6 +102,22 @@ class Classifier:
         result = self.rule.read(RuleInput(folders, name, line))
         self._last_folder = (folder, result)
         return result
+
+    def _look_up_people(self, candidates: Sequence[_Candidate]) -> None:
+        for known in (self._patients, self._providers):
+            if len(known) > _REMEMBERED:
+                known.clear()
+        results = [each.result for each in candidates]
+        named = {one for result in results for one in (result.patient, *result.other_ids) if one is not None}
+        new = sorted(named - self._patients.keys())
+        for start in range(0, len(new), _IDS_PER_QUERY):
+            some = new[start : start + _IDS_PER_QUERY]
+            found = self.repository.find_patients(some)
+            self._patients.update((one, found[one].active if one in found else None) for one in some)
+        providers = {result.provider for result in results if result.provider is not None}
+        for provider in sorted(providers - self._providers.keys()):
+            known_provider = self.repository.find_provider(provider)
+            self._providers[provider] = None if known_provider is None else True
 
     def _stored(self, candidates: Sequence[_Candidate]) -> dict[str, StoredAttachment]:
         stored: dict[str, StoredAttachment] = {}
@@ -172,17 +154,17 @@ class Classifier:
             return result.doubt
         if result.patient is None:
             return result.no_patient
-        active = self._patients[result.patient]
+        active = self._patients.get(result.patient)
         if active is None:
             return Reason.PATIENT_UNKNOWN
-        if any(one != result.patient and self._patients[one] is not None for one in result.other_ids):
+        if any(one != result.patient and self._patients.get(one) is not None for one in result.other_ids):
             return Reason.PATIENT_CONFLICT
         if not active and not self.allow_inactive:
             return Reason.PATIENT_INACTIVE
         if result.provider is not None:
             if self.provider is not None and result.provider != self.provider:
                 return Reason.OTHER_PROVIDER
-            if self._providers[result.provider] is None:
+            if self._providers.get(result.provider) is None:
                 return Reason.PROVIDER_UNKNOWN
         return None
 

@@ -118,6 +118,7 @@ class RunCommand(enum.StrEnum):
     CANCEL = "cancel"
 
 
+@attrs.define(eq=False)
 class RunControl:
     """Passes commands to all threads of a run and, through a file in the plan's folder, to other processes.
 
@@ -126,13 +127,10 @@ class RunControl:
         monotonic_s: As in `Clock`.
     """
 
-    def __init__(
-        self, path: Path | None = None, *, monotonic_s: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._path = path
-        self._monotonic_s = monotonic_s
-        self._command = RunCommand.GO
-        self._read_at_s = float("-inf")
+    _path: Path | None = None
+    _monotonic_s: Callable[[], float] = attrs.field(default=time.monotonic, kw_only=True)
+    _command: RunCommand = attrs.field(default=RunCommand.GO, init=False)
+    _read_at_s: float = attrs.field(default=float("-inf"), init=False)
 
     def send(self, command: RunCommand) -> None:
         """Pass a command on."""

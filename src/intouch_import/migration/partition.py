@@ -184,7 +184,15 @@ class PartitionRunner:
             orders, cancelled=self._pacer.is_closed, pace=self._pacer.wait_for_turn
         )
         for row, outcome in zip(ordered, outcomes, strict=True):
-            result = Result.of_outcome(row, outcome)
+            result = Result.of(
+                row,
+                outcome.state,
+                outcome.reason,
+                sha256=outcome.sha256,
+                attachment_id=outcome.attachment_id,
+                retry_helps=outcome.retry_helps,
+                duplicate_of=outcome.duplicate_of,
+            )
             (put_off if result.reason is Reason.CANCELLED else results)[row.number] = result
             if result.reason is Reason.FINISHED_ELSEWHERE:
                 elsewhere.append(row)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from intouch_import.migration.rows import Overrides
-    from intouch_import.reports import Outcome
 
 __all__ = [
     "COLUMNS",
@@ -283,19 +282,6 @@ class Result:
     def of(cls, row: PlanRow, state: State, reason: Reason, **values: Any) -> Self:
         """Make the result of a row; ``values`` are the other fields."""
         return cls(number=row.number, state=state, reason=reason, decision=_decision(row), **values)
-
-    @classmethod
-    def of_outcome(cls, row: PlanRow, outcome: Outcome) -> Self:
-        """Make the result of a row from the outcome of its move."""
-        return cls.of(
-            row,
-            outcome.state,
-            outcome.reason,
-            sha256=outcome.sha256,
-            attachment_id=outcome.attachment_id,
-            retry_helps=outcome.retry_helps,
-            duplicate_of=outcome.duplicate_of,
-        )
 
     def settles(self, row: PlanRow) -> bool:
         """Return whether a run has nothing left to do for the row, unless a person decides otherwise."""

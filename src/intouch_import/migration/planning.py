@@ -20,12 +20,14 @@ from intouch_import.migration.plan_file import (
     PLAN,
     Header,
     PartFile,
+    StoredPlan,
     arrow,
     arrow_table,
     schema,
     write_header,
 )
 from intouch_import.migration.plans import Plan
+from intouch_import.migration.rows import Overrides
 from intouch_import.migration.rule_results import DATE_ORDER, date_order
 from intouch_import.migration.rules import Rule
 from intouch_import.migration.run import progress_callback
@@ -128,7 +130,6 @@ def plan(
         )
         rows = _Rows(classifier, clock, tell)
         parts = _write_rows(folder, pa, rows.read(walk(folders)))
-        rows.report(total=rows.count)
         kept = opener.kept if isinstance(opener, Archive) else None
         values: dict[str, Any] = {
             "created_at": clock.now(),
@@ -151,7 +152,7 @@ def plan(
     header = Header(id=digest[:32], **values)
     write_header(folder, header)
     log.info("an archive was planned", extra={"source_id": header.source_id, "rows": rows.count})
-    return Plan(folder, header, archive=opener, repository=repository, ledger=book)
+    return Plan(StoredPlan(folder, header, Overrides()), archive=opener, repository=repository, ledger=book)
 
 
 def _folder_for(to: str | os.PathLike[str]) -> Path:
@@ -191,13 +192,14 @@ class _Rows:
             for one in batch:
                 self.size_bytes += sum(file.size_bytes for file in one.files)
                 self.folders_unreadable += one.why is Reason.FOLDER_UNREADABLE
-            self.report()
+            self._report()
             yield from rows
         for path in self.classifier.index.unseen() if self.classifier.index is not None else ():
             self.count += 1
             yield self.classifier.missing(path)
+        self._report(total=self.count)
 
-    def report(self, *, total: int | None = None) -> None:
+    def _report(self, *, total: int | None = None) -> None:
         if self.tell is not None:
             self.tell(
                 Progress(stage=Stage.PLANNING, done=self.count, total=total, done_bytes=self.size_bytes)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from intouch_import.ledger import Ledger
     from intouch_import.migration.certificate import Certificate
-    from intouch_import.migration.plan_file import Header
     from intouch_import.migration.review import RowCounts, Sample
     from intouch_import.migration.run import Run
     from intouch_import.migration.walking import AnyArchive
@@ -50,7 +49,8 @@ def open_plan(
         ConfigError: There is no plan, or it is damaged.
     """
     folder = Path(directory).expanduser().absolute()
-    return Plan(folder, read_header(folder), archive=archive_of(source) if source else None)
+    stored = StoredPlan(folder, read_header(folder), OverridesFile(folder / OVERRIDES).read())
+    return Plan(stored, archive=archive_of(source) if source else None)
 
 
 class Plan:
@@ -60,28 +60,25 @@ class Plan:
     that is read.
 
     Args:
-        directory: The plan's folder.
-        header: The plan's header.
+        stored: Its folder, header and overrides.
         archive: Opens the archive.
         repository, ledger: The records and the ledger that it was planned with.
     """
 
     def __init__(
         self,
-        directory: Path,
-        header: Header,
+        stored: StoredPlan,
         *,
         archive: Callable[[], Source] | None = None,
         repository: PatientRepository | None = None,
         ledger: Ledger | None = None,
     ) -> None:
-        self.directory = directory
-        self.header = header
+        self.directory = stored.directory
+        self.header = stored.header
         self._archive = archive
         self._repository = repository
         self._ledger = ledger
-        self._overrides_file = OverridesFile(directory / OVERRIDES)
-        self._stored = StoredPlan(directory, header, self._overrides_file.read())
+        self._stored = stored
 
     def __len__(self) -> int:
         return self.header.rows
@@ -282,18 +279,18 @@ class Plan:
             raise UnknownPatient("no patient has this id")
         conditions = {"number": where.number} if isinstance(where, PlanRow) else where
         count = 1 if isinstance(where, PlanRow) else self.survey(conditions).total
-        self._overrides_file.add(
-            Override(
-                where=Where(conditions),
-                patient=patient,
-                provider=provider,
-                taken_at=taken_at,
-                leave_out=leave_out,
-                restore=restore,
-                by=by,
-                note=note,
-            )
+        override = Override(
+            where=Where(conditions),
+            patient=patient,
+            provider=provider,
+            taken_at=taken_at,
+            leave_out=leave_out,
+            restore=restore,
+            by=by,
+            note=note,
         )
+        OverridesFile(self.directory / OVERRIDES).add(override)
+        self._stored.overrides.add(override)
         return count
 
     @property

@@ -20,7 +20,7 @@ import attrs
 from intouch_import.errors import InTouchImportError
 from intouch_import.extras import needing
 from intouch_import.migration.plan_file import arrow, read_rows, read_tables, rows_of, schema
-from intouch_import.migration.rows import COLUMNS, SIZES, Where
+from intouch_import.migration.rows import CONDITIONS, SIZES, Where
 from intouch_import.model import Action, Reason
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class RowColumns:
     def kinds(self, by: str) -> Any:
         """Return what `Plan.counts` counts by, for each row."""
         pc = self._pc
-        column = self._now[COLUMNS[by][0]]
+        column = self._now[CONDITIONS[by][0]]
         match by:
             case "year":
                 # Drop the zone first: on Windows, Arrow has no zone database to look up UTC in.
@@ -174,7 +174,7 @@ def _columns(plan: StoredPlan, where: Where, *, names: Iterable[str] = ()) -> It
     needed = {*names, *where.values}
     for override in plan.overrides.all:
         needed.update(override.where.values)
-    columns = {column for name in needed for column in COLUMNS[name]} or {"verdict"}
+    columns = {column for name in needed for column in CONDITIONS[name]} or {"verdict"}
     if known:
         columns |= _FOR_OVERRIDES
     numbers = where.values.get("number")
@@ -228,11 +228,10 @@ def count_rows(
                 counter[entry["values"] or NOBODY] += entry["counts"]
         if numbers is not None and matches is not None:
             numbers.extend(rows.numbers(matches))
-    return RowCounts(
-        total=total,
-        size_bytes=size_bytes,
-        counts={name: dict(counter.most_common()) for name, counter in counted.items()},
-    )
+    counts: dict[str, dict[str, int]] = {}
+    for name, counter in counted.items():
+        counts[name] = dict(counter.most_common())
+    return RowCounts(total=total, size_bytes=size_bytes, counts=counts)
 
 
 def count_to_do(plan: StoredPlan) -> tuple[int, int]:

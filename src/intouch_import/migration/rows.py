@@ -18,11 +18,11 @@ from intouch_import.model import Action, Destination, EntryKind, Reason, SourceF
 from intouch_import.secret import pseudonym
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
-    "COLUMNS",
+    "CONDITIONS",
     "SIZES",
     "Override",
     "Overrides",
@@ -43,13 +43,13 @@ SIZES: Final = (
 )
 """Size classes: the largest size of each in bytes, and its name."""
 
-COLUMNS: Final = {
+CONDITIONS: Final = {
     "verdict": ("verdict",), "reason": ("reason",), "patient": ("patient",), "provider": ("provider",),
     "destination": ("destination",), "import_id": ("import_id",), "number": (),
     "year": ("taken_at",), "size": ("size_bytes",),
     "folder": ("folder", "raw"), "name": ("name", "raw"), "path": ("folder", "name", "raw"),
 }  # fmt: skip
-"""What a condition may be about, and the columns of a plan's files that answer it."""
+"""What conditions may be about, and the columns of a plan's files that answer them."""
 
 _WRITTEN_WITHIN_S: Final = 2.0
 _TRIES: Final = 10
@@ -141,8 +141,8 @@ def year_of(row: PlanRow) -> str:
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, list[Any]]:
-    if not values.keys() <= COLUMNS.keys():
-        raise ConfigError(f"a condition is about one of {', '.join(COLUMNS)}")
+    if not values.keys() <= CONDITIONS.keys():
+        raise ConfigError(f"a condition is about one of {', '.join(CONDITIONS)}")
     return {name: _listed(value) for name, value in values.items()}
 
 
@@ -235,16 +235,14 @@ class Override:
         return changes
 
 
+@attrs.define(eq=False)
 class Overrides:
     """The overrides of a plan, oldest first. They apply in order, so a later one wins."""
 
-    def __init__(self, overrides: Iterable[Override] = ()) -> None:
-        self.all: list[Override] = []
-        # An override of a single row is found by the row's number; the others are tried on every row.
-        self._by_number: dict[int, list[int]] = {}
-        self._others: list[int] = []
-        for override in overrides:
-            self.add(override)
+    all: list[Override] = attrs.field(factory=list, init=False)
+    # An override of a single row is found by the row's number; the others are tried on every row.
+    _by_number: dict[int, list[int]] = attrs.field(factory=dict, init=False)
+    _others: list[int] = attrs.field(factory=list, init=False)
 
     def add(self, override: Override) -> None:
         """Add an override, the newest."""
@@ -278,17 +276,14 @@ class Overrides:
         return [self.apply(row) for row in planned] if self.all else list(planned)
 
 
+@attrs.define(eq=False)
 class OverridesFile:
-    """The file of a plan's overrides, a line of JSON each. Thread-safe; other processes may add lines.
+    """The file of a plan's overrides, a line of JSON each. Thread-safe; other processes may add lines."""
 
-    Raises:
-        ConfigError: The file can't be read, or is damaged.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._size_bytes, self._known = self._load()
+    _path: Path
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    _size_bytes: int = attrs.field(default=0, init=False)
+    _known: Overrides = attrs.field(factory=Overrides, init=False)
 
     def read(self) -> Overrides:
         """Return all overrides made so far, by any process. Reads the file only if it has grown.
@@ -299,43 +294,31 @@ class OverridesFile:
         with self._lock:
             for left in reversed(range(_TRIES)):
                 try:
-                    if self._size_now() != self._size_bytes:
-                        self._size_bytes, self._known = self._load()
+                    size_bytes = self._path.stat().st_size if self._path.exists() else 0
+                    if size_bytes != self._size_bytes:
+                        self._load()
                     break
-                except ConfigError:
-                    # Another process may be writing a line at this moment: try again for two seconds.
-                    if not left:
-                        raise
-                    time.sleep(_WRITTEN_WITHIN_S / _TRIES)
+                except (OSError, ValueError, TypeError, KeyError) as exc:
+                    if left:
+                        # Another process may be writing a line just now: try again for two seconds.
+                        time.sleep(_WRITTEN_WITHIN_S / _TRIES)
+                        continue
+                    why = "" if isinstance(exc, OSError) else ": a line is damaged"
+                    errno = getattr(exc, "errno", None)
+                    raise ConfigError(f"the plan's overrides can't be read{why}", errno=errno) from None
             return self._known
 
     def add(self, override: Override) -> None:
         """Append an override, durably."""
         line = json.dumps(override.to_dict(), ensure_ascii=True) + "\n"
-        with self._lock:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            self._known.add(override)
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
 
-    def _size_now(self) -> int:
-        try:
-            return self._path.stat().st_size
-        except FileNotFoundError:
-            return 0
-        except OSError as exc:
-            raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from None
-
-    def _load(self) -> tuple[int, Overrides]:
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            data = b""
-        except OSError as exc:
-            raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from None
-        try:
-            lines = data.decode("ascii").splitlines()
-            return len(data), Overrides(Override.from_dict(json.loads(line)) for line in lines)
-        except (ValueError, TypeError, KeyError):
-            raise ConfigError("the plan's overrides can't be read: a line is damaged") from None
+    def _load(self) -> None:
+        data = self._path.read_bytes() if self._path.exists() else b""
+        overrides = Overrides()
+        for line in data.decode("ascii").splitlines():
+            overrides.add(Override.from_dict(json.loads(line)))
+        self._size_bytes, self._known = len(data), overrides

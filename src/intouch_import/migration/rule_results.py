@@ -139,13 +139,7 @@ def _values(readings: Iterable[Reading], name: str) -> set[str]:
 
 
 class ChosenTime(NamedTuple):
-    """When a file was taken, as far as a plan knows without reading the file.
-
-    Args:
-        taken_at: Aware, UTC. None if no time is stated, or if the clocks skipped or repeated it.
-        taken_from: Where the time was found.
-        doubt: Why a person must look at the file.
-    """
+    """When a file was taken (aware, UTC), where that is stated, and why a person must look at the file."""
 
     taken_at: datetime | None = None
     taken_from: TakenFrom | None = None

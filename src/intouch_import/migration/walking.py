@@ -133,6 +133,7 @@ def folder_id(root_id: str, folder: str) -> str:
     return f"{root_id}/{digest}"
 
 
+@attrs.define(eq=False)
 class Folders:
     """The folders of an archive, opened on demand; the last 64 stay open. Thread-safe.
 
@@ -140,10 +141,9 @@ class Folders:
         root: The archive's top folder. Its opener closes it.
     """
 
-    def __init__(self, root: Source) -> None:
-        self.root = root
-        self._lock = threading.Lock()
-        self._open: OrderedDict[str, Source] = OrderedDict()
+    root: Source
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    _open: OrderedDict[str, Source] = attrs.field(factory=OrderedDict, init=False)
 
     def open(self, folder: str) -> Source:
         """Return the source of a folder.
@@ -186,36 +186,45 @@ def walk(folders: Folders) -> Iterator[FoundFiles]:
         SourceError: The top folder can't be listed, at first or after many folders that could not be listed.
     """
     threads = min(folders.root.concurrency, 16)
-    if threads > 2:  # noqa: PLR2004  # a local disk has two; a network has more
-        yield from _ParallelWalk(folders, threads).run()
-        return
-    failures = 0
-    pending = [""]
-    while pending:
-        folder = pending.pop()
-        below: list[str] = []
+    on_network = threads > 2  # noqa: PLR2004  # a local disk has two
+    return (_ParallelWalk(folders, threads) if on_network else _Walk(folders)).run()
+
+
+class _Walk:
+    """Lists one folder after the other."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+        self._pending = [""]
+        self._failures = 0
+
+    def run(self) -> Iterator[FoundFiles]:
+        while self._pending:
+            below: list[str] = []
+            yield from self._list(self._pending.pop(), below)
+            self._pending += sorted(below, reverse=True)
+
+    def _list(self, folder: str, below: list[str]) -> Iterator[FoundFiles]:
         try:
-            yield from _list(folders, folder, below)
-            failures = 0
+            yield from _list(self._folders, folder, below)
+            self._failures = 0
         except InTouchImportError:
-            failures += 1
-            if not folder or (failures % _CHECK_ROOT_AFTER == 0 and _is_lost(folders)):
+            self._failures += 1
+            # After many failures in a row: can the top folder be listed, or is the whole archive gone?
+            if not folder or (self._failures % _CHECK_ROOT_AFTER == 0 and _is_lost(self._folders)):
                 raise
             yield _unreadable(folder)
-        pending += sorted(below, reverse=True)
 
 
-class _ParallelWalk:
+class _ParallelWalk(_Walk):
     """Lists folders in several threads, and yields what they find in one."""
 
     def __init__(self, folders: Folders, threads: int) -> None:
-        self._folders = folders
+        super().__init__(folders)
         self._threads = threads
         self._found: queue.Queue[FoundFiles | BaseException | None] = queue.Queue(maxsize=4 * threads)
         self._condition = threading.Condition()
-        self._pending = [""]
         self._busy = 0
-        self._failures = 0
         self._stopped = False
 
     def run(self) -> Iterator[FoundFiles]:
@@ -247,13 +256,8 @@ class _ParallelWalk:
         while (folder := self._next_folder()) is not None:
             below: list[str] = []
             try:
-                for found in _list(self._folders, folder, below):
+                for found in self._list(folder, below):
                     self._found.put(found)
-                self._failures = 0
-            except InTouchImportError as exc:
-                self._failures += 1
-                lost = self._failures % _CHECK_ROOT_AFTER == 0 and _is_lost(self._folders)
-                self._found.put(exc if not folder or lost else _unreadable(folder))
             except BaseException as exc:  # noqa: BLE001  # raised again in the thread of `run`
                 self._found.put(exc)
             with self._condition:
