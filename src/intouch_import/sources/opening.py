@@ -70,8 +70,9 @@ def open_source(
         raise ConfigError("the path of a source is empty")
     protocol, path = _split(text)
     named = {"provider": provider, "source_id": source_id, "label": label}
+    given = {name: value for name, value in named.items() if value}
     source = _open(protocol, path, {**options, **named})
-    source.opened_with = (text, {**options, **{name: value for name, value in named.items() if value}})
+    source.opened_with = (text, {**options, **given})
     return source
 
 
