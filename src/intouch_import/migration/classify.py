@@ -104,20 +104,22 @@ class Classifier:
         return result
 
     def _look_up_people(self, candidates: Sequence[_Candidate]) -> None:
-        for known in (self._patients, self._providers):
-            if len(known) > _REMEMBERED:
-                known.clear()
+        for remembered in (self._patients, self._providers):
+            if len(remembered) > _REMEMBERED:
+                remembered.clear()
         results = [each.result for each in candidates]
         named = {one for result in results for one in (result.patient, *result.other_ids) if one is not None}
         new = sorted(named - self._patients.keys())
         for start in range(0, len(new), _IDS_PER_QUERY):
             some = new[start : start + _IDS_PER_QUERY]
-            found = self.repository.find_patients(some)
-            self._patients.update((one, found[one].active if one in found else None) for one in some)
+            # By their own ids: a patient who was merged into another one is unknown.
+            found = {one.id: one.active for one in self.repository.find_patients(some).values()}
+            self._patients.update((one, found.get(one)) for one in some)
         providers = {result.provider for result in results if result.provider is not None}
         for provider in sorted(providers - self._providers.keys()):
-            known_provider = self.repository.find_provider(provider)
-            self._providers[provider] = None if known_provider is None else True
+            found_provider = self.repository.find_provider(provider)
+            known = found_provider is not None and found_provider.id == provider
+            self._providers[provider] = True if known else None
 
     def _stored(self, candidates: Sequence[_Candidate]) -> dict[str, StoredAttachment]:
         stored: dict[str, StoredAttachment] = {}

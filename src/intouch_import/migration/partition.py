@@ -138,7 +138,7 @@ class PartitionRunner:
     def _left(
         self, planned: Sequence[PlanRow], results: Mapping[int, Result], tried: set[int]
     ) -> tuple[list[PlanRow], list[PlanRow]]:
-        """Return the rows that are to be imported, and those of them that still are to be tried."""
+        """Return the rows that are to be imported, and among them those that are not done yet."""
         wanted, left = [], []
         for row in self._overrides.read().apply_all(planned):
             if row.verdict in _TO_DO:
@@ -149,7 +149,7 @@ class PartitionRunner:
         return wanted, left
 
     def _import(self, rows: Sequence[PlanRow]) -> tuple[dict[int, Result], dict[int, Result]]:
-        """Import rows. Return the results, and those of rows that were put off by a pause or cancel."""
+        """Import rows. Return the results, and those of rows that a pause or cancel has put off."""
         import_ids = [row.import_id for row in rows]
         patient_ids = {row.patient for row in rows if row.patient is not None}
         stored = self._repository.find_attachment(import_ids)
