@@ -22,19 +22,19 @@ from miniature import NOW, jpeg
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    """Six photos of two patients, and one that is nobody's."""
+    """Six photos of two patients, and one photo of an unknown patient."""
     return six_photos(tmp_path)
 
 
-def test_a_migration_moves_what_it_knows_and_leaves_the_rest(archive: Archive) -> None:
-    """Files of known patients are in their records, byte for byte; the others are where they were."""
+def test_a_migration_moves_files_of_known_patients(archive: Archive) -> None:
+    """Files of known patients are in their records, byte for byte. The other files are not moved."""
     records = archive.records()
     plan = archive.plan(records=records)
     assert plan.counts() == {"import": 6, "wait": 1}
-    told: list[Progress] = []
-    run = plan.run(records, on_progress=told.append, operator="mc").wait(60)
+    reports: list[Progress] = []
+    run = plan.run(records, on_progress=reports.append, operator="mc").wait(60)
     assert (run.state, run.progress.done, run.progress.counts) == ("done", 6, {"imported": 6})
-    assert told[-1].done == told[-1].total == 6
+    assert reports[-1].done == reports[-1].total == 6
     assert archive.left() == ["loose.jpg"]
     stored = records.attachments("10042")
     assert len(stored) == 4
@@ -51,7 +51,7 @@ def test_a_migration_moves_what_it_knows_and_leaves_the_rest(archive: Archive) -
 
 
 def test_a_copy_leaves_the_archive_as_it_is(archive: Archive) -> None:
-    """In copy mode nothing leaves, nothing shares its bytes with the archive, a second run does nothing."""
+    """In copy mode no file is removed, no file shares its bytes with the archive, and a second run does nothing."""
     before = {path: (archive.disk / path).stat() for path in archive.left()}
     records = archive.records()
     plan = archive.plan(records=records, mode="copy")
@@ -66,7 +66,7 @@ def test_a_copy_leaves_the_archive_as_it_is(archive: Archive) -> None:
 
 
 def test_an_inbox_does_not_finish_a_copy(archive: Archive) -> None:
-    """To an inbox on one of the folders a copied file is a duplicate that waits, not an interrupted move."""
+    """For an inbox on one of the folders, a copied file is a duplicate that waits, not an interrupted move."""
     records = archive.records()
     archive.lay(f"{MARSH}/10042_DRJ_20240301_091500.jpg")
     archive.plan(records=records, mode="copy").run(records).wait(60)
@@ -78,8 +78,8 @@ def test_an_inbox_does_not_finish_a_copy(archive: Archive) -> None:
     assert f"{MARSH}/10042_DRJ_20240301_091500.jpg" in archive.left()
 
 
-def test_what_was_copied_is_moved_later(archive: Archive) -> None:
-    """A plan in move mode over a copied archive removes the originals and stores nothing twice."""
+def test_copied_files_can_be_moved_later(archive: Archive) -> None:
+    """A plan in move mode for a copied archive removes the originals and stores nothing twice."""
     records = archive.records()
     archive.plan(records=records, mode="copy").run(records).wait(60)
     plan = archive.plan(records=records, to=archive.root / "second")
@@ -89,8 +89,8 @@ def test_what_was_copied_is_moved_later(archive: Archive) -> None:
     assert len(records.attachments("10042")) == 4
 
 
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(archive: Archive) -> None:
-    """It finds what changed and what vanished since the plan, and keeps no outcome."""
+def test_a_dry_run_reports_what_a_run_would_do(archive: Archive) -> None:
+    """It finds files that changed or vanished since the plan, and writes nothing."""
     records = archive.records()
     plan = archive.plan(records=records)
     archive.lay(f"{OKAFOR}/IMG_1.jpg", jpeg("another and longer"))
@@ -105,7 +105,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(archive: Archive) ->
 
 
 def test_files_that_vanish_or_change_between_plan_and_run_have_their_reason(archive: Archive) -> None:
-    """A changed file stays where it is; the certificate names both, and does not hide them."""
+    """A changed file is not moved. The certificate has both files."""
     records = archive.records()
     plan = archive.plan(records=records)
     archive.lay(f"{OKAFOR}/IMG_1.jpg", jpeg("another and longer"))
@@ -122,8 +122,8 @@ def test_files_that_vanish_or_change_between_plan_and_run_have_their_reason(arch
     assert len(by_path) == len(plan)
 
 
-def test_overrides_are_kept_beside_the_plan_and_hold(archive: Archive) -> None:
-    """By row and by rule; a later one holds; they survive reopening; the run follows them."""
+def test_overrides_are_kept_in_the_plans_folder(archive: Archive) -> None:
+    """They select one row or many; a later one wins; they are there when the plan is opened again; the run obeys them."""
     records = archive.records()
     plan = archive.plan(records=records)
     (loose,) = plan.rows({"reason": "no_rule"})
@@ -146,18 +146,18 @@ def test_overrides_are_kept_beside_the_plan_and_hold(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize(("package", "method"), [("pandas", "to_pandas"), ("polars", "to_polars")])
-def test_a_table_says_which_package_it_needs(
+def test_a_table_names_the_package_that_it_needs(
     archive: Archive, monkeypatch: pytest.MonkeyPatch, package: str, method: str
 ) -> None:
-    """Neither comes with the extra; whoever asks is told what to install."""
+    """The extra does not install pandas and polars; the error says how to."""
     plan = archive.plan()
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=f"pip install '{package}'"):
         getattr(plan, method)()
 
 
-def test_mistaken_arguments_of_a_plan_are_told_as_such(archive: Archive, tmp_path: Path) -> None:
-    """Not as a failure of the records: `run` takes what opens them, `plan` does not."""
+def test_wrong_arguments_of_plan_are_errors(archive: Archive, tmp_path: Path) -> None:
+    """They are not reported as a failure of the records. Only ``run`` takes a callable that opens the records."""
     rule = migration.PatientRule("10042")
     with pytest.raises(ConfigError, match="opened"):
         migration.plan(tmp_path, rule, archive.records, to=tmp_path / "p")
@@ -166,7 +166,7 @@ def test_mistaken_arguments_of_a_plan_are_told_as_such(archive: Archive, tmp_pat
 
 
 def test_review_in_tables_and_samples(archive: Archive) -> None:
-    """Counts, pages, data frames and thumbnails say the same as the rows."""
+    """Counts, pages, data frames and thumbnails agree with the rows."""
     plan = archive.plan()
     assert plan.counts("patient") == {"10042": 4, "10043": 2, "nobody": 1}
     assert plan.counts("year") == {"unknown": 5, "2024": 2}
@@ -189,21 +189,21 @@ def test_review_in_tables_and_samples(archive: Archive) -> None:
 
 
 def test_inactive_patients_wait_unless_they_are_allowed(archive: Archive) -> None:
-    """An archive is full of patients who have left: the plan says whether they count."""
+    """Many patients of an archive have left the practice; an option of the plan allows their files."""
     archive.lay("10044 - Lindqvist/a.jpg")
     assert archive.plan().counts("reason")["patient_inactive"] == 1
     assert "patient_inactive" not in archive.plan(to=archive.root / "b", allow_inactive=True).counts("reason")
 
 
-def test_a_bar_shows_how_far_it_is(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where asked for, tqdm's bar counts planning and run."""
+def test_a_bar_shows_the_progress(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
+    """With ``on_progress="tqdm"``, bars show the progress of planning and of the run."""
     records = archive.records()
     archive.plan(records=records, on_progress="tqdm").run(records, on_progress="tqdm").wait(60)
     assert "6/6" in capsys.readouterr().err
 
 
-def test_a_certificate_that_was_changed_is_found_out(archive: Archive) -> None:
-    """A changed line, a changed count: either is told by the digests."""
+def test_a_changed_certificate_is_detected(archive: Archive) -> None:
+    """The digests detect a changed line and a changed count."""
     records = archive.records()
     certificate = archive.plan(records=records).run(records).wait(60).certificate
     assert migration.verify_certificate(certificate.directory) == []
@@ -217,8 +217,8 @@ def test_a_certificate_that_was_changed_is_found_out(archive: Archive) -> None:
     ]
 
 
-def test_the_certificate_asks_the_records_again(archive: Archive) -> None:
-    """What somebody withdrew after the run is not called imported without a word."""
+def test_a_certificate_looks_files_up_in_the_records(archive: Archive) -> None:
+    """A file that was withdrawn after the run is an open point."""
     records = archive.records()
     plan = archive.plan(records=records)
     plan.run(records).wait(60)
@@ -229,7 +229,7 @@ def test_the_certificate_asks_the_records_again(archive: Archive) -> None:
 
 
 def test_the_report_is_one_page_that_escapes_what_it_shows(archive: Archive, tmp_path: Path) -> None:
-    """Nothing is loaded from anywhere, no script stands in it, and names from the archive are text."""
+    """It loads nothing, has no script, and shows names from the archive as text."""
     records = archive.records()
     source = open_source(archive.disk, label="<img src=x>")
     plan = migration.plan(source, RULE, records, to=tmp_path / "plan", zone="UTC")
@@ -244,7 +244,7 @@ def test_the_report_is_one_page_that_escapes_what_it_shows(archive: Archive, tmp
 
 
 def test_rows_are_values(archive: Archive) -> None:
-    """A row says what is done with it, and nothing about the patient in its text."""
+    """A row is frozen, and its repr does not show the name of the file."""
     (row,) = archive.plan().rows({"reason": "no_rule"})
     assert row.verdict is Action.WAIT
     assert "loose" not in repr(row)

@@ -1,4 +1,4 @@
-"""A plan carried out by a Dask cluster, and what comes of killing its parts."""
+"""A Dask cluster runs a plan, also if parts of the cluster are killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from miniature import jpeg
 distributed = pytest.importorskip("distributed")
 pytestmark = [
     pytest.mark.slow,
-    # Dask closes loops, sockets and pipes of processes that were killed when the collector comes by.
+    # Dask closes loops, sockets and pipes of killed processes only when they are garbage-collected.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::RuntimeWarning"),
 ]
@@ -47,7 +47,7 @@ with Client(address) as client:
 
 @pytest.fixture
 def archive(tmp_path: Path, postgresql_url: str) -> Archive:
-    """Photos of two patients, over PostgreSQL."""
+    """Photos of two patients; the records are in PostgreSQL."""
     archive = Archive(tmp_path, postgresql_url)
     content = jpeg("x")
     for number in range(FILES):
@@ -57,7 +57,7 @@ def archive(tmp_path: Path, postgresql_url: str) -> Archive:
 
 
 class _Parts:
-    """A scheduler and two workers, each a process that can be killed."""
+    """A scheduler and two workers: processes that can be killed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -131,7 +131,7 @@ def parts(tmp_path: Path):
 
 
 def _follow(client: subprocess.Popen[str], until: int) -> str:
-    """Read what a client tells, until so many files are done or it ends."""
+    """Read the output of a client until this many files are done, or the client ends."""
     assert client.stdout is not None
     line = ""
     for line in client.stdout:
@@ -142,7 +142,7 @@ def _follow(client: subprocess.Popen[str], until: int) -> str:
 
 @pytest.mark.skipif(os.name == "nt", reason="kills by signal")
 def test_whatever_is_killed_the_certificate_closes(archive: Archive, parts: _Parts) -> None:
-    """A worker, the scheduler and the client are killed in the middle; resuming ends with every file once."""
+    """A worker, the scheduler and the client are killed; in the end every file is stored once."""
     records = archive.records()
     plan = archive.plan(records=records)
     assert plan.counts() == {"import": FILES}
@@ -178,7 +178,7 @@ def test_whatever_is_killed_the_certificate_closes(archive: Archive, parts: _Par
 
 
 def test_a_run_on_a_cluster_is_cancelled_between_files(archive: Archive, parts: _Parts) -> None:
-    """Cancel reaches the workers through the plan's folder; what is left is left to another run."""
+    """The command reaches the workers through the plan's folder; another run can do the rest."""
     records = archive.records()
     plan = archive.plan(records=records)
     opener = functools.partial(SqlRepository.open, archive.url, files=str(archive.root / "files"))
@@ -196,7 +196,7 @@ def test_a_run_on_a_cluster_is_cancelled_between_files(archive: Archive, parts: 
 
 
 def test_a_run_on_a_cluster_is_paused_and_resumed(archive: Archive, parts: _Parts) -> None:
-    """The workers begin nothing during the pause, and go on when it is over."""
+    """The workers begin no files during the pause, and continue after it."""
     records = archive.records()
     plan = archive.plan(records=records)
     opener = functools.partial(SqlRepository.open, archive.url, files=str(archive.root / "files"))
@@ -206,7 +206,7 @@ def test_a_run_on_a_cluster_is_paused_and_resumed(archive: Archive, parts: _Part
         while len(archive.left()) == FILES and time.monotonic() < until:
             time.sleep(0.1)
         run.pause()
-        time.sleep(2)  # within half a second they know; what was begun comes to its end
+        time.sleep(2)  # workers read the command within half a second, and finish files that have begun
         left = len(archive.left())
         time.sleep(1)
         assert run.state == "paused"

@@ -1,4 +1,4 @@
-"""A run that is paused, resumed, cancelled, slowed down, or kept to hours of the day."""
+"""Runs that are paused, resumed, cancelled, limited, or kept to hours of the day."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ALL, LOOSE = 7, ["loose.jpg"]
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    """Six photos of two patients, and one that is nobody's."""
+    """Six photos of two patients, and one photo of an unknown patient."""
     return six_photos(tmp_path)
 
 
 class _Time:
-    """Time that passes only in sleep. ``then`` is called with each nap's count, by whichever thread naps."""
+    """Time that passes only in ``sleep``, which calls ``then`` with the number of calls so far."""
 
     def __init__(self, now: datetime = NOW, then: Callable[[int], None] = lambda _: None) -> None:
         self.now = now
@@ -60,7 +60,7 @@ def _until(true: Callable[[], Any], timeout_s: float = 20.0) -> None:
 
 
 def _run_that_pauses_after(files: int, archive: Archive, **options: Any) -> tuple[migration.Run, _Time]:
-    """A run at one file a second that is paused when so many files were begun, and no sooner."""
+    """Start a run with one file per second, and pause it when this many files have begun."""
     ready = threading.Event()
 
     def then(_naps: int) -> None:
@@ -76,8 +76,8 @@ def _run_that_pauses_after(files: int, archive: Archive, **options: Any) -> tupl
     return run, clock
 
 
-def test_a_paused_run_goes_on_when_it_is_resumed(archive: Archive) -> None:
-    """What was begun comes to its end during the pause, nothing else is begun, and resume does the rest."""
+def test_a_paused_run_continues_when_it_is_resumed(archive: Archive) -> None:
+    """Files that have begun are finished during the pause, no other file begins, and resume does the rest."""
     run, clock = _run_that_pauses_after(3, archive)
     _until(lambda: len(archive.left()) == ALL - 3)
     naps = clock.naps
@@ -95,7 +95,7 @@ def test_a_paused_run_goes_on_when_it_is_resumed(archive: Archive) -> None:
 
 
 def test_a_pause_that_is_never_ended_loses_nothing(archive: Archive) -> None:
-    """The process dies while it is paused: what was done before is found done by the next run."""
+    """If the process dies during a pause, the next run finds the finished files, and does the rest."""
     run, _ = _run_that_pauses_after(3, archive)
     _until(lambda: len(archive.left()) == ALL - 3)
     plan = migration.open_plan(run.plan.directory)
@@ -110,8 +110,8 @@ def test_a_pause_that_is_never_ended_loses_nothing(archive: Archive) -> None:
     assert len(records.attachments("10042")) + len(records.attachments("10043")) == 6
 
 
-def test_patients_are_asked_for_again_after_a_pause(archive: Archive) -> None:
-    """Who became inactive while the run was paused gets nothing when it goes on."""
+def test_patients_are_looked_up_again_after_a_pause(archive: Archive) -> None:
+    """A patient who became inactive during the pause gets no files after it."""
     run, clock = _run_that_pauses_after(1, archive)
     _until(lambda: len(archive.left()) == ALL - 1)
     archive.records().add_patients(
@@ -126,8 +126,8 @@ def test_patients_are_asked_for_again_after_a_pause(archive: Archive) -> None:
     ]
 
 
-def test_what_is_decided_during_a_pause_holds_when_the_run_goes_on(archive: Archive) -> None:
-    """Whoever sees a mistake pauses the run and decides: photos must not go where they were to go before."""
+def test_overrides_made_during_a_pause_apply(archive: Archive) -> None:
+    """A person who sees a mistake pauses the run and overrides rows; the run obeys when it resumes."""
     run, clock = _run_that_pauses_after(1, archive)
     _until(lambda: len(archive.left()) == ALL - 1)
     elsewhere = archive.records()
@@ -142,14 +142,14 @@ def test_what_is_decided_during_a_pause_holds_when_the_run_goes_on(archive: Arch
     assert run.certificate.closes
 
 
-def test_a_run_may_be_paused_before_it_begins_and_cancelled_then(archive: Archive) -> None:
-    """Nothing is begun; and what is cancelled or over is not resumed."""
+def test_a_run_can_be_paused_and_cancelled_before_it_begins(archive: Archive) -> None:
+    """No file begins. A run that is cancelled or has ended does not resume."""
     records = archive.records()
     run = archive.plan(records=records).run(records, files_per_s=1, threads=1)
     run.pause()
     assert run.wait(0.4).state == "paused"
     left = len(archive.left())
-    assert left >= ALL - 1  # one may have been begun before it was told
+    assert left >= ALL - 1  # one file may have begun before the pause
     run.cancel()
     run.resume()
     run.pause()
@@ -159,8 +159,8 @@ def test_a_run_may_be_paused_before_it_begins_and_cancelled_then(archive: Archiv
     assert run.state == "cancelled"
 
 
-def test_a_rehearsal_is_paused_and_resumed(archive: Archive) -> None:
-    """A dry run obeys, too."""
+def test_a_dry_run_is_paused_and_resumed(archive: Archive) -> None:
+    """A dry run obeys the same commands."""
     records = archive.records()
     naps = threading.Event()
     clock = _Time(then=lambda _: naps.set())
@@ -173,8 +173,8 @@ def test_a_rehearsal_is_paused_and_resumed(archive: Archive) -> None:
     assert len(archive.left()) == ALL
 
 
-def test_a_run_that_is_cancelled_is_resumed_by_running_again(archive: Archive) -> None:
-    """Between two files it stops; the second run does what is missing, and the certificate closes."""
+def test_another_run_finishes_a_cancelled_one(archive: Archive) -> None:
+    """The first run stops between two files. The second run does the rest, and the certificate closes."""
     records = archive.records()
     plan = archive.plan(records=records)
     begun = threading.Event()
@@ -192,8 +192,8 @@ def test_a_run_that_is_cancelled_is_resumed_by_running_again(archive: Archive) -
     assert len(records.attachments("10042")) + len(records.attachments("10043")) == 6
 
 
-def test_what_failed_before_is_told_after_a_run_that_was_cancelled(archive: Archive) -> None:
-    """A run that never comes to a file does not make its outcome unknown again."""
+def test_a_cancelled_run_keeps_earlier_results(archive: Archive) -> None:
+    """If a run does not reach a file, the result of an earlier run stays."""
     records = archive.records()
     plan = archive.plan(records=records)
     (archive.disk / OKAFOR / "IMG_1.jpg").unlink()
@@ -203,8 +203,8 @@ def test_what_failed_before_is_told_after_a_run_that_was_cancelled(archive: Arch
     assert run.certificate.counts["failed"] == 1
 
 
-def test_office_hours_hold_it_back(archive: Archive) -> None:
-    """Outside the hours nothing is begun; when they begin, it goes on by itself."""
+def test_a_run_waits_for_its_hours(archive: Archive) -> None:
+    """No file begins outside the hours; the run starts by itself when they begin."""
     clock = _Time(NOW.replace(hour=17, minute=59))
     opened: list[datetime] = []
 
@@ -223,7 +223,7 @@ def test_office_hours_hold_it_back(archive: Archive) -> None:
 
 
 def test_hours_that_end_during_a_run(archive: Archive) -> None:
-    """What was begun comes to its end, the rest waits for the next evening, and the pace is kept."""
+    """Files that have begun are finished, the rest waits for the next evening, and the limit is kept."""
     clock = _Time(NOW.replace(hour=6, minute=59, second=57))
     seen: dict[int, int] = {}
 
@@ -251,10 +251,10 @@ def test_hours_that_end_during_a_run(archive: Archive) -> None:
         ("18:00-07:00", "Australia/Sydney", (7, 19), (21, 6)),  # eleven hours ahead in March
     ],
 )
-def test_hours_are_those_of_the_zone(
+def test_hours_are_in_the_plans_time_zone(
     hours: str, zone: str, open_at: tuple[int, ...], closed_at: tuple[int, ...]
 ) -> None:
-    """By the clock of the practice, over midnight, too."""
+    """They follow the practice's time zone, and may go past midnight."""
     clock = _Time()
     pacer = Pacer(RunOptions(hours=hours, clock=clock.clock), RunControl(), zone=zone)
     for hour in (*open_at, *closed_at):
@@ -262,8 +262,8 @@ def test_hours_are_those_of_the_zone(
         assert pacer.is_closed() is (hour in closed_at), hour
 
 
-def test_limits_that_make_no_sense_are_refused(archive: Archive) -> None:
-    """Before anything is begun: a run that could never go on would look like one that is slow."""
+def test_wrong_limits_are_refused(archive: Archive) -> None:
+    """They are errors before any file begins: otherwise a run could wait forever."""
     records = archive.records()
     plan = archive.plan(records=records)
     for wrong in (
@@ -278,8 +278,8 @@ def test_limits_that_make_no_sense_are_refused(archive: Archive) -> None:
     assert len(archive.left()) == ALL
 
 
-def test_the_pace_is_kept() -> None:
-    """So many files, and so many bytes, a second; whichever takes longer."""
+def test_the_limits_are_kept() -> None:
+    """Files and bytes per second are both limited; the stricter limit counts."""
     clock = _Time()
     pacer = Pacer(RunOptions(files_per_s=10, bytes_per_s=1000, clock=clock.clock), RunControl(), zone="UTC")
     for size in (10, 10, 500, 10):
@@ -289,7 +289,7 @@ def test_the_pace_is_kept() -> None:
 
 
 def test_a_pause_takes_no_turns() -> None:
-    """Files that are put off by a pause cost no time when it is over, and none of them goes before its turn."""
+    """Files that a pause has put off take no time later, and no file begins before its turn."""
     clock, control = _Time(), RunControl()
     pacer = Pacer(RunOptions(files_per_s=1, clock=clock.clock), control, zone="UTC")
     file = SourceFile(name="x", size_bytes=1, version="1")
@@ -305,8 +305,8 @@ def test_a_pause_takes_no_turns() -> None:
     assert clock.at_s == pytest.approx(62.0)
 
 
-def test_orders_reach_other_processes_through_the_plans_folder(tmp_path: Path) -> None:
-    """Within half a second; a file that is half written, or gone, changes nothing."""
+def test_commands_reach_other_processes(tmp_path: Path) -> None:
+    """They arrive within half a second. A file that is half written or missing changes nothing."""
     clock = _Time()
     here = RunControl(tmp_path / "signal")
     there = RunControl(tmp_path / "signal", monotonic_s=lambda: clock.at_s)

@@ -1,4 +1,4 @@
-"""Archives in a Dropbox, in a OneDrive and on an SFTP server: folders below folders, on real protocols."""
+"""Archives with sub-folders in a Dropbox, in a OneDrive and on an SFTP server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ODD_NAMES = (
 
 @pytest.fixture(params=["dropbox", "onedrive-personal", "onedrive-business", "sftp"])
 def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RemoteArchive]:
-    """An archive of each kind, empty."""
+    """An empty archive of each kind."""
     sftp = request.getfixturevalue("openssh_server") if request.param == "sftp" else None
     with remote_archive(request.param, sftp, tmp_path) as archive:
         yield archive
@@ -45,7 +45,7 @@ def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RemoteArch
 
 @pytest.fixture
 def records(tmp_path: Path) -> Iterator[SqlRepository]:
-    """Records with the miniature's patients."""
+    """Records with the patients of the tests."""
     with Archive(tmp_path).records() as records:
         yield records
 
@@ -73,7 +73,7 @@ def _stored(records: SqlRepository) -> list[bytes]:
 
 
 def test_sub_folders_are_moved(there: RemoteArchive, records: SqlRepository, tmp_path: Path) -> None:
-    """What lies two levels deep is in the record of the folder's patient, byte for byte, and not there any more."""
+    """Files two levels deep are in the record of the folder's patient, byte for byte, and left the archive."""
     laid = _laid(there, *TWO_LEVELS)
     plan = _planned(there, records, tmp_path)
     assert reasons(plan) == dict.fromkeys(laid, "folder_name")
@@ -88,7 +88,7 @@ def test_sub_folders_are_moved(there: RemoteArchive, records: SqlRepository, tmp
 
 
 def test_sub_folders_are_copied(there: RemoteArchive, records: SqlRepository, tmp_path: Path) -> None:
-    """A copy leaves all as it was; to move it later stores nothing twice."""
+    """A copy does not change the archive; a later move stores nothing twice."""
     laid = _laid(there, *TWO_LEVELS)
     certificate = _planned(there, records, tmp_path, mode="copy").run(records).wait(120).certificate
     assert certificate.closes, certificate.open_points
@@ -102,7 +102,7 @@ def test_sub_folders_are_copied(there: RemoteArchive, records: SqlRepository, tm
 
 
 def test_names_that_need_escaping(there: RemoteArchive, records: SqlRepository, tmp_path: Path) -> None:
-    """A folder or file is found again by the very name that was listed, whatever addresses mean by its characters."""
+    """A folder or file is found by its listed name, also with characters that have a meaning in URLs."""
     laid = _laid(there, *ODD_NAMES)
     plan = _planned(there, records, tmp_path)
     assert reasons(plan) == dict.fromkeys(laid, "folder_name")
@@ -116,7 +116,7 @@ def test_names_that_need_escaping(there: RemoteArchive, records: SqlRepository, 
 def test_a_folder_that_vanishes_after_the_plan(
     there: RemoteArchive, records: SqlRepository, tmp_path: Path, gone: str
 ) -> None:
-    """Its files are told as vanished; the others are moved, and the run comes to its end."""
+    """Its files are reported as vanished; the other files are moved."""
     laid = _laid(there, *TWO_LEVELS)
     plan = _planned(there, records, tmp_path)
     there.delete(gone)
@@ -131,7 +131,7 @@ def test_a_folder_that_vanishes_after_the_plan(
 def test_a_folder_that_becomes_a_link_after_the_plan(
     there: RemoteArchive, records: SqlRepository, tmp_path: Path
 ) -> None:
-    """Nothing is read through it, nothing removed behind it."""
+    """No file is read or removed through the link."""
     _laid(there, *TWO_LEVELS)
     plan = _planned(there, records, tmp_path)
     if not there.turn_into_link(OKAFOR):
@@ -143,7 +143,7 @@ def test_a_folder_that_becomes_a_link_after_the_plan(
 
 
 def test_folders_share_the_connections_of_the_archive(there: RemoteArchive) -> None:
-    """Closing a folder closes nothing of the others; what is below a folder is found from it, too."""
+    """Closing a folder does not close the others. A sub-folder can be opened from its folder, too."""
     _laid(there, *TWO_LEVELS)
     with there.archive() as root:
         folder = root.below(MARSH, source_id="a")

@@ -1,4 +1,4 @@
-"""Archives and lists that are not what anybody would wish for: a reason for each, and nothing guessed."""
+"""Difficult archives and lists: every file has a reason, and nothing is guessed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from miniature import jpeg
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    """Two photos of one patient, one of another, and one that is nobody's."""
+    """Two photos of one patient, one of another, and one of an unknown patient."""
     archive = Archive(tmp_path)
     for path in (f"{MARSH}/IMG_1.jpg", f"{MARSH}/IMG_2.jpg", f"{OKAFOR}/IMG_1.jpg", "loose.jpg"):
         archive.lay(path)
@@ -31,7 +31,7 @@ def archive(tmp_path: Path) -> Archive:
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows, and names must be text")
 def test_a_hostile_archive_has_a_reason_for_everything(archive: Archive) -> None:
-    """Loops of links, links that lead out, hidden and system folders, odd names, people who do not exist."""
+    """Loops of links, links to other places, hidden folders, system folders, odd names, unknown patients."""
     outside = archive.root / "outside"
     outside.mkdir()
     (outside / "secret.jpg").write_bytes(jpeg("secret"))
@@ -69,7 +69,7 @@ def test_a_hostile_archive_has_a_reason_for_everything(archive: Archive) -> None
 
 
 def test_a_hundred_levels_of_folders(archive: Archive) -> None:
-    """Depth costs nothing but its folders; the file at the bottom is moved like any other."""
+    """The file at the bottom is moved like any other."""
     deep = f"{MARSH}/" + "/".join(["d"] * 100) + "/IMG.jpg"
     try:
         archive.lay(deep)
@@ -83,7 +83,7 @@ def test_a_hundred_levels_of_folders(archive: Archive) -> None:
 
 
 def test_a_folder_that_becomes_a_link_is_not_followed(archive: Archive) -> None:
-    """Between plan and run somebody puts a link in the place of a folder: nothing is read through it."""
+    """If a link replaces a folder after the plan, nothing is read through the link."""
     records = archive.records()
     plan = archive.plan(records=records)
     (archive.disk / OKAFOR).rename(archive.root / "elsewhere")
@@ -98,7 +98,7 @@ def test_a_folder_that_becomes_a_link_is_not_followed(archive: Archive) -> None:
 
 
 def test_folders_that_fail_do_not_stop_the_run(archive: Archive) -> None:
-    """One in each of many partitions is gone bad: its files fail, and those of all other folders are moved."""
+    """One folder in each of many partitions fails: its files fail, and all other files are moved."""
     shutil.rmtree(archive.disk)
     for number in range(4):
         for file in range(PARTITION_ROWS - 1):
@@ -118,7 +118,7 @@ def test_folders_that_fail_do_not_stop_the_run(archive: Archive) -> None:
 def test_a_folder_that_cannot_be_listed_is_in_the_plan(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is a row with its reason, and the certificate does not close."""
+    """The folder is a row with its reason, and the certificate does not close."""
     scan = LocalSource.scan
 
     def failing(self: LocalSource):
@@ -138,7 +138,7 @@ def test_a_folder_that_cannot_be_listed_is_in_the_plan(
 def test_many_folders_that_cannot_be_listed_do_not_stop_the_plan(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thirty in a row are thirty rows; only an archive that is gone altogether is an error."""
+    """Thirty such folders in a row are thirty rows; only if the whole archive is gone, that is an error."""
     scan = LocalSource.scan
     gone = False
 
@@ -157,7 +157,7 @@ def test_many_folders_that_cannot_be_listed_do_not_stop_the_plan(
 
 
 def test_a_patient_who_left_between_plan_and_run_gets_nothing(archive: Archive) -> None:
-    """Who is no longer active, or no longer there, is found out again by the run."""
+    """The run looks up again whether patients exist and are active."""
     records = archive.records()
     plan = archive.plan(records=records)
     records.add_patient(Patient(id="10042", name="Ada Marsh", active=False))
@@ -170,7 +170,7 @@ def test_a_patient_who_left_between_plan_and_run_gets_nothing(archive: Archive) 
 
 
 def test_duplicates_in_an_archive_are_stored_once(archive: Archive) -> None:
-    """The same bytes twice for one patient are one photo; for two patients, a person must look."""
+    """The same bytes for one patient are stored once; for two patients, a person must look."""
     for path, seed in ((f"{MARSH}/a.jpg", "same"), (f"{MARSH}/b.jpg", "same"), (f"{OKAFOR}/c.jpg", "rival")):
         archive.lay(path, jpeg(seed))
     archive.lay(f"{MARSH}/d.jpg", jpeg("rival"))
@@ -193,8 +193,8 @@ def _csv(archive: Archive, text: str, encoding: str = "utf-8") -> Path:
     return path
 
 
-def test_a_list_says_whose_files_are(archive: Archive) -> None:
-    """Lines that are clear count; every other line has its reason, and so has a file that is not listed."""
+def test_a_list_names_the_patients(archive: Archive) -> None:
+    """Clear lines are used. All other lines, and files without a line, have their reasons."""
     for name in ("b", "c", "d"):
         archive.lay(f"{OKAFOR}/{name}.jpg")
     path = _csv(
@@ -226,7 +226,7 @@ def test_a_list_says_whose_files_are(archive: Archive) -> None:
 
 
 def test_a_list_and_the_folders_must_agree(archive: Archive) -> None:
-    """If the list says another patient than the folder, a person looks."""
+    """If the list and the folder name different patients, the file waits."""
     path = _csv(archive, f"File\tPatient no\tTaken\n{OKAFOR}/IMG_1.jpg\t10042\t\nloose.jpg\t10042\t\n")
     found = reasons(archive.plan(_list_rule(path) | RULE))
     assert found[f"{OKAFOR}/IMG_1.jpg"] == "patient_conflict"
@@ -235,7 +235,7 @@ def test_a_list_and_the_folders_must_agree(archive: Archive) -> None:
 
 
 def test_an_excel_list(archive: Archive) -> None:
-    """Ids with leading zeros, dates as Excel keeps them, numbers, errors: read as shown, or unclear."""
+    """Ids with leading zeros, dates, numbers and errors are read as Excel shows them, or are unclear."""
     book = openpyxl.Workbook()
     sheet = book.active
     sheet.append(["File", "Patient no", "Taken"])
@@ -260,14 +260,14 @@ def test_an_excel_list(archive: Archive) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_lists_in_other_encodings(archive: Archive, encoding: str) -> None:
-    """What marks its encoding is read; what does not must be told, and is refused before."""
+    """A list with a mark of its encoding is read. Without one, the encoding must be given."""
     archive.lay("Müller.jpg")
     path = _csv(archive, "File,Patient no,Taken\nMüller.jpg,10042,\n", encoding)
-    told = {"encoding": "cp1252"} if encoding == "cp1252" else {}
-    if told:
+    given = {"encoding": "cp1252"} if encoding == "cp1252" else {}
+    if given:
         with pytest.raises(ConfigError, match="encoding="):
             archive.plan(_list_rule(path), to=archive.root / "refused")
-    assert reasons(archive.plan(_list_rule(path, **told)))["Müller.jpg"] == "listed"
+    assert reasons(archive.plan(_list_rule(path, **given)))["Müller.jpg"] == "listed"
 
 
 @pytest.mark.parametrize(
@@ -279,13 +279,13 @@ def test_lists_in_other_encodings(archive: Archive, encoding: str) -> None:
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused(archive: Archive, text: str, says: str) -> None:
-    """Before anything is listed, with what is the matter and nothing of what is in it."""
+    """The error comes before anything is listed, and shows nothing of the content."""
     with pytest.raises(ConfigError, match=says):
         archive.plan(_list_rule(_csv(archive, text)))
 
 
 def test_a_broken_workbook_is_refused(archive: Archive) -> None:
-    """A file that is called xlsx and is none."""
+    """A file with the extension xlsx that is not a workbook is an error."""
     path = archive.root / "list.xlsx"
     path.write_bytes(b"not a workbook")
     with pytest.raises(ConfigError, match="workbook"):
@@ -293,7 +293,7 @@ def test_a_broken_workbook_is_refused(archive: Archive) -> None:
 
 
 def test_a_plan_is_not_made_over_another(archive: Archive) -> None:
-    """Neither over a plan nor into somebody's folder; over what an interrupted planning left it is."""
+    """A folder with a plan or other files is refused; leftovers of an interrupted planning are overwritten."""
     archive.plan()
     with pytest.raises(ConfigError, match="already"):
         archive.plan()
@@ -306,8 +306,8 @@ def test_a_plan_is_not_made_over_another(archive: Archive) -> None:
     assert len(archive.plan(to=archive.root / "half")) == 4
 
 
-def test_a_damaged_plan_says_so(archive: Archive) -> None:
-    """A plan that is cut, changed or missing is refused with a sentence."""
+def test_a_damaged_plan_is_an_error(archive: Archive) -> None:
+    """A plan that is cut, changed or missing is refused."""
     plan = archive.plan()
     with pytest.raises(ConfigError, match="no finished plan"):
         migration.open_plan(archive.root)
@@ -319,8 +319,8 @@ def test_a_damaged_plan_says_so(archive: Archive) -> None:
         migration.open_plan(plan.directory)
 
 
-def test_wrong_arguments_are_told(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each by a ConfigError, before anything is done."""
+def test_wrong_arguments_are_errors(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a ConfigError before anything is done."""
     for wrong in ({"mode": "burn"}, {"dates": ["stars"]}, {"zone": "Mars/Base"}):
         with pytest.raises(ConfigError):
             archive.plan(to=archive.root / "x", **wrong)

@@ -1,4 +1,4 @@
-"""Archives elsewhere than on a local disk: each sub-folder is a source with the promises of its location."""
+"""Archives in other places than a local disk: each sub-folder is a source with the promises of its location."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _migrate(archive: Any, place: Archive) -> migration.Certificate:
 
 
 def test_an_archive_in_a_container(azurite: Any, tmp_path: Path) -> None:
-    """Blobs below folders are listed folder by folder, read and removed by their ETags, over one connection pool."""
+    """Blobs are listed folder by folder, and read and removed by their ETags, with one connection pool."""
     from services.azurite import ACCOUNT, KEY
 
     with azurite.container() as container:
@@ -55,7 +55,7 @@ def test_an_archive_in_a_container(azurite: Any, tmp_path: Path) -> None:
 
 
 def test_a_blob_that_changes_after_the_plan_stays(azurite: Any, tmp_path: Path) -> None:
-    """The plan is pinned to the ETag: the new version is neither read nor removed."""
+    """The plan has the ETag of the blob: a new version is neither read nor removed."""
     with azurite.container() as container:
         path = f"{MARSH}/a.jpg"
         container.upload_blob(path, jpeg("one"))
@@ -71,7 +71,7 @@ def test_a_blob_that_changes_after_the_plan_stays(azurite: Any, tmp_path: Path) 
 
 
 def test_an_archive_in_any_fsspec_location(tmp_path: Path) -> None:
-    """What fsspec reaches is walked and moved in the same way."""
+    """Every location of fsspec is listed and moved in the same way."""
     memory = fsspec.filesystem("memory")
     top = f"/{uuid.uuid4().hex}"
     for path in PATHS:
@@ -82,7 +82,7 @@ def test_an_archive_in_any_fsspec_location(tmp_path: Path) -> None:
 
 
 def test_a_source_that_was_not_opened_by_its_url_is_refused() -> None:
-    """What is below it could not be opened."""
+    """Its sub-folders could not be opened."""
     source = MemorySource(MemoryFolder())
     with pytest.raises(ConfigError):
         source.below("x", source_id="x")
@@ -91,7 +91,7 @@ def test_a_source_that_was_not_opened_by_its_url_is_refused() -> None:
 
 
 def test_a_callable_opens_an_archive(tmp_path: Path) -> None:
-    """A host with an identity of its own gives a callable; the plan then keeps no way to open it again."""
+    """A host can pass a callable; the plan then does not keep how to open the archive."""
     place = Archive(tmp_path)
     place.lay(f"{MARSH}/a.jpg")
     plan = migration.plan(
@@ -117,10 +117,10 @@ def _photo(taken: str) -> bytes:
         (("folder",), "2024-03-01 12:00", TakenFrom.FOLDER),
     ],
 )
-def test_dates_follow_the_order_that_was_told(
+def test_dates_follow_the_order_of_trust(
     tmp_path: Path, dates: tuple[str, ...], taken: str, says: TakenFrom
 ) -> None:
-    """The camera is believed before the folder, or after it, as the plan says."""
+    """The camera's time goes before the folder's date, or after it, as the plan says."""
     place = Archive(tmp_path)
     place.lay(f"{MARSH}/2024-03-01/a.jpg", _photo("2024:02:29 10:11:12"))
     records = place.records()

@@ -1,4 +1,4 @@
-"""Overrides that are made while a plan is carried out."""
+"""Overrides that are made while a plan runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _override(where: dict[str, Any], **values: Any) -> Override:
 
 
 def test_overrides_of_other_processes_are_read(tmp_path: Path) -> None:
-    """Also where there were no overrides before, and the file is read again only if it has grown."""
+    """The first override is found, too. The file is read again only if it has grown."""
     path = tmp_path / "overrides.jsonl"
     ours, others = OverridesFile(path), OverridesFile(path)
     assert len(ours.read().all) == 0
@@ -31,7 +31,7 @@ def test_overrides_of_other_processes_are_read(tmp_path: Path) -> None:
 
 
 def test_an_override_that_is_half_written_is_waited_for(tmp_path: Path) -> None:
-    """Another process writes its line while the file is read."""
+    """The file is read again until the line is complete."""
     path = tmp_path / "overrides.jsonl"
     ours = OverridesFile(path)
     line = json.dumps(_override({"path": "a/*"}, patient="10042").to_dict()) + "\n"

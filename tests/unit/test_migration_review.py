@@ -1,4 +1,4 @@
-"""Counts, filters and pages over columns say the same as rows, one by one, do."""
+"""Counts, filters and pages over columns agree with the same over single rows."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _SAYS = {
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> migration.Plan:
-    """A plan of every kind of row, four to a group, some of them in the records already."""
+    """Make a plan with every kind of row, four rows in a group. Some files are in the records already."""
     monkeypatch.setattr(planning, "_ROWS_PER_GROUP", 4)
     archive = Archive(tmp_path)
     for path in PATHS if os.name != "nt" else (path for path in PATHS if "\n" not in path):
@@ -72,18 +72,18 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> migration.Plan:
     return plan
 
 
-def _as_they_stand(plan: migration.Plan) -> list[PlanRow]:
-    """One by one: pages without conditions don't look at columns."""
+def _one_by_one(plan: migration.Plan) -> list[PlanRow]:
+    """Read rows without conditions: that does not use columns."""
     return list(plan.rows())
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_columns_say_what_rows_say(plan: migration.Plan, seed: int) -> None:
-    """Whatever was decided, in whatever order: every count and every filter."""
+def test_columns_agree_with_rows(plan: migration.Plan, seed: int) -> None:
+    """Every count and every filter agrees, whatever the overrides and their order."""
     draw = random.Random(seed)
     for _ in range(seed):
         plan.override(draw.choice(WHERES), by="mc", **draw.choice(DECISIONS))
-    rows = _as_they_stand(plan)
+    rows = _one_by_one(plan)
     for by, says in _SAYS.items():
         assert plan.counts(by) == dict(Counter(map(says, rows)).most_common())
     assert plan.to_do() == (
@@ -104,8 +104,8 @@ def test_columns_say_what_rows_say(plan: migration.Plan, seed: int) -> None:
         assert [one.row for one in plan.sample(99, where=where, px=0)] == meets
 
 
-def test_decisions_made_while_rows_are_read_hold(plan: migration.Plan) -> None:
-    """Whoever decides about rows while going through them does not meet again what was decided."""
+def test_overrides_made_while_rows_are_read_apply(plan: migration.Plan) -> None:
+    """A loop over rows does not yield a row that the loop itself has overridden."""
     seen = []
     for row in plan.rows({"reason": "folder_name"}):
         seen.append(row.number)
@@ -113,8 +113,8 @@ def test_decisions_made_while_rows_are_read_hold(plan: migration.Plan) -> None:
     assert len(seen) == 1
 
 
-def test_a_survey_is_cancelled_and_refuses_what_it_can_not_count(plan: migration.Plan) -> None:
-    """Between two groups it stops; what can't be counted is told."""
+def test_a_survey_can_be_cancelled_and_refuses_unknown_words(plan: migration.Plan) -> None:
+    """It stops between two groups. An unknown word in ``by`` is an error."""
     asked = iter((False, True))
     assert plan.survey(cancelled=lambda: next(asked)).total == 4
     with pytest.raises(ConfigError, match="by="):
