@@ -12,7 +12,6 @@ from intouch_import.onedrive import OneDriveAuthorization
 from intouch_import.signin import SignIn
 from intouch_import.signin.store import MemoryStore
 from miniature import jpeg
-from services.chromium import browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from intouch_import.reports import Report
     from miniature import Practice
     from services.doubles.onedrive import OneDriveServer
-
-__all__ = ["browser"]
 
 LOCAL = "10042_DRJ_20260131_142501.jpg"
 REMOTE = "10043_DRJ_20260131_142502.jpg"
