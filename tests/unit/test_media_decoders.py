@@ -348,7 +348,14 @@ def run_host(code: str, tmp_path: Path, *, as_file: bool = True) -> list[str]:
     picture.write_bytes(pictures.whole()["png"][1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
-        [sys.executable, *([str(path)] if as_file else ["-"]), str(picture)],
+        # Since Python 3.12, a fork beside threads is warned of; that it works here is what is tested.
+        [
+            sys.executable,
+            "-W",
+            "ignore:This process:DeprecationWarning",
+            str(path) if as_file else "-",
+            str(picture),
+        ],
         input=None if as_file else path.read_text(),
         cwd=tmp_path,
         env=environment,

@@ -37,6 +37,7 @@ _PIXELS_PER_BLOCK: Final = 64
 _ORIENTATION: Final = 0x0112
 _ORIENTATIONS: Final = range(1, 9)
 _QUALITY: Final = 85
+_LAST_PYAV_WITH_METADATA_ERRORS: Final = 18
 _WHITE: Final = (255, 255, 255)
 _ORDINARY_MODES: Final = frozenset({"L", "RGB"})
 
@@ -237,7 +238,9 @@ class _Decoding:
         """Make a thumbnail of the first picture. Needs the extra ``video``."""
         import av
 
-        with av.open(file, mode="r", metadata_errors="replace") as movie:
+        # Until PyAV 18, metadata that is not UTF-8 fails the whole file. Later, there is no such option.
+        until_18 = int(av.__version__.partition(".")[0]) <= _LAST_PYAV_WITH_METADATA_ERRORS
+        with av.open(file, mode="r", **{"metadata_errors": "replace"} if until_18 else {}) as movie:
             stream = movie.streams.video[0]
             stream.thread_type = "NONE"
             stream.codec_context.thread_count = 1
