@@ -283,9 +283,10 @@ class MoveSteps:
                 )
                 reason = precise_reason(exc, Reason.NOT_REMOVED)
                 move.end(State.STORED, reason, retry_helps=getattr(exc, "retry_helps", True))
+        if move.content is None:
+            raise AssertionError("only files that were read are removed")
         try:
-            if move.content is not None:
-                move.content.settle()
+            move.content.settle()
         except Exception as error:  # noqa: BLE001  # the file is stored and gone; the others go on
             log.error(
                 "a stored file may still be open to another program",
