@@ -145,7 +145,7 @@ def sweep(folder: Path, *, private: bool = False) -> None:
 
     Args:
         folder: The folder.
-        private: Whether only this library uses the folder. Then its files are deleted whoever owns them,
+        private: Whether only this library uses the folder. Then files of any owner are deleted,
             because a network drive may show one owner for all files. Otherwise, only files of this user are
             deleted.
     """

@@ -2,7 +2,8 @@
 
 A partition may run twice, even at the same time: when a worker dies, another worker takes over its
 partitions, also those that were finished. So nothing here relies on being the only one. A stored file is
-found by its import id; a file that has left its folder and is in the record is done, whoever did it.
+found by its import id. A file that has left its folder and is in the
+record is done, also if another worker moved it.
 """
 
 from __future__ import annotations
