@@ -100,7 +100,8 @@ class PatientRepository(abc.ABC):
             attachment_id: `StoredAttachment.id`.
 
         Raises:
-            RepositoryError: The attachment does not exist or can't be read.
+            RepositoryError: The attachment does not exist or can't be read. If its bytes do not exist, set
+                ``errno=errno.ENOENT``, so that a check can report them as missing.
         """
 
     def find_patients(self, patient_ids: Collection[str]) -> Mapping[str, Patient]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import errno
 import io
 import os
 import re
@@ -136,7 +137,7 @@ class DirectoryFiles(Files):
         try:
             return cast("BinaryIO", io.FileIO(self._path(attachment_id)))
         except FileNotFoundError:
-            raise RepositoryError("there is no such attachment") from None
+            raise RepositoryError("there is no such attachment", errno=errno.ENOENT) from None
         except OSError as exc:
             raise _failed(exc) from without_path(exc)
 
@@ -291,7 +292,7 @@ def _failing() -> Iterator[None]:
     except InTouchImportError:
         raise
     except FileNotFoundError:
-        raise RepositoryError("there is no such attachment") from None
+        raise RepositoryError("there is no such attachment", errno=errno.ENOENT) from None
     except Unfinished:
         raise RepositoryError("the storage for files did not keep everything that was written") from None
     except Exception as exc:  # noqa: BLE001  # fsspec file systems raise anything
