@@ -8,7 +8,8 @@ already in a record?
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timezone
+import re
+from datetime import UTC, date, datetime, timezone
 from functools import cache
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -44,6 +45,7 @@ __all__ = [
     "arriving",
     "doubt_of_copies",
     "identify",
+    "is_also_a_date",
     "place_in_zone",
     "read_name",
     "screen",
@@ -56,6 +58,11 @@ _EXACT: Final = TakenAtFlag.EXACT
 _NAIVE_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OF_PYTHON: Final = (ZoneInfo, timezone)
+_DATE: Final = re.compile(
+    r"(?P<year>(?:19[5-9]|20\d)\d)(?:(?P<between>[-_. ]?)(?P<month>\d\d)(?:(?P=between)(?P<day>\d\d))?)?"
+    r"|(?P<first>\d\d)(?P<gap>[-_. ]?)(?P<second>\d\d)(?P=gap)(?P<last>(?:19[5-9]|20\d)\d)",
+    re.ASCII,
+)
 _KINDS: Final = {
     EntryKind.FOLDER: Reason.FOLDER,
     EntryKind.LINK: Reason.LINK,
@@ -219,6 +226,21 @@ def identify(
     )
 
 
+def is_also_a_date(text: str) -> bool:
+    """Return whether a patient id is also a year from 1950 to 2099, a month or a day.
+
+    ``2019``, ``201905``, ``2019-05-02``, ``20190502`` and ``02.05.2019`` are. Folders and files are often
+    named after dates, so such a name alone does not identify a patient.
+    """
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return False
+    year, month, day, first, second = match.group("year", "month", "day", "first", "second")
+    if year is None:  # day and month, in either order
+        return _exists(match["last"], second, first) or _exists(match["last"], first, second)
+    return _exists(year, month or "1", day or "1")
+
+
 def place_in_zone(local: datetime, zone: tzinfo) -> tuple[datetime | None, TakenAtFlag]:
     """Convert a naive local time to UTC.
 
@@ -266,6 +288,14 @@ def _doubt_of_time(taken_at: datetime | None, flag: TakenAtFlag, now: datetime) 
     if taken_at is not None and taken_at > now:
         return Reason.TIME_IN_FUTURE
     return None
+
+
+def _exists(year: str, month: str, day: str) -> bool:
+    try:
+        date(int(year), int(month), int(day))
+    except ValueError:
+        return False
+    return True
 
 
 @cache

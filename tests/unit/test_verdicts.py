@@ -32,6 +32,7 @@ from intouch_import.verdicts import (
     arriving,
     doubt_of_copies,
     identify,
+    is_also_a_date,
     place_in_zone,
     read_name,
     screen,
@@ -354,3 +355,18 @@ def test_a_zone_of_the_hosts_own_is_asked_about_a_time_in_it() -> None:
     summer, winter = datetime(2026, 7, 1, 12), datetime(2026, 1, 1, 12)
     assert place_in_zone(summer, _Eastern()) == (datetime(2026, 7, 1, 16, tzinfo=UTC), TakenAtFlag.EXACT)
     assert place_in_zone(winter, _Eastern()) == (datetime(2026, 1, 1, 17, tzinfo=UTC), TakenAtFlag.EXACT)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *[(text, True) for text in ("2019", "1950", "2099", "201905", "2019-05", "20190502", "2019-05-02")],
+        *[(text, True) for text in ("2019_05_02", "2019.05.02", "2020 02 29", "02.05.2019", "31122019")],
+        *[(text, True) for text in ("12312019", "05-02-2019")],
+        *[(text, False) for text in ("", "1949", "2100", "10042", "201913", "20190231", "2019-05.02")],
+        *[(text, False) for text in ("32012019", "31132019", "2019052", "IMG2019", "2019-5-2", "٢٠١٩")],
+    ],
+)
+def test_an_id_that_is_also_a_date_is_recognised(text: str, expected: bool) -> None:
+    """A year, a month or a day is recognised with and without separators; a date that can't exist is not."""
+    assert is_also_a_date(text) is expected
