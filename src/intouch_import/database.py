@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from intouch_import.disk import create_private
 from intouch_import.errors import ConfigError, RepositoryError
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def connect(url: str | sa.URL) -> sa.Engine:
             "the driver of this database is missing: for PostgreSQL, pip install 'intouch-import[postgresql]'"
         ) from exc
     if engine.dialect.name == "sqlite":
+        event.listen(engine, "do_connect", _create_private)
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     elif engine.dialect.name == "postgresql":
@@ -235,6 +237,19 @@ def _meaning(exc: Exception) -> str:
 
 def _above_debug(record: logging.LogRecord) -> bool:
     return record.levelno > logging.DEBUG
+
+
+def _create_private(
+    _dialect: sa.Dialect, _record: object, arguments: list[Any], options: dict[str, Any]
+) -> None:
+    """Create the file of a new SQLite database before SQLite does: with its umask, others could read it.
+
+    SQLite gives the files beside it (``-wal``, ``-shm``) the same rights.
+    """
+    path = arguments[0]
+    if path and path != ":memory:" and not options.get("uri"):
+        with contextlib.suppress(OSError):  # SQLite's own error says what is wrong
+            create_private(path)
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

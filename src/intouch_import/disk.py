@@ -27,6 +27,7 @@ __all__ = [
     "Digested",
     "Lease",
     "copy_and_digest",
+    "create_private",
     "digest_file",
     "digest_stream",
     "lease_holds",
@@ -195,6 +196,15 @@ def publish(temporary: Path, final: Path) -> None:
         temporary.rename(final)
         return
     temporary.unlink()
+
+
+def create_private(path: str | os.PathLike[str]) -> None:
+    """Create an empty file that only its owner can read, whatever the umask. Do nothing if it exists.
+
+    On Windows, the rights of a file come from its folder.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 @contextlib.contextmanager

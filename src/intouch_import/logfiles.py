@@ -13,11 +13,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from intouch_import import disk
 from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError, without_path
 
 if TYPE_CHECKING:
     import os
+    from io import TextIOWrapper
 
 __all__ = ["FILES", "LogFiles", "log_to_directory"]
 
@@ -55,7 +57,7 @@ def log_to_directory(
     attached: list[tuple[logging.Logger, logging.Handler]] = []
     try:
         folder = Path(directory).expanduser().absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for service, name in FILES.items():
             attached += _attach(service, folder / name, max_bytes=max_bytes, keep=keep)
     except OSError as exc:
@@ -111,6 +113,10 @@ class _File(logging.handlers.RotatingFileHandler):
     def _is_ours(self, record: logging.LogRecord) -> bool:
         # Both locations use `signin`: its records name the location.
         return not record.name.startswith(_SIGN_IN) or getattr(record, "service", None) == self._service
+
+    def _open(self) -> TextIOWrapper:
+        disk.create_private(self.baseFilename)
+        return super()._open()
 
     def doRollover(self) -> None:  # noqa: N802  # the name in the standard library
         # Windows can't rename a file that another program has open: continue with the same file.

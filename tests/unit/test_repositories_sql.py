@@ -140,6 +140,7 @@ def test_a_left_file_with_a_second_name_is_replaced_by_a_private_copy(
     attachment, content = item(tmp_path)
     source = practice.photo("a.jpg", b"the bytes")
     place = practice.files / attachment.import_id[:2] / attachment.import_id
+    place.parent.mkdir()
     place.hardlink_to(source)
     stored = records.add(attachment, content)
     content.close()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from intouch_import import disk
 from intouch_import.errors import ConfigError, without_path
 from intouch_import.migration.plan_file import PARTITION_ROWS, read_results, read_rows, write_json
 from intouch_import.migration.report import write_report
@@ -109,6 +110,7 @@ def certify(
     digest = hashlib.sha256()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        disk.create_private(folder / FILES)
         with (folder / FILES).open("wb") as file:
             while chunk := list(itertools.islice(files, _FILES_PER_QUERY)):
                 for line in tally.add(chunk):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import attrs
 
+from intouch_import import disk
 from intouch_import.clock import SYSTEM_CLOCK, Clock, zone_of
 from intouch_import.errors import ConfigError
 
@@ -136,6 +137,7 @@ class RunControl:
         """Pass a command on."""
         self._command = command
         if self._path is not None:
+            disk.create_private(self._path)
             self._path.write_text(command.value, "ascii")
 
     @property

@@ -15,6 +15,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from intouch_import import disk
 from intouch_import.errors import ConfigError
 from intouch_import.extras import needing
 from intouch_import.migration.rule_results import NOON, ListLine
@@ -63,6 +64,7 @@ class ListIndex:
         self._rule = rule
         self._zone = zone
         database.unlink(missing_ok=True)
+        disk.create_private(database)
         self._connection = sqlite3.connect(database, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = OFF")
         self._connection.execute("PRAGMA synchronous = OFF")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from intouch_import import disk
 from intouch_import.clock import SYSTEM_CLOCK, Clock, zone_of
 from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
 from intouch_import.ledger import ledger_for
@@ -225,6 +226,7 @@ def _write_rows(folder: Path, pa: Any, rows: Iterator[tuple[Any, ...]]) -> list[
     group = list(itertools.islice(rows, _ROWS_PER_GROUP))
     while group:
         path, count = folder / f"rows-{len(parts):05}.parquet", 0
+        disk.create_private(path)
         with pa.parquet.ParquetWriter(path, schema(pa), compression="zstd") as writer:
             while group and count < _ROWS_PER_PART:
                 writer.write_table(arrow_table(pa, group), row_group_size=_ROWS_PER_GROUP)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
+from intouch_import import disk
 from intouch_import.errors import ConfigError
 from intouch_import.model import Action, Destination, EntryKind, Reason, SourceFile, TakenFrom, printable
 from intouch_import.secret import pseudonym
@@ -311,6 +312,7 @@ class OverridesFile:
     def add(self, override: Override) -> None:
         """Append an override, durably."""
         line = json.dumps(override.to_dict(), ensure_ascii=True) + "\n"
+        disk.create_private(self._path)
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(line)
             file.flush()

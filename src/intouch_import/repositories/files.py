@@ -81,17 +81,20 @@ def open_files(where: str | os.PathLike[str]) -> Files:
 
 
 class DirectoryFiles(Files):
-    """Files in a local folder that only its owner can read."""
+    """Files in a local folder.
+
+    Only the owner can read the files: they are in folders that this class creates. An existing folder may be
+    used; its rights are not changed.
+    """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._synced: set[str] = set()  # the sub-folders that exist durably
         try:
             self.folder = Path(folder).expanduser().absolute()
             self._prefix = f"{self.folder}{os.sep}"
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             staging = self.staging = self.folder / ".staging"
-            staging.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.folder.chmod(0o700)
-            for shard in range(256):
-                (self.folder / f"{shard:02x}").mkdir(exist_ok=True, mode=0o700)
+            staging.mkdir(exist_ok=True, mode=0o700)
             disk.sync_folder(self.folder)
             sweep(staging, private=True)
         except RuntimeError:
@@ -106,6 +109,8 @@ class DirectoryFiles(Files):
     def place(self, attachment_id: str, content: Content) -> None:
         path = self._path(attachment_id)
         try:
+            if attachment_id[:2] not in self._synced:
+                (self.folder / attachment_id[:2]).mkdir(exist_ok=True, mode=0o700)
             content.save_to(path, durable=False)
         except FileExistsError:
             self._take_over(Path(path), content)
@@ -130,6 +135,10 @@ class DirectoryFiles(Files):
     def sync(self, attachment_ids: Collection[str]) -> None:
         try:
             disk.sync_many([self._path(attachment_id) for attachment_id in attachment_ids])
+            folders = {attachment_id[:2] for attachment_id in attachment_ids}
+            if not folders <= self._synced:
+                disk.sync_folder(self.folder)
+                self._synced |= folders
         except OSError as exc:
             raise _failed(exc) from without_path(exc)
 
