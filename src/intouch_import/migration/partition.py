@@ -19,14 +19,13 @@ from intouch_import.ledger import Event
 from intouch_import.media import Examiner
 from intouch_import.migration.limits import Pacer
 from intouch_import.migration.plan_file import (
-    OVERRIDES,
     PARTITION_ROWS,
     Result,
+    StoredPlan,
     read_results,
     read_rows,
     write_results,
 )
-from intouch_import.migration.rows import OverridesFile
 from intouch_import.migration.rule_results import times_after_exif
 from intouch_import.migration.walking import Folders, folder_id
 from intouch_import.model import Action, Reason, State, TakenFrom
@@ -95,7 +94,7 @@ class PartitionRunner:
         self._repository = repository
         self._ledger = ledger
         self._options = options
-        self._overrides = OverridesFile(directory / OVERRIDES)
+        self._overrides = StoredPlan(directory, header).overrides_file
         self._folders = Folders(root)
         self._pacer = Pacer(options, control, zone=header.zone)
         self._after_exif = times_after_exif(header.dates)

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
+import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -14,7 +17,7 @@ import attrs
 from intouch_import import disk
 from intouch_import.errors import ConfigError, without_path
 from intouch_import.extras import needing
-from intouch_import.migration.rows import PlanRow
+from intouch_import.migration.rows import OverridesFile, PlanRow
 from intouch_import.model import Action, Destination, Reason, State, TakenFrom
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
-    "OVERRIDES",
     "PARTITION_ROWS",
     "PLAN",
     "SIGNAL",
@@ -35,6 +37,7 @@ __all__ = [
     "StoredPlan",
     "arrow",
     "arrow_table",
+    "check_part",
     "read_header",
     "read_results",
     "read_rows",
@@ -46,12 +49,15 @@ __all__ = [
     "write_results",
 ]
 
+log = logging.getLogger(__name__)
+
 # Names in a plan's folder.
 PLAN: Final = "plan.json"
-OVERRIDES: Final = "overrides.jsonl"
 SIGNAL: Final = "signal"
+_OVERRIDES: Final = "overrides.jsonl"
 _RESULTS: Final = "outcomes"
-_FORM: Final = 1
+_FORM: Final = 2
+_DAMAGED: Final = "the plan can't be read: plan.json was changed or is damaged"
 
 PARTITION_ROWS: Final = 200
 """Rows in a partition: as many files as one transaction takes. A divisor of the rows in a row group."""
@@ -71,7 +77,7 @@ class Header:
     """What a plan was made of.
 
     Args:
-        id: Its id: a digest of everything in the plan.
+        id: Its id: a digest of everything in the plan. The rows are in it by the digests of their files.
         created_at: When it was made, aware.
         mode: ``"move"`` or ``"copy"``.
         location, source_id, label: As in `Source`, of the archive.
@@ -107,21 +113,40 @@ class Header:
         """Number of rows."""
         return sum(part.rows for part in self.parts)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the header as JSON values."""
+        return {**attrs.asdict(self), "created_at": self.created_at.isoformat()}
+
+    def with_id(self) -> Self:
+        """Return the header with its id."""
+        values = {name: value for name, value in self.to_dict().items() if name != "id"}
+        text = json.dumps(values, sort_keys=True, ensure_ascii=True)
+        return attrs.evolve(self, id=hashlib.sha256(text.encode()).hexdigest()[:32])
+
 
 @attrs.frozen
 class StoredPlan:
-    """A plan as it is stored: its folder, its header, and the overrides known to this process."""
+    """A plan as it is stored: its folder, its header, and its overrides."""
 
     directory: Path
     header: Header
-    overrides: Overrides
+    overrides_file: OverridesFile = attrs.field(init=False)
+
+    @overrides_file.default
+    def _overrides_file(self) -> OverridesFile:
+        return OverridesFile(self.directory / _OVERRIDES, self.header.id)
+
+    @property
+    def overrides(self) -> Overrides:
+        """The overrides that this process has made or read."""
+        return self.overrides_file.known
 
 
 def read_header(folder: Path) -> Header:
     """Read the header of a plan.
 
     Raises:
-        ConfigError: There is no finished plan, or another version of this library made it.
+        ConfigError: There is no finished plan, it was changed, or another version of this library made it.
         MissingExtraError: pyarrow is not installed.
     """
     arrow()
@@ -132,22 +157,24 @@ def read_header(folder: Path) -> Header:
     except OSError as exc:
         raise ConfigError("the plan can't be read", errno=exc.errno) from without_path(exc)
     except ValueError:
-        raise ConfigError("the plan can't be read: plan.json is damaged") from None
+        raise ConfigError(_DAMAGED) from None
     try:
         if values.pop("form") != _FORM:
             raise ConfigError("the plan was made by another version of this library")
         values["created_at"] = datetime.fromisoformat(values["created_at"])
         values["parts"] = tuple(PartFile(**part) for part in values["parts"])
         values["dates"] = tuple(values["dates"])
-        return Header(**values)
+        header = Header(**values)
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise ConfigError("the plan can't be read: plan.json is damaged") from None
+        raise ConfigError(_DAMAGED) from None
+    if header.with_id() != header:
+        raise ConfigError(_DAMAGED)
+    return header
 
 
 def write_header(folder: Path, header: Header) -> None:
     """Write ``plan.json``, which makes the files in a folder a plan."""
-    values = {"form": _FORM, **attrs.asdict(header), "created_at": header.created_at.isoformat()}
-    write_json(folder / PLAN, values)
+    write_json(folder / PLAN, {"form": _FORM, **header.to_dict()})
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -198,6 +225,29 @@ def arrow_table(pa: Any, rows: Sequence[tuple[Any, ...]]) -> Any:
     return pa.Table.from_pydict(dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)), schema=schema(pa))
 
 
+def check_part(folder: Path, part: PartFile) -> Path:
+    """Check the digest of a file with rows, and return its path. A file that did not change is read once.
+
+    Raises:
+        ConfigError: It is missing, damaged, or was changed.
+    """
+    path = folder / part.name
+    try:
+        found = path.stat()
+        digest = _digest_of(path, (found.st_ino, found.st_size, found.st_mtime_ns))
+    except OSError as exc:
+        raise ConfigError("the plan's rows can't be read", errno=exc.errno) from without_path(exc)
+    if digest != part.sha256:
+        raise ConfigError("the plan's rows can't be read: a file was changed or is damaged")
+    return path
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest_of(path: Path, _version: tuple[int, int, int]) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_tables(
     folder: Path,
     parts: Sequence[PartFile],
@@ -206,7 +256,11 @@ def read_tables(
     stop: int | None = None,
     columns: Sequence[str] | None = None,
 ) -> Iterator[tuple[int, Any]]:
-    """Read rows from ``start`` to before ``stop``, as Arrow tables with the numbers of their first rows."""
+    """Read rows from ``start`` to before ``stop``, as Arrow tables with the numbers of their first rows.
+
+    Raises:
+        ConfigError: As for `check_part`.
+    """
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -214,8 +268,9 @@ def read_tables(
     for part in parts:
         last = first + part.rows
         if last > start and (stop is None or first < stop):
+            path = check_part(folder, part)
             try:
-                with pa.parquet.ParquetFile(folder / part.name) as file:
+                with pa.parquet.ParquetFile(path) as file:
                     at = first
                     for group in range(file.num_row_groups):
                         rows = file.metadata.row_group(group).num_rows
@@ -297,12 +352,24 @@ def _decision(row: PlanRow) -> str:
 
 
 def read_results(folder: Path, partition: int) -> dict[int, Result]:
-    """Read the results of a partition, by row number; empty if no run has begun it."""
+    """Read the results of a partition, by row number; empty if no run has begun it.
+
+    A damaged file counts as none: a run then finds again, in the records and the archive, what became of its
+    files.
+
+    Raises:
+        ConfigError: The file can't be read.
+    """
     try:
-        lines = _results_path(folder, partition).read_text("utf-8").splitlines()
+        digest, _, lines = _results_path(folder, partition).read_bytes().partition(b"\n")
     except FileNotFoundError:
         return {}
-    results = (Result(**json.loads(line)) for line in lines)
+    except OSError as exc:
+        raise ConfigError("the results of a run can't be read", errno=exc.errno) from without_path(exc)
+    if digest != _results_digest(partition, lines):
+        log.warning("results of a run were damaged, and are not used", extra={"partition": partition})
+        return {}
+    results = (Result(**json.loads(line)) for line in lines.splitlines())
     return {result.number: result for result in results}
 
 
@@ -310,12 +377,16 @@ def write_results(folder: Path, partition: int, results: Iterable[Result]) -> No
     """Replace the results of a partition, all at once."""
     path = _results_path(folder, partition)
     path.parent.mkdir(exist_ok=True, mode=0o700)
-    text = "".join(f"{json.dumps(attrs.asdict(result))}\n" for result in results)
+    lines = "".join(f"{json.dumps(attrs.asdict(result))}\n" for result in results).encode()
     with disk.temporary_beside(path.parent) as (file, temporary):
-        file.write(text.encode())
+        file.write(_results_digest(partition, lines) + b"\n" + lines)
         # Not synced: after a power failure the next run finds the files in the records, by their import ids.
         file.close()
         temporary.replace(path)
+
+
+def _results_digest(partition: int, lines: bytes) -> bytes:
+    return hashlib.sha256(b"%d\n%b" % (partition, lines)).hexdigest().encode()
 
 
 def _results_path(folder: Path, partition: int) -> Path:

@@ -28,7 +28,6 @@ from intouch_import.migration.plan_file import (
     write_header,
 )
 from intouch_import.migration.plans import Plan
-from intouch_import.migration.rows import Overrides
 from intouch_import.migration.rule_results import DATE_ORDER, date_order
 from intouch_import.migration.rules import Rule
 from intouch_import.migration.run import progress_callback
@@ -148,12 +147,10 @@ def plan(
             "size_bytes": rows.size_bytes,
             "folders_unreadable": rows.folders_unreadable,
         }
-    # The id is a digest of everything else in the plan; the rows are in it by the digests of their files.
-    digest = hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()
-    header = Header(id=digest[:32], **values)
+    header = Header(id="", **values).with_id()
     write_header(folder, header)
     log.info("an archive was planned", extra={"source_id": header.source_id, "rows": rows.count})
-    return Plan(StoredPlan(folder, header, Overrides()), archive=opener, repository=repository, ledger=book)
+    return Plan(StoredPlan(folder, header), archive=opener, repository=repository, ledger=book)
 
 
 def _folder_for(to: str | os.PathLike[str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,8 +12,8 @@ from intouch_import.errors import ConfigError, UnknownPatient
 from intouch_import.migration import review
 from intouch_import.migration.certificate import certify
 from intouch_import.migration.limits import RunControl, RunOptions
-from intouch_import.migration.plan_file import OVERRIDES, SIGNAL, StoredPlan, read_header
-from intouch_import.migration.rows import Override, OverridesFile, PlanRow, Where
+from intouch_import.migration.plan_file import SIGNAL, StoredPlan, check_part, read_header
+from intouch_import.migration.rows import Override, PlanRow, Where
 from intouch_import.migration.run import start
 from intouch_import.migration.walking import Archive, Folders, archive_of, open_root
 from intouch_import.repositories.base import PatientRepository
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from intouch_import.sources.base import Source
 
 __all__ = ["Plan", "open_plan"]
+
+log = logging.getLogger(__name__)
 
 _COUNTED: Final = ("verdict", "reason", "patient", "year", "size")
 
@@ -49,7 +52,10 @@ def open_plan(
         ConfigError: There is no plan, or it is damaged.
     """
     folder = Path(directory).expanduser().absolute()
-    stored = StoredPlan(folder, read_header(folder), OverridesFile(folder / OVERRIDES).read())
+    stored = StoredPlan(folder, read_header(folder))
+    stored.overrides_file.read()
+    if stored.overrides_file.torn:
+        log.warning("the last override of a plan was not written completely, and is lost")
     return Plan(stored, archive=archive_of(source) if source else None)
 
 
@@ -223,7 +229,7 @@ class Plan:
             MissingExtraError: polars is not installed.
         """
         if self.header.parts and not self._stored.overrides.all:
-            return review.lazy_frame_of_files([self.directory / part.name for part in self.header.parts])
+            return review.lazy_frame_of_files([check_part(self.directory, one) for one in self.header.parts])
         return review.lazy_frame(self.rows())
 
     def to_do(self) -> tuple[int, int]:
@@ -264,7 +270,8 @@ class Plan:
 
         Raises:
             UnknownPatient: The records that the plan was made with have no such patient.
-            ConfigError: The arguments decide nothing, or contradict each other.
+            ConfigError: The arguments decide nothing, or contradict each other; or the override can't be
+                written. An override that was not written completely is no override.
         """
         decided = [patient is not None or provider is not None or taken_at is not None, leave_out, restore]
         if sum(decided) != 1:
@@ -289,8 +296,7 @@ class Plan:
             by=by,
             note=note,
         )
-        OverridesFile(self.directory / OVERRIDES).add(override)
-        self._stored.overrides.add(override)
+        self._stored.overrides_file.add(override)
         return count
 
     @property

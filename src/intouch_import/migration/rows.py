@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import threading
-import time
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import attrs
 
 from intouch_import import disk
-from intouch_import.errors import ConfigError
+from intouch_import.errors import ConfigError, without_path
 from intouch_import.model import Action, Destination, EntryKind, Reason, SourceFile, TakenFrom, printable
 from intouch_import.secret import pseudonym
 
@@ -51,9 +51,6 @@ CONDITIONS: Final = {
     "folder": ("folder", "raw"), "name": ("name", "raw"), "path": ("folder", "name", "raw"),
 }  # fmt: skip
 """What conditions may be about, and the columns of a plan's files that answer them."""
-
-_WRITTEN_WITHIN_S: Final = 2.0
-_TRIES: Final = 10
 
 
 @attrs.frozen(kw_only=True)
@@ -279,48 +276,102 @@ class Overrides:
 
 @attrs.define(eq=False)
 class OverridesFile:
-    """The file of a plan's overrides, a line of JSON each. Thread-safe; other processes may add lines."""
+    """The file of a plan's overrides, a line of JSON each. Thread-safe; other processes may add lines.
+
+    Every line has its own digest, and the digest of a line before it, the last one that its writer has seen.
+    So a line that was changed, moved, or removed before other lines is noticed. The end of a line that was
+    not written completely, because the disk was full or the power failed, is skipped.
+
+    Args:
+        plan: The id of the plan, from which the first line continues.
+
+    Attributes:
+        known: All overrides that were read.
+        torn: Whether the file ends with an override that was not written completely.
+    """
 
     _path: Path
+    _plan: str = ""
+    known: Overrides = attrs.field(factory=Overrides, init=False)
+    torn: bool = attrs.field(default=False, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _size_bytes: int = attrs.field(default=0, init=False)
-    _known: Overrides = attrs.field(factory=Overrides, init=False)
+    _whole_bytes: int = attrs.field(default=0, init=False)
+    # The digests of all lines that were read, in their order.
+    _digests: dict[str, None] = attrs.field(factory=dict, init=False)
 
     def read(self) -> Overrides:
-        """Return all overrides made so far, by any process. Reads the file only if it has grown.
+        """Return all overrides made so far, by any process. Reads what was added to the file since.
 
         Raises:
-            ConfigError: The file can't be read, or is damaged.
+            ConfigError: The file can't be read, or was changed.
         """
         with self._lock:
-            for left in reversed(range(_TRIES)):
-                try:
-                    size_bytes = self._path.stat().st_size if self._path.exists() else 0
-                    if size_bytes != self._size_bytes:
-                        self._load()
-                    break
-                except (OSError, ValueError, TypeError, KeyError) as exc:
-                    if left:
-                        # Another process may be writing a line just now: try again for two seconds.
-                        time.sleep(_WRITTEN_WITHIN_S / _TRIES)
-                        continue
-                    why = "" if isinstance(exc, OSError) else ": a line is damaged"
-                    errno = getattr(exc, "errno", None)
-                    raise ConfigError(f"the plan's overrides can't be read{why}", errno=errno) from None
-            return self._known
+            self._read()
+            return self.known
 
     def add(self, override: Override) -> None:
-        """Append an override, durably."""
-        line = json.dumps(override.to_dict(), ensure_ascii=True) + "\n"
-        disk.create_private(self._path)
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        """Append an override, durably.
 
-    def _load(self) -> None:
-        data = self._path.read_bytes() if self._path.exists() else b""
-        overrides = Overrides()
-        for line in data.decode("ascii").splitlines():
-            overrides.add(Override.from_dict(json.loads(line)))
-        self._size_bytes, self._known = len(data), overrides
+        Raises:
+            ConfigError: The file can't be read or written, or was changed.
+        """
+        with self._lock:
+            self._read()
+            values = {**override.to_dict(), "after": next(reversed(self._digests), self._plan)}
+            line = json.dumps({**values, "sha256": _digest_of(values)}, ensure_ascii=True)
+            try:
+                disk.create_private(self._path)
+                with self._path.open("ab") as file:
+                    # What was not written completely becomes a line that is no override.
+                    file.write(("#\n" * self.torn + line + "\n").encode("ascii"))
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as exc:
+                raise ConfigError("the override can't be written", errno=exc.errno) from without_path(exc)
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            size_bytes = self._path.stat().st_size if self._path.exists() else 0
+            if size_bytes == self._size_bytes:
+                return
+            with self._path.open("rb") as file:
+                file.seek(self._whole_bytes)
+                data = file.read()
+        except OSError as exc:
+            raise ConfigError("the plan's overrides can't be read", errno=exc.errno) from without_path(exc)
+        if size_bytes < self._whole_bytes:
+            raise ConfigError("the plan's overrides can't be read: a line was removed")
+        *lines, rest = data.split(b"\n")
+        for override, digest in self._overrides_of(lines, torn=bool(rest)):
+            self.known.add(override)
+            self._digests[digest] = None
+        self._whole_bytes += len(data) - len(rest)
+        self._size_bytes, self.torn = self._whole_bytes + len(rest), bool(rest)
+
+    def _overrides_of(self, lines: Sequence[bytes], *, torn: bool) -> list[tuple[Override, str]]:
+        """Return the overrides of lines, and the digests of these lines. An incomplete line may follow."""
+        found: list[tuple[Override, str]] = []
+        before = {self._plan, *self._digests}
+        broken = False
+        for line in filter(None, lines):
+            try:
+                values = json.loads(line)
+                digest, after = values.pop("sha256"), values["after"]
+            except (ValueError, TypeError, KeyError, AttributeError):
+                broken = True  # not an override, if a later one was added without it
+                continue
+            if digest != _digest_of(values) or after not in before:
+                raise ConfigError("the plan's overrides can't be read: a line was changed or is damaged")
+            del values["after"]
+            found.append((Override.from_dict(values), digest))
+            before.add(digest)
+            broken = False
+        if broken and not torn:
+            raise ConfigError("the plan's overrides can't be read: the last line is damaged")
+        return found
+
+
+def _digest_of(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
