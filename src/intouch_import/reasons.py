@@ -47,6 +47,8 @@ class Reason(enum.StrEnum):
     LISTED_TWICE = "listed_twice"
     LISTED_UNCLEAR = "listed_unclear"
     PATIENT_CONFLICT = "patient_conflict"
+    TOO_MANY_READINGS = "too_many_readings"
+    ID_IS_DATE = "id_is_date"
     DATE_IMPOSSIBLE = "date_impossible"
     DATE_IN_FUTURE = "date_in_future"
     # Waits until it has arrived completely.
@@ -132,6 +134,8 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.LISTED_TWICE: "The list contains this file more than once, with different values.",
     Reason.LISTED_UNCLEAR: "The list's line for this file can't be read.",
     Reason.PATIENT_CONFLICT: "The file name, the folders or the list name more than one patient.",
+    Reason.TOO_MANY_READINGS: "The names can be read in too many ways to compare the patients.",
+    Reason.ID_IS_DATE: "The patient's id in the name is also a year or a date.",
     Reason.DATE_IMPOSSIBLE: "The date in the folder name does not exist.",
     Reason.DATE_IN_FUTURE: "The date in the folder name or in the list is in the future.",
     Reason.EMPTY: "The file is still empty.",

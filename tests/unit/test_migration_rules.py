@@ -49,6 +49,8 @@ from intouch_import.model import Reason, TakenFrom
         ("{date:%Y%m%d_%H%M}_{patient}", "20240301_0915_10042", "10042", "2024-03-01 09:15"),
         ("Müller {patient}", "Mu\u0308ller 7", "7", None),
         ("{patient:[A-Z]\\d{4}}{*}", "M1234abc", "M1234", None),
+        ("{patient:\\d{5,}} {*}", "100421 abc", "100421", None),
+        ("{patient:M\\d{0,}} - {*}", "M1234 - x", "M1234", None),
     ],
 )
 def test_folders_of_real_archives_are_read(pattern: str, folder: str, patient: str, day: str | None) -> None:
@@ -179,7 +181,8 @@ def test_wrong_rules_are_refused() -> None:
 @pytest.mark.parametrize(
     "pattern",
     ["", "{patient}/{patient}", "{name}", "{patient", "a}", "{*}/{**}", "{patient:(a|b)}", "{patient}/{**}/{**}",
-     "{date:%y}-{patient}", "{date:}", "{*}{*}{patient}", "a//{patient}", "{date:%Y%Y}", "{patient:[9-0]}"],
+     "{date:%y}-{patient}", "{date:}", "{*}{*}{patient}", "a//{patient}", "{date:%Y%Y}", "{patient:[9-0]}",
+     r"{patient:\w*\w*\w*x}", r"{provider:\d+\d+}/{patient}", r"{patient:\d*}", r"{patient:\d{64,}\d{64}\d{64}\d{64}}"],
 )  # fmt: skip
 def test_patterns_that_cannot_be_used_are_refused(pattern: str) -> None:
     """Each pattern is an error before anything is listed."""
@@ -194,10 +197,55 @@ def test_any_folder_name_is_read_in_good_time(name: str) -> None:
     assert result.patient is None or result.patient in name
 
 
-def test_a_long_name_is_read_quickly() -> None:
-    """The work does not grow exponentially with the length of a name: each split is tried once."""
-    readings = PathPattern("{*}-{patient}-{*}-{provider}-{*}").read(("-".join(["ab"] * 80),))
-    assert len(readings) > 1
+@pytest.mark.parametrize(
+    ("pattern", "folder"),
+    [
+        ("{*}-{patient}-{*}-{provider}-{*}", "-".join(["ab"] * 80)),
+        ("{**}/{date:%Y}/{**}/{*}x{*}/{**}/{*}y{*}/{**}/{patient}z", "/".join(["axy"] * 100)),
+        (r"{*}{patient:\w{2,}}{*}", "a" * 255),
+        ("{patient} - {*}", "10042 - " + "x" * 5000),
+    ],
+)
+def test_every_way_to_read_a_name_is_tried_or_the_name_is_refused(pattern: str, folder: str) -> None:
+    """The work does not explode with the length of a name; a name with too many readings waits."""
+    result = FolderRule(pattern).read(RuleInput(tuple(folder.split("/")), "x.jpg"))
+    assert result.patient is None
+
+
+def test_the_last_of_many_readings_counts() -> None:
+    """The first readings agree on the patient, and another one names another patient: a conflict."""
+    years = " ".join(map(str, range(2010, 2019)))
+    result = FolderRule("{patient}-{*}{date:%Y}{*}").read(RuleInput((f"100-42-Marsh {years}",), "x.jpg"))
+    assert (result.patient, result.doubt) == (None, Reason.PATIENT_CONFLICT)
+
+
+def test_an_id_that_is_also_a_date_is_weak() -> None:
+    """A folder of a year may be a patient's. A second rule that names the same patient settles it."""
+    rule = FolderRule("{patient}")
+    assert rule.read(RuleInput(("2019",), "x.jpg")).weak is Reason.ID_IS_DATE
+    assert rule.read(RuleInput(("10042",), "x.jpg")).weak is None
+    name = "2019_DRJ_20240301_091500.jpg"
+    assert (rule | CaptureRule()).read(RuleInput(("2019",), name)).weak is None
+    assert (rule | NameRule("{patient}_{*}")).read(RuleInput(("2019",), name)).weak is Reason.ID_IS_DATE
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folder", "others"),
+    [
+        ("{patient}", "10042/10043-photos", {"10043-photos", "10043", "photos"}),
+        ("{patient}", "10042/2024-03-01", {"2024-03-01"}),
+        ("{patient}", "10042/2024-03-01-10043", {"2024-03-01-10043", "2024-03-01", "10043"}),
+        (r"{patient:\d{5}}", "10042/IMG10043", {"10043"}),
+        (r"{patient:\w+}", "A_1/A_2", {"A_2", "A", "2"}),
+        ("{patient}", "100-42/100-42-7", {"100-42-7", "42-7", "7"}),
+        ("{patient}/{date:%m}", "10042/05/05", {"05"}),
+        ("{date:%Y}", "2019/10042", set()),
+    ],
+)
+def test_parts_of_a_name_may_be_other_ids(pattern: str, folder: str, others: set[str]) -> None:
+    """An id is found between separators, and whatever characters the pattern allows. Parts of a date are no ids."""
+    result = FolderRule(pattern).read(RuleInput(tuple(folder.split("/")), "x.jpg"))
+    assert set(result.other_ids) == others
 
 
 def test_dates_follow_the_order_of_trust() -> None:

@@ -18,7 +18,7 @@ from intouch_import.filenames.parts import (
     two_readings,
 )
 
-__all__ = ["DIRECTIVES", "PatternReader"]
+__all__ = ["DIRECTIVES", "PatternReader", "read_id"]
 
 _DELETE: Final = 0x7F
 _MAX_COUNT: Final = 64
@@ -167,7 +167,11 @@ class PatternReader:
             return
         label = f"{{{name}}}"
         self.once(name, label)
-        atoms = self.read_narrowing(label) if char == ":" else _DEFAULT_ATOMS[name]
+        self.add_id(name, self.read_narrowing(label) if char == ":" else _DEFAULT_ATOMS[name])
+
+    def add_id(self, name: str, atoms: tuple[Atom, ...]) -> None:
+        """Append a part that is an id or a sequence."""
+        label = f"{{{name}}}"
         self.add(Part(label=label, group=name, template=label, atoms=atoms))
         # This check, and the one of the whole pattern, keep matching linear: if no text can be parsed in
         # two ways, re reaches each position of the automaton at most once per character. Without the
@@ -304,6 +308,17 @@ class PatternReader:
         if not 1 <= most <= _MAX_COUNT:
             raise self.error(f"a count must allow 1 to {_MAX_COUNT} characters")
         return least, most
+
+
+def read_id(name: str, narrowing: str) -> Part:
+    """Parse what restricts an id in the pattern of an archive; an empty text is the default.
+
+    Raises:
+        NamingPatternError: The text is not valid, or some ids would take too long to match.
+    """
+    reader = PatternReader(f"{narrowing}}}")
+    reader.add_id(name, reader.read_narrowing(f"{{{name}}}") if narrowing else _DEFAULT_ATOMS[name])
+    return reader.parts[0]
 
 
 def _why_refused(directive: str) -> str:

@@ -161,6 +161,8 @@ class Classifier:
             return Reason.PATIENT_UNKNOWN
         if any(one != result.patient and self._patients.get(one) is not None for one in result.other_ids):
             return Reason.PATIENT_CONFLICT
+        if result.weak is not None:
+            return result.weak
         if not active and not self.allow_inactive:
             return Reason.PATIENT_INACTIVE
         if result.provider is not None:

@@ -21,24 +21,25 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import attrs
 
 from intouch_import.errors import NamingPatternError
+from intouch_import.filenames.parts import MAX_NAME_LENGTH, Atom
+from intouch_import.filenames.reader import read_id
+from intouch_import.migration.readings import NOTHING, TooManyReadings, all_ways
+from intouch_import.verdicts import is_also_a_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["PathPattern", "Reading"]
+    from intouch_import.migration.readings import Values, Ways
 
-_ID: Final = "[A-Za-z0-9-]+"
-_WORD: Final = re.compile(_ID)
+__all__ = ["PathPattern", "Reading", "TooManyReadings"]
+
 _PART: Final = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}|/|[^{}/]+|[{}]")
 _DIRECTIVES: Final = {"Y": r"[0-9]{4}", **dict.fromkeys("mdHMS", r"[0-9]{2}"), "%": "%"}
-# An id may be narrowed by characters, sets, \d and \w, each with a count: nothing that can backtrack for
-# long.
+# An id may be narrowed by characters, sets, \d and \w, each with a count.
 _NARROWED: Final = re.compile(
     r"(?:(?:\[[A-Za-z0-9_.-]+\]|\\[dw]|[A-Za-z0-9_-])(?:[?*+]|\{[0-9]{1,2}(?:,[0-9]{0,2})?\})?)+"
 )
-_MOST_READINGS: Final = 8
-
-_Values: TypeAlias = "frozenset[tuple[str, str]]"
+_AT_LEAST: Final = re.compile(r"(\[[^]]+\]|\\[dw]|[A-Za-z0-9_-])\{([0-9]+),\}")
 
 
 class Reading(NamedTuple):
@@ -49,7 +50,7 @@ class Reading(NamedTuple):
         used: How many segments were read.
     """
 
-    values: _Values
+    values: Values
     used: int
 
     def get(self, name: str) -> str | None:
@@ -64,6 +65,7 @@ class _Piece(NamedTuple):
     text: str = ""
     regex: re.Pattern[str] | None = None
     names: tuple[str, ...] = ()
+    characters: re.Pattern[str] | None = None
 
 
 _Segments: TypeAlias = tuple[tuple[_Piece, ...] | None, ...]
@@ -95,85 +97,63 @@ class PathPattern:
         """Whether the pattern ends in ``{**}``, which covers everything below."""
         return self._segments[-1] is None
 
-    def other_ids(self, segment: str, reading: Reading) -> Iterator[str]:
-        """Yield the words of a segment that look like a patient's id and were not read from it."""
+    def other_ids(self, segments: Sequence[str], readings: Sequence[Reading]) -> tuple[str, ...]:
+        """Return the parts of segments that look like a patient's id and were read as nothing else.
+
+        The segments that a last ``{**}`` covers are left out.
+        """
         patients = (piece for pieces in self._segments for piece in pieces or () if piece.kind == "patient")
-        regex = next((piece.regex for piece in patients), None)
-        if regex is not None:
-            read = {text for _, text in reading.values}
-            for word in _WORD.findall(segment):
-                if word not in read and regex.fullmatch(word) is not None:
-                    yield word
+        piece = next(patients, None)
+        if piece is None:
+            return ()
+        patient = {text for reading in readings for name, text in reading.values if name == "patient"}
+        read = frozenset.intersection(*(reading.values for reading in readings))
+        used = min(reading.used for reading in readings)
+        found: dict[str, None] = {}
+        for at, segment in enumerate(segments[:used] if self.open_ended else segments):
+            known = patient | {text for _, text in read} if at < used else patient
+            places = [match.span() for text in known for match in re.finditer(re.escape(text), segment)]
+            for start, end in _ids_in(segment, piece):
+                if not any(first <= start and end <= last for first, last in places):
+                    found[segment[start:end]] = None
+        return tuple(found)
 
     def read(self, segments: Sequence[str], *, whole: bool = False) -> list[Reading]:
         """Find every way to read folder names, from the first on, or one file name without its extension.
 
         If ``whole`` is False, folders below those of the pattern are not read.
+
+        Raises:
+            TooManyReadings: There are more than some hundred ways, or a text is too long to try them all.
         """
-        found: dict[Reading, None] = {}
-        for values, used in self._walk(0, 0, [_composed(text) for text in segments], frozenset()):
-            if not whole or used == len(segments) or self.open_ended:
-                found[Reading(values, used)] = None
-            if len(found) >= _MOST_READINGS:
-                break
-        return list(found)
+        texts = [_composed(text) for text in segments]
+        parts = self._segments[:-1] if self.open_ended else self._segments
 
-    def _walk(
-        self, at: int, segment: int, texts: list[str], values: _Values
-    ) -> Iterator[tuple[_Values, int]]:
-        if at == len(self._segments):
-            yield values, segment
-            return
-        pieces = self._segments[at]
-        if pieces is None:
-            if at + 1 == len(self._segments):
-                yield values, segment  # folders that a last {**} covers are not read
-                return
-            for skipped in range(segment, len(texts) + 1):
-                yield from self._walk(at + 1, skipped, texts, values)
-            return
-        if segment < len(texts):
-            for found in _readings(pieces, texts[segment]):
-                if (both := _agreeing(values, found)) is not None:
-                    yield from self._walk(at + 1, segment + 1, texts, both)
+        def ways(part: int, start: int) -> Ways:
+            pieces = parts[part]
+            if pieces is None or start == len(texts):
+                return []
+            return [(start + 1, values) for values in _readings(pieces, texts[start])]
+
+        last = {len(texts)} if whole and not self.open_ended else None
+        found = all_ways([0 if part is None else None for part in parts], ways, len(texts), last)
+        return [Reading(values, used) for used in sorted(found) for values in found[used]]
 
 
-def _agreeing(one: _Values, other: _Values) -> _Values | None:
-    """Join two sets of values; return None if they have different texts for one name."""
-    both = one | other
-    return both if len({name for name, _ in both}) == len(both) else None
+def _readings(pieces: tuple[_Piece, ...], text: str) -> Iterable[Values]:
+    """Find every way to read one segment."""
+    if len(text) > MAX_NAME_LENGTH:
+        raise TooManyReadings
+    gaps = [1 if piece.kind == "*" else None for piece in pieces]
+    found = all_ways(gaps, lambda part, start: _ends(pieces[part], text, start), len(text), {len(text)})
+    return found.get(len(text), ())
 
 
-def _readings(pieces: tuple[_Piece, ...], text: str) -> list[_Values]:
-    """Find every way to read one segment, and try each pair of piece and position only once."""
-    seen: dict[tuple[int, int], list[_Values]] = {}
-
-    def at(piece: int, start: int) -> list[_Values]:
-        if piece == len(pieces):
-            return [frozenset()] if start == len(text) else []
-        key = (piece, start)
-        if key not in seen:
-            found: dict[_Values, None] = {}
-            for end, values in _ends(pieces[piece], text, start):
-                for rest in at(piece + 1, end):
-                    both = _agreeing(values, rest)
-                    if both is not None:
-                        found[both] = None
-                    if len(found) >= _MOST_READINGS:
-                        break
-            seen[key] = list(found)
-        return seen[key]
-
-    return at(0, 0)
-
-
-def _ends(piece: _Piece, text: str, start: int) -> Iterable[tuple[int, _Values]]:
+def _ends(piece: _Piece, text: str, start: int) -> Ways:
     """Find where a piece that begins at ``start`` may end, and which values it has then."""
     if piece.kind == "text":
         end = start + len(piece.text)
-        return [(end, frozenset())] if text.startswith(piece.text, start) else []
-    if piece.kind == "*":
-        return [(end, frozenset()) for end in range(start + 1, len(text) + 1)]
+        return [(end, NOTHING)] if text.startswith(piece.text, start) else []
     if piece.regex is None:
         raise AssertionError("a part has a regular expression")
     if piece.kind == "date":
@@ -183,9 +163,39 @@ def _ends(piece: _Piece, text: str, start: int) -> Iterable[tuple[int, _Values]]
         return [(match.end(), frozenset(zip(piece.names, match.groups(), strict=True)))]
     return [
         (end, frozenset({(piece.kind, text[start:end])}))
-        for end in range(start + 1, len(text) + 1)
+        for end in range(start + 1, _end_of_run(piece, text, start) + 1)
         if piece.regex.fullmatch(text, start, end) is not None
     ]
+
+
+def _end_of_run(piece: _Piece, text: str, start: int) -> int:
+    """Return where the characters that the piece may contain end."""
+    match = piece.characters and piece.characters.match(text, start)
+    return match.end() if match else start
+
+
+def _ids_in(text: str, piece: _Piece) -> Iterator[tuple[int, int]]:
+    """Yield the place of every part of a text that can be an id, from one separator to another.
+
+    The parts of a date are not ids.
+    """
+    if piece.characters is None or piece.regex is None:
+        raise AssertionError("an id has a regular expression")
+    for run in piece.characters.finditer(text):
+        edges = [run.start()]
+        edges += [at for at in range(run.start() + 1, run.end()) if not text[at - 1 : at + 1].isalnum()]
+        edges.append(run.end())
+        places = [run.span()]
+        at = 0
+        while at < len(edges) - 1:
+            start, ends = edges[at], edges[at + 1 :]
+            dated = next((end for end in reversed(ends) if is_also_a_date(text[start:end])), None)
+            places += [(start, end) for end in (ends if dated is None else [dated])]
+            at = at + 1 if dated is None else edges.index(dated)
+        for start, end in places:
+            bare = text[start].isalnum() and text[end - 1].isalnum()
+            if (bare or (start, end) == run.span()) and piece.regex.fullmatch(text, start, end):
+                yield start, end
 
 
 @functools.lru_cache(maxsize=64)
@@ -243,13 +253,22 @@ def _part(body: str) -> _Piece:
             raise NamingPatternError(
                 f"{{{name}:…}} may have characters, sets, \\d and \\w, each with a count, and nothing else"
             )
-        try:
-            return _Piece(name, regex=re.compile(narrowed or _ID, re.ASCII))
-        except re.error:
-            raise NamingPatternError(f"{{{name}:…}} is not a valid regular expression") from None
+        atoms = read_id(name, _AT_LEAST.sub(_two_counts, narrowed)).atoms
+        mask = functools.reduce(lambda bits, atom: bits | atom.mask, atoms, 0)
+        return _Piece(
+            name,
+            regex=re.compile("".join(atom.regex for atom in atoms)),
+            characters=re.compile(Atom(mask=mask, high=None).regex),
+        )
     raise NamingPatternError(
         "a pattern may have {patient}, {provider}, {date:…}, {*} and {**}, and no other part"
     )
+
+
+def _two_counts(match: re.Match[str]) -> str:
+    """Write a count without an upper limit as two counts, which patterns of capture names have, too."""
+    least = int(match[2])
+    return f"{match[1]}{{{least}}}{match[1]}*" if least else f"{match[1]}*"
 
 
 def _date(form: str) -> _Piece:

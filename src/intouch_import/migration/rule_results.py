@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from intouch_import.errors import ConfigError
 from intouch_import.model import Reason, TakenAtFlag, TakenFrom
-from intouch_import.verdicts import place_in_zone
+from intouch_import.verdicts import is_also_a_date, place_in_zone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,6 +69,7 @@ class RuleResult(NamedTuple):
         times: Stated times.
         reason: Why this patient.
         doubt: Why a person must look at the file, whatever the patient.
+        weak: Why a person must look at the file if no other rule names the patient.
         no_patient: Why the rule names no patient.
         other_ids: Words that look like patient ids. If one is another patient's, that is a conflict.
     """
@@ -78,6 +79,7 @@ class RuleResult(NamedTuple):
     times: tuple[StatedTime, ...] = ()
     reason: Reason | None = None
     doubt: Reason | None = None
+    weak: Reason | None = None
     no_patient: Reason = Reason.NO_RULE
     other_ids: tuple[str, ...] = ()
 
@@ -99,6 +101,8 @@ def combine_results(results: Sequence[RuleResult]) -> RuleResult:
         times=tuple(time for result in results for time in result.times),
         reason=naming[0].reason if naming else None,
         doubt=doubt,
+        # A rule that is sure of the same patient is enough.
+        weak=next((result.weak for result in naming), None) if all(r.weak for r in naming) else None,
         no_patient=without.pop() if len(without) == 1 else Reason.NO_RULE,
         other_ids=tuple(word for result in results for word in result.other_ids),
     )
@@ -115,6 +119,7 @@ def combine_readings(readings: Sequence[Reading], reason: Reason, taken_from: Ta
         provider=next(iter(providers)) if len(providers) == 1 else None,
         reason=reason if patient is not None else None,
         doubt=Reason.OTHER_PROVIDER if len(providers) > 1 else None,
+        weak=Reason.ID_IS_DATE if patient is not None and is_also_a_date(patient) else None,
     )
     moments = {tuple(reading.get(name) for name in "YmdHMS") for reading in readings}
     if len(moments) != 1:

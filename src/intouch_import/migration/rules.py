@@ -15,7 +15,7 @@ import attrs
 
 from intouch_import.errors import CaptureNameError, ConfigError
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
-from intouch_import.migration.patterns import PathPattern
+from intouch_import.migration.patterns import PathPattern, TooManyReadings
 from intouch_import.migration.rule_results import RuleResult, StatedTime, combine_readings, combine_results
 from intouch_import.model import Reason, TakenFrom
 
@@ -105,7 +105,7 @@ class FolderRule(_PathRule):
 
     Folders below those of the pattern belong to the same patient. If the name of a folder on the path
     contains the id of another patient, the file waits. A pattern that ends in ``{**}`` turns this check off
-    for the folders that ``{**}`` covers.
+    for the folders that ``{**}`` covers. A file also waits if the id is also a year or a date (``2019``).
 
     Args:
         pattern: Such as ``"{patient} - {*}/{date:%Y-%m-%d}"``.
@@ -128,20 +128,28 @@ class FolderRule(_PathRule):
 
 @functools.lru_cache(maxsize=256)
 def _read_folders(path: PathPattern, folders: tuple[str, ...]) -> RuleResult:
-    readings = path.read(folders)
+    return _read(path, folders, Reason.FOLDER_NAME, TakenFrom.FOLDER)
+
+
+def _read(
+    path: PathPattern, texts: tuple[str, ...], reason: Reason, taken_from: TakenFrom, *, whole: bool = False
+) -> RuleResult:
+    try:
+        readings = path.read(texts, whole=whole)
+    except TooManyReadings:
+        return RuleResult(doubt=Reason.TOO_MANY_READINGS, no_patient=Reason.TOO_MANY_READINGS)
     if not readings:
         return RuleResult()
-    reading = readings[0]
-    checked = folders[: reading.used] if path.open_ended else folders
-    other_ids = tuple(word for folder in checked for word in path.other_ids(folder, reading))
-    return combine_readings(readings, Reason.FOLDER_NAME, TakenFrom.FOLDER)._replace(other_ids=other_ids)
+    result = combine_readings(readings, reason, taken_from)
+    return result._replace(other_ids=path.other_ids(texts, readings))
 
 
 @attrs.frozen
 class NameRule(_PathRule):
     """Read the file's name, without its extension.
 
-    If another word of the name is another patient's id, the file waits.
+    If another word of the name is another patient's id, the file waits. It also waits if the id is also a
+    year or a date.
 
     Args:
         pattern: As for `FolderRule`, with one segment: ``"{patient}_{*}"``.
@@ -153,11 +161,7 @@ class NameRule(_PathRule):
     def read(self, file: RuleInput) -> RuleResult:
         stem, dot, _ = file.name.rpartition(".")
         stem = stem if dot else file.name
-        readings = self._path.read((stem,), whole=True)
-        if not readings:
-            return RuleResult()
-        other_ids = tuple(self._path.other_ids(stem, readings[0]))
-        return combine_readings(readings, Reason.CAPTURE_NAME, TakenFrom.NAME)._replace(other_ids=other_ids)
+        return _read(self._path, (stem,), Reason.CAPTURE_NAME, TakenFrom.NAME, whole=True)
 
     def to_dict(self) -> dict[str, Any]:
         return {"rule": "name", "pattern": self.pattern}
