@@ -14,6 +14,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 PLATFORMS = ("linux", "darwin", "win32")
 # Each extra alone, and the two extras that the widget of a migration needs.
 EXTRAS = ("basic", *PYPROJECT["project"]["optional-dependencies"], "jupyter,migration")
+# A test that hangs fails after 10 minutes and shows its threads. The first test that needs a service installs it.
+TIMEOUT = "--timeout=600"
 MEASURED = "azure-fast,dropbox,onedrive"  # the optional packages that benchmarks measure
 # Pure modules, and the move: the code that decides, and the code that removes files.
 COVERED = ("extensions.py", "filenames/*.py", "verdicts.py", "moving/*.py")
@@ -98,7 +100,20 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests. The coverage of pure modules and of the move must be 100 %."""
     _run(session, "coverage", "erase")
-    _run(session, "coverage", "run", "-m", "pytest", "-n", "2", "-q", "-m", "not long", *session.posargs)
+    _run(
+        session,
+        "coverage",
+        "run",
+        "-m",
+        "pytest",
+        "-n",
+        "2",
+        "-q",
+        "-m",
+        "not long",
+        TIMEOUT,
+        *session.posargs,
+    )
     if session.posargs:
         return
     _run(session, "coverage", "combine", "-q")
