@@ -14,7 +14,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 PLATFORMS = ("linux", "darwin", "win32")
 # Each extra alone, and the two extras that the widget of a migration needs.
 EXTRAS = ("basic", *PYPROJECT["project"]["optional-dependencies"], "jupyter,migration")
-# A test that hangs fails after 10 minutes and shows its threads. The first test that needs a service installs it.
+# A test that hangs fails after 10 minutes, and its threads are shown. The first test that needs a service
+# installs the service in that time.
 TIMEOUT = "--timeout=600"
 MEASURED = "azure-fast,dropbox,onedrive"  # the optional packages that benchmarks measure
 # Pure modules, and the move: the code that decides, and the code that removes files.
