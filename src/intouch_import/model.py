@@ -180,6 +180,8 @@ class SourceFile:
             mtime.
         vendor_hash: Hash computed by the location, ``"algorithm:hex"``; None if it has none.
         handle: The location's id of the entry, if the location addresses entries by id instead of name.
+        changed_ns: When bytes or attributes last changed, nanoseconds since 1970-01-01 UTC: a time that no
+            program can set. None if the location has none.
     """
 
     name: str = attrs.field(repr=pseudonym)
@@ -189,6 +191,7 @@ class SourceFile:
     version: str
     vendor_hash: str | None = None
     handle: str | None = None
+    changed_ns: int | None = attrs.field(default=None, eq=False)
 
     @property
     def modified_at(self) -> datetime | None:
@@ -368,13 +371,20 @@ class Progress:
         return f"{self.stage.value.capitalize()}: {self.done:,}{of} {what}"
 
 
-def import_id(source_id: str, name: str, version: str) -> str:
+def import_id(source_id: str, name: str, version: str, *, sha256: str | None = None) -> str:
     """Derive the import id of one version of a file: 40 hex digits, the same on every machine.
 
     The parts are joined by NUL, which no name, id or version contains.
+
+    Args:
+        source_id: Id of the source.
+        name: Name of the file.
+        version: The version.
+        sha256: Digest of its bytes, if other bytes were imported with the same name and version: a camera
+            without a clock repeats names, sizes and times.
     """
-    joined = f"{source_id}\0{name}\0{version}".encode("utf-8", "surrogatepass")
-    return hashlib.sha256(joined).hexdigest()[:40]
+    parts = [source_id, name, version] if sha256 is None else [source_id, name, version, sha256]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 def printable(name: str) -> str:

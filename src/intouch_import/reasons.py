@@ -55,6 +55,7 @@ class Reason(enum.StrEnum):
     EMPTY = "empty"
     STILL_ARRIVING = "still_arriving"
     OPEN_ELSEWHERE = "open_elsewhere"
+    NOT_DOWNLOADED = "not_downloaded"
     # Ignored.
     FOLDER = "folder"
     LINK = "link"
@@ -141,6 +142,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.EMPTY: "The file is still empty.",
     Reason.STILL_ARRIVING: "The file is still growing or changing.",
     Reason.OPEN_ELSEWHERE: "Another program has the file open for writing.",
+    Reason.NOT_DOWNLOADED: "The file is in iCloud and not on this computer. Download it first.",
     Reason.FOLDER: "This is a folder. Only files directly in the source are imported.",
     Reason.LINK: "This is a link. Links are never followed.",
     Reason.SPECIAL_FILE: "This is not a regular file.",

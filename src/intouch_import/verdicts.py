@@ -122,9 +122,10 @@ def screen(file: SourceFile) -> Verdict | None:
     name = file.name
     if file.kind is not _FILE:
         return _ignored(_KINDS[file.kind])
-    if name[0] == ".":
-        return _ignored(Reason.HIDDEN)
     lower = name.lower()
+    if name[0] == ".":
+        # iCloud Drive puts .photo.jpg.icloud in the place of a photo.jpg that it keeps in the cloud only.
+        return arriving(name, Reason.NOT_DOWNLOADED) if lower.endswith(".icloud") else _ignored(Reason.HIDDEN)
     if lower.rpartition(".")[2] in _UNFINISHED or lower.startswith("~$"):
         return _ignored(Reason.UNFINISHED_DOWNLOAD)
     if lower in _SYSTEM_NAMES:
@@ -151,7 +152,7 @@ def already(file: SourceFile, stored: StoredAttachment, *, moved: bool) -> Verdi
 
     Args:
         file: The file.
-        stored: The attachment with its import id.
+        stored: The attachment with its import id. The bytes of the file are the same.
         moved: Whether the ledger says that the file was removed from its source. If so, somebody else put it
             back, and a person decides.
     """

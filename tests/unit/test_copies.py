@@ -179,7 +179,7 @@ def test_a_copy_of_a_file_that_failed_is_tried_itself(
 def test_a_file_that_was_touched_after_it_was_stored_is_not_stored_again(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new time makes a new import id, but not new bytes."""
+    """A new time makes a new version, but not new bytes: the move of the stored file is finished."""
     path = practice.photo(FIRST)
     records = practice.records()
     inbox = practice.inbox(records=records)
@@ -188,7 +188,8 @@ def test_a_file_that_was_touched_after_it_was_stored_is_not_stored_again(
         assert inbox.refresh().stored == 1
     path.touch()
     report = inbox.refresh()
-    assert outcome_of(report, FIRST).reason is Reason.DUPLICATE
+    assert outcome_of(report, FIRST).reason is Reason.INTERRUPTED
+    assert practice.left() == []
     assert len(records.attachments("10042")) == 1
 
 

@@ -432,7 +432,7 @@ def test_a_copy_by_other_means_is_read_back(practice: Practice, monkeypatch: pyt
 
 
 def test_an_interrupted_move_is_finished_only_if_the_bytes_agree(practice: Practice) -> None:
-    """A file whose stored bytes have another digest is not removed."""
+    """A file with other bytes than the stored ones is not taken for the stored file."""
     import attrs
 
     bench = Bench(practice, "a.jpg")
@@ -440,7 +440,10 @@ def test_an_interrupted_move_is_finished_only_if_the_bytes_agree(practice: Pract
     with bench.source.fetch(order.file) as content:
         stored = bench.records.add(_move(order, content).attachment(), content)
     other = attrs.evolve(stored, sha256="0" * 64)
-    assert bench.told([attrs.evolve(order, stored=other)]) == [(State.FAILED, Reason.STORED_COPY_DIFFERS)]
+    only = attrs.evolve(order, stored=other, only_finish=True)
+    assert bench.told([only]) == [(State.WAITING, Reason.CHANGED)]
+    for_another = attrs.evolve(order, stored=stored, patient_id="10043")
+    assert bench.told([for_another]) == [(State.FAILED, Reason.ALREADY_ASSIGNED)]
     assert practice.left() == ["a.jpg"]
     finished = attrs.evolve(order, stored=stored, automatic=True, reason=Reason.INTERRUPTED)
     assert bench.told([finished]) == [(State.IMPORTED, Reason.INTERRUPTED)]

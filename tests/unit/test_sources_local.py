@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import shutil
 import socket
 import sys
 from typing import TYPE_CHECKING, Any, Self
@@ -23,7 +25,9 @@ from intouch_import.errors import (
     StorageFull,
 )
 from intouch_import.model import EntryKind, SourceFile
+from intouch_import.mounts import Mount
 from intouch_import.sources import local
+from intouch_import.sources.base import Weakness
 from intouch_import.sources.local import LocalSource
 
 if TYPE_CHECKING:
@@ -172,7 +176,9 @@ def test_an_entry_that_vanishes_while_it_is_listed_is_left_out(
         (errno.EROFS, "the folder is read-only"),
         (errno.ENOSPC, "the folder's disk is full"),
         (errno.ESTALE, "the network folder is no longer connected"),
-        (errno.EIO, "the folder can't be used"),
+        (errno.ENOTCONN, "the network folder is no longer connected"),
+        (errno.EIO, "the folder's disk can't be read: is it still connected?"),
+        (errno.EMFILE, "the folder can't be used"),
     ],
 )
 def test_failures_of_the_folder_are_told(
@@ -474,3 +480,118 @@ def test_what_is_no_folder_is_not_opened(tmp_path: Path) -> None:
     assert not caught.value.retry_helps
     with pytest.raises(SourceUnavailable, match="does not exist"):
         LocalSource(str(tmp_path / "none"))
+
+
+# --- file systems that give files new inodes with each mount
+
+
+def mounted(monkeypatch: pytest.MonkeyPatch, point: str = "/", *, keeps_inodes: bool = False) -> None:
+    monkeypatch.setattr(local, "mount_of", lambda _: Mount(point, keeps_inodes))
+
+
+def replug(folder: Path) -> None:
+    """Give every file another inode, and keep its bytes and its time, as the next mount of a card does."""
+    for path in list(folder.iterdir()):
+        copy = folder.parent / "copy"
+        shutil.copy2(path, copy)
+        copy.replace(path)
+
+
+@pytest.mark.usefixtures("leases")
+def test_a_card_that_was_plugged_in_again_has_the_same_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that was listed before is read and removed, whether or not an inode is part of it."""
+    put(folder)
+    strong = listed(LocalSource(str(folder)))
+    mounted(monkeypatch)
+    source = LocalSource(str(folder))
+    assert source.weaknesses == (Weakness.REMOVAL_NOT_PINNED, Weakness.VERSION_MAY_REPEAT)
+    weak = listed(source)
+    assert weak.changed_ns is None
+    for file in (weak, strong):
+        replug(folder)
+        assert listed(source) == weak
+        with source.fetch(file) as content:
+            source.remove(file, sha256=content.sha256)
+        put(folder)
+        os.utime(folder / "a.jpg", ns=(0, weak.modified_ns or 0))
+    mounted(monkeypatch, keeps_inodes=True)
+    source = LocalSource(str(folder))
+    assert source.weaknesses == ()
+    with source.fetch(weak) as content:
+        assert content.size_bytes == 9
+    source.remove(weak, sha256=content.sha256)
+
+
+def test_without_a_lasting_inode_the_bytes_are_compared_before_a_removal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file with the same name, size and time stays; so does a file that can't be read again."""
+    mounted(monkeypatch)
+    source = LocalSource(str(folder))
+    path = put(folder)
+    file = listed(source)
+    put(folder, content=b"THE BYTES")
+    os.utime(path, ns=(0, file.modified_ns or 0))
+    with pytest.raises(FileChanged):
+        source.remove(file, sha256=hashlib.sha256(b"the bytes").hexdigest())
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", failing(errno.EACCES))
+        with pytest.raises(NotRemoved):
+            source.remove(file, sha256=hashlib.sha256(b"THE BYTES").hexdigest())
+    assert path.exists()
+    os.utime(path, ns=(0, 0))
+    with pytest.raises(FileChanged):
+        source.remove(file, sha256=hashlib.sha256(b"THE BYTES").hexdigest())
+
+
+# --- folders that come back
+
+
+def test_a_folder_that_was_made_again_is_used_again(folder: Path, source: LocalSource) -> None:
+    """A folder that was deleted and created again has the same path, and its files are listed."""
+    source.wait_for_change(0)
+    aside = folder.rename(folder.parent / "aside")
+    with pytest.raises(SourceUnavailable, match="does not exist"):
+        list(source.scan())
+    folder.mkdir()
+    put(folder)
+    assert source.wait_for_change(10)
+    assert listed(source).name == "a.jpg"
+    assert aside.is_dir()
+    source.close()
+
+
+def test_an_empty_mount_point_is_not_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left when a share is unmounted is not used in its place; the share is, once it is mounted again."""
+    mounted(monkeypatch, str(folder))
+    monkeypatch.setattr(Mount, "is_mounted", lambda _: (folder / "a.jpg").exists())
+    put(folder)
+    source = LocalSource(str(folder))
+    share = folder.rename(folder.parent / "share")
+    folder.mkdir()
+    put(folder, "stand-in.jpg")
+    for ask in (
+        lambda: list(source.scan()),
+        lambda: source.look("b.jpg"),
+        lambda: source.wait_for_change(0.1),
+    ):
+        with pytest.raises(SourceUnavailable, match="no longer mounted"):
+            ask()
+    shutil.rmtree(folder)
+    share.rename(folder)
+    put(folder, "b.jpg")
+    assert {file.name for file in source.scan()} == {"a.jpg", "b.jpg"}
+    source.close()
+
+
+@posix_only
+def test_a_link_in_the_place_of_the_folder_is_not_followed(folder: Path, source: LocalSource) -> None:
+    """A link is resolved when the folder is opened, and never later."""
+    folder.rename(folder.parent / "aside")
+    (folder.parent / "elsewhere").mkdir()
+    put(folder.parent / "elsewhere")
+    folder.symlink_to(folder.parent / "elsewhere")
+    with pytest.raises(SourceUnavailable, match="link"):
+        list(source.scan())

@@ -6,19 +6,21 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from intouch_import.inbox.locations import problem_of
+from intouch_import.inbox.recognition import Recognition, SecondReading, is_unchanged
 from intouch_import.inbox.rows import Row
-from intouch_import.model import CaptureName, Progress, Reason, Stage, State, Verdict, printable
+from intouch_import.model import Action, CaptureName, Progress, Reason, Stage, State, Verdict, printable
 from intouch_import.moving.storing import CopyFinder, Incoming
 from intouch_import.reports import Problem
-from intouch_import.verdicts import Known, Rules, already, arriving, identify, read_name, screen, waiting
+from intouch_import.verdicts import Known, Rules, arriving, identify, read_name, screen, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import tzinfo
 
     from intouch_import.clock import Clock
     from intouch_import.filenames import CaptureNaming
-    from intouch_import.ledger import Ledger
+    from intouch_import.ledger import Ledger, LedgerEntry
+    from intouch_import.model import SourceFile
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
@@ -72,6 +74,8 @@ class Lister:
         self._allowed = allowed_extensions
         self._known_before: dict[str, Known] = {}
         self._copies = CopyFinder(repository, ledger)
+        self._recognition = Recognition(repository, ledger)
+        self._second_reading = SecondReading()
         self._rows: dict[str, dict[str, Row]] = {source.source_id: {} for source in sources}
 
     def add(self, source: Source) -> None:
@@ -98,15 +102,20 @@ class Lister:
         try:
             for file in source.scan():
                 row = known.get(file.name)
-                if row is None or row.version != file.version:
-                    row = Row(source, file, screen(file) or _UNJUDGED, seen_s, settled)
+                if row is None or not is_unchanged(row, file):
+                    row = _new_row(source, file, seen_s, settled=settled)
                 shelf[file.name] = row
         except Exception as exc:  # noqa: BLE001  # a dead location never stops the others
             return Listed(source, problem_of(source, exc), seen_s)
+        for row in self._second_reading.others(source, shelf, now_s=seen_s):
+            shelf[row.name] = _new_row(source, row.file, seen_s, settled=settled)
         return Listed(source, shelf, seen_s)
 
     def take(
-        self, listed: Collection[Listed], tell: Callable[[Progress], None]
+        self,
+        listed: Collection[Listed],
+        tell: Callable[[Progress], None],
+        unfinished: Mapping[str, Collection[LedgerEntry]],
     ) -> tuple[list[Row], list[Problem]]:
         """Replace the rows of these sources by their new listings, and set the verdicts.
 
@@ -116,6 +125,7 @@ class Lister:
         Args:
             listed: Results of `list_one`, one per source.
             tell: Called with the progress.
+            unfinished: Result of `Recovery.before_listing`.
 
         Returns:
             All rows, source by source, sorted by name; and one problem per location that failed.
@@ -130,9 +140,9 @@ class Lister:
         tell(Progress(stage=Stage.LISTING, done=sum(map(len, self._rows.values()))))
         sources = [one.source for one in listed]
         problems += self._settle(sources, tell)
-        self._look_for_copies_again()
-        self._look_up(sources)
-        for source in sources:
+        freed = self._look_for_copies_again()
+        self._look_up(sources, unfinished)
+        for source in dict.fromkeys((*sources, *freed)):
             self._judge(source)
         return self.rows(), problems
 
@@ -173,11 +183,7 @@ class Lister:
                 if row.version == file.version:
                     row.settled = True
                     continue
-                row = shelf[file.name] = Row(source, file, screen(file) or _UNJUDGED, seen_s)
-                if row.state is not _IGNORED:
-                    row.judge(
-                        arriving(file.name, Reason.EMPTY if file.size_bytes == 0 else Reason.STILL_ARRIVING)
-                    )
+                shelf[file.name] = _new_row(source, file, seen_s)
         except Exception as exc:  # noqa: BLE001  # as in `_list_one`
             for row in late.values():
                 row.judge(arriving(row.name, Reason.STILL_ARRIVING))
@@ -188,8 +194,13 @@ class Lister:
 
     # --- look up
 
-    def _look_for_copies_again(self) -> None:
-        """Check again if duplicates still are duplicates: an undo or a reassignment may have changed that."""
+    def _look_for_copies_again(self) -> list[Source]:
+        """Check again if duplicates still are duplicates: an undo or a reassignment may have changed that.
+
+        Returns:
+            The sources of the rows that no longer are. They need a new verdict, also if their source was not
+            listed now.
+        """
         refused = [
             row
             for shelf in self._rows.values()
@@ -197,7 +208,7 @@ class Lister:
             if row.sha256 is not None and _refused_for_its_bytes(row)
         ]
         if not refused:
-            return
+            return []
         found = self._copies.find(
             [
                 Incoming(
@@ -214,53 +225,31 @@ class Lister:
             copy = found.get(row.import_id)
             row.duplicate_of = copy.attachment_id if copy is not None else None
             row.duplicate_elsewhere = copy is not None and copy.elsewhere
-            row.judge(_UNJUDGED if copy is None else waiting(row.name, copy.doubt, like=row.verdict))
+            if copy is not None:
+                row.judge(waiting(row.name, copy.doubt, like=row.verdict))
+            else:
+                row.judge(arriving(row.name, Reason.STILL_ARRIVING))
+        return [row.source for row in refused if row.reason is Reason.STILL_ARRIVING]
 
-    def _look_up(self, sources: Sequence[Source]) -> None:
-        """Look up if new files were stored before, and parse the names of the others."""
+    def _look_up(self, sources: Sequence[Source], unfinished: Mapping[str, Collection[LedgerEntry]]) -> None:
+        """Find new files that were imported before, and parse the names of the others."""
         new = [
             row
             for source in sources
             for row in self._rows[source.source_id].values()
-            if row.settled and row.reason in _TO_LOOK_UP
+            if row.settled and _is_to_look_up(row)
         ]
         if not new:
             return
-        stored = self._repository.find_attachment([row.import_id for row in new])
-        moved = self._ledger.moved(stored) if stored else set()
-        if moved:
-            new = self._still_there(new, moved)
+        new, gone = self._recognition.recognise(new, unfinished)
+        self.forget(gone)
         naming = self._naming
         for row in new:
-            if stored and row.import_id in stored:
-                row.judge(already(row.file, stored[row.import_id], moved=row.import_id in moved))
-                continue
             said = read_name(row.name, naming, allowed=self._allowed)
             if isinstance(said, Verdict):
                 row.judge(said)
             else:
                 row.claim = said
-
-    def _still_there(self, rows: list[Row], moved: Collection[str]) -> list[Row]:
-        """Return rows without the files that another workstation has moved since the listing.
-
-        The ledger says that these files were moved. A file that is still in its source has come back. A file
-        that is gone was moved just after the listing; without this check, it would be shown as one that has
-        come back.
-        """
-        here = []
-        for row in rows:
-            if row.import_id in moved:
-                try:
-                    now = row.source.look(row.name)
-                except Exception as exc:  # noqa: BLE001  # a foreign source may raise anything: keep the row
-                    log.warning("a file can't be looked up again", extra={"kind": type(exc).__name__})
-                    now = row.file
-                if now is None or now.version != row.version:
-                    self._rows[row.source.source_id].pop(row.name, None)
-                    continue
-            here.append(row)
-        return here
 
     # --- judge
 
@@ -302,8 +291,8 @@ _CONTENT = frozenset(
     }
 )
 _BYTES = frozenset({Reason.DUPLICATE, Reason.DUPLICATE_ELSEWHERE, Reason.UNDONE})
-_TO_LOOK_UP = frozenset({Reason.UNEXPECTED, Reason.STILL_ARRIVING})
-_UNJUDGED = waiting("", Reason.UNEXPECTED)
+_ARRIVING, _TO_LOOK_UP = Action.ARRIVING, (Reason.STILL_ARRIVING, Reason.CHANGED)
+_NO_CONTENT = (Reason.EMPTY, Reason.NOT_DOWNLOADED)
 _NOTHING = Known(patients={}, providers={})
 # Reasons of `identify` that can't change while the patient, the provider and the undos do not change. A time
 # in the future can change, and a move that failed is tried again.
@@ -321,14 +310,25 @@ _STANDING = frozenset(
 )
 
 
+def _new_row(source: Source, file: SourceFile, seen_s: float, *, settled: bool = False) -> Row:
+    """Return the row of a file that was not looked up yet: until then, it counts as arriving."""
+    verdict = screen(file) or arriving(file.name, Reason.STILL_ARRIVING)
+    return Row(source, file, verdict, seen_s, settled)
+
+
 def _begun_anew(source: Source, shelf: dict[str, Row], seen_s: float) -> dict[str, Row]:
     """Reset rows for a new refresh: failed files, and imported files that are listed all the same."""
     for name, row in shelf.items():
         if row.state in _OVER:
-            shelf[name] = Row(source, row.file, screen(row.file) or _UNJUDGED, seen_s, source.commits_whole)
+            shelf[name] = _new_row(source, row.file, seen_s, settled=source.commits_whole)
         elif row.state is _FAILED:
             row.judge(row.verdict)
     return shelf
+
+
+def _is_to_look_up(row: Row) -> bool:
+    reason = row.reason
+    return reason in _TO_LOOK_UP or (row.verdict.action is _ARRIVING and reason not in _NO_CONTENT)
 
 
 def _claims(row: Row) -> bool:

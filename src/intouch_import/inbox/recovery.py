@@ -11,7 +11,7 @@ import attrs
 from intouch_import.errors import FileError, SourceError
 from intouch_import.inbox.corrections import finished, is_same, is_whole, never_left, put_anew
 from intouch_import.ledger import Event, LedgerEntry
-from intouch_import.model import printable
+from intouch_import.model import Action, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -98,13 +98,19 @@ class Recovery:
             unfinished: Result of `before_listing`, for the sources that were listed. The next refresh checks
                 the others again.
         """
-        here = {row.import_id for row in rows}
+        listed = list(rows)
+        here = {row.import_id for row in listed}
+        # A file that could not be read may be the stored one, in a version that a mount has renumbered.
+        unsure = {
+            (row.source_id, printable(row.name)) for row in listed if row.verdict.action is Action.ARRIVING
+        }
         begun = [entry for entries in unfinished.values() for entry in entries]
-        gone = [entry for entry in begun if entry.import_id not in here]
+        left = [entry for entry in begun if entry.import_id not in here]
+        gone = [entry for entry in left if (entry.source_id, entry.name) not in unsure]
         # The attachment may have been reassigned since it was stored.
         stored = self._repository.find_attachment([entry.import_id for entry in gone]) if gone else {}
         self._write([(_with_patient(entry, stored.get(entry.import_id)), Event.MOVED) for entry in gone])
-        self._left -= unfinished.keys()
+        self._left -= unfinished.keys() - {entry.source_id for entry in left if entry not in gone}
 
     def _ends_of_reassignments(self, begun: Sequence[LedgerEntry]) -> list[tuple[LedgerEntry, Event]]:
         """Find out from the records how interrupted reassignments ended."""

@@ -133,7 +133,7 @@ class Refresh:
                 this.unfinished |= self._recovery.before_listing([one.source_id for one in new])
             listed = [one for one in group if isinstance(one, Listed)]
             if listed:
-                rows, problems = self._lister.take(listed, this.tell)
+                rows, problems = self._lister.take(listed, this.tell, this.unfinished)
                 this.problems += problems
                 if this.dry:
                     self.rows = rows
@@ -339,6 +339,7 @@ class RowMover:
             reason=verdict.reason,
             automatic=True,
             stored=stored,
+            only_finish=stored is not None,
         )
 
 

@@ -130,6 +130,8 @@ def _obstacle(row: Row) -> str | None:
         return f"a selected entry can't be imported. {row.reason.text}"
     if row.reason is Reason.EXTENSION_NOT_ALLOWED:
         return f"a selected file can't be imported. {row.reason.text}"
+    if row.reason is Reason.NOT_DOWNLOADED:
+        return f"a selected file can't be imported. {row.reason.text}"
     if row.reason is Reason.EMPTY:
         return "a selected file is still empty"
     if row.state is State.IMPORTED:

@@ -68,7 +68,7 @@ class PlanRow:
         taken_from: Where ``taken_at`` was found.
         destination: Images or notes.
         verdict: What to do: ``IMPORT``, ``FINISH`` (it is in the record already), ``WAIT``, ``ARRIVING`` (it
-            is empty) or ``IGNORE``.
+            is empty, or in iCloud only) or ``IGNORE``.
         reason: Why.
         import_id: Its import id.
         modified_ns, vendor_hash, handle: As in `SourceFile`.

@@ -30,6 +30,7 @@ from intouch_import.model import (
     State,
     StoredAttachment,
     TakenFrom,
+    import_id,
 )
 from intouch_import.reports import Outcome
 from intouch_import.secret import pseudonym
@@ -56,7 +57,9 @@ class MoveOrder:
         patient_id: The patient whose record it goes to.
         reason: Why it goes there.
         automatic: No person has looked at the file: its content must be whole, and what its extension says.
-        stored: What the repository holds already, where this order finishes an interrupted move.
+        stored: What the repository holds under this import id. With the same bytes, the move is finished;
+            other bytes are another file.
+        only_finish: Leave another file where it is; otherwise it is imported under an import id of its own.
         keep: Copy the file: it stays in its source.
         trust_content: Prefer the capture time in the bytes to ``taken_at``.
 
@@ -77,6 +80,7 @@ class MoveOrder:
     reason: Reason
     automatic: bool = False
     stored: StoredAttachment | None = None
+    only_finish: bool = False
     keep: bool = False
     trust_content: bool = False
 
@@ -149,6 +153,15 @@ class FileMove:
         self.copy = copy
         if self.order.automatic:
             self.end(State.WAITING, copy.doubt)
+
+    def is_other_than(self, stored: StoredAttachment) -> bool:
+        """Return whether the bytes are not the stored ones. If so, the file gets an import id of its own."""
+        file = self.order.file
+        own = import_id(self.source.source_id, file.name, file.version, sha256=self.sha256)
+        if self.sha256 == stored.sha256 or self.import_id == own:
+            return False
+        self.import_id, self.stored = own, None
+        return True
 
     def attachment(self) -> Attachment:
         """Return what is to be stored, once the file is read."""

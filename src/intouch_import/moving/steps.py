@@ -153,10 +153,23 @@ class MoveSteps:
             self._note(move.source, exc)
             move.fail(exc)
             return
-        if order.stored is not None and order.stored.sha256 != content.sha256:
-            move.end(State.FAILED, Reason.STORED_COPY_DIFFERS)
-        elif order.stored is None and (order.automatic or self._examiner is not None):
+        if self._is_new(move) and (order.automatic or self._examiner is not None):
             self._look_inside(move, content)
+
+    @staticmethod
+    def _is_new(move: FileMove) -> bool:
+        """Return whether a file that was read is to be stored: its bytes are not the stored ones."""
+        order, stored = move.order, move.stored
+        if stored is None:
+            return True
+        if not move.is_other_than(stored):
+            if stored.patient_id != order.patient_id:
+                move.end(State.FAILED, Reason.ALREADY_ASSIGNED)
+            return False
+        if order.only_finish:
+            move.end(State.WAITING, Reason.CHANGED)
+            return False
+        return True
 
     def _look_inside(self, move: FileMove, content: Content) -> None:
         """Check what the bytes are. A doubt keeps an automatic import waiting; a person's choice goes on."""

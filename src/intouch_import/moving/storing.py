@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from intouch_import.errors import FileError, InTouchImportError, UnknownPatient, kind_and_place
+from intouch_import.errors import (
+    AlreadyAssigned,
+    ContentMismatch,
+    FileError,
+    InTouchImportError,
+    UnknownPatient,
+    kind_and_place,
+)
 from intouch_import.model import Reason, State, printable
 from intouch_import.moving.file_move import Copy
 from intouch_import.repositories.base import PatientRepository
@@ -88,8 +95,11 @@ class Storing:
             moves = self._without_copies(moves)
             items = [(move.attachment(), move.content) for move in moves if move.content is not None]
             results = self._repository.add_many(items) if items else []
+        others = []
         for move, result in zip(moves, results, strict=True):
-            if isinstance(result, FileError):
+            if isinstance(result, (AlreadyAssigned, ContentMismatch)) and self._is_other(move):
+                others.append(move)
+            elif isinstance(result, FileError):
                 move.fail(result)
             elif (result.import_id, result.patient_id, result.sha256) != (
                 move.import_id, move.order.patient_id, move.sha256,
@@ -100,6 +110,13 @@ class Storing:
         _name_twins(moves)
         self._failures_in_a_row = 0
         self.given_up = False
+        if others:
+            self._store_together(others)
+
+    def _is_other(self, move: FileMove) -> bool:
+        """Return whether other bytes are stored under the import id of a file. It then gets another id."""
+        stored = self._repository.find_attachment([move.import_id]).get(move.import_id)
+        return stored is not None and move.is_other_than(stored)
 
     def _without_copies(self, moves: list[FileMove]) -> list[FileMove]:
         """Return the files that may be stored, given what the records and the ledger know of their bytes."""

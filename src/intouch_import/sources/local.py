@@ -1,14 +1,13 @@
-"""Folders on this machine and mounted network shares, and notifications about changes in them."""
+"""Folders on this machine and mounted network shares."""
 
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from intouch_import import disk
 from intouch_import.content import StagedContent, staging_file
@@ -25,18 +24,19 @@ from intouch_import.errors import (
     without_path,
 )
 from intouch_import.model import EntryKind, SourceFile
-from intouch_import.sources.base import Source, check_name
+from intouch_import.mounts import Mount, mount_of
+from intouch_import.sources.base import Source, Weakness, check_name
+from intouch_import.sources.events import FolderEvents, available
 from intouch_import.sources.hard_link import LeasedContent, SharedContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from fsspec import AbstractFileSystem
-    from watchfiles._rust_notify import RustNotify
 
     from intouch_import.content import Content
 
-__all__ = ["FolderEvents", "LocalSource", "available"]
+__all__ = ["LocalSource"]
 
 # O_NONBLOCK: a FIFO that took the place of a photo must not block the import.
 _OPEN_FLAGS = (
@@ -49,14 +49,24 @@ _OPEN_FLAGS = (
 _BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.stat in os.supports_dir_fd
 _FILE, _SPECIAL = EntryKind.FILE, EntryKind.SPECIAL  # reading them from the enum is as slow as a call
 _KINDS = {stat.S_IFREG: _FILE, stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFLNK: EntryKind.LINK}
+# A share or a FUSE file system that was mounted, and no longer answers.
+_DISCONNECTED = (
+    errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+    errno.ETIMEDOUT, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET,
+)  # fmt: skip
+_UNREADABLE = (errno.EIO, errno.ENODEV, errno.ENXIO)
 _WINDOWS_IN_USE = {32, 33}  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
 
 
 class LocalSource(Source):
     """A folder on this machine or on a mounted share.
 
-    The version of a file is its inode, size and modification time. See `Source` for the arguments;
-    ``path`` may be relative and may begin with ``~``.
+    The version of a file is its inode, size and modification time. Where inodes change with each mount (FAT,
+    exFAT, FUSE, network shares), it is size and time only, and the source declares weaknesses. See `Source`
+    for the arguments; ``path`` may be relative and may begin with ``~``.
+
+    A folder that is deleted and created again, or mounted again, is used again. The empty folder that remains
+    at a mount point is not used in its place.
 
     Raises:
         ConfigError: ``path`` is not a valid path.
@@ -79,9 +89,10 @@ class LocalSource(Source):
             raise ConfigError("the folder's path can't be used") from None
         self._prefix = os.path.join(self.folder, "")  # ten times faster than joining a Path and a name
         super().__init__(str(self.folder), provider=provider, source_id=source_id, label=label)
-        self._inode: int | None = None
-        self._inode = self._check_folder()
+        self._identity: tuple[int, int] | None = None
+        self._mount = Mount("", keeps_inodes=False)
         self._events: FolderEvents | None = None
+        self._check_folder()
 
     @property
     def filesystem(self) -> AbstractFileSystem:
@@ -99,14 +110,14 @@ class LocalSource(Source):
                         found = os.lstat(entry.path) if os.name == "nt" else entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue  # removed since the folder was read
-                    yield _source_file(entry.name, found)
+                    yield self._source_file(entry.name, found)
         except OSError as exc:
             raise self._unavailable(exc) from without_path(exc)
 
     def look(self, name: str) -> SourceFile | None:
         check_name(name, windows=False)
         try:
-            return _source_file(name, os.lstat(self.folder / name))
+            return self._source_file(name, os.lstat(self.folder / name))
         except FileNotFoundError:
             self._check_folder()
             return None
@@ -139,9 +150,11 @@ class LocalSource(Source):
             if fd >= 0:
                 os.close(fd)
 
-    def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the inode pins it
+    def remove(self, file: SourceFile, *, sha256: str) -> None:
         check_name(file.name, windows=False)
         try:
+            if not self._is_pinned(file):
+                self._compare_bytes(file, sha256)
             if sys.platform != "win32" and _BY_DESCRIPTOR:
                 folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
                 try:
@@ -172,7 +185,7 @@ class LocalSource(Source):
                 file.close()
                 disk.publish(temporary, self.folder / name)
             disk.sync_folder(self.folder)
-            return _source_file(name, os.lstat(self.folder / name))
+            return self._source_file(name, os.lstat(self.folder / name))
         except FileExistsError:
             raise NameTaken("a file with this name exists already") from None
         except OSError as exc:
@@ -204,13 +217,17 @@ class LocalSource(Source):
     def wait_for_change(self, timeout_s: float) -> bool:
         if not available():
             return super().wait_for_change(timeout_s)
+        before = self._identity
         try:
             self._check_folder()
+            if self._identity != before:
+                self._stop_listening()  # for the system, a folder that comes back is another folder
+                timeout_s = 0
             if self._events is None:
                 self._events = FolderEvents(self.folder)
             return self._events.wait(timeout_s)
         except SourceUnavailable:
-            self._stop_listening()  # for the system, a folder that comes back is another folder
+            self._stop_listening()
             raise
 
     def close(self) -> None:
@@ -221,20 +238,30 @@ class LocalSource(Source):
             self._events.close()
             self._events = None
 
-    def _check_folder(self) -> int:
-        """Return the folder's inode. A share that is no longer mounted must not look like an empty folder."""
+    def _check_folder(self) -> None:
+        """Check that the folder is there. An empty mount point must not look like an empty folder."""
         try:
             found = self.folder.stat()
         except OSError as exc:
             raise self._unavailable(exc) from without_path(exc)
         if not stat.S_ISDIR(found.st_mode):
             raise SourceUnavailable("the source is not a folder", source_id=self.source_id, retry_helps=False)
-        if self._inode not in (None, found.st_ino):
-            raise SourceUnavailable(
-                "the path now leads to another folder: is the share still mounted?",
-                source_id=self.source_id,
-            )
-        return found.st_ino
+        identity = (found.st_dev, found.st_ino)
+        if identity == self._identity:
+            return
+        if self._identity is not None:
+            if os.path.normcase(os.path.realpath(self.folder)) != os.path.normcase(self.folder):
+                raise SourceUnavailable("a link has taken the place of the folder", source_id=self.source_id)
+            if not self._mount.is_mounted():
+                raise SourceUnavailable(
+                    "the folder's share or disk is no longer mounted", source_id=self.source_id
+                )
+        self._mount = mount_of(str(self.folder))
+        if self._mount.keeps_inodes:
+            self.weaknesses = ()
+        else:
+            self.weaknesses = (Weakness.REMOVAL_NOT_PINNED, Weakness.VERSION_MAY_REPEAT)
+        self._identity = identity
 
     def _open(self, file: SourceFile) -> int:
         check_name(file.name, windows=False)
@@ -260,7 +287,7 @@ class LocalSource(Source):
             with open(fd, "rb", buffering=0, closefd=False) as stream:
                 digested = disk.digest_stream(stream, target)
             found = os.fstat(fd)
-            if _version(found) != file.version:
+            if not self._is_version(file, found):
                 raise StillArriving("the file changed while it was read")
         return StagedContent(path, digested) if found.st_nlink == 1 else SharedContent(path, digested, found)
 
@@ -272,10 +299,45 @@ class LocalSource(Source):
         """
         return found.st_nlink == 1 and (staging is None or os.stat(staging).st_dev == found.st_dev)
 
-    @staticmethod
-    def _compare(file: SourceFile, found: os.stat_result) -> None:
-        if not stat.S_ISREG(found.st_mode) or _version(found) != file.version:
+    def _compare(self, file: SourceFile, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode) or not self._is_version(file, found):
             raise FileChanged("the file is no longer the version that was listed")
+
+    def _compare_bytes(self, file: SourceFile, sha256: str) -> None:
+        """Read a file again that no inode identifies, just before it is removed."""
+        try:
+            fd = self._open(file)
+        except (FileUnreadable, StillArriving) as exc:
+            raise NotRemoved("the file can't be read again before its removal") from exc
+        with open(fd, "rb", buffering=0) as stream:
+            self._compare(file, os.fstat(fd))
+            if disk.digest_stream(stream).sha256 != sha256:
+                raise FileChanged("the file is no longer the one that was stored")
+
+    def _is_pinned(self, file: SourceFile) -> bool:
+        return self._mount.keeps_inodes and file.version != _without_inode(file.size_bytes, file.modified_ns)
+
+    def _is_version(self, file: SourceFile, found: os.stat_result) -> bool:
+        """Return whether a file has the listed version; inodes are compared only if they last."""
+        if self._is_pinned(file):
+            return file.version == self._version(found)
+        return f"-{file.version}".endswith("-" + _without_inode(found.st_size, found.st_mtime_ns))
+
+    def _version(self, found: os.stat_result) -> str:
+        version = _without_inode(found.st_size, found.st_mtime_ns)
+        return f"{found.st_ino:x}-{version}" if self._mount.keeps_inodes else version
+
+    def _source_file(self, name: str, found: os.stat_result) -> SourceFile:
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), _SPECIAL)
+        return SourceFile(
+            name=name,
+            kind=kind,
+            size_bytes=found.st_size if kind is _FILE else 0,
+            modified_ns=found.st_mtime_ns,
+            version=self._version(found),
+            # On FAT and exFAT this is the modification time, and on Windows the time of creation.
+            changed_ns=found.st_ctime_ns if self._mount.keeps_inodes and os.name != "nt" else None,
+        )
 
     def _unavailable(self, exc: OSError) -> SourceUnavailable:
         code = exc.errno
@@ -286,77 +348,11 @@ class LocalSource(Source):
             errno.EPERM: "the folder may not be used: no rights",
             errno.EROFS: "the folder is read-only",
             errno.ENOSPC: "the folder's disk is full",
-            errno.ESTALE: "the network folder is no longer connected",
+            **dict.fromkeys(_DISCONNECTED, "the network folder is no longer connected"),
+            **dict.fromkeys(_UNREADABLE, "the folder's disk can't be read: is it still connected?"),
         }.get(code or 0, "the folder can't be used")
         return SourceUnavailable(meaning, source_id=self.source_id, errno=code)
 
 
-def _version(found: os.stat_result) -> str:
-    return f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"
-
-
-def _source_file(name: str, found: os.stat_result) -> SourceFile:
-    kind = _KINDS.get(stat.S_IFMT(found.st_mode), _SPECIAL)
-    return SourceFile(
-        name=name,
-        kind=kind,
-        size_bytes=found.st_size if kind is _FILE else 0,
-        modified_ns=found.st_mtime_ns,
-        version=_version(found),
-    )
-
-
-# A burst of events (a card is being copied) is reported when it pauses, or after the longer time.
-_PAUSE_MS: Final = 200
-_BURST_MS: Final = 1_600
-
-
-def available() -> bool:
-    """Return whether the package for notifications (the extra ``watch``) is installed."""
-    return importlib.util.find_spec("watchfiles") is not None
-
-
-class FolderEvents:
-    """The operating system's notifications for one folder. None is lost between two waits.
-
-    For a network folder, only changes by this machine are reported.
-
-    Args:
-        folder: The folder; changes in folders below it are not reported.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._listener: RustNotify | None = None
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for an event since the last wait. With 0, start listening and return.
-
-        Raises:
-            SourceUnavailable: The system refuses: no such folder, no permission, too many listeners.
-        """
-        if self._listener is None:
-            self._listener = self._listen()
-        if timeout_s <= 0:
-            return True
-        # Not watchfiles.watch(): it logs the paths of changed files.
-        answer = self._listener.watch(_BURST_MS, _PAUSE_MS, max(1, int(timeout_s * 1000)), None)
-        if answer == "signal":
-            raise KeyboardInterrupt
-        return not isinstance(answer, str)
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-
-    def _listen(self) -> RustNotify:
-        from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
-
-        try:
-            return RustNotify([str(self._folder)], False, False, 300, False, True)  # noqa: FBT003  # watchfiles' signature
-        except OSError as exc:
-            raise SourceUnavailable("the folder's events can't be watched") from without_path(exc)
-        except WatchfilesRustInternalError:
-            raise SourceUnavailable("the folder's events can't be watched") from None
+def _without_inode(size_bytes: int, modified_ns: int | None) -> str:
+    return f"{size_bytes:x}-{modified_ns or 0:x}"
