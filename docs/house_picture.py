@@ -25,6 +25,7 @@ FOUNDATION_FROM: Final = "model"  # the layer with this room, and all layers bel
 FLOORS: Final = {
     "cli": ("faces", "what people and hosts see"),
     "inbox": ("rooms", "daily lists, and archives"),
+    "records": ("records", "what is stored is still there"),
     "settings": ("settings", "of a practice"),
     "moving": ("the move", "only it removes source files"),
     "copies": ("", ""),
@@ -39,6 +40,7 @@ FLOORS: Final = {
 COLOURS: Final = {
     "faces": "#eef2f7",
     "rooms": "#e8f1fb",
+    "records": "#e8f5ee",
     "settings": "#eef2f7",
     "the move": "#fdeee4",
     "siblings": "#e8f5ee",

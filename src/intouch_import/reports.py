@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from intouch_import.model import StoredAttachment
 
-__all__ = ["Outcome", "Problem", "Report"]
+__all__ = ["RECORDS", "Outcome", "Problem", "Report"]
+
+RECORDS: Final = "records"
+"""`Problem.location` of a problem of the patient records."""
 
 
 @attrs.frozen(kw_only=True)
@@ -93,11 +96,11 @@ class Outcome:
 
 @attrs.frozen(kw_only=True)
 class Problem:
-    """A location that failed. The other locations continued.
+    """A location that failed, while the other locations continued; or patient records that lack files.
 
     Args:
-        source_id: Id of the source.
-        location: Kind of the location.
+        source_id: Id of the source; empty if the problem is not about a source.
+        location: Kind of the location; ``"records"`` for the patient records.
         text: What happened, in a sentence without paths or names.
         retry_helps: Whether the next refresh may succeed without a change by a person.
         sign_in: Whether a person must sign in first.

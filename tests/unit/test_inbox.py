@@ -34,7 +34,8 @@ from intouch_import.model import Action, Destination, Patient, Progress, Reason,
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.secret import pseudonym
 from intouch_import.sources.local import LocalSource
-from miniature import NOW
+from intouch_import.testing import MemoryRepository
+from miniature import NOW, PATIENTS, PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -1106,6 +1107,8 @@ def test_an_operator_that_is_not_text_never_stops_a_move_half_way(practice: Prac
 class HostRecords(PatientRepository):
     """A host that brings no database of ours: all it does is done by another repository."""
 
+    ledger: Any = None
+
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
@@ -1125,8 +1128,8 @@ class HostRecords(PatientRepository):
         return self._inner.open_attachment(attachment_id)
 
 
-def test_where_the_ledger_is_kept(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given as an object, a path or a URL; with records of ours beside them; else in the user's data."""
+def test_where_the_ledger_is_kept(practice: Practice) -> None:
+    """The ledger is given as an object, a path or a URL, or it is the ledger of the records."""
     ledger = Ledger.open("sqlite://")
     assert practice.inbox(ledger=ledger).ledger is ledger
     practice.photo(AUTO)
@@ -1135,11 +1138,23 @@ def test_where_the_ledger_is_kept(practice: Practice, monkeypatch: pytest.Monkey
     practice.photo(OTHER)
     practice.inbox(ledger=f"sqlite:///{practice.root / 'url.db'}").refresh()
     assert (practice.root / "url.db").exists()
-    monkeypatch.setenv("XDG_DATA_HOME", str(practice.root / "data"))
-    monkeypatch.setattr("platformdirs.user_data_dir", lambda *_a, **_k: str(practice.root))
+    host = HostRecords(practice.records())
+    with pytest.raises(ConfigError, match="ledger="):
+        practice.inbox(records=host)
+    host.ledger = practice.root / "ledger.db"
     practice.photo(OTHER)
-    assert practice.inbox(records=HostRecords(practice.records())).refresh().imported == 1
+    assert practice.inbox(records=host).refresh().imported == 1
     assert (practice.root / "ledger.db").exists()
+
+
+def test_two_inboxes_of_one_host_share_the_ledger(practice: Practice) -> None:
+    """An import that a person has undone in one inbox is not repeated by another one, of another user."""
+    practice.photo(AUTO)
+    records = MemoryRepository(PATIENTS, PROVIDERS)
+    inbox = practice.inbox(records=records)
+    assert inbox.undo(inbox.refresh().outcomes[0]).state is State.WAITING
+    report = practice.inbox(records=records.reopen()).refresh()
+    assert [outcome.reason for outcome in report.outcomes] == [Reason.UNDONE]
 
 
 @pytest.mark.parametrize("name", ["what?.db", "100%25.db", "a#b.db"])

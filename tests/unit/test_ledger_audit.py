@@ -37,6 +37,7 @@ MEANINGS = {
     Event.REASSIGNING: ("U", "0", "Patient Record"),
     Event.REASSIGNED: ("U", "0", "Patient Record"),
     Event.NOT_REASSIGNED: ("U", "4", "Patient Record"),
+    Event.MISSING: ("D", "4", "Patient Record"),
 }
 
 

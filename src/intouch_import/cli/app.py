@@ -45,6 +45,7 @@ from intouch_import.errors import (
 )
 from intouch_import.logfiles import log_to_directory
 from intouch_import.model import State, printable
+from intouch_import.reports import RECORDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -384,6 +385,8 @@ def _finish_one(outcome: Outcome, *, json: bool) -> int:
 
 
 def _code_of(report: Report) -> int:
+    if any(problem.location == RECORDS for problem in report.problems):
+        return RECORDS_FAILED
     if report.failed or report.stored:
         return FILES_FAILED
     return LOCATION_FAILED if report.problems else OK

@@ -61,8 +61,8 @@ class Inbox(Closable):
         naming: How the capture app names files. The default is ours, not the vendor's: check it
             against a real file.
         ledger: Where moves are written down: a `Ledger`, the path of a SQLite file, or a SQLAlchemy URL, such
-            as that of the host's database. Default: the database of the records where that is a SQL database
-            of ours, else a file in the user's data directory.
+            as that of the host's database. Default: the ledger of the records
+            (`PatientRepository.ledger`). All inboxes of the same records need the same ledger.
         allowed_extensions: The only extensions that may be imported, lower case, with their dot. Files with
             other extensions wait, with the reason. None allows all.
         settle_s: How long a file must keep its size and time to count as arrived, seconds.
@@ -75,7 +75,8 @@ class Inbox(Closable):
         zone: The practice's time zone, as a `datetime.tzinfo`.
 
     Raises:
-        ConfigError: The time zone does not exist, the pattern can't be used, or two sources have one id.
+        ConfigError: The time zone does not exist, the pattern can't be used, two sources have one id, or
+            no ledger is given and the records have none.
         RepositoryError: The ledger can't be opened.
     """
 
@@ -103,7 +104,7 @@ class Inbox(Closable):
         self.zone = zone_of(zone)
         self._own_ledger = not isinstance(ledger, Ledger)
         self._own_repository = False
-        self.ledger = ledger_for(ledger, engine=getattr(repository, "engine", None))
+        self.ledger = ledger_for(ledger, records=repository)
         self._patient = patient
         self._naming = CaptureNaming(naming) if isinstance(naming, str) else naming
         self._allowed = frozenset(allowed_extensions) if allowed_extensions is not None else None
@@ -251,7 +252,8 @@ class Inbox(Closable):
                 problem in the report.
 
         Returns:
-            One outcome per file listed. A location that failed is a problem, not an exception.
+            One outcome per file listed. A location that failed is a problem, not an exception. So are records
+            that lack files which the ledger has: they may have been restored from an old backup.
 
         Raises:
             RepositoryError: The records or the ledger failed. What was moved from locations that answered
@@ -268,7 +270,7 @@ class Inbox(Closable):
             )
             if ready:
                 later, more = self._refresh.run(tell, cancel=cancel, only=ready)
-                outcomes, problems = outcomes + later, problems + more
+                outcomes, problems = outcomes + later, [*dict.fromkeys(problems + more)]
         return Report(outcomes=outcomes, problems=tuple(problems), listed=len(outcomes))
 
     def scan(self, *, on_progress: Callable[[Progress], object] | None = None) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""`Recovery`: finish interrupted undos, and write missing ledger entries of moves and reassignments."""
+"""`Recovery`: finish interrupted undos, write missing ledger entries, and notice records that lack files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from intouch_import.errors import FileError, SourceError
 from intouch_import.inbox.corrections import finished, is_same, is_whole, never_left, put_anew
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import Action, printable
+from intouch_import.records.missing import missing_from
+from intouch_import.reports import RECORDS, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -27,6 +29,9 @@ __all__ = ["Recovery"]
 
 # Another workstation may be doing an undo or a reassignment now. None of them takes this long.
 _GIVEN_UP_AFTER: Final = timedelta(hours=1)
+# How many files are looked up in the records, newest first: at the first refresh, and at each later one.
+_LOOKED_UP_FIRST: Final = 1000
+_LOOKED_UP_LATER: Final = 100
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +57,45 @@ class Recovery:
         self._ledger = ledger
         self._now = now
         self._left = set(self._sources)
+        self._missing: dict[str, LedgerEntry] = {}
+        self._looked_up = _LOOKED_UP_FIRST
+
+    def look_for_missing(self) -> None:
+        """Find out if the records lack files that they must have according to the ledger.
+
+        They do if somebody has restored them from a backup that is older than the ledger, or has opened other
+        records with this ledger. The newest files of the ledger are looked up, and the missing files that an
+        earlier refresh has found: they stay a problem until they are back, or a person has accepted that they
+        are lost (`RecordsReport.accept_missing`).
+        """
+        newest = self._ledger.stored(newest=self._looked_up)
+        self._note_missing([*self._missing.values(), *newest])
+        self._looked_up = _LOOKED_UP_LATER
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The problem that the records lack files, if they do."""
+        if not self._missing:
+            return []
+        count, since = len(self._missing), min(entry.at for entry in self._missing.values())
+        files = "a file" if count == 1 else f"at least {count} files"
+        text = (
+            f"the ledger has {files}, stored since {since:%Y-%m-%d %H:%M} UTC, that the patient records do"
+            " not have. Were the records restored from a backup? 'intouch-import records verify' lists them."
+        )
+        return [Problem(source_id="", location=RECORDS, text=text, retry_helps=False)]
+
+    def _note_missing(self, entries: Iterable[LedgerEntry]) -> set[str]:
+        """Note which of these files are missing, and return their import ids."""
+        known = {entry.import_id: entry for entry in entries}
+        lacking = {
+            entry.import_id: entry
+            for entry in missing_from(self._repository, self._ledger, [*known.values()])
+        }
+        if lacking.keys() - self._missing.keys():
+            log.error("the patient records lack files that the ledger has", extra={"count": len(lacking)})
+        self._missing = {one: entry for one, entry in self._missing.items() if one not in known} | lacking
+        return set(lacking)
 
     def add(self, source: Source) -> None:
         """Add a source."""
@@ -93,6 +137,8 @@ class Recovery:
     def after_listing(self, rows: Iterable[Row], unfinished: Mapping[str, Collection[LedgerEntry]]) -> None:
         """Write the missing entries *moved*: a crash came after the removal of the file and before the entry.
 
+        Nothing is written about a file that the records do not have: it was not moved, it is missing.
+
         Args:
             rows: The rows of the listing.
             unfinished: Result of `before_listing`, for the sources that were listed. The next refresh checks
@@ -109,7 +155,13 @@ class Recovery:
         gone = [entry for entry in left if (entry.source_id, entry.name) not in unsure]
         # The attachment may have been reassigned since it was stored.
         stored = self._repository.find_attachment([entry.import_id for entry in gone]) if gone else {}
-        self._write([(_with_patient(entry, stored.get(entry.import_id)), Event.MOVED) for entry in gone])
+        moved = [
+            (attrs.evolve(entry, patient_id=stored[entry.import_id].patient_id), Event.MOVED)
+            for entry in gone
+            if entry.import_id in stored
+        ]
+        self._write(moved)
+        self._note_missing([entry for entry in gone if entry.import_id not in stored])
         self._left -= unfinished.keys() - {entry.source_id for entry in left if entry not in gone}
 
     def _ends_of_reassignments(self, begun: Sequence[LedgerEntry]) -> list[tuple[LedgerEntry, Event]]:
@@ -166,7 +218,3 @@ class Recovery:
     def _write(self, ends: Sequence[tuple[LedgerEntry, Event]]) -> None:
         now = self._now()
         self._ledger.append([finished(entry, event, now) for entry, event in ends])
-
-
-def _with_patient(entry: LedgerEntry, stored: StoredAttachment | None) -> LedgerEntry:
-    return entry if stored is None else attrs.evolve(entry, patient_id=stored.patient_id)

@@ -108,8 +108,9 @@ class Refresh:
             with self._lock:
                 self._locations.give_up(this.opening)
                 unopened = self._locations.problems if only is None else []
+                missing = self._recovery.problems
         outcomes = RowOutcomes((), {}) if this.outcomes is None else this.outcomes
-        return outcomes, unopened + this.problems
+        return outcomes, missing + unopened + this.problems
 
     def _begin(self, this: _Round) -> None:
         """Start to list the open sources, and to open the others."""
@@ -117,6 +118,7 @@ class Refresh:
         with self._lock:
             this.opening = self._locations.to_open() if only is None else []
             sources = [one for one in self._locations.opened if only is None or one.source_id in only]
+            self._recovery.look_for_missing()
             if not this.dry:
                 ids = [one.source_id for one in sources]
                 this.unfinished = self._recovery.before_listing(ids, look_again=self._mover.take_incomplete())

@@ -19,6 +19,7 @@ import attrs
 
 from intouch_import.closing import Closable
 from intouch_import.model import Action
+from intouch_import.reports import RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -229,7 +230,11 @@ class Watch(Closable):
         """Update the problems of the locations that were listed; return whether any has changed."""
         before = {key: problem.text for key, problem in self._problems.items()}
         unopened = {("", one.location): one.problem for one in self._inbox.unopened}
-        here = {(one.source_id, one.location): one for one in report.problems if one.source_id}
+        here = {
+            (one.source_id, one.location): one
+            for one in report.problems
+            if one.source_id or one.location == RECORDS
+        }
         kept = {key: one for key, one in self._problems.items() if key[0] and key[0] not in looks}
         self._problems = kept | here | unopened
         return before != {key: problem.text for key, problem in self._problems.items()}

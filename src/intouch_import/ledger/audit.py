@@ -75,6 +75,7 @@ _KINDS: Final = {
     Event.REASSIGNING: _Kind(*_RECORD, "U", "3"),
     Event.REASSIGNED: _Kind(*_RECORD, "U", "3"),
     Event.NOT_REASSIGNED: _Kind(*_RECORD, "U", "3", failed=True),
+    Event.MISSING: _Kind(*_RECORD, "D", "14", failed=True),
 }
 
 

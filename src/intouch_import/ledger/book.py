@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, assert_never
 import sqlalchemy as sa
 
 from intouch_import.database import connect, insert_many, one_of, reading, upgrade, writing
-from intouch_import.errors import ConfigError, LedgerError, RepositoryError
+from intouch_import.errors import LedgerError, RepositoryError
 from intouch_import.ledger.audit import to_dicom, to_fhir
 from intouch_import.ledger.entry import (
     CHAIN_START,
@@ -26,6 +25,7 @@ from intouch_import.ledger.entry import (
     chain,
     chain_digest,
     entry_of,
+    in_records,
     ledger_table,
 )
 from intouch_import.model import printable
@@ -33,10 +33,11 @@ from intouch_import.model import printable
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-__all__ = ["VERSION_TABLE", "Ledger", "ledger_for"]
+__all__ = ["VERSION_TABLE", "Ledger"]
 
 VERSION_TABLE: Final = "intouch_ledger_version"
 _LOCK: Final = 0x696E_746F_0002
+_PAGE: Final = 1000
 _INSERT = sa.insert(ledger_table)
 _LAST = sa.select(ledger_table.c.seq, ledger_table.c.digest).order_by(ledger_table.c.seq.desc()).limit(1)
 
@@ -54,6 +55,9 @@ def _open_ended(
     return sa.select(ledger_table).where(begins, ~ended).order_by(ledger_table.c.seq)
 
 
+_IN_RECORDS: Final = _open_ended(
+    ledger_table.c.event == Event.STORED.value, (Event.WITHDRAWN, Event.MISSING, Event.STORED)
+)
 _ENDS_OF_UNDO: Final = (Event.WITHDRAWN, Event.NOT_PUT_BACK, Event.STORED, Event.PUTTING_BACK)
 _REASSIGNMENTS: Final = _open_ended(
     IS_REASSIGNING, (Event.REASSIGNED, Event.NOT_REASSIGNED, Event.REASSIGNING, Event.WITHDRAWN)
@@ -129,6 +133,29 @@ class Ledger:
         advance(states, known)
         return {import_id for import_id, state in states.items() if Event.MOVED in state}
 
+    def in_records(self, import_ids: Collection[str]) -> set[str]:
+        """Return those of these import ids that the records must have: stored, and no undo has begun."""
+        with reading(self._engine) as connection:
+            return in_records(connection.execute(self._facts(import_ids)))
+
+    def stored(self, *, since: datetime | None = None, newest: int | None = None) -> Iterator[LedgerEntry]:
+        """Iterate over the ``STORED`` entries of all files that were not taken out of the records since.
+
+        The entries are read in pages, so that no transaction stays open while the caller works.
+
+        Args:
+            since: Only files that were stored at this time or later, aware.
+            newest: Only so many files, the newest. By default, all files, oldest first.
+        """
+        query = _IN_RECORDS if since is None else _IN_RECORDS.where(ledger_table.c.at >= since)
+        if newest is not None:
+            yield from self._read(query.order_by(None).order_by(ledger_table.c.seq.desc()).limit(newest))
+            return
+        seq = 0
+        while page := self._read(query.where(ledger_table.c.seq > seq).limit(_PAGE)):
+            yield from page
+            seq = page[-1].seq or 0
+
     def put_back(self, source_id: str, names: Collection[str]) -> set[tuple[str, int]]:
         """Return name (`printable`) and size of the files among these that an undo has put back."""
         wanted = set(names) if all(map(str.isprintable, names)) else {printable(name) for name in names}
@@ -184,7 +211,9 @@ class Ledger:
 
     def unfinished(self, source_id: str) -> list[LedgerEntry]:
         """Return the ``STORED`` entries of a source that are not followed by ``MOVED``, oldest first."""
-        return self._read(_open_ended(_of(source_id, Event.STORED), (Event.MOVED, Event.WITHDRAWN)))
+        return self._read(
+            _open_ended(_of(source_id, Event.STORED), (Event.MOVED, Event.WITHDRAWN, Event.MISSING))
+        )
 
     def undoing(self, source_id: str) -> list[LedgerEntry]:
         """Return the ``PUTTING_BACK`` entries of a source that have no end in the ledger, oldest first."""
@@ -337,37 +366,3 @@ def _digest_of(values: dict[str, Any], previous: Any) -> str | None:
         return chain_digest(previous, values) if values["at"] is not None else None
     except (TypeError, ValueError):
         return None
-
-
-def ledger_for(ledger: Ledger | str | os.PathLike[str] | None, *, engine: sa.Engine | None) -> Ledger:
-    """Return the given ledger, or a ledger in the records' database, or one in the user's data directory.
-
-    Args:
-        ledger: A ledger, a SQLAlchemy URL, or the path of a SQLite file; or None.
-        engine: Engine of the records, if they are a `SqlRepository`.
-
-    Raises:
-        ConfigError: The URL is not valid, its driver is not installed, or the home directory is unknown.
-        RepositoryError: The database can't be used.
-    """
-    if isinstance(ledger, Ledger):
-        return ledger
-    if ledger is not None:
-        text = os.fspath(ledger)
-        return Ledger.open(text) if "://" in text else _file(_at_home(text))
-    if engine is not None:
-        return Ledger(engine)
-    import platformdirs
-
-    return _file(Path(platformdirs.user_data_dir("intouch-import", ensure_exists=True), "ledger.db"))
-
-
-def _at_home(path: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise ConfigError("the ledger's path starts with ~, but the home directory is unknown") from None
-
-
-def _file(path: Path) -> Ledger:
-    return Ledger.open(sa.URL.create("sqlite", database=str(path)))

@@ -34,6 +34,7 @@ __all__ = [
     "chain",
     "chain_digest",
     "entry_of",
+    "in_records",
     "ledger_table",
     "metadata",
 ]
@@ -55,6 +56,7 @@ class Event(enum.StrEnum):
     REASSIGNING = "reassigning"
     REASSIGNED = "reassigned"
     NOT_REASSIGNED = "not_reassigned"
+    MISSING = "missing"
 
 
 @attrs.frozen(kw_only=True)
@@ -72,7 +74,7 @@ class LedgerEntry:
         attachment_id: The repository's id of the attachment, once it is stored.
         location, source_id, name: Where the file was.
         size_bytes, sha256: The bytes of the file; None if they were never read.
-        reason: Why, a `Reason` value.
+        reason: Why, a `Reason` value; empty for ``MISSING``.
         from_patient_id: For a reassignment, the first patient.
         seq: Position, starting at 1; set by the ledger.
         digest: Digest of this entry and the previous digest; set by the ledger.
@@ -213,10 +215,31 @@ def advance(states: defaultdict[str, set[str]], events: Iterable[Any]) -> None:
         # Compared as text: an event of a newer version must not prevent writing.
         if event in _FACTS:
             state.add(event)
-        elif event == _WITHDRAWN:
+        elif event in _OUT_OF_RECORDS:
             state.clear()
         elif event == _REASSIGNING:
             state.discard(_REASSIGNED)  # by an earlier reassignment
+
+
+def in_records(events: Iterable[Any]) -> set[str]:
+    """Return the import ids of the files that the records must have.
+
+    Args:
+        events: Import ids and events, oldest first.
+    """
+    stored: set[str] = set()
+    undoing: set[str] = set()
+    for import_id, event in events:
+        if event == _STORED:
+            stored.add(import_id)
+            undoing.discard(import_id)
+        elif event in _OUT_OF_RECORDS:
+            stored.discard(import_id)
+        elif event == _PUTTING_BACK:
+            undoing.add(import_id)  # the undo may withdraw the attachment before it writes the next entry
+        elif event == _NOT_PUT_BACK:
+            undoing.discard(import_id)
+    return stored - undoing
 
 
 def chain(
@@ -274,7 +297,10 @@ _JSON: Final[dict[type, Callable[[Any], str]]] = {
 
 
 # Looking up a member of an enum takes longer than comparing it.
-_WITHDRAWN: Final = Event.WITHDRAWN
+_STORED: Final = Event.STORED
+_PUTTING_BACK: Final = Event.PUTTING_BACK
+_NOT_PUT_BACK: Final = Event.NOT_PUT_BACK
+_OUT_OF_RECORDS: Final = frozenset({Event.WITHDRAWN, Event.MISSING})
 _REASSIGNING: Final = Event.REASSIGNING
 _REASSIGNED: Final = Event.REASSIGNED
 _FACTS: Final = frozenset({Event.STORED, Event.MOVED, Event.REASSIGNED})

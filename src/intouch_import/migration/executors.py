@@ -171,7 +171,7 @@ def run_on_worker(setup: WorkerSetup, partition: int) -> PartitionResult:
                 read_header(directory),
                 root=setup.archive(),
                 repository=repository,
-                ledger=ledger_for(setup.ledger, engine=getattr(repository, "engine", None)),
+                ledger=ledger_for(setup.ledger, records=repository),
                 options=setup.options,
                 threads=setup.options.threads or _THREADS,
                 control=RunControl(directory / SIGNAL),

@@ -108,7 +108,7 @@ def plan(
     time_zone = zone_of(zone)
     opener = archive_of(source)
     folder = _folder_for(to)
-    book = ledger_for(ledger, engine=getattr(repository, "engine", None))
+    book = ledger_for(ledger, records=repository)
     tell = progress_callback(on_progress) if on_progress is not None else None
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(contextlib.closing(opener()))

@@ -270,7 +270,7 @@ def _start_here(
         records = repository if isinstance(repository, PatientRepository) else repository()
         if records is not repository:
             stack.callback(_close, records)
-        ledger = ledger_for(options.ledger, engine=getattr(records, "engine", None))
+        ledger = ledger_for(options.ledger, records=records)
         opened = stack.pop_all()
 
     def executor() -> Executor:

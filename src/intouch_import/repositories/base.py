@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from intouch_import.errors import FileError, NotSupported
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
+
+    import sqlalchemy as sa
 
     from intouch_import.content import Content
     from intouch_import.model import Attachment, Patient, Provider, StoredAttachment
@@ -40,6 +43,19 @@ class PatientRepository(abc.ABC):
         are in the system's temporary folder.
         """
         return None
+
+    @property
+    def ledger(self) -> str | os.PathLike[str] | sa.Engine | None:
+        """Where the ledger of these records is: a SQLAlchemy URL or engine, or the path of a SQLite file.
+
+        The ledger belongs to the records. All programs that use the same records must use the same ledger, on
+        all computers: otherwise, an import that one program has undone is repeated by another. Return the
+        database of the records themselves, if SQLAlchemy can open it.
+
+        The default is the SQLAlchemy engine in the attribute ``engine``, if there is one, else None: then
+        every inbox and every migration must be given the same ``ledger=``.
+        """
+        return getattr(self, "engine", None)
 
     @abc.abstractmethod
     def find_patient(self, patient_id: str) -> Patient | None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
+import shutil
+import tempfile
 import threading
 import time
+import weakref
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
@@ -31,7 +36,6 @@ from intouch_import.testing.samples import BytesContent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
     from typing import BinaryIO
 
     from fsspec import AbstractFileSystem
@@ -222,6 +226,13 @@ class _Kept:
         self.next_id = 1
         self.writing = threading.RLock()
 
+    @functools.cached_property
+    def folder(self) -> Path:
+        """A folder for the ledger, which is deleted together with the records."""
+        folder = tempfile.mkdtemp(prefix="intouch-memory-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
 
 class MemoryRepository(PatientRepository):
     """Patient records in memory, which are gone when the process ends.
@@ -265,6 +276,10 @@ class MemoryRepository(PatientRepository):
 
     def __repr__(self) -> str:
         return "<MemoryRepository>"
+
+    @property
+    def ledger(self) -> Path:
+        return self._kept.folder / "ledger.db"
 
     # --- patients and providers
 
