@@ -345,6 +345,7 @@ class Stage(enum.StrEnum):
     SAVING = "saving"
     PLANNING = "planning"
     MIGRATING = "migrating"
+    VERIFYING = "verifying"
 
 
 @attrs.frozen(kw_only=True)

@@ -17,7 +17,7 @@ import attrs
 import click
 
 from intouch_import import __version__
-from intouch_import.cli import configure, show
+from intouch_import.cli import configure, keeping, show
 from intouch_import.cli.migrate import migrate_group
 from intouch_import.cli.options import (
     PATH,
@@ -323,6 +323,7 @@ def reassign(attachment: str, patient: str, practice: Practice, *, json: bool) -
 for _command in (
     *(configure.login, configure.logout),
     *(ledger_group, patients_group, providers_group, configure.settings_group, migrate_group),
+    keeping.records_group,
 ):
     app.add_command(_command)
 

@@ -66,7 +66,7 @@ class Recovery:
         They do if somebody has restored them from a backup that is older than the ledger, or has opened other
         records with this ledger. The newest files of the ledger are looked up, and the missing files that an
         earlier refresh has found: they stay a problem until they are back, or a person has accepted that they
-        are lost (`RecordsReport.accept_missing`).
+        are lost (`accept_missing`).
         """
         newest = self._ledger.stored(newest=self._looked_up)
         self._note_missing([*self._missing.values(), *newest])

@@ -133,10 +133,16 @@ class Ledger:
         advance(states, known)
         return {import_id for import_id, state in states.items() if Event.MOVED in state}
 
-    def in_records(self, import_ids: Collection[str]) -> set[str]:
-        """Return those of these import ids that the records must have: stored, and no undo has begun."""
+    def in_records(self, import_ids: Collection[str], *, undoing: bool = False) -> set[str]:
+        """Return those of these import ids that the records must have: stored, and not taken out since.
+
+        Args:
+            import_ids: The import ids.
+            undoing: Include files of which an undo has begun. The records may not have them any more.
+        """
         with reading(self._engine) as connection:
-            return in_records(connection.execute(self._facts(import_ids)))
+            stored, leaving = in_records(connection.execute(self._facts(import_ids)))
+        return stored if undoing else stored - leaving
 
     def stored(self, *, since: datetime | None = None, newest: int | None = None) -> Iterator[LedgerEntry]:
         """Iterate over the ``STORED`` entries of all files that were not taken out of the records since.

@@ -221,11 +221,14 @@ def advance(states: defaultdict[str, set[str]], events: Iterable[Any]) -> None:
             state.discard(_REASSIGNED)  # by an earlier reassignment
 
 
-def in_records(events: Iterable[Any]) -> set[str]:
-    """Return the import ids of the files that the records must have.
+def in_records(events: Iterable[Any]) -> tuple[set[str], set[str]]:
+    """Find the files that were stored and not taken out since.
 
     Args:
         events: Import ids and events, oldest first.
+
+    Returns:
+        The import ids of these files, and of those among them of which an undo has begun.
     """
     stored: set[str] = set()
     undoing: set[str] = set()
@@ -239,7 +242,7 @@ def in_records(events: Iterable[Any]) -> set[str]:
             undoing.add(import_id)  # the undo may withdraw the attachment before it writes the next entry
         elif event == _NOT_PUT_BACK:
             undoing.discard(import_id)
-    return stored - undoing
+    return stored, stored & undoing
 
 
 def chain(

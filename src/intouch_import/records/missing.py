@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from intouch_import.errors import host_errors
 from intouch_import.model import printable
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from intouch_import.ledger import Ledger, LedgerEntry
+    from intouch_import.model import StoredAttachment
     from intouch_import.repositories.base import PatientRepository
 
 __all__ = ["missing_from"]
+
+_DIGESTS: Final = 250
 
 
 def missing_from(
@@ -36,8 +39,11 @@ def missing_from(
     # The ledger is read after the records: another workstation may have undone an import in between.
     still = ledger.in_records([entry.import_id for entry in gone])
     gone = [entry for entry in gone if entry.import_id in still]
+    same: dict[str, Sequence[StoredAttachment]] = {}
     with host_errors():
-        same = repository.find_by_digest({entry.sha256 for entry in gone if entry.sha256 is not None})
+        for start in range(0, len(gone), _DIGESTS):
+            digests = {entry.sha256 for entry in gone[start : start + _DIGESTS] if entry.sha256 is not None}
+            same |= repository.find_by_digest(digests)
     return [
         entry
         for entry in gone

@@ -10,7 +10,8 @@ from intouch_import.errors import FileError, NotSupported
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
     from typing import BinaryIO
 
@@ -170,6 +171,19 @@ class PatientRepository(abc.ABC):
         `Inbox.prepare` uses this to warn of a duplicate before the save: it reads a file for this only if its
         size is stored. The default returns no size. Then only the report of the save shows that a file is a
         duplicate.
+        """
+        return ()
+
+    def list_attachments(
+        self,
+        *,
+        since: datetime | None = None,  # noqa: ARG002  # the default lists nothing
+    ) -> Iterable[StoredAttachment]:
+        """Return the attachments that were stored at this time or later, in any order; all if None.
+
+        `verify_records` uses this to check attachments that the ledger does not know. An attachment that is
+        added or withdrawn meanwhile may be in the result or not. The default lists nothing: then only files
+        in the ledger are checked.
         """
         return ()
 

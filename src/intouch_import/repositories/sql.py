@@ -41,6 +41,7 @@ from intouch_import.repositories.tables import (
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from typing import BinaryIO
 
     from intouch_import.content import Content
@@ -52,6 +53,7 @@ _UPGRADE_LOCK = 0x696E_746F_0001
 _INSERT = {dialect: dialect.insert(attachments).on_conflict_do_nothing() for dialect in (sqlite, postgresql)}
 _PATIENTS = sa.select(*(patients.c[field.name] for field in attrs.fields(Patient)))
 _PROVIDERS = sa.select(providers)
+_PAGE = 1000
 _MANY_IDS = 250  # for more ids, reading the table is faster than looking up each id
 
 
@@ -292,6 +294,20 @@ class SqlRepository(Closable, PatientRepository):
             return []
         with reading(self.engine) as connection:
             return [attachment_of(row) for row in connection.execute(query)]
+
+    def list_attachments(self, *, since: datetime | None = None) -> Iterator[StoredAttachment]:
+        query = sa.select(attachments).order_by(attachments.c.import_id).limit(_PAGE)
+        if since is not None:
+            query = query.where(attachments.c.stored_at >= since)
+        last = ""
+        # In pages, so that no transaction stays open while the caller works.
+        while True:
+            with reading(self.engine) as connection:
+                rows = connection.execute(query.where(attachments.c.import_id > last)).all()
+            if not rows:
+                return
+            yield from map(attachment_of, rows)
+            last = rows[-1].import_id
 
     # --- inside
 

@@ -356,6 +356,10 @@ class MemoryRepository(PatientRepository):
         """Return the attachments of a patient, in the order in which they were stored."""
         return [one for one, _ in list(self._kept.stored.values()) if one.patient_id == patient_id]
 
+    def list_attachments(self, *, since: datetime | None = None) -> list[StoredAttachment]:
+        kept = [one for one, _ in list(self._kept.stored.values())]
+        return [one for one in kept if since is None or one.stored_at >= since]
+
     def damage(self, attachment_id: str) -> None:
         """Change a stored byte, without the repository noticing."""
         stored, data = self._find(attachment_id)
