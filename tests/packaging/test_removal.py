@@ -24,6 +24,7 @@ MAY_DELETE = {
     "sources/generic.py": "what `remove` was asked for; its own temporary files",
     "sources/local.py": "what `remove` was asked for; its own temporary files",
     "sources/sftp.py": "what `remove` was asked for",
+    "testing/memory.py": "the ledger of records in memory, together with them",
     "testing/places.py": "what the kit put into a folder made for it",
     "signin/store.py": "a refresh token that is to be forgotten; its own temporary files",
 }
