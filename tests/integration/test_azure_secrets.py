@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tblib import pickling_support
 
 from intouch_import.cloud.retry import Patience
 from intouch_import.errors import InTouchImportError, SourceUnavailable
@@ -62,7 +63,10 @@ def secrets_of(*texts: str) -> list[str]:
 def test_no_log_and_no_exception_tells(
     practice: Practice, azurite: Azurite, printed: io.StringIO, right: str, fast: bool
 ) -> None:
-    """A whole move and every failure show no name, folder or key, in text or traceback."""
+    """A whole move and every failure show no name, folder or key, in text, traceback or pickle.
+
+    Dask changes how a process pickles exceptions: with tblib, and so with what they were raised from.
+    """
     told: list[str] = []
     with azurite.container() as container, run_faulty_proxy(azurite.url) as proxy:
         sas = azurite.sas(container.container_name)
@@ -114,6 +118,8 @@ def test_no_log_and_no_exception_tells(
                         repr(exc),
                         str(vars(exc)),
                     ]
+                    told.append(str(pickle.dumps(exc)))
+                    pickling_support.install(exc)
                     told.append(str(pickle.dumps(exc)))
                     told.append(repr((exc.__cause__, None if exc.__suppress_context__ else exc.__context__)))
         told += [repr(source), str(source), repr(source._account), repr(source._account.__class__)]

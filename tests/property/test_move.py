@@ -152,6 +152,7 @@ class Clinic(RuleBasedStateMachine):
         self.records.add_provider(Provider(id="DRJ"))
         self.ledger = Ledger(self.records.engine)
         self.plain = sqlite3.connect(self.root / "clinic.db", check_same_thread=False)
+        self.source_id = open_source(self.photos).source_id
         self.numbers = itertools.count()
         self.alive: set[str] = set()
         """Digests of all that was put into the folder and not taken away by other hands."""
@@ -207,9 +208,18 @@ class Clinic(RuleBasedStateMachine):
         """A photo arrives."""
         self._drop(name)
 
-    def _drop(self, name: str) -> None:
-        """Put a photo under a name; one that stood there is lost by the program that wrote over it."""
+    def _drop(self, name: str, *, meanwhile: bool = False) -> None:
+        """Put a photo under a name. The program that does so loses a photo that had this name.
+
+        Args:
+            name: Its name.
+            meanwhile: A workstation is at work. If it is undoing an import and has put the file back and compared
+                it, nothing protects the file any more: the record gives up its copy.
+        """
         path = self.photos / name
+        if meanwhile and path.exists():
+            put_back = {entry.sha256 for entry in self.ledger.undoing(self.source_id)}
+            self.alive -= put_back & {_digest(path)}
         self._leave(path)
         part = path.with_name(f".{name}.part")
         part.write_bytes(photo(f"photo {next(self.numbers)}"))
@@ -298,7 +308,7 @@ class Clinic(RuleBasedStateMachine):
         self, at: int, after: int | None, what: BaseException | str, work: Callable[[Inbox], object]
     ) -> None:
         inbox = self.stations[at]
-        happens = functools.partial(self._drop, what) if isinstance(what, str) else what
+        happens = functools.partial(self._drop, what, meanwhile=True) if isinstance(what, str) else what
         with self.faults.armed(after, happens), self.faults.watching():
             try:
                 if inbox is None:
