@@ -6,6 +6,7 @@ import os
 import pickle
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -917,7 +918,8 @@ def test_waiting_when_it_fails(
     answer = b'{"changes": false, "backoff": 60}'
     dropbox_server.fail("files/list_folder/longpoll", *[Fault(status=200, body=answer, headers=JSON)] * 2)
     slept: list[float] = []
-    monkeypatch.setattr("intouch_import.dropbox.source.time.sleep", slept.append)
+    clock = SimpleNamespace(sleep=slept.append, monotonic=time.monotonic)
+    monkeypatch.setattr("intouch_import.dropbox.source.time", clock)  # not `time.sleep`: other threads use it
     assert not source.wait_for_change(5)
     assert not source.wait_for_change(5)
     assert slept[0] == 0
