@@ -61,6 +61,7 @@ def planned(rule: Rule, path: str, ids: Iterable[str], ledger: Ledger) -> str | 
         repository=records,
         ledger=ledger,
         index=None,
+        folders=None,  # type: ignore[arg-type]  # nothing is stored, so no file is compared
     )
     file = SourceFile(name=name, size_bytes=1, version="1")
     (values,) = classifier.classify([FoundFiles(folder, [file], "source")], now=NOW)

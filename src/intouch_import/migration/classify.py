@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
+from intouch_import.errors import InTouchImportError
 from intouch_import.extensions import classify as destination_of
 from intouch_import.migration.rule_results import ChosenTime, RuleInput, choose_time
 from intouch_import.model import Action, EntryKind, Reason, SourceFile, import_id, printable
+from intouch_import.moving.file_move import explain
 from intouch_import.verdicts import screen
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from intouch_import.migration.lists import ListIndex
     from intouch_import.migration.rule_results import ListLine, RuleResult
     from intouch_import.migration.rules import Rule
-    from intouch_import.migration.walking import FoundFiles
+    from intouch_import.migration.walking import Folders, FoundFiles
     from intouch_import.model import StoredAttachment, TakenFrom
     from intouch_import.repositories.base import PatientRepository
 
@@ -37,6 +39,7 @@ class _Candidate(NamedTuple):
     file: SourceFile
     result: RuleResult
     import_id: str
+    unread: Reason | None = None  # why a file with a known import id could not be compared
 
 
 @attrs.define(kw_only=True)
@@ -51,6 +54,7 @@ class Classifier:
     repository: PatientRepository
     ledger: Ledger
     index: ListIndex | None
+    folders: Folders
     _last_folder: tuple[str, RuleResult] | None = attrs.field(default=None, init=False)
     # Patients and providers that were looked up: True is active, False inactive, None unknown.
     _patients: dict[str, bool | None] = attrs.field(factory=dict, init=False)
@@ -75,11 +79,38 @@ class Classifier:
         self._look_up_people(candidates)
         stored = self._stored(candidates)
         moved = self.ledger.moved(stored) if stored else set()
+        if stored:
+            candidates = [self._compared(each, stored, moved) for each in candidates]
         rows += [
             self._row(each, stored.get(each.import_id), now=now, moved=each.import_id in moved)
             for each in candidates
         ]
         return rows
+
+    def _compared(self, each: _Candidate, stored: dict[str, StoredAttachment], moved: set[str]) -> _Candidate:
+        """Give a file an import id of its own if another file was imported under the same name and version.
+
+        A file is read only if it can't be imported for its patient otherwise. A run compares the others.
+        """
+        known, result = stored.get(each.import_id), each.result
+        if known is None:
+            return each
+        agrees = known.patient_id == result.patient and self._doubt(result) is None
+        if agrees and each.import_id not in moved:
+            return each
+        try:
+            source = self.folders.open(each.folder)
+            with source.fetch(each.file) as content:
+                sha256 = content.sha256
+        except InTouchImportError as exc:
+            return each._replace(unread=explain(exc)[0])
+        if sha256 == known.sha256:
+            return each
+        own = import_id(source.source_id, each.file.name, each.file.version, sha256=sha256)
+        found = self.repository.find_attachment([own])
+        stored.update(found)
+        moved |= self.ledger.moved(found) if found else set()
+        return each._replace(import_id=own)
 
     def missing(self, path: str) -> tuple[Any, ...]:
         """Return the row of a file that is in the list but not in the archive."""
@@ -135,8 +166,8 @@ class Classifier:
         time = _NO_TIME
         if result.times:
             time = choose_time(result.times, self.dates, zone=self.zone, now=now)
-        if stored is None:
-            doubt = self._doubt(result) or time.doubt
+        if stored is None or each.unread is not None:
+            doubt = each.unread or self._doubt(result) or time.doubt
             action = Action.IMPORT if doubt is None else Action.WAIT
             reason = doubt or result.reason or Reason.NO_RULE
         else:

@@ -162,14 +162,10 @@ class PartitionRunner:
         elsewhere: list[PlanRow] = []
         for row in rows:
             known = stored.get(row.import_id)
-            if known is None:
-                doubt = self._doubt(row, patients)
-                if doubt is not None:
-                    state = State.FAILED if doubt is Reason.PATIENT_UNKNOWN else State.WAITING
-                    results[row.number] = Result.of(row, state, doubt, retry_helps=True)
-                    continue
-            elif row.patient is not None and known.patient_id != row.patient:
-                results[row.number] = Result.of(row, State.FAILED, Reason.ALREADY_ASSIGNED)
+            doubt = self._doubt(row, patients)
+            if known is None and doubt is not None:
+                state = State.FAILED if doubt is Reason.PATIENT_UNKNOWN else State.WAITING
+                results[row.number] = Result.of(row, state, doubt, retry_helps=True)
                 continue
             try:
                 source = self._folders.open(row.folder)
@@ -178,7 +174,8 @@ class PartitionRunner:
                 if result.reason is Reason.FINISHED_ELSEWHERE:
                     elsewhere.append(row)
                 continue
-            orders.append(self._order(row, source, known))
+            # Other bytes than the known ones are another file: it is imported if its patient is certain.
+            orders.append(self._order(row, source, known, only_finish=doubt is not None))
             ordered.append(row)
         outcomes, _ = self._mover.move(
             orders, cancelled=self._pacer.is_closed, pace=self._pacer.wait_for_turn
@@ -208,8 +205,10 @@ class PartitionRunner:
         allowed = patient.active or row.reason is Reason.CHOSEN or self._header.allow_inactive
         return None if allowed else Reason.PATIENT_INACTIVE
 
-    def _order(self, row: PlanRow, source: Source, stored: StoredAttachment | None) -> MoveOrder:
-        patient = stored.patient_id if stored is not None else row.patient
+    def _order(
+        self, row: PlanRow, source: Source, stored: StoredAttachment | None, *, only_finish: bool
+    ) -> MoveOrder:
+        patient = stored.patient_id if row.patient is None and stored is not None else row.patient
         if patient is None:
             raise AssertionError("a file to be imported has a patient")
         return MoveOrder(
@@ -226,6 +225,7 @@ class PartitionRunner:
             # If a person chose the patient, doubtful content is reported, but the file is imported.
             automatic=row.reason is not Reason.CHOSEN,
             stored=stored,
+            only_finish=only_finish,
             keep=self._header.mode == "copy",
             # A time without an origin is from a person: the camera does not override it.
             trust_content=row.taken_from in self._after_exif

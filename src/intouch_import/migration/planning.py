@@ -71,7 +71,9 @@ def plan(
     on_progress: OnProgress = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Plan:
-    """List every file of an archive, and plan what to do with it. No file is read, copied or moved.
+    """List every file of an archive, and plan what to do with it. No file is copied or moved.
+
+    A file is read only if something is stored under its import id that does not agree with the rule.
 
     Args:
         source: The archive: a path, a URL, a source from `open_source`, or an `Archive` with the options that
@@ -127,6 +129,7 @@ def plan(
             repository=repository,
             ledger=book,
             index=index,
+            folders=folders,
         )
         rows = _Rows(classifier, clock, tell)
         parts = _write_rows(folder, pa, rows.read(walk(folders)))
