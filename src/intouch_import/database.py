@@ -6,14 +6,15 @@ import contextlib
 import functools
 import json
 import logging
+import sqlite3
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from intouch_import.disk import create_private
-from intouch_import.errors import ConfigError, RepositoryError
+from intouch_import.disk import create_private, sync_file
+from intouch_import.errors import ConfigError, RepositoryError, without_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -211,6 +212,39 @@ def upgrade(engine: sa.Engine, scripts: Path, *, version_table: str, lock: int) 
         with context:
             context.configure(connection=connection, version_table=version_table)
             context.run_migrations()
+
+
+def copy_sqlite(engine: sa.Engine, path: Path) -> None:
+    """Write a consistent copy of an SQLite database to a file that only its owner can read.
+
+    Other programs may write to the database meanwhile. A plain copy of the file would lack everything that is
+    only in the write-ahead log. The copy is one file, without a write-ahead log.
+
+    Args:
+        engine: From `connect`.
+        path: Path of the copy. A copy that exists is replaced.
+
+    Raises:
+        ConfigError: It is another kind of database.
+        RepositoryError: The database can't be read, or the copy can't be written.
+    """
+    if engine.dialect.name != "sqlite":
+        raise ConfigError("only SQLite databases are copied: use the tools of the database server")
+    try:
+        create_private(path)
+        with _translated(), engine.connect() as connection, contextlib.closing(sqlite3.connect(path)) as copy:
+            source: Any = connection.connection.driver_connection
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+        with path.open("r+b") as file:
+            sync_file(file.fileno())
+    except sqlite3.Error as exc:
+        meaning = _SQLITE_MEANINGS.get("_".join(exc.sqlite_errorname.split("_")[:2]), "the database failed")
+        raise RepositoryError(f"the database can't be copied: {meaning}", kind=type(exc).__name__) from None
+    except OSError as exc:
+        raise RepositoryError("the copy of the database can't be written", errno=exc.errno) from without_path(
+            exc
+        )
 
 
 @contextlib.contextmanager

@@ -346,6 +346,7 @@ class Stage(enum.StrEnum):
     PLANNING = "planning"
     MIGRATING = "migrating"
     VERIFYING = "verifying"
+    BACKING_UP = "backing up"
 
 
 @attrs.frozen(kw_only=True)

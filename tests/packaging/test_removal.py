@@ -20,6 +20,7 @@ MAY_DELETE = {
     "remote.py": "temporary files that it made itself, on other file systems",
     "migration/lists.py": "the database that it made of a list before",
     "media/thumbnails.py": "thumbnails that are discarded, or make room for newer ones",
+    "records/backup.py": "copies in a backup that is being made",
     "repositories/files.py": "stored bytes whose transaction failed or whose attachment was withdrawn",
     "sources/generic.py": "what `remove` was asked for; its own temporary files",
     "sources/local.py": "what `remove` was asked for; its own temporary files",

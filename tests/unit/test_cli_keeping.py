@@ -70,6 +70,39 @@ def test_losses_can_be_accepted(command: Command, practice: Practice, stored: li
     assert "missing" in command("ledger", "show").out
 
 
+def test_a_backup_is_made_and_checked(command: Command, practice: Practice, stored: list[Path]) -> None:
+    """What ``backup`` writes, ``restore --check`` accepts, until something is damaged."""
+    backup = practice.root / "backup"
+    done = command("backup", backup)
+    assert done.code == 0
+    assert "4 files, 8 ledger entries, 0 faults" in done.out
+    assert command("restore", backup, "--check", "--json").json["sound"] is True
+    damaged = backup / "clinic-files" / stored[0].parent.name / stored[0].name
+    damaged.write_bytes(b"altered")
+    done = command("restore", backup, "--check")
+    assert done.code == 4
+    assert stored[0].name in done.out
+    (fault,) = command("restore", backup, "--check", "--json").json["faults"]
+    assert fault["kind"] == "altered"
+    assert command("backup", backup).code == 2
+    assert command("restore", backup).code == 2
+
+
+def test_a_backup_may_list_files_only(command: Command, practice: Practice, stored: list[Path]) -> None:
+    """Then the check is given the folder with the files."""
+    assert command("backup", "listed", "--list-only").code == 0
+    assert command("restore", "listed", "--check").code == 4
+    assert command("restore", "listed", "--check", "--stored-files", practice.files).code == 0
+
+
+def test_a_backup_of_damaged_records_is_no_success(command: Command, stored: list[Path]) -> None:
+    """The backup is made, and the exit code says that a photo is not in it."""
+    stored[0].unlink()
+    done = command("backup", "backup")
+    assert done.code == 4
+    assert "The file does not exist." in done.out
+
+
 def test_records_that_do_not_exist_are_not_made(command: Command, practice: Practice) -> None:
     """A mistyped name must not look like records in which nothing is wrong."""
     nowhere = practice.root / "nowhere.db"

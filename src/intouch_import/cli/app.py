@@ -323,7 +323,7 @@ def reassign(attachment: str, patient: str, practice: Practice, *, json: bool) -
 for _command in (
     *(configure.login, configure.logout),
     *(ledger_group, patients_group, providers_group, configure.settings_group, migrate_group),
-    keeping.records_group,
+    *(keeping.records_group, keeping.backup, keeping.restore),
 ):
     app.add_command(_command)
 

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 import click
 
 from intouch_import.cli import show
-from intouch_import.cli.options import Practice, json_option, practice_options
+from intouch_import.cli.options import PATH, Practice, json_option, practice_options
 from intouch_import.cli.show import OK, RECORDS_FAILED
 from intouch_import.clock import zone_of
+from intouch_import.errors import ConfigError
 from intouch_import.ledger import ledger_for
 from intouch_import.records import accept_missing as accept_losses
 from intouch_import.records import verify_records
+from intouch_import.records.backup import back_up
+from intouch_import.records.restore import check_backup
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from intouch_import.records import RecordsReport
+    from intouch_import.records.backup_files import BackupReport
 
-__all__ = ["records_group"]
+__all__ = ["backup", "records_group", "restore"]
 
 
 class _Sample(click.ParamType[float]):
@@ -88,6 +93,59 @@ def records_verify(
         show.as_json(report.to_dict())
     else:
         _print(report)
+    return OK if report.sound else RECORDS_FAILED
+
+
+@click.command()
+@click.argument("folder", type=PATH)
+@click.option(
+    "--list-only", is_flag=True, help="Only list the stored files, because another program backs them up."
+)
+@practice_options("records", "files")
+@json_option
+def backup(folder: Path, practice: Practice, *, list_only: bool, json: bool) -> int:
+    """Back up the patient records, the ledger and the stored files.
+
+    FOLDER must be empty, or not exist. Other programs can use the records meanwhile. The exit code is 4 if
+    stored files are damaged, or the ledger has files that the records do not have.
+    """
+    with practice.existing_repository() as records, show.progress(quiet=json) as on_progress:
+        report = back_up(records, folder, with_files=not list_only, on_progress=on_progress)
+    return _finish(report, "Backed up", json=json)
+
+
+@click.command()
+@click.argument("folder", type=PATH)
+@click.option("--check", is_flag=True, help="Check the folder. Nothing is changed.")
+@click.option(
+    "--stored-files",
+    type=PATH,
+    metavar="FOLDER",
+    help="Where the stored files are, if they are not in the backup.",
+)
+@json_option
+def restore(folder: Path, stored_files: Path | None, *, check: bool, json: bool) -> int:
+    """Check a backup, or a folder that was restored from one.
+
+    To restore a backup, copy its folder, check the copy with --check, and use it as the patient records. The
+    exit code is 4 if anything is missing or damaged.
+    """
+    if not check:
+        raise ConfigError("give --check: to restore a backup, copy its folder and check the copy")
+    with show.progress(quiet=json) as on_progress:
+        report = check_backup(folder, stored_files=stored_files, on_progress=on_progress)
+    return _finish(report, "Checked", json=json)
+
+
+def _finish(report: BackupReport, done: str, *, json: bool) -> int:
+    """Print the report of a backup, and return the exit code."""
+    if json:
+        show.as_json(report.to_dict())
+    else:
+        for fault in report.faults:
+            show.console.print(f"{fault.path}  {fault.kind.text}", markup=False, highlight=False)
+        made = f", made at {report.made_at:%Y-%m-%d %H:%M} UTC" if report.made_at is not None else ""
+        show.console.print(f"{done}: {report}{made}.", highlight=False)
     return OK if report.sound else RECORDS_FAILED
 
 

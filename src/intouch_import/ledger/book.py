@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, assert_never
 
 import sqlalchemy as sa
 
-from intouch_import.database import connect, insert_many, one_of, reading, upgrade, writing
+from intouch_import.database import connect, copy_sqlite, insert_many, one_of, reading, upgrade, writing
 from intouch_import.errors import LedgerError, RepositoryError
 from intouch_import.ledger.audit import to_dicom, to_fhir
 from intouch_import.ledger.entry import (
@@ -279,6 +279,14 @@ class Ledger:
                     yield to_dicom(entry_for)
                 case _:
                     assert_never(form)
+
+    def is_in(self, engine: sa.Engine) -> bool:
+        """Return whether the ledger is in the database of this engine."""
+        return self._engine is engine or self._engine.url == engine.url
+
+    def copy_to(self, path: Path) -> None:
+        """Write a consistent copy of the ledger's database to a file. See `copy_sqlite`."""
+        copy_sqlite(self._engine, path)
 
     def tail(self) -> tuple[int, str]:
         """Return the number of entries and the last digest, to prove later that no entry was removed."""
