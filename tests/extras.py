@@ -277,6 +277,18 @@ def heif(folder: Path) -> None:
     assert (found.width_px, found.height_px) == pictures.MADE_FOR
 
 
+def dicom(folder: Path) -> None:
+    from intouch_import.model import Reason
+
+    inbox = inbox_in(folder)
+    name = AUTO.replace(".jpg", ".dcm")
+    (folder / "photos" / name).write_bytes(pictures.dicom("10043"))
+    outcomes = {outcome.name: outcome.reason for outcome in inbox.refresh().outcomes}
+    assert outcomes[name] is Reason.OTHER_PATIENT, outcomes
+    (row,) = (row for row in inbox.rows if row.name == name)
+    assert inbox.prepare(row, patient="10042").needs_confirmation
+
+
 def video(folder: Path) -> None:
     import hashlib
 
@@ -294,6 +306,7 @@ TRIED: dict[str, Callable[[Path], None]] = {
     "azure": azure,
     "azure-fast": azure_fast,
     "dask": dask,
+    "dicom": dicom,
     "dropbox": dropbox,
     "heif": heif,
     "jupyter": jupyter,

@@ -192,3 +192,35 @@ def circular_tiff(*, pages: int = 1) -> bytes:
         content += struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHLL", *tag) for tag in tags)
         content += struct.pack("<L", following)
     return content
+
+
+def dicom(
+    patient_id: str | None,
+    *,
+    issuer: str | None = None,
+    syntax: str = "1.2.840.10008.1.2.1",
+    before: bytes = b"",
+) -> bytes:
+    """Make a DICOM file without a picture, with a private text of this length before the patient."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.filewriter import dcmwrite
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    meta.TransferSyntaxUID = syntax
+    header = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+    header.StudyDate = "20260131"
+    header.add_new(0x0009_0010, "LO", "CLINIC")
+    header.add_new(0x0009_1001, "OB", before or b"\0\0")
+    header.PatientName = "Doe^Jane"
+    if patient_id is not None:
+        header.PatientID = patient_id
+    if issuer is not None:
+        header.IssuerOfPatientID = issuer
+    header.StudyID = "1"
+    out = io.BytesIO()
+    dcmwrite(
+        out, header, implicit_vr=syntax.endswith("10008.1.2"), little_endian=not syntax.endswith("1.2.2")
+    )
+    return out.getvalue()

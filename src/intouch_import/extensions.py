@@ -9,12 +9,20 @@ import itertools
 import string
 from typing import TYPE_CHECKING, Final
 
+from intouch_import.errors import ConfigError
 from intouch_import.model import Destination
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["EXTERNAL_FILE_EXTENSIONS", "IMAGE_EXTENSIONS", "classify", "extension_of", "is_allowed"]
+__all__ = [
+    "EXTERNAL_FILE_EXTENSIONS",
+    "IMAGE_EXTENSIONS",
+    "check_extensions",
+    "classify",
+    "extension_of",
+    "is_allowed",
+]
 
 IMAGE_EXTENSIONS: Final[frozenset[str]] = frozenset(
     {
@@ -77,6 +85,26 @@ def classify(name: str, /) -> Destination:
     """
     stem, _, extension = name.rpartition(".")
     return _IMAGES if extension in _EVERY_SPELLING and stem.strip(".") else _NOTES
+
+
+def check_extensions(extensions: Collection[str] | None, /) -> frozenset[str] | None:
+    """Return the extensions that a practice allows, in lower case; None, which allows all, unchanged.
+
+    Raises:
+        ConfigError: It is not a list of extensions such as ``.jpg``, or it is empty.
+    """
+    if extensions is None:
+        return None
+    # A text is a list of characters, none of which is an extension.
+    if isinstance(extensions, str) or not all(map(_is_extension, extensions)):
+        raise ConfigError('allowed_extensions is a list of extensions with their dot: [".jpg", ".pdf"]')
+    if not extensions:
+        raise ConfigError("allowed_extensions is empty, so nothing could be imported; None allows all files")
+    return frozenset(extension.translate(_ASCII_LOWER) for extension in extensions)
+
+
+def _is_extension(text: object) -> bool:
+    return isinstance(text, str) and len(text) > 1 and extension_of(f"name{text}") == text
 
 
 def is_allowed(name: str, allowed: Collection[str] | None, /) -> bool:

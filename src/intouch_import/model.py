@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import unicodedata
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 
+from intouch_import.errors import ConfigError
 from intouch_import.reasons import Reason
 from intouch_import.secret import pseudonym
 
@@ -133,19 +136,35 @@ class Soundness(enum.StrEnum):
     DAMAGED = "damaged"
 
 
+def _check_id(_instance: object, _attribute: object, value: Any) -> None:
+    """Refuse an id that no capture name and no database would match. The message does not contain it."""
+    if not isinstance(value, str) or not value or value != value.strip() or not _is_storable(value):
+        raise ConfigError(
+            "an id is a text, not empty, without blanks around it and without control characters"
+        )
+
+
+def _is_storable(text: str) -> bool:
+    """Return whether a text has no control characters and no lone surrogates."""
+    return text.isprintable() or not any(unicodedata.category(char) in {"Cc", "Cs"} for char in text)
+
+
 @attrs.frozen(kw_only=True)
 class Patient:
     """What this library needs to know about a patient.
 
     Args:
-        id: The practice's id of the patient, as in capture names.
+        id: The practice's id of the patient, as in capture names: a text without blanks around it.
         name: Name to show to people; never in a log or a ``repr``.
         active: Whether files may be imported for the patient automatically.
         birth_date: ISO date (``YYYY-MM-DD``), so that people can distinguish patients of one name; None if
             not known.
+
+    Raises:
+        ConfigError: The id is no text, is empty, or contains blanks around it or control characters.
     """
 
-    id: str = attrs.field(repr=pseudonym)
+    id: str = attrs.field(repr=pseudonym, validator=_check_id)
     name: str = attrs.field(default="", repr=False)
     active: bool = True
     birth_date: str | None = attrs.field(default=None, repr=False)
@@ -156,12 +175,15 @@ class Provider:
     """A provider (the doctor).
 
     Args:
-        id: The practice's id of the provider, as in capture names.
+        id: The practice's id of the provider, as in capture names: a text without blanks around it.
         name: Name to show to people; never in a log or a ``repr``.
         active: Whether the provider still works at the practice. Files are imported in either case.
+
+    Raises:
+        ConfigError: As for `Patient`.
     """
 
-    id: str
+    id: str = attrs.field(validator=_check_id)
     name: str = attrs.field(default="", repr=False)
     active: bool = True
 

@@ -36,6 +36,7 @@ class Reason(enum.StrEnum):
     CONTENT_CUT_SHORT = "content_cut_short"
     CONTENT_DAMAGED = "content_damaged"
     CONTENT_UNCHECKED = "content_unchecked"
+    OTHER_PATIENT = "other_patient"
     DUPLICATE = "duplicate"
     DUPLICATE_ELSEWHERE = "duplicate_elsewhere"
     CONTENT_ALTERED = "content_altered"
@@ -120,6 +121,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.CONTENT_CUT_SHORT: "The content is incomplete: it ends too early.",
     Reason.CONTENT_DAMAGED: "The content is damaged: it can't be decoded.",
     Reason.CONTENT_UNCHECKED: "The content could not be checked within the limits of size, time and memory.",
+    Reason.OTHER_PATIENT: "The DICOM header names another patient.",
     Reason.DUPLICATE: "The same content is already in this patient's record.",
     Reason.DUPLICATE_ELSEWHERE: (
         "The same content is in another patient's record. Check which patient it belongs to."

@@ -139,6 +139,18 @@ class CallsEverybodyActive(MemoryRepository):
         return found and attrs.evolve(found, active=True)
 
 
+@rejected_by("another_patient_is_asked_about")
+class KnowsOnePatientAtATime(MemoryRepository):
+    def find_patients(self, patient_ids):
+        return {}
+
+
+@rejected_by("another_patient_is_asked_about")
+class NamesPatientsOnlyOneByOne(MemoryRepository):
+    def find_patients(self, patient_ids):
+        return {key: Patient(id=one.id) for key, one in super().find_patients(patient_ids).items()}
+
+
 @rejected_by("many_patients_are_found_at_once")
 class AnswersForUnknownPatients(MemoryRepository):
     def find_patients(self, patient_ids):

@@ -65,6 +65,26 @@ class Fetching(MemorySource):
             return BytesContent(self.read(stream.read()))
 
 
+class Peeking(MemorySource):
+    """Shows the bytes of whatever has the name now."""
+
+    def peek(self, file, size_bytes):
+        data = self.folder.read(file.name) or b""
+        return data[:size_bytes], data[-size_bytes:]
+
+
+@rejected_by("edges_are_read_without_the_rest")
+class PeeksAtTheNewVersion(Peeking):
+    pass
+
+
+@rejected_by("edges_are_read_without_the_rest")
+class PeeksAtTheStartTwice(MemorySource):
+    def peek(self, file, size_bytes):
+        head, _ = super().peek(file, size_bytes)
+        return head, head
+
+
 # --- listing
 
 

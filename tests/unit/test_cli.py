@@ -241,7 +241,7 @@ def test_assign_moves_the_named_files(command: Command, practice: Practice) -> N
 def test_the_table_says_what_is_wrong_with_a_file(command: Command, practice: Practice) -> None:
     """A web page with a photo's name is saved because a person chose it, and the table says what it is."""
     practice.photo("IMG_1.jpg", b"<!DOCTYPE html><html></html>")
-    done = command("assign", practice.photos, "IMG_1.jpg", "--patient", "10042")
+    done = command("assign", practice.photos, "IMG_1.jpg", "--patient", "10042", "--yes")
     assert done.code == 0
     assert (
         "A person chose the patient. The content does not match the file extension. It is a web page."

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from intouch_import.errors import RepositoryError
-from intouch_import.inbox import Inbox, save_request
+from intouch_import.inbox import Inbox, duplicates
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import Reason, State
 from intouch_import.moving.storing import CopyFinder, Incoming
@@ -293,7 +293,9 @@ def test_a_person_is_warned_before_saving_a_copy_and_may_save_it(practice: Pract
     (first,) = records.attachments("10042")
 
     inbox, job = _prepared(practice, records, "b.jpg", "10042")
-    assert job.warning == "It is in this patient's record already."
+    assert job.warning == (
+        "The image will be saved to Ada Marsh (10042). It is in this patient's record already."
+    )
     (duplicate,) = job.duplicates
     assert (duplicate.row.name, duplicate.attachment_id, duplicate.elsewhere) == ("b.jpg", first.id, False)
     (outcome,) = inbox.save(job).outcomes
@@ -302,7 +304,9 @@ def test_a_person_is_warned_before_saving_a_copy_and_may_save_it(practice: Pract
     assert outcome.attachment_id != first.id
 
     inbox, job = _prepared(practice, records, "c.jpg", "10043")
-    assert job.warning == "It is in another patient's record already."
+    assert job.warning == (
+        "The image will be saved to Ben Okafor (10043). It is in another patient's record already."
+    )
     assert job.duplicates[0].elsewhere
     (outcome,) = inbox.save(job).outcomes
     assert (outcome.state, outcome.duplicate_elsewhere) == (State.IMPORTED, True)
@@ -381,7 +385,7 @@ def test_only_files_of_a_known_size_are_read_before_a_save(
     assert [one.row.name for one in inbox.prepare(inbox.rows, patient="10042").duplicates] == ["c.jpg"]
     inbox.prepare(inbox.rows, patient="10042")
     assert read == ["c.jpg"]
-    monkeypatch.setattr(save_request, "_READ_AT_MOST_BYTES", 10)
+    monkeypatch.setattr(duplicates, "_READ_AT_MOST_BYTES", 10)
     fresh = practice.inbox(records=records)
     fresh.refresh()
     assert fresh.prepare(fresh.rows, patient="10042").duplicates == ()

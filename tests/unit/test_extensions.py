@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from intouch_import.extensions import IMAGE_EXTENSIONS, classify, extension_of, is_allowed
+from intouch_import.errors import ConfigError
+from intouch_import.extensions import IMAGE_EXTENSIONS, check_extensions, classify, extension_of, is_allowed
 from intouch_import.model import Destination
 
 KELVIN_SIGN = "\N{KELVIN SIGN}"
@@ -103,3 +104,12 @@ def test_a_stem_is_anything_but_dots(stem: str) -> None:
     """Any characters but dots before the extension are a stem."""
     assert classify(f"{stem}.jpg") is Destination.IMAGES
     assert extension_of(f"{stem}.jpg") == ".jpg"
+
+
+def test_allowed_extensions_are_checked() -> None:
+    """A list that no file would match is a mistake: every file would wait for ever."""
+    assert check_extensions(None) is None
+    assert check_extensions([".JPG", ".pdf", ".JPEG"]) == {".jpg", ".pdf", ".jpeg"}
+    for wrong in (".jpg", ["jpg"], [".jpg", ""], ["."], [".tar.gz"], ["*.jpg"], [7], [None], [], ""):
+        with pytest.raises(ConfigError, match="allowed_extensions"):
+            check_extensions(wrong)  # type: ignore[arg-type]

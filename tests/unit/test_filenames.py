@@ -495,3 +495,31 @@ def test_refusals_survive_pickling() -> None:
     twin = pickle.loads(pickle.dumps(caught.value))
     assert str(twin) == str(caught.value)
     assert twin.example == caught.value.__dict__["example"]
+
+
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("10042_DRJ_20260131_142501.jpg", "10042"),
+        ("10042_DRJ_20260131_142501_7.jpg", "10042"),
+        ("10042_DRJ_20260231_142501.jpg", "10042"),
+        ("10042_DRJ_20260131_142501 (1).jpg", "10042"),
+        ("10042_DRJ_20260131_142501-edited.jpg", "10042"),
+        ("10042_DRJ_20260131_142501.jpg.xmp", "10042"),
+        ("10042_DRJ_20260131_142501" + "x" * 400, "10042"),
+        ("10042_DRJ_20260131_142501", "10042"),
+        ("10042_DRJ_20260131_1425.jpg", None),
+        ("IMG_10042_DRJ_20260131_142501.jpg", None),
+        ("wound.jpg", None),
+    ],
+)
+def test_the_patient_in_a_name_that_only_begins_like_a_capture_name(name: str, patient: str | None) -> None:
+    """Copies, edited versions and impossible dates still name their patient."""
+    assert CaptureNaming().patient_in(name) == patient
+
+
+def test_the_patient_is_found_wherever_the_pattern_has_it() -> None:
+    """An optional part may come first, and the patient may come last."""
+    naming = CaptureNaming("[{sequence}-]{taken:%Y%m%d_%H%M%S}_{provider}_{patient}")
+    assert naming.patient_in("7-20260131_142501_DRJ_10042.jpg") == "10042"
+    assert naming.patient_in("20260131_142501_DRJ_10042 (1).jpg") == "10042"

@@ -541,8 +541,8 @@ def test_several_files_are_saved_for_one_patient_after_a_warning(practice: Pract
 
 def test_warnings_say_what_is_unusual(practice: Practice) -> None:
     """No title is not called the same title; documents are called documents; an inactive patient is told."""
-    practice.photo("a.pdf")
-    practice.photo("b.mp4")
+    practice.photo("a.pdf", b"%PDF-1.4 %%EOF")
+    practice.photo("b.pdf", b"%PDF-1.5 %%EOF")
     inbox = practice.inbox()
     inbox.refresh()
     job = inbox.prepare(inbox.rows, patient=Patient(id="10044"))

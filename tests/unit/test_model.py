@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import pickle
 from datetime import UTC, datetime
+from typing import Any
 
 import attrs
 import pytest
 
 from intouch_import import model
+from intouch_import.errors import ConfigError
 from intouch_import.model import (
     Patient,
     Progress,
+    Provider,
     Reason,
     SourceFile,
     Stage,
@@ -134,3 +137,15 @@ def test_progress_is_fit_to_show() -> None:
     """It says what is being done and how far it has come, and no file's name."""
     assert str(Progress(stage=Stage.LISTING, done=12345)) == "Listing: 12,345 files"
     assert str(Progress(stage=Stage.SETTLING, done=1, total=2)) == "Waiting for files to arrive: 1 of 2 files"
+
+
+@pytest.mark.parametrize("made", [Patient, Provider])
+@pytest.mark.parametrize(
+    "wrong", ["", " ", " 10042", "10042 ", "100\n42", "100\x0042", "\ud800", 10042, None]
+)
+def test_an_id_that_nothing_could_match_is_refused(made: Any, wrong: object) -> None:
+    """The message does not contain the id."""
+    with pytest.raises(ConfigError) as caught:
+        made(id=wrong)
+    assert "100" not in str(caught.value)
+    assert made(id="7\N{NO-BREAK SPACE}Ä").id == "7\N{NO-BREAK SPACE}Ä"

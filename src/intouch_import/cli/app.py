@@ -17,7 +17,7 @@ import attrs
 import click
 
 from intouch_import import __version__
-from intouch_import.cli import configure, keeping, show
+from intouch_import.cli import configure, keeping, saving, show
 from intouch_import.cli.migrate import migrate_group
 from intouch_import.cli.options import (
     PATH,
@@ -135,7 +135,13 @@ def _save_options(command: Command) -> Command:
             "--yes",
             "-y",
             is_flag=True,
-            help="Do not ask before saving several files, a copy, or to an inactive patient.",
+            help="Do not ask before saving, unless a file may be another patient's.",
+        ),
+        click.option(
+            "--other-patient",
+            is_flag=True,
+            help="Do not ask about files that may be another patient's: by their name, folder or content, "
+            "or by the records.",
         ),
         click.option("--comments", default="", help="Comments for all files."),
         click.option("--title", default="", help="A title for all files."),
@@ -354,17 +360,20 @@ def _save(
     title: str,
     comments: str,
     yes: bool,
+    other_patient: bool,
     json: bool,
 ) -> int:
     rows = _choose(inbox.rows, names, everything=everything)
     request = inbox.prepare(rows, patient=patient, title=title, comments=comments)
-    if request.warning is not None and not yes:
-        if json or not sys.stdin.isatty():
-            raise SelectionError("several files, a copy, or an inactive patient: confirm with --yes")
-        click.confirm(f"{request.warning} Proceed?", abort=True)
+    saving.confirm(request, yes=yes, other_patient=other_patient, json=json)
     with show.progress(quiet=json) as on_progress:
         report = inbox.save(request, on_progress=on_progress)
-    return _finish(report, json=json)
+    if json:
+        show.as_json({**report.to_dict(), **saving.patient_and_doubts(request)})
+        return _code_of(report)
+    show.report_table(report)
+    saving.show_patient(request, report)
+    return _code_of(report)
 
 
 def _finish(report: Report, *, json: bool) -> int:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from intouch_import.errors import CaptureNameError, NamingPatternError
-from intouch_import.filenames.parts import MAX_NAME_LENGTH, optional_group, two_readings
+from intouch_import.filenames.parts import MAX_NAME_LENGTH, Part, optional_group, two_readings
 from intouch_import.filenames.reader import DIRECTIVES, PatternReader
 from intouch_import.model import CaptureName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["DEFAULT_PATTERN", "CaptureNaming"]
 
@@ -36,6 +36,7 @@ class _Compiled:
 
     Args:
         fullmatch: Matches whole names; has every group of `_GROUPS`.
+        begins: Matches the beginning of a name, up to its extension; has the group ``patient``.
         order: The numbers of these groups.
         checks: For each group of text, its name, its label and the test of a value.
         with_sequence, without_sequence: Templates for ``str.format``; None if no such name is possible.
@@ -43,6 +44,7 @@ class _Compiled:
     """
 
     fullmatch: Callable[[str], re.Match[str] | None]
+    begins: Callable[[str], re.Match[str] | None]
     order: tuple[int, ...]
     checks: tuple[tuple[str, str, Callable[[str], re.Match[str] | None]], ...]
     with_sequence: str | None
@@ -64,10 +66,7 @@ def _compile(pattern: str) -> _Compiled:
             f"{other}; put fixed text between them that neither can contain, or restrict them"
         )
         raise NamingPatternError(reason, example=text)
-    body = ""
-    for optional, group in itertools.groupby(parts, key=optional_group):
-        text = "".join(part.regex for part in group)
-        body += f"(?:{text})?" if optional else text
+    body = _regex_of(parts)
     present = {part.group for part in parts}
     # Groups that are not in the pattern are added and never match, so that `parse` needs no special case.
     body += "".join(f"(?P<{name}>(?!))?" for name in _GROUPS if name not in present)
@@ -76,6 +75,7 @@ def _compile(pattern: str) -> _Compiled:
     always = "".join(part.template for part in parts if not part.optional)
     return _Compiled(
         fullmatch=regex.fullmatch,
+        begins=re.compile(_regex_of([part for part in parts if part.group != "extension"])).match,
         order=tuple(regex.groupindex[name] for name in _GROUPS),
         checks=tuple(
             (part.group, part.label, re.compile(part.regex).fullmatch)
@@ -86,6 +86,14 @@ def _compile(pattern: str) -> _Compiled:
         without_sequence=None if has_sequence and not any(part.optional for part in parts) else always,
         microseconds="f" in present,
     )
+
+
+def _regex_of(parts: Iterable[Part]) -> str:
+    body = ""
+    for optional, group in itertools.groupby(parts, key=optional_group):
+        text = "".join(part.regex for part in group)
+        body += f"(?:{text})?" if optional else text
+    return body
 
 
 def _check_complete(seen: set[str]) -> None:
@@ -184,6 +192,18 @@ class CaptureNaming:
         return CaptureName(
             patient=patient, provider=provider, taken_local=taken, sequence=sequence, extension=extension
         )
+
+    def patient_in(self, name: str, /) -> str | None:
+        """Return the patient id in a name that begins like a capture name, so that a person can be asked.
+
+        Unlike `parse`, this accepts names with anything after the structure (``… (1).jpg``, ``….jpg.xmp``)
+        and impossible dates. Such names are not enough to import a file automatically.
+
+        Args:
+            name: Base name with its extension, no folder.
+        """
+        match = self._compiled.begins(name[:MAX_NAME_LENGTH])
+        return match["patient"] if match is not None else None
 
     def format(self, capture: CaptureName, /) -> str:
         """Return the name that `parse` reads as these parts.

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from intouch_import.clock import SYSTEM_CLOCK, Clock, zone_of
 from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError, SelectionError, SourceUnavailable, UnknownPatient, host_errors
+from intouch_import.extensions import check_extensions
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.inbox.corrections import Corrections
+from intouch_import.inbox.doubts import DoubtFinder
+from intouch_import.inbox.duplicates import DuplicateFinder
 from intouch_import.inbox.listing import Lister
 from intouch_import.inbox.locations import Locations, let_sign_in
 from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.refresh import Refresh, RowMover, guarded
 from intouch_import.inbox.rows import Row
-from intouch_import.inbox.save_request import DuplicateFinder, SaveRequest, check_choice
+from intouch_import.inbox.save_request import SaveRequest, check_choice
 from intouch_import.inbox.summary import summary_html
 from intouch_import.inbox.watch import Pace, Watch
 from intouch_import.ledger import Ledger, ledger_for
@@ -29,7 +33,7 @@ from intouch_import.sources.opening import open_source
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import tzinfo
 
     from intouch_import.model import Progress, StoredAttachment
@@ -48,7 +52,7 @@ class Inbox(Closable):
 
     Args:
         repository: The patient records.
-        sources: Opened sources, each its own folder.
+        sources: Opened sources, each its own folder; or one.
         operator: The member of staff who works with this list, as the host names its staff; written into the
             ledger.
         zone: The practice's time zone (``"Australia/Sydney"``), in which the times in capture names are read.
@@ -63,8 +67,8 @@ class Inbox(Closable):
         ledger: Where moves are written down: a `Ledger`, the path of a SQLite file, or a SQLAlchemy URL, such
             as that of the host's database. Default: the ledger of the records
             (`PatientRepository.ledger`). All inboxes of the same records need the same ledger.
-        allowed_extensions: The only extensions that may be imported, lower case, with their dot. Files with
-            other extensions wait, with the reason. None allows all.
+        allowed_extensions: The only extensions that may be imported, each with its dot. Files with other
+            extensions wait, with the reason. None allows all.
         settle_s: How long a file must keep its size and time to count as arrived, seconds.
         unopened: Locations that could not be opened. Each refresh tries them again.
         patient: The only patient that files of this inbox can be saved to; None for any. See `browse`.
@@ -75,15 +79,16 @@ class Inbox(Closable):
         zone: The practice's time zone, as a `datetime.tzinfo`.
 
     Raises:
-        ConfigError: The time zone does not exist, the pattern can't be used, two sources have one id, or
-            no ledger is given and the records have none.
+        ConfigError: The time zone does not exist, the pattern or an extension can't be used, two sources have
+            one id, something else than opened sources was passed, or no ledger is given and the records have
+            none.
         RepositoryError: The ledger can't be opened.
     """
 
     def __init__(
         self,
         repository: PatientRepository,
-        sources: Sequence[Source],
+        sources: Source | Sequence[Source],
         *,
         operator: str | None = None,
         zone: str | tzinfo | None = None,
@@ -107,7 +112,7 @@ class Inbox(Closable):
         self.ledger = ledger_for(ledger, records=repository)
         self._patient = patient
         self._naming = CaptureNaming(naming) if isinstance(naming, str) else naming
-        self._allowed = frozenset(allowed_extensions) if allowed_extensions is not None else None
+        self._allowed = check_extensions(allowed_extensions)
         self._settle_s = settle_s
         self._lock = threading.RLock()
         if isinstance(check_content, bool):
@@ -115,6 +120,7 @@ class Inbox(Closable):
         else:
             self._examiner = check_content
         self._duplicates = DuplicateFinder(repository, self.ledger)
+        self._doubts = DoubtFinder(repository, naming=self._naming, zone=self.zone, now=self._clock.now)
         self._corrections = Corrections(repository, self.ledger, now=self._clock.now, operator=operator)
         mover = Mover(repository, self.ledger, clock=self._clock, examiner=self._examiner)
         self._row_mover = RowMover(mover, repository=repository, operator=operator)
@@ -318,21 +324,23 @@ class Inbox(Closable):
     # --- save
 
     def prepare(
-        self, rows: Sequence[Row], *, patient: str | Patient, title: str = "", comments: str = ""
+        self, rows: Row | Sequence[Row], *, patient: str | Patient, title: str = "", comments: str = ""
     ) -> SaveRequest:
         """Check a choice of rows for one patient, and find what to ask the person before saving.
 
-        Files that may be in a record already are read to find out; their sizes tell which.
+        The first and last bytes of the files are read, up to a limit. Files that may be in a record already
+        are read completely to find out; their sizes tell which. Nothing is changed.
 
         Args:
-            rows: Rows of this inbox.
+            rows: Rows of this inbox, or one.
             patient: The patient, or the id.
             title: The same for all rows; may be empty.
             comments: The same for all rows; may be empty.
 
         Returns:
-            A request for `save`. Its ``warning`` is the text to show, or None. Its ``duplicates`` are the
-            rows whose bytes are in a record already; they are saved all the same: the person decides.
+            A request for `save`. Its ``doubts`` are what to ask the person, and its ``warning`` is the text
+            to show, or None. Its ``duplicates`` are the rows whose bytes are in a record already. All rows
+            can be saved: the person decides.
 
         Raises:
             UnknownPatient: There is no such patient.
@@ -342,19 +350,21 @@ class Inbox(Closable):
             ConfigError: Something other than rows was passed.
             RepositoryError: The records failed.
         """
+        rows = (rows,) if isinstance(rows, Row) else rows
+        if not isinstance(rows, Iterable) or not all(isinstance(row, Row) for row in rows):
+            raise ConfigError("prepare takes rows of Inbox.rows, not their names or ids")
         wanted = patient.id if isinstance(patient, Patient) else patient
         if self._patient is not None and wanted != self._patient.id:
             raise SelectionError("this folder was opened for another patient")
         found = self._find_patient(wanted)
         own = {id(row) for row in self.rows}
-        if not all(isinstance(row, Row) for row in rows):
-            raise ConfigError("prepare takes rows of Inbox.rows, not their names or ids")
         gone = tuple(row.name for row in rows if id(row) not in own)
         if gone:
             raise SelectionError("a selected row is not in the list any more: it was refreshed", names=gone)
         check_choice(rows, title=title, comments=comments)
         with host_errors():
             duplicates = self._duplicates.find(rows, found)
+            doubts = self._doubts.find(rows, found, duplicates)
         return SaveRequest(
             rows=tuple(rows),
             patient=found,
@@ -362,6 +372,7 @@ class Inbox(Closable):
             title=title,
             comments=comments,
             duplicates=duplicates,
+            doubts=doubts,
         )
 
     def save(
@@ -490,6 +501,8 @@ class Inbox(Closable):
     # --- inside
 
     def _find_patient(self, patient_id: str) -> Patient:
+        if not isinstance(patient_id, str):
+            raise ConfigError("patient is a Patient or a patient's id, a text")
         with host_errors():
             found = self.repository.find_patient(patient_id)
         if found is None:

@@ -288,6 +288,7 @@ _CONTENT = frozenset(
         Reason.CONTENT_CUT_SHORT,
         Reason.CONTENT_DAMAGED,
         Reason.CONTENT_UNCHECKED,
+        Reason.OTHER_PATIENT,
     }
 )
 _BYTES = frozenset({Reason.DUPLICATE, Reason.DUPLICATE_ELSEWHERE, Reason.UNDONE})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from intouch_import.sources.base import Source
 from intouch_import.sources.opening import Unopened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Locations", "Opening", "let_sign_in", "problem_of"]
 
@@ -38,8 +39,8 @@ class Locations:
         ConfigError: Two sources have one id, or one is no source.
     """
 
-    def __init__(self, sources: Iterable[Source], unopened: Iterable[Unopened]) -> None:
-        self.opened = tuple(sources)
+    def __init__(self, sources: Source | Iterable[Source], unopened: Iterable[Unopened]) -> None:
+        self.opened = tuple(sources) if isinstance(sources, Iterable) else (sources,)
         if not all(isinstance(source, Source) for source in self.opened):
             raise ConfigError("an inbox takes opened sources: open_source(folder)")
         self.unopened = tuple(unopened)

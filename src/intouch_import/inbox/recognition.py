@@ -34,6 +34,7 @@ _JUDGED_BY_BYTES: Final = frozenset(
         Reason.CONTENT_CUT_SHORT,
         Reason.CONTENT_DAMAGED,
         Reason.CONTENT_UNCHECKED,
+        Reason.OTHER_PATIENT,
         Reason.DUPLICATE,
         Reason.DUPLICATE_ELSEWHERE,
         Reason.UNDONE,

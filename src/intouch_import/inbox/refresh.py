@@ -12,6 +12,7 @@ import attrs
 
 from intouch_import.closing import Closable
 from intouch_import.errors import InTouchImportError, instead_of, kind_and_place
+from intouch_import.inbox.doubts import Evidence
 from intouch_import.inbox.listing import Listed
 from intouch_import.inbox.locations import Opening
 from intouch_import.inbox.rows import RowOutcomes
@@ -275,6 +276,7 @@ class RowMover:
         self, request: SaveRequest, tell: Callable[[Progress], None], cancel: threading.Event | None
     ) -> tuple[list[Outcome], list[Problem]]:
         """Move what a person chose. One outcome per row, in order."""
+        asked = request.rows_with(Evidence.CONTENT)
         orders = [
             MoveOrder(
                 source=row.source,
@@ -288,6 +290,7 @@ class RowMover:
                 taken_at=row.verdict.taken_at,
                 operator=self._operator,
                 reason=Reason.CHOSEN,
+                other_patient_confirmed=row in asked,
             )
             for row in request.rows
         ]

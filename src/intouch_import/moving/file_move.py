@@ -62,6 +62,7 @@ class MoveOrder:
         only_finish: Leave another file where it is; otherwise it is imported under an import id of its own.
         keep: Copy the file: it stays in its source.
         trust_content: Prefer the capture time in the bytes to ``taken_at``.
+        other_patient_confirmed: A person was asked about the other patient whom the bytes name.
 
     The other fields are those of `Attachment`.
     """
@@ -83,6 +84,7 @@ class MoveOrder:
     only_finish: bool = False
     keep: bool = False
     trust_content: bool = False
+    other_patient_confirmed: bool = False
 
 
 @attrs.frozen(kw_only=True)

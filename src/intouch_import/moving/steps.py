@@ -15,6 +15,7 @@ from intouch_import.ledger import Event
 from intouch_import.media.sniffing import HEAD_BYTES, content_reason
 from intouch_import.model import Reason, State
 from intouch_import.moving.file_move import precise_reason
+from intouch_import.moving.identity import compare_identity
 from intouch_import.moving.storing import Storing
 from intouch_import.reports import Problem
 
@@ -153,7 +154,7 @@ class MoveSteps:
             self._note(move.source, exc)
             move.fail(exc)
             return
-        if self._is_new(move) and (order.automatic or self._examiner is not None):
+        if self._is_new(move):
             self._look_inside(move, content)
 
     @staticmethod
@@ -172,6 +173,13 @@ class MoveSteps:
         return True
 
     def _look_inside(self, move: FileMove, content: Content) -> None:
+        """Check what the bytes are, and whom they name."""
+        if move.order.automatic or self._examiner is not None:
+            self._check(move, content)
+        if move.outcome is None:
+            compare_identity(move, content, self._repository)
+
+    def _check(self, move: FileMove, content: Content) -> None:
         """Check what the bytes are. A doubt keeps an automatic import waiting; a person's choice goes on."""
         try:
             doubt = self._doubt(move, content)

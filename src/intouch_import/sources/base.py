@@ -173,6 +173,24 @@ class Source(Closable, abc.ABC):
         """
         return self.fetch(file, staging=staging)
 
+    def peek(self, file: SourceFile, size_bytes: int) -> tuple[bytes, bytes] | None:  # noqa: ARG002
+        """Return the first and the last bytes of a file, to show or to ask something about it.
+
+        The version is checked as far as this is cheap. Nothing is imported or removed because of these bytes.
+
+        Args:
+            file: A file from `scan` or `look`.
+            size_bytes: How many bytes to return of each end, at most.
+
+        Returns:
+            The bytes; None if the location can't read a part of a file quickly (the default), or if the file
+            is no longer the version that was listed.
+
+        Raises:
+            FileError, SourceError: As `fetch`.
+        """
+        return None
+
     @abc.abstractmethod
     def remove(self, file: SourceFile, *, sha256: str) -> None:
         """Remove the file if it is still the version that was listed. Only `moving` calls this.

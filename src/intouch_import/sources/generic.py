@@ -153,6 +153,14 @@ class FsspecSource(ConnectedSource):
                 self._compare(filesystem, file)
         return StagedContent(path, digested)
 
+    def peek(self, file: SourceFile, size_bytes: int) -> tuple[bytes, bytes] | None:
+        with self._asking("the location can't be asked") as filesystem:
+            self._compare(filesystem, file)
+            with self._open(filesystem, file) as stream:
+                head = stream.read(size_bytes)
+                stream.seek(max(0, file.size_bytes - size_bytes))
+                return head, stream.read(size_bytes)
+
     def remove(self, file: SourceFile, *, sha256: str) -> None:
         failure: NotRemoved | None = None
         try:

@@ -150,6 +150,17 @@ class LocalSource(Source):
             if fd >= 0:
                 os.close(fd)
 
+    def peek(self, file: SourceFile, size_bytes: int) -> tuple[bytes, bytes] | None:
+        fd = self._open(file)
+        try:
+            with open(fd, "rb", buffering=0) as stream:
+                head = stream.read(size_bytes)
+                stream.seek(max(0, file.size_bytes - size_bytes))
+                tail = stream.read(size_bytes)
+                return (head, tail) if self._is_version(file, os.fstat(fd)) else None
+        except OSError as exc:
+            raise FileUnreadable("the file could not be read", errno=exc.errno) from without_path(exc)
+
     def remove(self, file: SourceFile, *, sha256: str) -> None:
         check_name(file.name, windows=False)
         try:

@@ -172,6 +172,10 @@ class MemorySource(Source):
     def fetch(self, file: SourceFile, *, staging: Path | None = None) -> Content:  # noqa: ARG002  # all in memory
         return self.faults.around("fetch", lambda: BytesContent(self._pinned(file).data))
 
+    def peek(self, file: SourceFile, size_bytes: int) -> tuple[bytes, bytes]:
+        data = self._pinned(file).data
+        return data[:size_bytes], data[max(0, len(data) - size_bytes) :]
+
     def remove(self, file: SourceFile, *, sha256: str) -> None:  # noqa: ARG002  # the version pins it
         def remove() -> None:
             with self.folder.lock:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intouch_import.errors import RepositoryError
+from intouch_import.inbox import DoubtKind, Inbox
+from intouch_import.inbox.doubts import described
 from intouch_import.model import Patient, Provider
 from intouch_import.testing.checks import Checks, expect, fails, given
+from intouch_import.testing.memory import MemoryFolder
 from intouch_import.testing.records import (
     Records,
     bytes_of,
@@ -39,6 +44,28 @@ _UNUSED_DIGEST = "0" * 64
 _UNUSED_SIZE = 2**50 + 1
 
 # --- patients and providers
+
+
+@CHECKS.promise("A person is asked before a file that identifies another patient is saved.")
+def another_patient_is_asked_about(records: Records) -> None:
+    repository = records.open()
+    folder = MemoryFolder()
+    folder.write(f"{OTHER_PATIENT.id}_{PROVIDER.id}_20260131_142501.jpg", unique())
+    with tempfile.TemporaryDirectory() as work:
+        ledger = Path(work) / "ledger.db"
+        with Inbox(repository, folder.open(), ledger=ledger, auto_import=False, settle_s=0.0) as inbox:
+            inbox.scan()
+            request = inbox.prepare(inbox.rows, patient=PATIENT.id)
+    found = [doubt.patient for doubt in request.doubts if doubt.kind is DoubtKind.OTHER_PATIENT]
+    expect(
+        [one and one.id for one in found] == [OTHER_PATIENT.id], "nothing was asked about the other patient"
+    )
+    for patient_id in (PATIENT.id, OTHER_PATIENT.id):
+        shown = given(repository.find_patient(patient_id), "find_patient does not find a patient of the kit")
+        expect(
+            described(shown) in (request.warning or ""),
+            "find_patients and find_patient describe a patient differently",
+        )
 
 
 def _similar(identity: str) -> list[str]:

@@ -150,6 +150,29 @@ def names_are_read_exactly(place: Place) -> None:
 # --- remove
 
 
+@CHECKS.promise("peek returns the first and last bytes of the listed version, or None.")
+def edges_are_read_without_the_rest(place: Place) -> None:
+    with place.open() as source:
+        for data in (b"", b"short", bytes(range(256)) * 400):
+            place.write("a.jpg", data)
+            found = source.peek(there(source, "a.jpg"), 1000)
+            expect(found in (None, (data[:1000], data[-1000:])), "peek returned other bytes")
+            pause()
+        file = there(source, "a.jpg")
+        place.write("a.jpg", b"replaced")
+        try:
+            found = source.peek(file, 1000)
+        except FileError:
+            found = None
+        expect(found is None, "peek returned bytes of another version")
+        place.delete("a.jpg")
+        try:
+            found = source.peek(file, 1000)
+        except FileError:
+            found = None
+        expect(found is None, "peek returned bytes of a file that was deleted")
+
+
 @CHECKS.promise("remove deletes the file, and no other.")
 def the_file_is_removed(place: Place) -> None:
     with place.open() as source:
