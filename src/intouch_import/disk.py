@@ -44,6 +44,8 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _BUFFER_BYTES = 128 * 1024  # fits into the cache of a core: hashing with 256 KiB takes a third longer
 _SYNCFS_FROM = 4
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 _local = threading.local()
 
 
@@ -189,11 +191,7 @@ def publish(temporary: Path, final: Path) -> None:
     except OSError as exc:
         if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
-        # No hard links (exFAT, some network shares). Between the check and the rename, another process could
-        # create the name. In the records, it would have the same bytes, because names are import ids there.
-        if os.path.lexists(final):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-        temporary.rename(final)
+        _rename_new(temporary, final)  # no hard links: exFAT, some network shares
         return
     temporary.unlink()
 
@@ -205,6 +203,41 @@ def create_private(path: str | os.PathLike[str]) -> None:
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _rename_new(temporary: Path, final: Path) -> None:
+    """Rename a file without overwriting, where there are no hard links.
+
+    Linux does it in one step. Other systems, and file systems that refuse that step, check and rename while
+    they lock the folder. The lock keeps out this library on the same machine, but no other program.
+    """
+    if sys.platform == "win32" or _renamed_at_once(temporary, final):
+        return
+    import fcntl
+
+    folder = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):  # some network shares lock no folders
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        if os.path.lexists(final):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        temporary.rename(final)
+    finally:
+        os.close(folder)  # ends the lock
+
+
+def _renamed_at_once(temporary: Path, final: Path) -> bool:
+    """Rename with ``RENAME_NOREPLACE``. Return False if the system or the file system lacks it."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if call is None:
+        return False
+    here = ctypes.c_int(_AT_FDCWD)
+    if call(here, os.fsencode(temporary), here, os.fsencode(final), ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM):
+        return False
+    raise OSError(code, os.strerror(code))
 
 
 @contextlib.contextmanager

@@ -466,6 +466,26 @@ def test_a_server_without_batches_is_asked_one_by_one(
     assert names(container) == set()
 
 
+def test_a_batch_that_was_cut_and_then_refused_leaves_a_doubt(
+    azurite: Azurite, container: ContainerClient, proxy: FaultyProxy
+) -> None:
+    """If the answer to a batch is lost and the retry is refused, a blob that is gone counts as removed here."""
+    for name in "ab":
+        container.upload_blob(f"photos/{name}.jpg", b"x")
+    with through(azurite, proxy, container) as source:
+        files = list(source.scan())
+
+        def cut_then_refuse(asked: Any) -> Any:
+            if asked.kind != "batch":
+                return None
+            return cut_after if proxy.kinds().count("batch") == 1 else answer(400, "InvalidInput")
+
+        proxy.reset(cut_then_refuse)
+        assert source.remove_many(files) == [None, None]
+        assert proxy.kinds()[:2] == ["batch", "batch"]
+    assert names(container) == set()
+
+
 # --- what is put
 
 

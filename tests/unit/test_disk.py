@@ -190,6 +190,51 @@ def test_publish_never_overwrites(
         assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="on Windows, a rename never overwrites")
+@pytest.mark.parametrize("at_once", [True, False])
+def test_two_files_published_under_one_name_do_not_replace_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    """Without hard links, the second of two programs is refused, or waits until the first has renamed its file."""
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / "t").write_bytes(b"new")
+    monkeypatch.setattr(os, "link", failing(errno.EPERM))
+    if not at_once:
+        monkeypatch.setattr(disk, "_renamed_at_once", lambda *_: False)
+    elif not disk._renamed_at_once(tmp_path / "t", tmp_path / "t1"):
+        pytest.skip("this system has no rename that never overwrites")
+    else:
+        (tmp_path / "t1").rename(tmp_path / "t")
+    looked = []
+
+    def meanwhile(path: Path) -> bool:
+        looked.append(path)
+        folder = os.open(tmp_path, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(folder)
+        return False
+
+    monkeypatch.setattr(os.path, "lexists", meanwhile)
+    disk.publish(tmp_path / "t", tmp_path / "final")
+    assert looked == ([] if at_once else [tmp_path / "final"])
+    assert os.listdir(tmp_path) == ["final"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the call exists on Linux alone")
+def test_a_rename_that_fails_is_not_tried_in_another_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is gone is reported as such."""
+    (tmp_path / "t").write_bytes(b"new")
+    monkeypatch.setattr(os, "link", failing(errno.EPERM))
+    with pytest.raises(FileNotFoundError):
+        disk.publish(tmp_path / "t", tmp_path / "gone" / "final")
+    assert os.listdir(tmp_path) == ["t"]
+
+
 def test_publish_passes_other_errors_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk is not taken for a file system without links."""
     (tmp_path / "t").write_bytes(b"new")

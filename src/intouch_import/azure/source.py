@@ -190,6 +190,7 @@ class AzureSource(ConnectedSource):
                 if exc.fault.in_doubt or exc.fault.again:
                     return [exc.fault.error(self.source_id)] * len(files)
                 self._batches = False  # the server or the credential does not allow batches
+                doubt = exc.in_doubt  # an attempt before this answer may have deleted them
             except InTouchImportError as exc:
                 return [exc] * len(files)
         return self._delete_each(files, doubt=doubt)
