@@ -24,6 +24,7 @@ __all__: list[str] = []  # internal: hosts open `SqlRepository` and `Ledger` by 
 
 _BUSY_TIMEOUT_S = 30
 _WRITE = "intouch_write"
+_DURABLE = "intouch_durable"
 _LOGGER = "intouch"
 _SQLITE_MEANINGS = {
     "SQLITE_BUSY": "another program keeps the database locked",
@@ -152,21 +153,24 @@ _driver_form = functools.lru_cache(maxsize=8)(_DriverForm)
 
 
 @contextlib.contextmanager
-def writing(engine: sa.Engine, *, lock: int | None = None) -> Iterator[sa.Connection]:
+def writing(engine: sa.Engine, *, lock: int | None = None, durable: bool = True) -> Iterator[sa.Connection]:
     """Run a transaction that writes. It commits at the end of the block, and rolls back after an exception.
 
     Args:
         engine: From `connect`.
         lock: Number of the PostgreSQL advisory lock to hold until the commit. SQLite has only one writer.
+        durable: Whether the commit waits for the disk.
 
     Raises:
         RepositoryError: The database failed. The driver's message is not chained: it may contain values.
     """
     with (
         _translated(),
-        engine.connect().execution_options(**{_WRITE: True}) as connection,
+        engine.connect().execution_options(**{_WRITE: True, _DURABLE: durable}) as connection,
         connection.begin(),
     ):
+        if not durable and engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
         if lock is not None and engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
         yield connection
@@ -308,5 +312,9 @@ def _configure_postgresql(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     # IMMEDIATE takes the write lock now. A transaction that reads first and writes later would fail with
     # "database is locked" instead of waiting.
-    write = connection.get_execution_options().get(_WRITE)
+    options = connection.get_execution_options()
+    write, durable = options.get(_WRITE), options.get(_DURABLE, True)
+    if write and connection.info.get(_DURABLE, True) != durable:
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.info[_DURABLE] = durable
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -75,6 +75,7 @@ class Reason(enum.StrEnum):
     ARCHIVED = "archived"
     NOT_REMOVED = "not_removed"
     NOT_REASSIGNED = "not_reassigned"
+    IN_PROGRESS = "in_progress"
     LEASED = "leased"
     HAS_SNAPSHOTS = "has_snapshots"
     RETAINED = "retained"
@@ -164,6 +165,7 @@ _REASON_TEXT: dict[Reason, str] = {
         "The file is stored, but could not be removed from its source. The next refresh tries again."
     ),
     Reason.NOT_REASSIGNED: "The file is still in its previous record.",
+    Reason.IN_PROGRESS: "This file is being moved or corrected now. Try again in a moment.",
     Reason.ARCHIVED: "The file is in an archive tier. It can't be read until it is restored from there.",
     Reason.LEASED: (
         "The file is stored, but another program has locked it in its source. The next refresh tries again."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
 from intouch_import.clock import Clock
-from intouch_import.errors import FileUnreadable, FileVanished, SelectionError
+from intouch_import.errors import FileUnreadable, FileVanished, NotRemoved, SelectionError
 from intouch_import.inbox import recognition
 from intouch_import.ledger import Event
 from intouch_import.model import Action, Destination, Reason, State
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from intouch_import.inbox import Inbox, Row
+    from intouch_import.reports import Outcome
     from miniature import Practice
 
 NAME, AUTO = "capture.jpg", "10042_DRJ_20260131_142501.jpg"
@@ -60,6 +61,34 @@ def save(inbox: Inbox, patient: str, name: str = NAME) -> tuple[State, Reason]:
 
 
 SAVED = (State.IMPORTED, Reason.CHOSEN)
+
+
+@pytest.mark.usefixtures("lasting")
+def test_an_undo_waits_for_the_move_of_a_photo_with_an_import_id_of_its_own(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The import id that a second photo of one version gets is claimed, too. Not removed, the photo can be undone."""
+    records = practice.records()
+    inbox, other = practice.inbox(records=records), practice.inbox()
+    shoot(practice, "1")
+    inbox.refresh()
+    assert save(inbox, "10042") == SAVED
+    shoot(practice, "2")
+    inbox.refresh()
+    outcomes: list[Outcome] = []
+
+    def busy(*_: Any, **__: Any) -> None:
+        (stored,) = records.attachments("10043")
+        outcomes.append(other.undo(stored))
+        raise NotRemoved("busy")
+
+    monkeypatch.setattr(LocalSource, "remove", busy)
+    assert save(inbox, "10043") == (State.STORED, Reason.NOT_REMOVED)
+    assert [outcome.reason for outcome in outcomes] == [Reason.IN_PROGRESS]
+    (stored,) = records.attachments("10043")
+    assert inbox.undo(stored).state is State.WAITING
+    assert records.attachments("10043") == []
+    assert practice.left() == [NAME]
 
 
 @pytest.mark.usefixtures("lasting")

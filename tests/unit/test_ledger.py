@@ -20,7 +20,7 @@ from alembic.migration import MigrationContext
 from intouch_import.database import connect, writing
 from intouch_import.errors import LedgerError, RepositoryError
 from intouch_import.ledger import Event, Ledger, LedgerEntry, book
-from intouch_import.ledger.entry import CHAIN_START, ledger_table, metadata
+from intouch_import.ledger.entry import CHAIN_START, claims_table, ledger_table, metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -435,7 +435,7 @@ def test_only_one_writes_at_a_time(database_url: str, what: str) -> None:
     engine = connect(database_url)
     if what == "open":
         with writing(engine) as connection:
-            for table in (ledger_table.name, book.VERSION_TABLE):
+            for table in (ledger_table.name, claims_table.name, book.VERSION_TABLE):
                 connection.exec_driver_sql(f"DROP TABLE {table}")
     done = threading.Event()
 

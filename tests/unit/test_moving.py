@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -576,7 +577,8 @@ def test_steps_refuse_to_run_out_of_order(practice: Practice) -> None:
     (order,) = bench.orders()
     pool = ThreadPoolExecutor(1)
     steps = MoveSteps(bench.records, bench.ledger, pool=pool, workers=1)
-    for step in (steps._verify, steps._remove, FileMove.attachment):
+    remove = partial(steps._remove, bench.ledger.claims.move([]))
+    for step in (steps._verify, remove, FileMove.attachment):
         with pytest.raises(AssertionError):
             step(FileMove(order))
     with bench.source.fetch(order.file) as content, pytest.raises(AssertionError):

@@ -32,6 +32,7 @@ from miniature import NOW, jpeg
 if TYPE_CHECKING:
     from intouch_import.inbox import Inbox
     from intouch_import.model import StoredAttachment
+    from intouch_import.reports import Outcome
     from miniature import Practice
 
 pytestmark = pytest.mark.both_databases
@@ -529,22 +530,23 @@ def test_the_repository_moves_it_in_one_step(records: SqlRepository, stored: Sto
 def test_an_undo_while_another_workstation_removes_loses_nothing(
     practice: Practice, records: SqlRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stored and verified by one, undone by another, and only then removed by the first: the file stays."""
+    """While one workstation moves a photo, an undo on another is refused; afterwards it puts the photo back."""
     practice.photo(PHOTO)
     other = practice.inbox(records=practice.records())
     remove = LocalSource.remove
-    undone: list[State] = []
+    refused: list[Outcome] = []
 
     def late(self: LocalSource, file: Any, **options: Any) -> None:
-        if not undone:
-            undone.append(State.FAILED)
-            undone[0] = other.undo(records.attachments("10042")[0]).state
+        refused.append(other.undo(records.attachments("10042")[0]))
         remove(self, file, **options)
 
     monkeypatch.setattr(LocalSource, "remove", late)
     (outcome,) = practice.inbox(records=records).refresh().outcomes
-    assert undone == [State.WAITING]
-    assert (outcome.state, outcome.reason) == (State.STORED, Reason.CHANGED)
+    assert [(one.state, one.reason, one.retry_helps) for one in refused] == [
+        (State.FAILED, Reason.IN_PROGRESS, True)
+    ]
+    assert outcome.state is State.IMPORTED
+    assert other.undo(outcome).state is State.WAITING
     assert whose(records) == {}
     assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
     assert practice.inbox(records=records).refresh().outcomes[0].reason is Reason.UNDONE

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from intouch_import.errors import FileChanged, NotRemoved, RepositoryError, SourceUnavailable
-from intouch_import.inbox import corrections
+from intouch_import.errors import NotRemoved, RepositoryError, SelectionError, SourceUnavailable
+from intouch_import.inbox.corrections import Corrections
+from intouch_import.ledger import claims
+from intouch_import.ledger.claims import Claim
 from intouch_import.model import Reason, State
 from intouch_import.sources.local import LocalSource
-from intouch_import.testing import MemoryRepository, raising
+from intouch_import.testing import MemoryRepository
+from intouch_import.verdicts import waiting
 from miniature import PATIENTS, PROVIDERS, jpeg, reasons
+from moving_bench import raising
 
 if TYPE_CHECKING:
     from intouch_import.inbox import Inbox
+    from intouch_import.reports import Report
     from intouch_import.repositories.sql import SqlRepository
     from miniature import Practice
 
@@ -38,50 +45,175 @@ def stored_not_removed(practice: Practice) -> tuple[SqlRepository, Inbox]:
 
 
 def begin_undo(inbox: Inbox, records: SqlRepository) -> None:
-    """An undo that dies when it has said in the ledger what it is going to do."""
+    """An undo that dies after it has written into the ledger what it is going to do."""
     with pytest.MonkeyPatch.context() as patched:
+        write = Corrections._write
 
-        def die(*_: Any, **__: Any) -> None:
+        def die(*args: Any, **options: Any) -> None:
+            write(*args, **options)
             raise KeyboardInterrupt
 
-        patched.setattr(corrections, "remove_pinned", die)
+        patched.setattr(Corrections, "_write", die)
         with pytest.raises(KeyboardInterrupt):
             inbox.undo(records.attachments("10042")[0])
 
 
-def test_a_removal_that_is_under_way_does_not_take_the_last_copy(practice: Practice) -> None:
-    """Another workstation has verified the stored copy and removes next: the undo that is finished here beats it."""
+class Stalled:
+    """A save that stops at a step until it is told to go on, in a thread of its own.
+
+    Args:
+        inbox: Its one photo is saved.
+        owner, name: The step. The save stops before it.
+        after: Stop after the step instead.
+    """
+
+    def __init__(self, inbox: Inbox, owner: Any, name: str, *, after: bool = False) -> None:
+        self._at, self._go = threading.Event(), threading.Event()
+        step = getattr(owner, name)
+        self.reports: list[Report] = []
+
+        def stalling(*args: Any, **options: Any) -> Any:
+            setattr(owner, name, step)
+            result = step(*args, **options) if after else None
+            self._at.set()
+            assert self._go.wait(20)
+            return result if after else step(*args, **options)
+
+        setattr(owner, name, stalling)
+        inbox.refresh()
+        request = inbox.prepare(inbox.rows, patient="10042")
+        self._thread = threading.Thread(target=lambda: self.reports.append(inbox.save(request)))
+        self.import_id = request.rows[0].import_id
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._at.wait(20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._go.set()
+        self._thread.join(20)
+        assert len(self.reports) == 1
+
+
+def test_an_undo_waits_for_a_removal(practice: Practice) -> None:
+    """While a photo is stored and not yet removed, its undo is refused; afterwards it is put back."""
+    practice.photo("IMG_1.jpg")
+    inbox, other = practice.inbox(), practice.inbox()
+    with Stalled(inbox, inbox.sources[0], "remove") as save:
+        outcome = other.undo(save.import_id)
+        assert (outcome.state, outcome.reason, outcome.retry_helps) == (
+            State.FAILED,
+            Reason.IN_PROGRESS,
+            True,
+        )
+        # The other workstation finishes this move, too. The first removal is still to come.
+        assert other.refresh().imported == 1
+        assert other.undo(save.import_id).reason is Reason.IN_PROGRESS
+    assert save.reports[0].imported == 1
+    assert other.undo(save.import_id).state is State.WAITING
+    assert (practice.photos / "IMG_1.jpg").read_bytes() == jpeg("IMG_1.jpg")
+
+
+def test_a_photo_that_was_undone_meanwhile_is_not_removed(practice: Practice) -> None:
+    """An undo is at work when a save on another workstation wants to begin: the photo stays in its folder."""
     records, inbox = stored_not_removed(practice)
     (stored,) = records.attachments("10042")
-    source = practice.source()
-    verified = source.look(PHOTO)
-    assert verified is not None
-    begin_undo(inbox, records)
-    report = practice.inbox(records=records).refresh()
-    assert [outcome.reason for outcome in report.outcomes] == [Reason.UNDONE]
-    assert records.attachments("10042") == []
-    with pytest.raises(FileChanged):
-        source.remove(verified, sha256=stored.sha256)
-    assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
+    other = practice.inbox(records=practice.records())
+    other.scan()
+    row = other.rows[0]
+    withdraw = records.withdraw
+    reports: list[Report] = []
+
+    def meanwhile(attachment_id: str) -> None:
+        row.judge(waiting(row.name, Reason.UNDONE))  # as the next refresh would list it
+        reports.append(other.save(other.prepare([row], patient="10042")))
+        assert other.reassign(stored, patient="10043").reason is Reason.IN_PROGRESS
+        withdraw(attachment_id)
+
+    records.withdraw = meanwhile  # type: ignore[method-assign]
+    assert inbox.undo(stored).state is State.WAITING
+    assert reasons(reports[0]) == {PHOTO: ("waiting", "undone")}
+    assert practice.left() == [PHOTO]
+    assert records.attachments("10042") == records.attachments("10043") == []
 
 
-def test_an_undo_and_its_recovery_at_once_lose_nothing(practice: Practice) -> None:
-    """While one workstation undoes, another finishes the undo for it: the photo is in its folder in the end."""
+def test_an_undo_is_not_finished_by_another_workstation_while_it_goes_on(practice: Practice) -> None:
+    """A refresh during an undo leaves it alone. It could withdraw what is saved again in the meantime."""
     records, inbox = stored_not_removed(practice)
     other = practice.inbox(records=practice.records())
-    real = corrections.remove_pinned
-    with pytest.MonkeyPatch.context() as patched:
+    withdraw = records.withdraw
 
-        def meanwhile(*args: Any, **options: Any) -> None:
-            patched.setattr(corrections, "remove_pinned", real)
-            other.refresh()
-            real(*args, **options)
+    def meanwhile(attachment_id: str) -> None:
+        other.refresh()
+        assert len(records.attachments("10042")) == 1
+        withdraw(attachment_id)
 
-        patched.setattr(corrections, "remove_pinned", meanwhile)
-        inbox.undo(records.attachments("10042")[0])
+    records.withdraw = meanwhile  # type: ignore[method-assign]
+    assert inbox.undo(records.attachments("10042")[0]).state is State.WAITING
     assert records.attachments("10042") == []
     assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
     assert practice.inbox(records=records).refresh().waiting == 1
+
+
+def test_an_undo_that_was_done_just_before_is_not_done_again(practice: Practice) -> None:
+    """Two people undo the same import: the second is told that it is no longer stored."""
+    practice.photo(PHOTO)
+    records = practice.records()
+    inbox, other = practice.inbox(records=records), practice.inbox()
+    (outcome,) = inbox.refresh().outcomes
+    claim = inbox.ledger.claims.undo
+
+    def late(import_id: str) -> Claim:
+        assert other.undo(outcome).state is State.WAITING
+        return claim(import_id)
+
+    inbox.ledger.claims.undo = late  # type: ignore[method-assign]
+    with pytest.raises(SelectionError, match="nothing is stored"):
+        inbox.undo(outcome)
+    assert practice.left() == [PHOTO]
+
+
+def test_a_removal_that_may_still_happen_holds_up_an_undo(practice: Practice) -> None:
+    """If nobody knows whether a service will still remove the file, an undo waits for some minutes."""
+    practice.photo(PHOTO)
+    inbox = practice.inbox()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(LocalSource, "remove", raising(SourceUnavailable("no answer")))
+        (outcome,) = inbox.refresh().outcomes
+    assert outcome.state is State.STORED
+    assert inbox.undo(outcome).reason is Reason.IN_PROGRESS
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(claims, "_now", lambda _: datetime.now(UTC) + timedelta(minutes=11))
+        assert inbox.undo(outcome).state is State.WAITING
+
+
+def test_a_move_that_was_stopped_for_long_removes_nothing(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After half an hour of sleep a claim may soon not count any more: the file stays for the next refresh."""
+    practice.photo(PHOTO)
+    inbox = practice.inbox()
+    monkeypatch.setattr(Claim, "is_good", False)
+    (outcome,) = inbox.refresh().outcomes
+    assert (outcome.state, outcome.reason, outcome.retry_helps) == (State.STORED, Reason.NOT_REMOVED, True)
+    assert practice.left() == [PHOTO]
+    monkeypatch.undo()
+    assert inbox.refresh().imported == 1
+
+
+def test_without_the_database_of_the_ledger_nothing_is_stored(practice: Practice) -> None:
+    """If no claim can be written, the files stay, the report says so, and the next refresh imports them."""
+    practice.photo(PHOTO)
+    records = practice.records()
+    inbox = practice.inbox(records=records)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(inbox.ledger.claims, "move", raising(RepositoryError("locked")))
+        (outcome,) = inbox.refresh().outcomes
+    assert (outcome.state, outcome.reason, outcome.retry_helps) == (State.FAILED, Reason.LEDGER_FAILED, True)
+    assert practice.left() == [PHOTO]
+    assert records.attachments("10042") == []
+    assert inbox.refresh().imported == 1
 
 
 def test_an_undo_is_not_finished_from_a_damaged_copy(practice: Practice) -> None:
@@ -96,24 +228,6 @@ def test_an_undo_is_not_finished_from_a_damaged_copy(practice: Practice) -> None
         assert practice.inbox(records=records).refresh().closes
         assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
         assert records.attachments("10042") == [stored]
-
-
-def test_an_undo_that_can_not_be_finished_now_is_left_for_later(practice: Practice) -> None:
-    """If the bytes can't be put back, the record keeps them, and the next refresh tries again."""
-    records, inbox = stored_not_removed(practice)
-    begin_undo(inbox, records)
-    with pytest.MonkeyPatch.context() as patched:
-
-        def fail(*_: Any, **__: Any) -> None:
-            raise SourceUnavailable("no room", source_id="")
-
-        patched.setattr(LocalSource, "put", fail)
-        practice.inbox(records=records).refresh()
-    assert len(records.attachments("10042")) == 1
-    # Nobody knows this undo any more but the ledger: a person asks for it again.
-    assert inbox.undo(records.attachments("10042")[0]).state is State.WAITING
-    assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
-    assert records.attachments("10042") == []
 
 
 class _ReusesNumbers(MemoryRepository):

@@ -11,12 +11,10 @@ from intouch_import import disk
 from intouch_import.errors import (
     AlreadyAssigned,
     FileError,
-    FileVanished,
     InTouchImportError,
     LedgerError,
     NameRefused,
     NameTaken,
-    NotRemoved,
     NotSupported,
     RepositoryError,
     SelectionError,
@@ -26,7 +24,6 @@ from intouch_import.errors import (
 )
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import EntryKind, Reason, State, import_id, printable
-from intouch_import.moving import remove_pinned
 from intouch_import.reports import Outcome
 from intouch_import.repositories.base import PatientRepository
 
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
     from intouch_import.model import Patient, SourceFile, StoredAttachment
     from intouch_import.sources.base import Source
 
-__all__ = ["Corrections", "finished", "is_same", "is_whole", "never_left", "put_anew"]
+__all__ = ["Corrections", "finished", "is_same", "is_whole", "never_left"]
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -75,18 +72,25 @@ class Corrections:
     def undo(self, wanted: str, sources: Sequence[Source]) -> Outcome:
         """Put an imported file back into its source. See `Inbox.undo`.
 
+        While any workstation is moving the file, the undo is refused: the removal could take the file after
+        the record has released it.
+
         Once the ledger is written, a file of that name and size in that source is not imported automatically,
         so that a crash at any later step can't bring it back into the record. Then the bytes are put
         back and read again, and only then does the attachment leave the record.
         """
         if type(self._repository).withdraw is PatientRepository.withdraw:
             raise NotSupported("this repository can't withdraw an attachment")
-        stored = self._find(wanted)
-        if stored is None:
-            raise SelectionError("nothing is stored under this import id")
+        stored = self._stored(wanted)
         source = next((source for source in sources if source.source_id == stored.source_id), None)
         if source is None:
             raise SelectionError("the source that this file came from is not open here")
+        with self._ledger.claims.undo(wanted) as claim:
+            if claim.refused:
+                return Outcome.about(stored, State.FAILED, Reason.IN_PROGRESS, retry_helps=True)
+            return self._undo(self._stored(wanted), source)  # again: another undo may have just ended
+
+    def _undo(self, stored: StoredAttachment, source: Source) -> Outcome:
         reason = self._try_to_put_back(stored, source)
         if reason is not Reason.UNDONE:
             self._write(stored, Event.FAILED, reason)
@@ -123,7 +127,6 @@ class Corrections:
             if not (is_whole(self._repository, stored) and is_same(source, there, stored)):
                 return Reason.STORED_COPY_DIFFERS
             self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
-            there = put_anew(self._repository, stored, there, source)
         elif self._put_back_before(stored, there, source):
             self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
         else:
@@ -148,6 +151,13 @@ class Corrections:
         stored = self._find(wanted) or self._find(self._ledger.import_id_of(wanted))
         if stored is None:
             raise SelectionError("nothing is stored under this id")
+        # An undo would withdraw it from the record that it has just been moved to.
+        with self._ledger.claims.move([stored.import_id]) as claim:
+            if claim.refused:
+                return Outcome.about(stored, State.FAILED, Reason.IN_PROGRESS, retry_helps=True)
+            return self._reassign(self._stored(stored.import_id), patient)
+
+    def _reassign(self, stored: StoredAttachment, patient: Patient) -> Outcome:
         if stored.patient_id == patient.id:
             self._write_missing_end(stored)
             return Outcome.about(stored, State.IMPORTED, Reason.REASSIGNED)
@@ -206,6 +216,12 @@ class Corrections:
 
     # --- inside
 
+    def _stored(self, import_id: str) -> StoredAttachment:
+        stored = self._find(import_id)
+        if stored is None:
+            raise SelectionError("nothing is stored under this import id")
+        return stored
+
     def _find(self, import_id: str | None) -> StoredAttachment | None:
         if import_id is None:
             return None
@@ -246,24 +262,8 @@ def is_whole(repository: PatientRepository, stored: StoredAttachment) -> bool:
 
 def never_left(stored: StoredAttachment, there: SourceFile, source: Source) -> bool:
     """Return whether a file is the very version that was stored, not yet taken out of its source."""
-    return import_id(source.source_id, there.name, there.version) == stored.import_id
-
-
-def put_anew(
-    repository: PatientRepository, stored: StoredAttachment, there: SourceFile, source: Source
-) -> SourceFile:
-    """Give a file that never left its source a new version. Its stored copy is whole.
-
-    Another workstation may be about to remove the file, pinned to the version that it has stored. Once the
-    attachment is withdrawn, that removal would take the last copy.
-    """
-    try:
-        remove_pinned(source, there, sha256=stored.sha256)
-    except FileVanished:
-        pass  # the other workstation was faster
-    except NotRemoved:
-        return there  # where nothing can be removed, the other workstation can't do it either
-    return source.put(stored.name, _chunks(repository, stored))
+    version = source.source_id, there.name, there.version
+    return stored.import_id in {import_id(*version), import_id(*version, sha256=stored.sha256)}
 
 
 def finished(begun: LedgerEntry, event: Event, at: datetime) -> LedgerEntry:

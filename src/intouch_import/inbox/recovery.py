@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from intouch_import.errors import FileError, SourceError
-from intouch_import.inbox.corrections import finished, is_same, is_whole, never_left, put_anew
+from intouch_import.inbox.corrections import finished, is_same, is_whole, never_left
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import Action, printable
 from intouch_import.records.missing import missing_from
@@ -120,14 +121,25 @@ class Recovery:
         """
         self._left |= self._sources.keys() & look_again
         begun, reassigning = self._ledger.begun_corrections(sources)
-        stored = self._repository.find_attachment([entry.import_id for entry, _ in begun]) if begun else {}
-        ends = [
-            (entry, self._end_of_undo(entry, stored.get(entry.import_id), self._sources[source_id]))
-            for entry, source_id in begun
-        ]
-        ended = [(entry, event) for entry, event in ends if event is not None]
-        # Also without entries: if the ledger can't be written, the refresh stops before anything is moved.
-        self._write([*ended, *self._ends_of_reassignments(reassigning)])
+        with contextlib.ExitStack() as claims:
+            free = {
+                entry.import_id
+                for entry, _ in begun
+                if not claims.enter_context(self._ledger.claims.undo(entry.import_id)).refused
+            }
+            if free:
+                begun, _ = self._ledger.begun_corrections(sources)  # again: an undo may have just ended
+            begun = [(entry, source_id) for entry, source_id in begun if entry.import_id in free]
+            stored = (
+                self._repository.find_attachment([entry.import_id for entry, _ in begun]) if begun else {}
+            )
+            ends = [
+                (entry, self._end_of_undo(entry, stored.get(entry.import_id), self._sources[source_id]))
+                for entry, source_id in begun
+            ]
+            ended = [(entry, event) for entry, event in ends if event is not None]
+            # Also without entries: if the ledger can't be written, the refresh stops before any move.
+            self._write([*ended, *self._ends_of_reassignments(reassigning)])
         unfinished = {
             source_id: self._ledger.unfinished(source_id) for source_id in self._left & set(sources)
         }
@@ -204,16 +216,12 @@ class Recovery:
         return Event.NOT_PUT_BACK if entry.at < self._now() - _GIVEN_UP_AFTER else None
 
     def _is_back(self, stored: StoredAttachment, source: Source) -> bool:
-        """Return whether the bytes of an undo are back in their source, in a version that no move removes."""
+        """Return whether the bytes of an undo are back in their source."""
         there = source.look(stored.name)
         if there is None or not is_same(source, there, stored):
             return False
-        if not never_left(stored, there, source):
-            return True
-        # The undo was interrupted before its first step, or another workstation is doing it now.
-        return is_whole(self._repository, stored) and is_same(
-            source, put_anew(self._repository, stored, there, source), stored
-        )
+        # If the file never left, `undo` would have refused a damaged stored copy.
+        return not never_left(stored, there, source) or is_whole(self._repository, stored)
 
     def _write(self, ends: Sequence[tuple[LedgerEntry, Event]]) -> None:
         now = self._now()

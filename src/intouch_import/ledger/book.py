@@ -1,4 +1,4 @@
-"""`Ledger`: append, query, export and verify entries. No code here changes or deletes a row."""
+"""`Ledger`: append, query, export and verify entries. No code here changes or deletes an entry."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from intouch_import.database import connect, copy_sqlite, insert_many, one_of, reading, upgrade, writing
 from intouch_import.errors import LedgerError, RepositoryError
 from intouch_import.ledger.audit import to_dicom, to_fhir
+from intouch_import.ledger.claims import Claims
 from intouch_import.ledger.entry import (
     CHAIN_START,
     IS_PUTTING_BACK,
@@ -73,12 +74,16 @@ class Ledger:
 
     Args:
         engine: A SQLAlchemy engine, which may also be used by the patient records. See `open`.
+
+    Attributes:
+        claims: The files that are being moved or put back now.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._own_engine = False
         upgrade(engine, Path(__file__).with_name("schema"), version_table=VERSION_TABLE, lock=_LOCK)
+        self.claims = Claims(engine, lock=_LOCK)
 
     @classmethod
     def open(cls, url: str | sa.URL) -> Self:

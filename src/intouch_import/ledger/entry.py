@@ -33,6 +33,7 @@ __all__ = [
     "advance",
     "chain",
     "chain_digest",
+    "claims_table",
     "entry_of",
     "in_records",
     "ledger_table",
@@ -198,6 +199,15 @@ sa.Index(
     ledger_table.c.import_id,
     sqlite_where=IS_REASSIGNING,
     postgresql_where=IS_REASSIGNING,
+)
+
+claims_table = sa.Table(
+    "intouch_claims",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("undoing", sa.Boolean, nullable=False),
+    sa.Column("import_ids", sa.Text, nullable=False),  # with blanks between them
 )
 
 

@@ -17,6 +17,5 @@ refresh finds its import id stored, and finishes the move with the same steps.
 
 from intouch_import.moving.file_move import MoveOrder
 from intouch_import.moving.mover import Mover
-from intouch_import.moving.steps import remove_pinned
 
-__all__ = ["MoveOrder", "Mover", "remove_pinned"]
+__all__ = ["MoveOrder", "Mover"]

@@ -158,12 +158,16 @@ class FileMove:
 
     def is_other_than(self, stored: StoredAttachment) -> bool:
         """Return whether the bytes are not the stored ones. If so, the file gets an import id of its own."""
-        file = self.order.file
-        own = import_id(self.source.source_id, file.name, file.version, sha256=self.sha256)
-        if self.sha256 == stored.sha256 or self.import_id == own:
+        if self.sha256 == stored.sha256 or self.import_id == self.own_id:
             return False
-        self.import_id, self.stored = own, None
+        self.import_id, self.stored = self.own_id, None
         return True
+
+    @property
+    def own_id(self) -> str:
+        """The import id of the file if other bytes are stored under its first one."""
+        file = self.order.file
+        return import_id(self.source.source_id, file.name, file.version, sha256=self.sha256)
 
     def attachment(self) -> Attachment:
         """Return what is to be stored, once the file is read."""

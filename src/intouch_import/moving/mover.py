@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.moving.file_move import FileMove
-from intouch_import.moving.steps import MoveSteps, wait_for
+from intouch_import.moving.steps import MoveSteps
+from intouch_import.moving.threads import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

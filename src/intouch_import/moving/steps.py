@@ -4,47 +4,47 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import wait
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from intouch_import import disk
 from intouch_import.clock import SYSTEM_CLOCK, Clock
-from intouch_import.errors import FileChanged, FileUnreadable, FileVanished, SourceError, kind_and_place
+from intouch_import.errors import (
+    FileChanged,
+    FileError,
+    FileUnreadable,
+    FileVanished,
+    NotRemoved,
+    SourceError,
+    kind_and_place,
+)
 from intouch_import.ledger import Event
 from intouch_import.media.sniffing import HEAD_BYTES, content_reason
 from intouch_import.model import Reason, State
 from intouch_import.moving.file_move import precise_reason
 from intouch_import.moving.identity import compare_identity
 from intouch_import.moving.storing import Storing
+from intouch_import.moving.threads import start, start_slices, start_together, wait_for
 from intouch_import.reports import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future, ThreadPoolExecutor
 
     from intouch_import.content import Content
     from intouch_import.ledger import Ledger
+    from intouch_import.ledger.claims import Claim
     from intouch_import.media import Examiner
     from intouch_import.model import SourceFile
     from intouch_import.moving.file_move import FileMove
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["MoveSteps", "remove_pinned", "wait_for"]
+__all__ = ["MoveSteps"]
 
 log = logging.getLogger(__name__)
 
-_Work = TypeVar("_Work")
 _END_EVENTS: Final = {State.IMPORTED: Event.MOVED, State.STORED: Event.NOT_REMOVED}
-
-
-def remove_pinned(source: Source, file: SourceFile, *, sha256: str) -> None:
-    """Take a file out of its source, if it still is the version that was read. See `Source.remove`.
-
-    The caller has the bytes, verified, in a repository.
-    """
-    source.remove(file, sha256=sha256)
 
 
 class MoveSteps:
@@ -94,21 +94,46 @@ class MoveSteps:
 
     def begin(self, moves: Sequence[FileMove]) -> list[Future[None]]:
         """Start to read files."""
-        return self._start(self._fetch, moves)
+        return start(self._pool, self._fetch, moves)
 
     def finish(self, moves: list[FileMove]) -> None:
         """Take files that were read through the other steps. A file that has ended takes no further step."""
         self._look_for_vanished(moves)
-        self._storing.store([move for move in moves if move.outcome is None])
-        stored = [move for move in moves if move.outcome is None]
-        # A slice per thread: a future per file costs more than the step itself.
-        slices = [stored[start :: self._workers] for start in range(min(self._workers, len(stored)))]
-        wait_for([self._pool.submit(_each, self._verify, part) for part in slices])
-        self._write_stored([move for move in moves if move.outcome is None])
-        removing = [move for move in moves if move.outcome is None]
-        wait_for(self._start(self._remove, [move for move in removing if not move.source.removes_together]))
-        wait_for(self._start_together([move for move in removing if move.source.removes_together]))
-        self._write_ends(moves, removing)
+        claim = self._claim([move for move in moves if move.outcome is None])
+        if claim is None:
+            self._write_ends(moves, [])
+            return
+        with claim:
+            self._storing.store([move for move in moves if move.outcome is None])
+            stored = [move for move in moves if move.outcome is None]
+            wait_for(start_slices(self._pool, self._verify, stored, count=self._workers))
+            self._write_stored([move for move in moves if move.outcome is None])
+            removing = [move for move in moves if move.outcome is None]
+            self._remove_all(removing, claim)
+            self._write_ends(moves, removing)
+
+    def _claim(self, moves: Sequence[FileMove]) -> Claim | None:
+        """Claim files, so that no undo takes them out of the records meanwhile. None: no file can go on."""
+        if not moves:
+            return None
+        try:
+            ids = [(move.import_id, move.own_id) for move in moves]
+            claim = self._ledger.claims.move({one for both in ids for one in both})
+        except Exception as exc:  # noqa: BLE001  # whatever it is, the batch must come to its end
+            log.error("the ledger could not be written; nothing was stored", extra=kind_and_place(exc))
+            for move in moves:
+                move.end(State.FAILED, Reason.LEDGER_FAILED, retry_helps=True)
+            return None
+        for move, both in zip(moves, ids, strict=True):
+            if claim.refused.intersection(both):
+                move.end(State.WAITING, Reason.UNDONE, retry_helps=True)
+        return claim
+
+    def _remove_all(self, moves: Sequence[FileMove], claim: Claim) -> None:
+        alone = [move for move in moves if not move.source.removes_together]
+        together = [move for move in moves if move.source.removes_together]
+        wait_for(start(self._pool, partial(self._remove, claim), alone))
+        wait_for(start_together(self._pool, partial(self._remove_together, claim), together))
 
     @staticmethod
     def are_copies(moves: Sequence[FileMove]) -> bool:
@@ -265,29 +290,31 @@ class MoveSteps:
             if move.order.keep:
                 move.end(State.IMPORTED, move.order.reason)
 
-    def _remove(self, move: FileMove) -> None:
+    def _remove(self, claim: Claim, move: FileMove) -> None:
         """Remove one file from its source."""
         if not move.sha256:
             raise AssertionError("only files that were read are removed")
         try:
-            remove_pinned(move.source, move.order.file, sha256=move.sha256)
+            _check(claim)
+            move.source.remove(move.order.file, sha256=move.sha256)
         except Exception as exc:  # noqa: BLE001  # a failure to remove is not a failure to store
-            self._removed(move, exc)
+            self._removed(move, exc, claim)
         else:
-            self._removed(move, None)
+            self._removed(move, None, claim)
 
-    def _remove_together(self, source: Source, moves: Sequence[FileMove]) -> None:
+    def _remove_together(self, claim: Claim, source: Source, moves: Sequence[FileMove]) -> None:
         """Remove files of one source in one request."""
         try:
+            _check(claim)
             found = source.remove_many([move.order.file for move in moves])
             if len(found) != len(moves):
                 raise AssertionError("one answer for each file")
         except Exception as exc:  # noqa: BLE001  # a failure to remove is not a failure to store
             found = [exc] * len(moves)
         for move, end in zip(moves, found, strict=True):
-            self._removed(move, end)
+            self._removed(move, end, claim)
 
-    def _removed(self, move: FileMove, exc: Exception | None) -> None:
+    def _removed(self, move: FileMove, exc: Exception | None, claim: Claim) -> None:
         """Note how a removal ended: done, or why not."""
         match exc:
             case None:
@@ -297,6 +324,8 @@ class MoveSteps:
             case FileChanged():
                 move.end(State.STORED, Reason.CHANGED)
             case _:
+                if not isinstance(exc, FileError):
+                    claim.keep(move.import_id)  # it is not known whether the file will be removed
                 self._note(move.source, exc)
                 log.warning(
                     "a stored file could not be removed",
@@ -361,44 +390,8 @@ class MoveSteps:
                 ),
             )
 
-    # --- threads
 
-    def _start(self, step: Callable[[FileMove], None], moves: Iterable[FileMove]) -> list[Future[None]]:
-        """Start a step over files. The threads of a source share an iterator: each takes the next file."""
-        shares: list[Iterator[FileMove]] = []
-        for own in _by_source(moves):
-            shares += [iter(own)] * min(own[0].source.concurrency, len(own))
-        return [self._pool.submit(_each, step, share) for share in shares]
-
-    def _start_together(self, moves: Iterable[FileMove]) -> list[Future[None]]:
-        """Start removals that take several files of one source in one request."""
-        futures = []
-        for own in _by_source(moves):
-            source, size = own[0].source, own[0].source.removes_together
-            groups = [own[start : start + size] for start in range(0, len(own), size)]
-            step, share = partial(self._remove_together, source), iter(groups)
-            threads = min(source.concurrency, len(groups))
-            futures += [self._pool.submit(_each, step, share) for _ in range(threads)]
-        return futures
-
-
-def _by_source(moves: Iterable[FileMove]) -> Iterable[list[FileMove]]:
-    groups: dict[str, list[FileMove]] = {}
-    for move in moves:
-        groups.setdefault(move.source.source_id, []).append(move)
-    return groups.values()
-
-
-def _each(step: Callable[[_Work], None], work: Iterable[_Work]) -> None:
-    for piece in work:
-        step(piece)
-
-
-def wait_for(futures: list[Future[None]]) -> None:
-    """Wait for all of them; raise what the first that failed has raised."""
-    try:
-        for future in futures:
-            future.result()
-    finally:
-        # After an interruption from outside: what the threads use must not be closed while they use it.
-        wait(futures)
+def _check(claim: Claim) -> None:
+    """Refuse a removal if an undo could have begun meanwhile: this process was stopped for long."""
+    if not claim.is_good:
+        raise NotRemoved("the move took too long")
