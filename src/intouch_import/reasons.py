@@ -47,6 +47,8 @@ class Reason(enum.StrEnum):
     NOT_LISTED = "not_listed"
     LISTED_TWICE = "listed_twice"
     LISTED_UNCLEAR = "listed_unclear"
+    LISTED_OTHER_CASE = "listed_other_case"
+    ID_NOT_MAPPED = "id_not_mapped"
     PATIENT_CONFLICT = "patient_conflict"
     TOO_MANY_READINGS = "too_many_readings"
     ID_IS_DATE = "id_is_date"
@@ -88,6 +90,7 @@ class Reason(enum.StrEnum):
     LEDGER_FAILED = "ledger_failed"
     SOURCE_FAILED = "source_failed"
     LISTED_MISSING = "listed_missing"
+    LISTED_OUTSIDE = "listed_outside"
     FOLDER_UNREADABLE = "folder_unreadable"
     UNEXPECTED = "unexpected"
 
@@ -137,6 +140,8 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.NOT_LISTED: "The list does not contain this file.",
     Reason.LISTED_TWICE: "The list contains this file more than once, with different values.",
     Reason.LISTED_UNCLEAR: "The list's line for this file can't be read.",
+    Reason.LISTED_OTHER_CASE: "The list contains this file with other upper and lower case letters.",
+    Reason.ID_NOT_MAPPED: "The list of old and new ids does not contain the patient's id.",
     Reason.PATIENT_CONFLICT: "The file name, the folders or the list name more than one patient.",
     Reason.TOO_MANY_READINGS: "The names can be read in too many ways to compare the patients.",
     Reason.ID_IS_DATE: "The patient's id in the name is also a year or a date.",
@@ -187,6 +192,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.LEDGER_FAILED: "The ledger could not be written, so the file was not removed from its source.",
     Reason.SOURCE_FAILED: "The location failed.",
     Reason.LISTED_MISSING: "The list contains this file, but the file does not exist.",
+    Reason.LISTED_OUTSIDE: "The path in the list begins outside the archive, on another drive or server.",
     Reason.FOLDER_UNREADABLE: "A folder could not be listed. Its files are not in the plan.",
     Reason.UNEXPECTED: "An unexpected error. The file stays where it is.",
 }

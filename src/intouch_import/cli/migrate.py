@@ -21,6 +21,7 @@ from intouch_import.cli.options import (
 )
 from intouch_import.cli.show import FILES_FAILED, OK, RECORDS_FAILED
 from intouch_import.errors import ConfigError
+from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.model import printable
 
 if TYPE_CHECKING:
@@ -64,13 +65,16 @@ def migrate_group() -> None:
     help="A column of the list: 'path=File', 'patient=Patient no'. Can be given several times.",
 )
 @click.option("--encoding", metavar="NAME", help="The encoding of a CSV list.")
+@click.option("--prefix", metavar="PATH", help="What paths in the list begin with before the archive.")
+@click.option("--ignore-case", is_flag=True, help="Upper and lower case may differ in paths of the list.")
+@click.option("--ids", type=PATH, metavar="FILE", help="A CSV or Excel list of old and new patient ids.")
 @click.option("--patient", metavar="ID", help="All files belong to this patient.")
 @click.option("--copy", is_flag=True, help="Do not change the archive.")
 @click.option("--allow-inactive", is_flag=True, help="Also import files of inactive patients.")
 @provider_option
 @practice_options("records", "files", "zone")
 @json_option
-def migrate_plan(  # as many as the command has options
+def migrate_plan(  # noqa: PLR0913  # as many as the command has options
     source: str,
     to: Path,
     folders: tuple[str, ...],
@@ -79,10 +83,13 @@ def migrate_plan(  # as many as the command has options
     listed: Path | None,
     columns: tuple[str, ...],
     encoding: str | None,
+    prefix: str | None,
+    ids: Path | None,
     patient: str | None,
     provider: str | None,
     practice: Practice,
     *,
+    ignore_case: bool,
     copy: bool,
     allow_inactive: bool,
     json: bool,
@@ -91,13 +98,25 @@ def migrate_plan(  # as many as the command has options
 
     FOLDER is the archive, sub-folders included. Nothing is moved.
     """
-    rules: list[migration.Rule] = [*map(migration.FolderRule, folders), *map(migration.NameRule, names)]
+    new_ids = migration.read_ids(ids) if ids is not None else None
+    rules: list[migration.Rule] = [
+        *(migration.FolderRule(pattern, ids=new_ids) for pattern in folders),
+        *(migration.NameRule(pattern, ids=new_ids) for pattern in names),
+    ]
     if capture_names is not None:
-        rules.append(
-            migration.CaptureRule() if capture_names == "default" else migration.CaptureRule(capture_names)
-        )
+        pattern = DEFAULT_PATTERN if capture_names == "default" else capture_names
+        rules.append(migration.CaptureRule(pattern, ids=new_ids))
     if listed is not None:
-        rules.append(migration.ManifestRule(path=str(listed), columns=_columns(columns), encoding=encoding))
+        rules.append(
+            migration.ManifestRule(
+                path=str(listed),
+                columns=_columns(columns),
+                encoding=encoding,
+                prefix=prefix,
+                ignore_case=ignore_case,
+                ids=new_ids,
+            )
+        )
     if patient is not None:
         rules.append(migration.PatientRule(patient))
     if not rules:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanWidget"]
 
+_NEVER_OVERRIDDEN: Final = frozenset({"folder", "name", "path", "size", "destination", "number"})
 _BARS: Final = 12
 _SAMPLES: Final = 8
 _ROWS_AT_ONCE: Final = 200
@@ -225,9 +226,10 @@ class PlanWidget(Widget):
         if request["review"] != self._review.number:
             raise ConfigError("the rows were selected again in the meantime: please decide again")
         row = request.get("row")
-        where = {"number": int(row)} if row is not None else self._review.where
+        where = {"number": int(row)} if row is not None else self._shown()
         decisions: dict[str, dict[str, Any]] = {
             "patient": {"patient": request.get("patient")},
+            "accept_content": {"accept_content": True},
             "leave_out": {"leave_out": True},
             "restore": {"restore": True},
         }
@@ -235,6 +237,13 @@ class PlanWidget(Widget):
         self._sender.send({"kind": "decided", "ask": request["ask"], "count": count})
         self._wanted = number = next(self._numbers)
         self._survey(number, self._review.where)
+
+    def _shown(self) -> Mapping[str, Any]:
+        """Return conditions that the shown rows meet as they were planned, before any override."""
+        review = self._review
+        if review.rows is None or review.where.keys() <= _NEVER_OVERRIDDEN or not self.plan.overrides:
+            return review.where
+        return {"number": review.rows.tolist()}
 
     def _picture(self, number: int, px: int) -> bytes | None:
         row = next(self.plan.rows(limit=1, offset=number), None)

@@ -11,6 +11,7 @@ Plan, review, run, certificate::
 """
 
 from intouch_import.migration.certificate import Certificate, verify_certificate
+from intouch_import.migration.id_map import read_ids
 from intouch_import.migration.limits import RunOptions
 from intouch_import.migration.planning import plan
 from intouch_import.migration.plans import Plan, open_plan
@@ -45,5 +46,6 @@ __all__ = [
     "RunOptions",
     "open_plan",
     "plan",
+    "read_ids",
     "verify_certificate",
 ]

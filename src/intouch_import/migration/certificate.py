@@ -40,7 +40,7 @@ IMPORTED, DUPLICATE, WAITING, IGNORED, FAILED, NOT_YET = OUTCOMES = (
 )  # fmt: skip
 FILES, CERTIFICATE, REPORT = "files.jsonl", "certificate.json", "certificate.html"
 _FILES_PER_QUERY: Final = 1000
-_NEVER_SEEN: Final = frozenset({Reason.FOLDER_UNREADABLE, Reason.LISTED_MISSING})
+_NEVER_SEEN: Final = frozenset({Reason.FOLDER_UNREADABLE, Reason.LISTED_MISSING, Reason.LISTED_OUTSIDE})
 
 
 @attrs.frozen(kw_only=True)

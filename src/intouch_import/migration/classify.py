@@ -112,11 +112,11 @@ class Classifier:
         moved |= self.ledger.moved(found) if found else set()
         return each._replace(import_id=own)
 
-    def missing(self, path: str) -> tuple[Any, ...]:
+    def missing(self, path: str, reason: Reason) -> tuple[Any, ...]:
         """Return the row of a file that is in the list but not in the archive."""
         folder, _, name = path.rpartition("/")
         file = SourceFile(name=name, size_bytes=0, version="")
-        return _row(folder, file, Action.WAIT, Reason.LISTED_MISSING)
+        return _row(folder, file, Action.WAIT, reason)
 
     def _lines(self, found: Sequence[FoundFiles]) -> dict[str, ListLine]:
         if self.index is None:

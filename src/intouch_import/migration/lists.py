@@ -7,7 +7,6 @@ for one file differ, the file waits.
 
 from __future__ import annotations
 
-import csv
 import re
 import sqlite3
 import unicodedata
@@ -17,34 +16,52 @@ from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import import disk
 from intouch_import.errors import ConfigError
-from intouch_import.extras import needing
+from intouch_import.migration.list_files import (
+    UNREADABLE,
+    csv_lines,
+    excel_lines,
+    excel_text,
+    excel_time,
+    is_excel,
+)
 from intouch_import.migration.rule_results import NOON, ListLine
 from intouch_import.model import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import tzinfo
 
     from intouch_import.migration.rules import ManifestRule
 
 __all__ = ["ListIndex"]
 
-_EXCEL: Final = {".xlsx", ".xlsm"}
-_DELIMITERS: Final = (",", ";", "\t", "|")
 _PATHS_PER_QUERY: Final = 500
-_ZEROS: Final = re.compile(r"0+")
-_EXCEL_DAYS: Final = range(20_000, 80_000)
-"""Numbers that are dates if they are in a date column: 1954 to 2119."""
-
 _UNCLEAR: Final = Reason.LISTED_UNCLEAR.value
-_UNREADABLE: Final = object()
-"""Stands in for a cell that can't be read."""
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z+.-]*:/|/")
+_COLUMNS: Final = "key, blanks, patient, written, provider, taken, doubt, folded, outside"
 
 
 def _key(path: str) -> str:
     """Return a path as lists are searched by: with slashes, composed characters, and no leading ``./``."""
     key = path.replace("\\", "/").removeprefix("./").strip("/")
     return key if key.isascii() else unicodedata.normalize("NFC", key)
+
+
+def _grouped(paths: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        groups.setdefault(key(path), []).append(path)
+    return groups
+
+
+def _line_of(row: sqlite3.Row) -> ListLine:
+    return ListLine(
+        patient=row["patient"],
+        written=row["written"],
+        provider=row["provider"],
+        local=datetime.fromisoformat(row["taken"]) if row["taken"] is not None else None,
+        doubt=Reason(row["doubt"]) if row["doubt"] is not None else None,
+    )
 
 
 class ListIndex:
@@ -68,9 +85,13 @@ class ListIndex:
         self._connection = sqlite3.connect(database, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = OFF")
         self._connection.execute("PRAGMA synchronous = OFF")
+        prefix = unicodedata.normalize("NFC", (rule.prefix or "").replace("\\", "/")).rstrip("/")
+        self._prefix = f"{prefix}/" if rule.prefix else ""
+        # `blanks`: the path with the blanks around it, if it has any. `folded`: the path in lower case.
         self._connection.execute(
-            "CREATE TABLE listed (key TEXT PRIMARY KEY, patient TEXT, provider TEXT, taken TEXT, doubt TEXT,"
-            " seen INTEGER DEFAULT 0) WITHOUT ROWID"
+            "CREATE TABLE listed (key TEXT PRIMARY KEY, blanks TEXT, patient TEXT, written TEXT,"
+            " provider TEXT, taken TEXT, doubt TEXT, folded TEXT, outside INTEGER, seen INTEGER DEFAULT 0)"
+            " WITHOUT ROWID"
         )
         try:
             self._load()
@@ -79,65 +100,102 @@ class ListIndex:
             raise
 
     def find(self, paths: Sequence[str]) -> dict[str, ListLine]:
-        """Find the lines for these paths, and mark them as seen. Paths without a line are left out."""
-        keys = {_key(path): path for path in paths}
-        wanted = list(keys)
-        found: dict[str, ListLine] = {}
-        for start in range(0, len(wanted), _PATHS_PER_QUERY):
-            some = wanted[start : start + _PATHS_PER_QUERY]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT key, patient, provider, taken, doubt FROM listed WHERE key IN ({marks})"  # noqa: S608
-            for key, patient, provider, taken, doubt in self._connection.execute(query, some):
-                found[keys[key]] = ListLine(
-                    patient=patient,
-                    provider=provider,
-                    local=datetime.fromisoformat(taken) if taken is not None else None,
-                    doubt=Reason(doubt) if doubt is not None else None,
-                )
-            self._connection.executemany(
-                "UPDATE listed SET seen = 1 WHERE key = ?", [(_key(path),) for path in found]
-            )
+        """Find the lines for these paths, and mark them as seen. Paths without a line are left out.
+
+        If it is unclear to which of several files a line belongs, each of them has a line with a doubt.
+        """
+        keys = _grouped(paths, _key)
+        found = {}
+        for row in self._select("key", list(keys)):
+            line = _line_of(row)
+            # Two files whose names differ only in how they are written, or in blanks.
+            if len(keys[row["key"]]) > 1 or row["blanks"] in keys:
+                line = ListLine(doubt=Reason.LISTED_UNCLEAR)
+            found.update(dict.fromkeys(keys[row["key"]], line))
+        others = _grouped((path for path in paths if path not in found), lambda path: _key(path).casefold())
+        lines: dict[str, list[sqlite3.Row]] = {}
+        for row in self._select("folded", list(others)):
+            lines.setdefault(row["folded"], []).append(row)
+        for folded, rows in lines.items():
+            line = ListLine(doubt=Reason.LISTED_OTHER_CASE)
+            if self._rule.ignore_case:
+                clear = len(rows) == len(others[folded]) == 1 and not rows[0]["seen"]
+                line = _line_of(rows[0]) if clear else ListLine(doubt=Reason.LISTED_UNCLEAR)
+            found.update(dict.fromkeys(others[folded], line))
         return found
 
-    def unseen(self) -> Iterator[str]:
-        """Yield the paths of lines that were never found."""
-        for (key,) in self._connection.execute("SELECT key FROM listed WHERE seen = 0 ORDER BY key"):
-            yield key
+    def unseen(self) -> Iterator[tuple[str, Reason]]:
+        """Yield the paths of lines that were never found, and why."""
+        rows = self._connection.execute("SELECT key, outside FROM listed WHERE seen = 0 ORDER BY key")
+        for key, outside in rows:
+            yield key, Reason.LISTED_OUTSIDE if outside else Reason.LISTED_MISSING
+
+    def _select(self, column: str, values: Sequence[str]) -> Iterator[sqlite3.Row]:
+        """Yield the lines with one of these values, and mark them as seen."""
+        for start in range(0, len(values), _PATHS_PER_QUERY):
+            some = values[start : start + _PATHS_PER_QUERY]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT {_COLUMNS}, seen FROM listed WHERE {column} IN ({marks})"  # noqa: S608
+            rows = self._connection.execute(query, some).fetchall()
+            self._connection.executemany(
+                "UPDATE listed SET seen = 1 WHERE key = ?", [(row["key"],) for row in rows]
+            )
+            yield from rows
 
     def close(self) -> None:
         """Close the database; its file may be deleted then."""
         self._connection.close()
 
     def _load(self) -> None:
-        path = Path(self._rule.path).expanduser()
-        rows = _excel_rows(path, self._rule) if path.suffix.lower() in _EXCEL else _csv_rows(path, self._rule)
+        self._connection.row_factory = sqlite3.Row
         self._connection.execute("BEGIN")
         self._connection.executemany(
-            "INSERT INTO listed (key, patient, provider, taken, doubt) VALUES (?, ?, ?, ?, ?)"
+            f"INSERT INTO listed ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
             # Two equal lines for one file are no contradiction.
             " ON CONFLICT (key) DO UPDATE SET doubt = 'listed_twice' WHERE"
-            " (patient, provider, taken, doubt) IS NOT"
-            " (excluded.patient, excluded.provider, excluded.taken, excluded.doubt)",
-            (values for row in rows if (values := self._values(row)) is not None),
+            " (patient, written, provider, taken, doubt) IS NOT"
+            " (excluded.patient, excluded.written, excluded.provider, excluded.taken, excluded.doubt)",
+            (values for row in _rows_of(self._rule) if (values := self._values(row)) is not None),
         )
+        self._connection.execute("CREATE INDEX by_folded ON listed (folded)")
         self._connection.execute("COMMIT")
 
-    def _values(self, row: dict[str, Any]) -> tuple[str | None, ...] | None:
+    def _values(self, row: dict[str, Any]) -> tuple[str | int | None, ...] | None:
         path = _text(row["path"])
         if not path:
             return None  # an empty line
         patient, provider = _text(row["patient"]), _text(row.get("provider"))
-        unclear = patient is None or row.get("unclear") or _UNREADABLE in row.values()
+        unclear = patient is None or row.get("unclear") or UNREADABLE in row.values()
         taken: datetime | None = None
         if row.get("taken") not in (None, ""):
             taken = self._time(row["taken"])
             unclear = unclear or taken is None
+        inside = self._inside(path)
         try:
-            key = _key(path)
+            key = _key(inside)
             key.encode()
         except UnicodeEncodeError:
             return None
-        return key, patient, provider, taken.isoformat() if taken else None, _UNCLEAR if unclear else None
+        return (
+            key,
+            _key(self._inside(row["path"])) if row["path"] != path else None,
+            patient,
+            row["patient"] if row["patient"] != patient and patient is not None else None,
+            provider,
+            taken.isoformat() if taken else None,
+            _UNCLEAR if unclear else None,
+            key.casefold(),
+            _ABSOLUTE.match(inside) is not None,
+        )
+
+    def _inside(self, path: str) -> str:
+        """Return a path with slashes, and without the prefix of the rule."""
+        path = unicodedata.normalize("NFC", path.replace("\\", "/"))
+        length = len(self._prefix)
+        return path[length:] if self._folded(path[:length]) == self._folded(self._prefix) else path
+
+    def _folded(self, text: str) -> str:
+        return text.casefold() if self._rule.ignore_case else text
 
     def _time(self, value: Any) -> datetime | None:
         """Return the practice's wall time, or None if the value is no time."""
@@ -179,88 +237,22 @@ def _picker(header: Sequence[Any], rule: ManifestRule) -> Callable[[Sequence[Any
     return lambda cells: {field: cells[at] if at < len(cells) else None for field, at in places.items()}
 
 
-def _csv_rows(path: Path, rule: ManifestRule) -> Iterator[dict[str, Any]]:
-    try:
-        with path.open("rb") as file:
-            marked = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
-        encoding = rule.encoding or ("utf-16" if marked else "utf-8-sig")
-        with path.open(encoding=encoding, newline="") as file:
-            delimiter = _delimiter(file.readline(), rule)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            header = next(reader, [])
-            pick = _picker(header, rule)
-            for cells in reader:
-                # With more or fewer cells than the header, it is unknown which cell belongs to which column.
-                yield {**pick(cells), "unclear": len(cells) != len(header)}
-    except OSError as exc:
-        raise ConfigError("the list can't be opened", errno=exc.errno) from None
-    except LookupError:
-        raise ConfigError("encoding= is not a known encoding") from None
-    except UnicodeError:
-        raise ConfigError("the list is not UTF-8: give its encoding=, such as cp1252") from None
-    except csv.Error:
-        raise ConfigError("the list is not CSV: a quotation mark or a line end is wrong") from None
-
-
-def _delimiter(header: str, rule: ManifestRule) -> str:
-    """Find the delimiter that splits the header into names with all wanted columns among them."""
-    for delimiter in _DELIMITERS:
-        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
-        if set(rule.columns.values()) <= set(names):
-            return delimiter
-    return _DELIMITERS[0]
-
-
-def _excel_rows(path: Path, rule: ManifestRule) -> Iterator[dict[str, Any]]:
-    with needing("Excel lists need openpyxl", "openpyxl", install="intouch-import[migration]"):
-        import openpyxl
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except OSError as exc:
-        raise ConfigError("the list can't be opened", errno=exc.errno) from None
-    except Exception:  # noqa: BLE001  # openpyxl raises many kinds for a broken zip, XML or style
-        raise ConfigError("the list is not an Excel workbook") from None
-    try:
-        if rule.sheet is not None and rule.sheet not in book.sheetnames:
-            raise ConfigError("the workbook has no sheet with that name")
-        sheet = book[rule.sheet] if rule.sheet is not None else book.worksheets[0]
-        sheet.reset_dimensions()  # some programs write wrong dimensions, and lines would be left out
-        rows = sheet.iter_rows()
-        pick = _picker([cell.value for cell in next(rows, ())], rule)
-        for cells in rows:
-            yield {
-                field: _excel_time(cell, book.epoch) if field == "taken" else _excel_text(cell)
-                for field, cell in pick(cells).items()
-            }
-    finally:
-        book.close()
-
-
-def _excel_text(cell: Any) -> Any:
-    """Return an id or a path. Excel stores ``00042`` as the number 42 with a format of five zeros."""
-    value = getattr(cell, "value", None)
-    if value is None or isinstance(value, str):
-        return _UNREADABLE if getattr(cell, "data_type", "") == "e" else value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
-        return _UNREADABLE
-    form = str(getattr(cell, "number_format", "General"))
-    digits = str(int(value))
-    return digits.zfill(len(form)) if _ZEROS.fullmatch(form) else digits
-
-
-def _excel_time(cell: Any, epoch: Any) -> Any:
-    value = getattr(cell, "value", None)
-    if isinstance(value, datetime):
-        # Excel stores a date without a time as midnight; the format tells the two apart.
-        form = str(getattr(cell, "number_format", "")).lower()
-        return value if "h" in form or value.time() != datetime.min.time() else value.date()
-    if isinstance(value, bool):
-        return _UNREADABLE
-    if isinstance(value, (int, float)) and int(value) in _EXCEL_DAYS:
-        from openpyxl.utils.datetime import from_excel
-
-        found = from_excel(value, epoch)
-        whole_day = isinstance(found, datetime) and value == int(value)
-        return found.date() if whole_day else found
-    return value if value is None or isinstance(value, (str, date)) else _UNREADABLE
+def _rows_of(rule: ManifestRule) -> Iterator[dict[str, Any]]:
+    """Yield the cells of each line by what they are."""
+    path = Path(rule.path).expanduser()
+    if is_excel(path):
+        with excel_lines(path, sheet=rule.sheet) as (lines, epoch):
+            pick = _picker([cell.value for cell in next(lines, ())], rule)
+            for line in lines:
+                yield {
+                    field: excel_time(cell, epoch) if field == "taken" else excel_text(cell)
+                    for field, cell in pick(line).items()
+                }
+        return
+    wanted = set(rule.columns.values())
+    with csv_lines(path, encoding=rule.encoding, fits=lambda names: wanted <= set(names)) as cells:
+        header = next(cells, [])
+        pick = _picker(header, rule)
+        for line in cells:
+            # With more or fewer cells than the header, it is unknown which cell belongs to which column.
+            yield {**pick(line), "unclear": len(line) != len(header)}

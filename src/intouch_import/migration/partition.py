@@ -222,8 +222,8 @@ class PartitionRunner:
             taken_from=row.taken_from or TakenFrom.LIST,
             operator=self._options.operator,
             reason=row.reason,
-            # If a person chose the patient, doubtful content is reported, but the file is imported.
-            automatic=row.reason is not Reason.CHOSEN,
+            # A person who chose the patient has not looked at the content.
+            automatic=not row.accept_content,
             stored=stored,
             only_finish=only_finish,
             keep=self._header.mode == "copy",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import logging
 from datetime import datetime
@@ -38,6 +39,7 @@ __all__ = [
     "arrow",
     "arrow_table",
     "check_part",
+    "imported_among",
     "read_header",
     "read_results",
     "read_rows",
@@ -317,7 +319,8 @@ class Result:
     Args:
         number: The row's number.
         state, reason: As in `Outcome`.
-        decision: The row's verdict and patient at that time. If they change, the file is tried again.
+        decision: The row's verdict and patient at that time, and whether a person accepted the content. If
+            one of them changes, the file is tried again.
         sha256: Digest of the file's bytes, if they were read.
         attachment_id: The repository's id, once the file is stored.
         retry_helps: Whether a retry may succeed.
@@ -348,7 +351,8 @@ class Result:
 
 
 def _decision(row: PlanRow) -> str:
-    return f"{row.verdict.value}:{row.reason is Reason.CHOSEN}:{row.patient}"
+    accepted = ":accepted" if row.accept_content else ""
+    return f"{row.verdict.value}:{row.reason is Reason.CHOSEN}:{row.patient}{accepted}"
 
 
 def read_results(folder: Path, partition: int) -> dict[int, Result]:
@@ -371,6 +375,21 @@ def read_results(folder: Path, partition: int) -> dict[int, Result]:
         return {}
     results = (Result(**json.loads(line)) for line in lines.splitlines())
     return {result.number: result for result in results}
+
+
+def imported_among(folder: Path, numbers: Iterable[int]) -> set[int]:
+    """Return those of these rows, in order, whose files are in the records according to the runs."""
+    if not (folder / _RESULTS).exists():
+        return set()
+    found: set[int] = set()
+    for partition, some in itertools.groupby(numbers, key=lambda number: number // PARTITION_ROWS):
+        results = read_results(folder, partition)
+        found.update(
+            number
+            for number in some
+            if number in results and results[number].state in (State.IMPORTED, State.STORED)
+        )
+    return found
 
 
 def write_results(folder: Path, partition: int, results: Iterable[Result]) -> None:

@@ -195,9 +195,9 @@ class _Rows:
                 self.folders_unreadable += one.why is Reason.FOLDER_UNREADABLE
             self._report()
             yield from rows
-        for path in self.classifier.index.unseen() if self.classifier.index is not None else ():
+        for path, reason in self.classifier.index.unseen() if self.classifier.index is not None else ():
             self.count += 1
-            yield self.classifier.missing(path)
+            yield self.classifier.missing(path, reason)
         self._report(total=self.count)
 
     def _report(self, *, total: int | None = None) -> None:

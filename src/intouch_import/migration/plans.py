@@ -12,7 +12,7 @@ from intouch_import.errors import ConfigError, UnknownPatient
 from intouch_import.migration import review
 from intouch_import.migration.certificate import certify
 from intouch_import.migration.limits import RunControl, RunOptions
-from intouch_import.migration.plan_file import SIGNAL, StoredPlan, check_part, read_header
+from intouch_import.migration.plan_file import SIGNAL, StoredPlan, check_part, imported_among, read_header
 from intouch_import.migration.rows import Override, PlanRow, Where
 from intouch_import.migration.run import start
 from intouch_import.migration.walking import Archive, Folders, archive_of, open_root
@@ -245,6 +245,7 @@ class Plan:
         patient: str | None = None,
         provider: str | None = None,
         taken_at: datetime | None = None,
+        accept_content: bool = False,
         leave_out: bool = False,
         restore: bool = False,
         by: str | None = None,
@@ -252,30 +253,36 @@ class Plan:
     ) -> int:
         """Override the plan for one row, or for all rows that meet conditions. A later override wins.
 
-        Overrides are kept in the plan's folder.
+        Overrides are kept in the plan's folder. A file that is in a record already is not changed: to move it
+        to another patient, use `Inbox.reassign`.
 
         Args:
-            where: A row, or conditions as for `rows`.
-            patient: Import the files for this patient.
+            where: A row, or conditions as for `rows`. They are about the rows as they were planned: an
+                override of all files of patient A never changes a file that an earlier override gave to A.
+            patient: Import the files for this patient, also if the patient is not active.
             provider: Set this provider.
             taken_at: Set this time; aware.
+            accept_content: Import the files also if their content is incomplete, damaged, not what their
+                extension says, or in a record already.
             leave_out: Do not import the files.
             restore: Drop all earlier overrides of these rows.
             by: Who decided, as the host names its staff.
             note: Why.
 
         Returns:
-            The number of rows that meet the conditions now. Among them, links, folders, hidden files and
-            files that are in a record already stay as they are.
+            The number of files that the override changes. Links, folders and hidden files are not among them,
+            nor files that are in a record already. If it is 0, the override is not kept.
 
         Raises:
             UnknownPatient: The records that the plan was made with have no such patient.
             ConfigError: The arguments decide nothing, or contradict each other; or the override can't be
                 written. An override that was not written completely is no override.
         """
-        decided = [patient is not None or provider is not None or taken_at is not None, leave_out, restore]
-        if sum(decided) != 1:
-            raise ConfigError("override takes patient=, provider=, taken_at=; or leave_out; or restore")
+        changes = patient is not None or provider is not None or taken_at is not None or accept_content
+        if sum([changes, leave_out, restore]) != 1:
+            raise ConfigError(
+                "override takes patient=, provider=, taken_at=, accept_content; or leave_out; or restore"
+            )
         if taken_at is not None and taken_at.tzinfo is None:
             raise ConfigError("taken_at needs a time zone")
         if (
@@ -284,19 +291,27 @@ class Plan:
             and self._repository.find_patient(patient) is None
         ):
             raise UnknownPatient("no patient has this id")
-        conditions = {"number": where.number} if isinstance(where, PlanRow) else where
-        count = 1 if isinstance(where, PlanRow) else self.survey(conditions).total
         override = Override(
-            where=Where(conditions),
+            where=Where({"number": where.number} if isinstance(where, PlanRow) else where),
             patient=patient,
             provider=provider,
             taken_at=taken_at,
+            accept_content=accept_content,
             leave_out=leave_out,
             restore=restore,
             by=by,
             note=note,
         )
-        self._stored.overrides_file.add(override)
+        numbers = review.find_changed(self._stored, override)
+        if imported := imported_among(self.directory, numbers):
+            left = [number for number in numbers if number not in imported]
+            override = attrs.evolve(override, where=Where({"number": left}))
+            log.warning(
+                "files that are in the records already were not overridden", extra={"files": len(imported)}
+            )
+        count = len(numbers) - len(imported)
+        if count:
+            self._stored.overrides_file.add(override)
         return count
 
     @property

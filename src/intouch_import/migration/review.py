@@ -10,6 +10,7 @@ import functools
 import importlib
 import random
 import re
+from array import array
 from collections import Counter
 from fnmatch import translate
 from html import escape
@@ -38,6 +39,7 @@ __all__ = [
     "count_rows",
     "count_to_do",
     "draw_numbers",
+    "find_changed",
     "find_rows",
     "lazy_frame",
     "lazy_frame_of_files",
@@ -73,10 +75,10 @@ class RowColumns:
         for override in overrides:
             self._apply(override)
 
-    def kinds(self, by: str) -> Any:
+    def kinds(self, by: str, *, planned: bool = False) -> Any:
         """Return what `Plan.counts` counts by, for each row."""
         pc = self._pc
-        column = self._now[CONDITIONS[by][0]]
+        column = (self._planned if planned else self._now)[CONDITIONS[by][0]]
         match by:
             case "year":
                 # Drop the zone first: on Windows, Arrow has no zone database to look up UTC in.
@@ -93,11 +95,11 @@ class RowColumns:
         """Return the sizes of the files in bytes."""
         return self._now["size_bytes"]
 
-    def matches(self, where: Where) -> Any:
-        """Return whether each row meets all conditions."""
+    def matches(self, where: Where, *, planned: bool = False) -> Any:
+        """Return whether each row meets all conditions, now or as it was planned."""
         found = None if where.values else self._pa.array([True] * (self.stop - self.first))
         for name, wanted in where.values.items():
-            meets = self._meets(name, wanted)
+            meets = self._meets(where, name, wanted, planned=planned)
             found = meets if found is None else self._pc.and_(found, meets)
         return found
 
@@ -105,14 +107,15 @@ class RowColumns:
         """Return the numbers of the rows for which ``matches`` is True."""
         return [self.first + at for at in self._pc.indices_nonzero(matches).to_pylist()]
 
-    def _meets(self, name: str, wanted: list[Any]) -> Any:
+    def _meets(self, where: Where, name: str, wanted: list[Any], *, planned: bool) -> Any:
         if name == "number":
-            numbers = set(wanted)
-            return self._pa.array([number in numbers for number in range(self.first, self.stop)])
+            return self._pa.array([number in where.numbers for number in range(self.first, self.stop)])
         if name in {"folder", "name", "path"}:
             return self._fits(name, wanted)
         values = [one for one in wanted if one is None or _is_text(one)]
-        return self._pc.is_in(self.kinds(name), value_set=self._pa.array(values, self._pa.string()))
+        return self._pc.is_in(
+            self.kinds(name, planned=planned), value_set=self._pa.array(values, self._pa.string())
+        )
 
     def _fits(self, name: str, patterns: list[str]) -> Any:
         """Return whether the folder, name or path of each row fits one of the shell patterns."""
@@ -137,12 +140,19 @@ class RowColumns:
             self._path = self._pc.if_else(self._pc.equal(folder, ""), base, both)
         return self._path
 
+    def changed_by(self, override: Override) -> Any:
+        """Return whether an override can change each row; see `Override.can_change`."""
+        pc = self._pc
+        matches = self.matches(override.where, planned=True)
+        chosen = pc.and_(matches, pc.not_equal(self._planned["import_id"], ""))
+        if override.restore or override.leave_out:
+            return chosen
+        return pc.and_(chosen, pc.not_equal(self._planned["verdict"], Action.FINISH.value))
+
     def _apply(self, override: Override) -> None:
         """Apply an override to the columns; see `Override.apply`."""
         pc = self._pc
-        chosen = pc.and_(self.matches(override.where), pc.not_equal(self._planned["import_id"], ""))
-        if not override.restore and not override.leave_out:
-            chosen = pc.and_(chosen, pc.not_equal(self._planned["verdict"], Action.FINISH.value))
+        chosen = self.changed_by(override)
         changes = self._planned if override.restore else override.changes
         for name in changes.keys() & self._now.keys() - {"folder", "name", "raw"}:
             now, value = self._now[name], changes[name]
@@ -238,6 +248,14 @@ def count_to_do(plan: StoredPlan) -> tuple[int, int]:
     """Return the number of files that a plan imports, and their size in bytes."""
     found = count_rows(plan, _TO_DO)
     return found.total, found.size_bytes
+
+
+def find_changed(plan: StoredPlan, override: Override) -> MutableSequence[int]:
+    """Return the numbers of the rows that an override can change."""
+    found = array("q")
+    for rows in _columns(plan, override.where, names=_FOR_OVERRIDES):
+        found.extend(rows.numbers(rows.changed_by(override)))
+    return found
 
 
 def find_rows(

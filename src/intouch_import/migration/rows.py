@@ -72,6 +72,7 @@ class PlanRow:
         reason: Why.
         import_id: Its import id.
         modified_ns, vendor_hash, handle: As in `SourceFile`.
+        accept_content: Whether a person decided to import the file whatever its content is.
     """
 
     number: int
@@ -90,6 +91,7 @@ class PlanRow:
     modified_ns: int | None = None
     vendor_hash: str | None = None
     handle: str | None = None
+    accept_content: bool = False
 
     @property
     def path(self) -> str:
@@ -154,6 +156,12 @@ class Where:
     """Conditions on a row, which must all be met: names and values, as `Plan.rows` describes them."""
 
     values: dict[str, list[Any]] = attrs.field(converter=_checked)
+    numbers: frozenset[int] = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(lambda self: frozenset(self.values.get("number", ())), takes_self=True),
+    )
 
     def matches(self, row: PlanRow) -> bool:
         """Return whether a row meets all conditions."""
@@ -166,6 +174,8 @@ class Where:
                     meets = year_of(row) in wanted
                 case "size":
                     meets = size_class(row.size_bytes) in wanted
+                case "number":
+                    meets = row.number in self.numbers
                 case _:
                     meets = getattr(row, name) in wanted
             if not meets:
@@ -175,12 +185,17 @@ class Where:
 
 @attrs.frozen(kw_only=True)
 class Override:
-    """A decision of a person about some rows, as `Plan.override` describes it; ``at`` is aware."""
+    """A decision of a person about some rows, as `Plan.override` describes it; ``at`` is aware.
+
+    The conditions are about the rows as they were planned. So overrides do not chain: a file whose patient
+    was changed from A to B does not meet the conditions of the next override, from B to C.
+    """
 
     where: Where = attrs.field(repr=False)
     patient: str | None = attrs.field(default=None, repr=pseudonym)
     provider: str | None = None
     taken_at: datetime | None = None
+    accept_content: bool = False
     leave_out: bool = False
     restore: bool = False
     by: str | None = attrs.field(default=None, repr=False)
@@ -208,15 +223,18 @@ class Override:
             }
         )
 
+    def can_change(self, planned: PlanRow) -> bool:
+        """Return whether this override can change a planned row that meets its conditions."""
+        if not planned.import_id:
+            return False  # a link, a folder or a hidden file: it can't be imported
+        # A file that is in a patient's record already can be left in the archive, and nothing else.
+        return planned.verdict is not Action.FINISH or self.leave_out or self.restore
+
     def apply(self, row: PlanRow, planned: PlanRow) -> PlanRow:
         """Apply this override to a row with all earlier overrides."""
-        if not row.import_id:
-            return row  # a link, a folder or a hidden file: it can't be imported
-        if self.restore:
-            return planned
-        if planned.verdict is Action.FINISH and not self.leave_out:
-            return row  # it is in a patient's record already, which a plan can't change
-        return attrs.evolve(row, **self.changes)
+        if not self.can_change(planned):
+            return row
+        return planned if self.restore else attrs.evolve(row, **self.changes)
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -230,6 +248,8 @@ class Override:
             changes["provider"] = self.provider
         if self.taken_at is not None:
             changes |= {"taken_at": self.taken_at, "taken_from": None}
+        if self.accept_content:
+            changes["accept_content"] = True
         return changes
 
 
@@ -265,7 +285,7 @@ class Overrides:
         numbered = self._by_number.get(row.number, ())
         for at in sorted([*self._others, *numbered]) if numbered else self._others:
             override = self.all[at]
-            if override.where.matches(row):
+            if override.where.matches(planned):
                 row = override.apply(row, planned)
         return row
 

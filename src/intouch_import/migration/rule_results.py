@@ -27,6 +27,7 @@ __all__ = [
     "combine_readings",
     "combine_results",
     "date_order",
+    "similar_ids",
     "times_after_exif",
 ]
 
@@ -37,6 +38,9 @@ DATE_ORDER: Final = (TakenFrom.NAME, TakenFrom.EXIF, TakenFrom.LIST, TakenFrom.F
 """The default order of trust. ``EXIF`` is what the camera wrote into the file, movies included."""
 
 
+_ID_LENGTHS: Final = range(1, 17)  # a spreadsheet stores up to 15 digits of a number
+
+
 class StatedTime(NamedTuple):
     """A time that a name, a folder or a list states. ``local`` is naive wall time of the practice."""
 
@@ -45,9 +49,13 @@ class StatedTime(NamedTuple):
 
 
 class ListLine(NamedTuple):
-    """What a list says about a file; None for an empty cell. ``doubt`` is why the line can't be used."""
+    """What a list says about a file; None for an empty cell. ``doubt`` is why the line can't be used.
+
+    ``written`` is the patient's id with the blanks around it, if it has any.
+    """
 
     patient: str | None = None
+    written: str | None = None
     provider: str | None = None
     local: datetime | None = None
     doubt: Reason | None = None
@@ -82,6 +90,14 @@ class RuleResult(NamedTuple):
     weak: Reason | None = None
     no_patient: Reason = Reason.NO_RULE
     other_ids: tuple[str, ...] = ()
+
+
+def similar_ids(patient: str) -> tuple[str, ...]:
+    """Return the ids that a spreadsheet may have turned into this one by removing or adding leading zeros."""
+    if not (patient.isascii() and patient.isdigit()):
+        return ()
+    digits = patient.lstrip("0") or "0"
+    return tuple(sorted({digits.zfill(length) for length in _ID_LENGTHS} - {patient}))
 
 
 def combine_results(results: Sequence[RuleResult]) -> RuleResult:

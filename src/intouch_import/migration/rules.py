@@ -15,8 +15,15 @@ import attrs
 
 from intouch_import.errors import CaptureNameError, ConfigError
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
+from intouch_import.migration.id_map import id_map, translate
 from intouch_import.migration.patterns import PathPattern, TooManyReadings
-from intouch_import.migration.rule_results import RuleResult, StatedTime, combine_readings, combine_results
+from intouch_import.migration.rule_results import (
+    RuleResult,
+    StatedTime,
+    combine_readings,
+    combine_results,
+    similar_ids,
+)
 from intouch_import.model import Reason, TakenFrom
 
 if TYPE_CHECKING:
@@ -78,6 +85,7 @@ class _PathRule(Rule):
     """A rule with a pattern of names."""
 
     pattern: str
+    ids: Mapping[str, str] | None = attrs.field(default=None, converter=id_map, kw_only=True, repr=False)
     _path: PathPattern = attrs.field(
         init=False,
         repr=False,
@@ -109,10 +117,14 @@ class FolderRule(_PathRule):
 
     Args:
         pattern: Such as ``"{patient} - {*}/{date:%Y-%m-%d}"``.
+        ids: The new ids of patients by the ids in the archive, if the practice gave its patients new ids: a
+            dictionary, or what `read_ids` returns. All are replaced at once, so an id may be both old and
+            new. A file with an id that is not among them waits.
 
     Raises:
         NamingPatternError: The pattern has an unknown part, or none that names a patient, a provider or a
-            date.
+            date; or some names would take too long to read.
+        ConfigError: ``ids`` is not a dictionary of texts.
     """
 
     @property
@@ -120,10 +132,10 @@ class FolderRule(_PathRule):
         return True
 
     def read(self, file: RuleInput) -> RuleResult:
-        return _read_folders(self._path, file.folders)
+        return translate(_read_folders(self._path, file.folders), self.ids)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"rule": "folders", "pattern": self.pattern}
+        return {"rule": "folders", "pattern": self.pattern, "ids": self.ids}
 
 
 @functools.lru_cache(maxsize=256)
@@ -153,18 +165,20 @@ class NameRule(_PathRule):
 
     Args:
         pattern: As for `FolderRule`, with one segment: ``"{patient}_{*}"``.
+        ids: As for `FolderRule`.
 
     Raises:
-        NamingPatternError: As for `FolderRule`.
+        NamingPatternError, ConfigError: As for `FolderRule`.
     """
 
     def read(self, file: RuleInput) -> RuleResult:
         stem, dot, _ = file.name.rpartition(".")
         stem = stem if dot else file.name
-        return _read(self._path, (stem,), Reason.CAPTURE_NAME, TakenFrom.NAME, whole=True)
+        result = _read(self._path, (stem,), Reason.CAPTURE_NAME, TakenFrom.NAME, whole=True)
+        return translate(result, self.ids)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"rule": "name", "pattern": self.pattern}
+        return {"rule": "name", "pattern": self.pattern, "ids": self.ids}
 
 
 @attrs.frozen
@@ -173,12 +187,14 @@ class CaptureRule(Rule):
 
     Args:
         pattern: As for `CaptureNaming`. The default is ours: check it against a real file.
+        ids: As for `FolderRule`.
 
     Raises:
         NamingPatternError: As for `CaptureNaming`.
     """
 
     pattern: str = DEFAULT_PATTERN
+    ids: Mapping[str, str] | None = attrs.field(default=None, converter=id_map, kw_only=True, repr=False)
     _naming: CaptureNaming = attrs.field(
         init=False,
         repr=False,
@@ -193,15 +209,16 @@ class CaptureRule(Rule):
             return RuleResult(doubt=Reason.TIME_IMPOSSIBLE, no_patient=Reason.TIME_IMPOSSIBLE)
         if capture is None:
             return RuleResult(no_patient=Reason.NO_CAPTURE_NAME)
-        return RuleResult(
+        result = RuleResult(
             patient=capture.patient,
             provider=capture.provider,
             times=(StatedTime(TakenFrom.NAME, capture.taken_local),),
             reason=Reason.CAPTURE_NAME,
         )
+        return translate(result, self.ids)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"rule": "capture_name", "pattern": self.pattern}
+        return {"rule": "capture_name", "pattern": self.pattern, "ids": self.ids}
 
 
 def _columns(value: Mapping[str, str]) -> dict[str, str]:
@@ -216,12 +233,19 @@ def _columns(value: Mapping[str, str]) -> dict[str, str]:
 
 @attrs.frozen(kw_only=True)
 class ManifestRule(Rule):
-    """Read a list: a CSV file or an Excel sheet with a line for each file.
+    r"""Read a list: a CSV file or an Excel sheet with a line for each file.
+
+    Spreadsheets remove leading zeros and blanks. So if a listed id is a number, and the records also have a
+    patient whose id differs from it in leading zeros only, the file waits. The same applies to blanks.
 
     Args:
         path: Path of the list.
         columns: Names of the list's columns, by ``path`` (relative to the archive, with slashes or
             backslashes), ``patient``, and optionally ``provider`` and ``taken``.
+        prefix: What the paths in the list begin with before the archive: ``"D:\Photos"``. It is removed.
+        ignore_case: Find paths whose upper and lower case letters differ. If the list has several such lines
+            for a file, or the archive several such files for a line, the files wait.
+        ids: As for `FolderRule`.
         sheet: Sheet of an Excel file; by default the first.
         encoding: Encoding of a CSV file; by default UTF-8, or UTF-16 if the file begins with a byte order
             mark. Give any other encoding: an id that is decoded wrongly is another id.
@@ -237,6 +261,9 @@ class ManifestRule(Rule):
     sheet: str | None = None
     encoding: str | None = None
     taken_format: str | None = None
+    prefix: str | None = None
+    ignore_case: bool = False
+    ids: Mapping[str, str] | None = attrs.field(default=None, converter=id_map, repr=False)
 
     @property
     def lists(self) -> tuple[ManifestRule, ...]:
@@ -248,13 +275,17 @@ class ManifestRule(Rule):
             return RuleResult(no_patient=Reason.NOT_LISTED)
         if line.doubt is not None:
             return RuleResult(doubt=line.doubt, no_patient=line.doubt)
-        return RuleResult(
+        # What the spreadsheet may have made of another patient's id.
+        similar = similar_ids(line.patient) if line.patient is not None else ()
+        result = RuleResult(
             patient=line.patient,
             provider=line.provider,
             times=() if line.local is None else (StatedTime(TakenFrom.LIST, line.local),),
             reason=Reason.LISTED,
             no_patient=Reason.NOT_LISTED,
+            other_ids=(*similar, line.written) if line.written is not None else similar,
         )
+        return translate(result, self.ids)
 
     def to_dict(self) -> dict[str, Any]:
         return {"rule": "list", **attrs.asdict(self)}

@@ -208,7 +208,7 @@ function renderPlan({ model, el }) {
     let choice = "leave_out";
     const patient = patientField({ search: async (text) => (await query("patients", { text })).patients, onChoose: (chosen) => chosen && pick("patient"), onLeave: () => {} });
     const name = unique("decision");
-    const options = { patient: "Import for this patient:", leave_out: "Do not import.", restore: "Use the original decision of the plan." };
+    const options = { patient: "Import for this patient:", accept_content: "Import even if the content is damaged or a duplicate.", leave_out: "Do not import.", restore: "Use the original decision of the plan." };
     const radios = Object.fromEntries(Object.keys(options).map((key) => [key, h("input", { type: "radio", name, value: key, class: "itx-radio", on: { change: () => (choice = key) } })]));
     const pick = (key) => ((radios[key].checked = true), (choice = key));
     const body = [h("p", {}, "Decide for ", h("strong", { text: what }), ":"), ...Object.entries(options).map(([key, label]) => h("div", {}, h("label", { class: "itx-option-line" }, radios[key], h("span", { text: label })), key === "patient" ? patient.element : null))];
@@ -217,8 +217,9 @@ function renderPlan({ model, el }) {
     if (!(await ask(root, { title: "Decide", body, proceed: "Decide", tone: "plain" }))) return;
     if (choice === "patient" && !patient.chosen) return notice("bad", "No patient was chosen. Nothing was changed.");
     const answer = await query("decide", { review: on, row, decision: choice, patient: patient.chosen?.id });
-    if (answer.kind === "decided") notice("good", `The decision is saved for ${count(answer.count, "file")}.`);
-    else notice("bad", answer.text);
+    if (answer.kind !== "decided") return notice("bad", answer.text);
+    if (!answer.count) return notice("warn", "Nothing was changed: these files are in the records already, or can't be imported.");
+    notice("good", `The decision is saved for ${count(answer.count, "file")}.`);
   }
 
   // --- messages from Python
