@@ -52,6 +52,7 @@ class Reason(enum.StrEnum):
     PATIENT_CONFLICT = "patient_conflict"
     TOO_MANY_READINGS = "too_many_readings"
     ID_IS_DATE = "id_is_date"
+    NAME_DIFFERS = "name_differs"
     DATE_IMPOSSIBLE = "date_impossible"
     DATE_IN_FUTURE = "date_in_future"
     # Waits until it has arrived completely.
@@ -145,6 +146,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.PATIENT_CONFLICT: "The file name, the folders or the list name more than one patient.",
     Reason.TOO_MANY_READINGS: "The names can be read in too many ways to compare the patients.",
     Reason.ID_IS_DATE: "The patient's id in the name is also a year or a date.",
+    Reason.NAME_DIFFERS: "The folder contains another name than that of the patient with its id.",
     Reason.DATE_IMPOSSIBLE: "The date in the folder name does not exist.",
     Reason.DATE_IN_FUTURE: "The date in the folder name or in the list is in the future.",
     Reason.EMPTY: "The file is still empty.",

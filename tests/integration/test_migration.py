@@ -14,9 +14,9 @@ from intouch_import.clock import Clock
 from intouch_import.errors import ConfigError, MissingExtraError, UnknownPatient
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Event, Ledger
-from intouch_import.model import Action, Progress, TakenFrom
+from intouch_import.model import Action, Patient, Progress, TakenFrom
 from intouch_import.sources import open_source
-from migrating import MARSH, OKAFOR, RULE, Archive, six_photos
+from migrating import MARSH, OKAFOR, RULE, Archive, reasons, six_photos
 from miniature import NOW, jpeg
 
 
@@ -193,6 +193,34 @@ def test_inactive_patients_wait_unless_they_are_allowed(archive: Archive) -> Non
     archive.lay("10044 - Lindqvist/a.jpg")
     assert archive.plan().counts("reason")["patient_inactive"] == 1
     assert "patient_inactive" not in archive.plan(to=archive.root / "b", allow_inactive=True).counts("reason")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("10042 - Okafor, Ben/a.jpg", "name_differs"),
+        ("10042 - Zoe Quill/a.jpg", "name_differs"),
+        ("10042 - ben okafor/a.jpg", "name_differs"),
+        ("10042 - Okafor/a.jpg", "name_differs"),
+        ("10042 - left hand/a.jpg", "folder_name"),
+        ("10042 - Marsh/a.jpg", "folder_name"),
+        (f"{MARSH}/10043_DRJ_20240301_091500.jpg", "patient_conflict"),
+        (f"{MARSH}/10042_DRJ_20240301_091500.jpg", "folder_name"),
+        (f"{MARSH}/10099_DRJ_20240301_091500.jpg", "folder_name"),
+        ("2019 - x/a.jpg", "id_is_date"),
+        ("2019 - Quill, Zoe/a.jpg", "folder_name"),
+        (f"{MARSH}/10043-photos/a.jpg", "patient_conflict"),
+    ],
+)
+def test_other_names_and_ids_on_the_path_contradict_the_folder(
+    tmp_path: Path, path: str, reason: str
+) -> None:
+    """A person's name that is not the patient's, another patient's id, and an id that may be a year."""
+    archive = Archive(tmp_path)
+    archive.lay(path)
+    records = archive.records()
+    records.add_patients([Patient(id="2019", name="Zoe Quill")])
+    assert reasons(archive.plan(records=records)) == {path: reason}
 
 
 def test_a_bar_shows_the_progress(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:

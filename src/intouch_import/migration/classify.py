@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
 from intouch_import.errors import InTouchImportError
 from intouch_import.extensions import classify as destination_of
+from intouch_import.migration.names import agrees, is_name, words_of
 from intouch_import.migration.rule_results import ChosenTime, RuleInput, choose_time
+from intouch_import.migration.rules import CaptureRule, Rule
 from intouch_import.model import Action, EntryKind, Reason, SourceFile, import_id, printable
 from intouch_import.moving.file_move import explain
 from intouch_import.verdicts import screen
@@ -20,16 +23,17 @@ if TYPE_CHECKING:
     from intouch_import.ledger import Ledger
     from intouch_import.migration.lists import ListIndex
     from intouch_import.migration.rule_results import ListLine, RuleResult
-    from intouch_import.migration.rules import Rule
     from intouch_import.migration.walking import Folders, FoundFiles
-    from intouch_import.model import StoredAttachment, TakenFrom
+    from intouch_import.model import Patient, StoredAttachment, TakenFrom
     from intouch_import.repositories.base import PatientRepository
 
 __all__ = ["Classifier"]
 
 _REMEMBERED: Final = 200_000
 _IDS_PER_QUERY: Final = 1000
+_MOST_WORDS: Final = 4  # of a text that are searched in the records
 _NO_TIME: Final = ChosenTime()
+_NAMED: Final = CaptureRule()
 
 
 class _Candidate(NamedTuple):
@@ -56,9 +60,11 @@ class Classifier:
     index: ListIndex | None
     folders: Folders
     _last_folder: tuple[str, RuleResult] | None = attrs.field(default=None, init=False)
-    # Patients and providers that were looked up: True is active, False inactive, None unknown.
-    _patients: dict[str, bool | None] = attrs.field(factory=dict, init=False)
+    # Patients and providers that were looked up; None if unknown.
+    _patients: dict[str, Patient | None] = attrs.field(factory=dict, init=False)
     _providers: dict[str, bool | None] = attrs.field(factory=dict, init=False)
+    # Patients whose names are in a text.
+    _named: dict[str, list[Patient]] = attrs.field(factory=dict, init=False)
 
     def classify(self, found: Sequence[FoundFiles], *, now: datetime) -> list[tuple[Any, ...]]:
         """Classify files, and return a row for each. Times after ``now``, which is aware, are doubtful."""
@@ -127,15 +133,20 @@ class Classifier:
 
     def _read(self, folder: str, name: str, lines: dict[str, ListLine]) -> RuleResult:
         if self.rule.by_folder and self._last_folder is not None and self._last_folder[0] == folder:
-            return self._last_folder[1]
-        folders = tuple(folder.split("/")) if folder else ()
-        line = lines.get(_path(folder, name)) if lines else None
-        result = self.rule.read(RuleInput(folders, name, line))
-        self._last_folder = (folder, result)
+            result = self._last_folder[1]
+        else:
+            folders = tuple(folder.split("/")) if folder else ()
+            line = lines.get(_path(folder, name)) if lines else None
+            result = self.rule.read(RuleInput(folders, name, line))
+            self._last_folder = (folder, result)
+        if (named := _NAMED.read(RuleInput((), name)).patient) is not None:
+            # The capture app wrote a patient's id into the name, whatever the rule reads.
+            named = self.rule.new_ids.get(named, named)
+            return result._replace(other_ids=(*result.other_ids, named))
         return result
 
     def _look_up_people(self, candidates: Sequence[_Candidate]) -> None:
-        for remembered in (self._patients, self._providers):
+        for remembered in (self._patients, self._providers, self._named):
             if len(remembered) > _REMEMBERED:
                 remembered.clear()
         results = [each.result for each in candidates]
@@ -144,7 +155,7 @@ class Classifier:
         for start in range(0, len(new), _IDS_PER_QUERY):
             some = new[start : start + _IDS_PER_QUERY]
             # By their own ids: a patient who was merged into another one is unknown.
-            found = {one.id: one.active for one in self.repository.find_patients(some).values()}
+            found = {one.id: one for one in self.repository.find_patients(some).values()}
             self._patients.update((one, found.get(one)) for one in some)
         providers = {result.provider for result in results if result.provider is not None}
         for provider in sorted(providers - self._providers.keys()):
@@ -187,14 +198,14 @@ class Classifier:
             return result.doubt
         if result.patient is None:
             return result.no_patient
-        active = self._patients.get(result.patient)
-        if active is None:
+        patient = self._patients.get(result.patient)
+        if patient is None:
             return Reason.PATIENT_UNKNOWN
         if any(one != result.patient and self._patients.get(one) is not None for one in result.other_ids):
             return Reason.PATIENT_CONFLICT
-        if result.weak is not None:
-            return result.weak
-        if not active and not self.allow_inactive:
+        if (doubt := self._doubt_of_names(result, patient)) is not None:
+            return doubt
+        if not patient.active and not self.allow_inactive:
             return Reason.PATIENT_INACTIVE
         if result.provider is not None:
             if self.provider is not None and result.provider != self.provider:
@@ -202,6 +213,31 @@ class Classifier:
             if self._providers.get(result.provider) is None:
                 return Reason.PROVIDER_UNKNOWN
         return None
+
+    def _doubt_of_names(self, result: RuleResult, patient: Patient) -> Reason | None:
+        """Return why the names beside an id do not confirm it, if that is needed or another name is there."""
+        if any(agrees(text, patient.name) for text in result.names):
+            return None
+        if words_of(patient.name) and any(
+            is_name(text) or any(one.id != patient.id for one in self._patients_named(text))
+            for text in result.names
+        ):
+            return Reason.NAME_DIFFERS
+        return result.weak
+
+    def _patients_named(self, text: str) -> list[Patient]:
+        """Return the patients in the records who have a name in common with a text."""
+        if text not in self._named:
+            words = set(words_of(text))
+            common = min(2, len(words))
+            found = (
+                patient
+                for word in re.findall(r"[^\W\d_]{3,}", text)[:_MOST_WORDS]
+                for patient in self.repository.search_patients(word)
+                if common and len(words & set(words_of(patient.name))) >= common
+            )
+            self._named[text] = list(found)
+        return self._named[text]
 
 
 def _row(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from intouch_import.migration.readings import Values, Ways
 
-__all__ = ["PathPattern", "Reading", "TooManyReadings"]
+__all__ = ["PathPattern", "Reading"]
 
 _PART: Final = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}|/|[^{}/]+|[{}]")
 _DIRECTIVES: Final = {"Y": r"[0-9]{4}", **dict.fromkeys("mdHMS", r"[0-9]{2}"), "%": "%"}
@@ -117,6 +117,27 @@ class PathPattern:
                 if not any(first <= start and end <= last for first, last in places):
                     found[segment[start:end]] = None
         return tuple(found)
+
+    def free_texts(self, segments: Sequence[str], readings: Sequence[Reading]) -> tuple[str, ...]:
+        """Return the texts that may contain the patient's name.
+
+        These are what ``{*}`` covers in the segment of the patient, and in others if there is a comma in it.
+        """
+        used = min(reading.used for reading in readings)
+        parts = self._segments[:-1] if self.open_ended else self._segments
+        head = list(itertools.takewhile(bool, parts))
+        tail = list(itertools.takewhile(bool, reversed(parts)))
+        pieces_at = dict(enumerate(head)) | {used - 1 - at: pieces for at, pieces in enumerate(tail)}
+        values = {text for reading in readings for _, text in reading.values}
+        found = []
+        for at, pieces in sorted(pieces_at.items()):
+            kinds = {piece.kind for piece in pieces or ()}
+            text = _composed(segments[at])
+            for known in sorted(values | {piece.text for piece in pieces or ()}, key=len, reverse=True):
+                text = text.replace(known, " ") if len(known) > 1 else text
+            if "*" in kinds and ("patient" in kinds or "," in text):
+                found.append(text.strip(" -_()[]"))
+        return tuple(filter(None, found))
 
     def read(self, segments: Sequence[str], *, whole: bool = False) -> list[Reading]:
         """Find every way to read folder names, from the first on, or one file name without its extension.

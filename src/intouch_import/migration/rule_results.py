@@ -6,6 +6,7 @@ from datetime import datetime, time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from intouch_import.errors import ConfigError
+from intouch_import.migration.readings import TooManyReadings
 from intouch_import.model import Reason, TakenAtFlag, TakenFrom
 from intouch_import.verdicts import is_also_a_date, place_in_zone
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import tzinfo
 
-    from intouch_import.migration.patterns import Reading
+    from intouch_import.migration.patterns import PathPattern, Reading
 
 __all__ = [
     "DATE_ORDER",
@@ -24,9 +25,9 @@ __all__ = [
     "RuleResult",
     "StatedTime",
     "choose_time",
-    "combine_readings",
     "combine_results",
     "date_order",
+    "read_texts",
     "similar_ids",
     "times_after_exif",
 ]
@@ -80,6 +81,7 @@ class RuleResult(NamedTuple):
         weak: Why a person must look at the file if no other rule names the patient.
         no_patient: Why the rule names no patient.
         other_ids: Words that look like patient ids. If one is another patient's, that is a conflict.
+        names: Texts that may contain the patient's name.
     """
 
     patient: str | None = None
@@ -90,14 +92,16 @@ class RuleResult(NamedTuple):
     weak: Reason | None = None
     no_patient: Reason = Reason.NO_RULE
     other_ids: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def similar_ids(patient: str) -> tuple[str, ...]:
-    """Return the ids that a spreadsheet may have turned into this one by removing or adding leading zeros."""
-    if not (patient.isascii() and patient.isdigit()):
-        return ()
-    digits = patient.lstrip("0") or "0"
-    return tuple(sorted({digits.zfill(length) for length in _ID_LENGTHS} - {patient}))
+    """Return the ids that a spreadsheet may have turned into this one: by leading zeros, or a blank."""
+    similar = {f" {patient}", f"{patient} "}
+    if patient.isascii() and patient.isdigit():
+        digits = patient.lstrip("0") or "0"
+        similar |= {digits.zfill(length) for length in _ID_LENGTHS} - {patient}
+    return tuple(sorted(similar))
 
 
 def combine_results(results: Sequence[RuleResult]) -> RuleResult:
@@ -121,10 +125,11 @@ def combine_results(results: Sequence[RuleResult]) -> RuleResult:
         weak=next((result.weak for result in naming), None) if all(r.weak for r in naming) else None,
         no_patient=without.pop() if len(without) == 1 else Reason.NO_RULE,
         other_ids=tuple(word for result in results for word in result.other_ids),
+        names=tuple(name for result in results for name in result.names),
     )
 
 
-def combine_readings(readings: Sequence[Reading], reason: Reason, taken_from: TakenFrom) -> RuleResult:
+def _combine_readings(readings: Sequence[Reading], reason: Reason, taken_from: TakenFrom) -> RuleResult:
     """Combine all ways to read one text: keep what they agree on; two different patients are a conflict."""
     patients, providers = _values(readings, "patient"), _values(readings, "provider")
     if len(patients) > 1:
@@ -153,6 +158,21 @@ def combine_readings(readings: Sequence[Reading], reason: Reason, taken_from: Ta
     except ValueError:
         return result._replace(doubt=result.doubt or Reason.DATE_IMPOSSIBLE)
     return result._replace(times=(StatedTime(taken_from, local),))
+
+
+def read_texts(
+    path: PathPattern, texts: tuple[str, ...], reason: Reason, taken_from: TakenFrom, *, whole: bool = False
+) -> RuleResult:
+    """Read folders or a file name with a pattern, and combine all ways to read them."""
+    try:
+        readings = path.read(texts, whole=whole)
+    except TooManyReadings:
+        return RuleResult(doubt=Reason.TOO_MANY_READINGS, no_patient=Reason.TOO_MANY_READINGS)
+    if not readings:
+        return RuleResult()
+    result = _combine_readings(readings, reason, taken_from)
+    names = path.free_texts(texts, readings) if not whole and result.patient is not None else ()
+    return result._replace(other_ids=path.other_ids(texts, readings), names=names)
 
 
 def _values(readings: Iterable[Reading], name: str) -> set[str]:

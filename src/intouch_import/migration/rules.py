@@ -16,12 +16,12 @@ import attrs
 from intouch_import.errors import CaptureNameError, ConfigError
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
 from intouch_import.migration.id_map import id_map, translate
-from intouch_import.migration.patterns import PathPattern, TooManyReadings
+from intouch_import.migration.patterns import PathPattern
 from intouch_import.migration.rule_results import (
     RuleResult,
     StatedTime,
-    combine_readings,
     combine_results,
+    read_texts,
     similar_ids,
 )
 from intouch_import.model import Reason, TakenFrom
@@ -50,6 +50,11 @@ class Rule(abc.ABC):
     def by_folder(self) -> bool:
         """Whether the rule says the same about all files of a folder."""
         return False
+
+    @property
+    def new_ids(self) -> Mapping[str, str]:
+        """The new ids of patients by the ids in the archive; empty if they are the same."""
+        return getattr(self, "ids", None) or {}
 
     @abc.abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -115,11 +120,16 @@ class FolderRule(_PathRule):
     contains the id of another patient, the file waits. A pattern that ends in ``{**}`` turns this check off
     for the folders that ``{**}`` covers. A file also waits if the id is also a year or a date (``2019``).
 
+    If ``{*}`` covers a person's name beside the id, and it is not the name of the patient with this id, the
+    file waits. That is the case for ``10042 - Marsh, Ada`` and ``10042 Ada Marsh``, and for other texts if
+    the records have another patient of that name.
+
     Args:
         pattern: Such as ``"{patient} - {*}/{date:%Y-%m-%d}"``.
         ids: The new ids of patients by the ids in the archive, if the practice gave its patients new ids: a
             dictionary, or what `read_ids` returns. All are replaced at once, so an id may be both old and
             new. A file with an id that is not among them waits.
+        check_names: Compare names in folders with those in the records.
 
     Raises:
         NamingPatternError: The pattern has an unknown part, or none that names a patient, a provider or a
@@ -127,33 +137,24 @@ class FolderRule(_PathRule):
         ConfigError: ``ids`` is not a dictionary of texts.
     """
 
+    check_names: bool = attrs.field(default=True, kw_only=True)
+
     @property
     def by_folder(self) -> bool:
         return True
 
     def read(self, file: RuleInput) -> RuleResult:
-        return translate(_read_folders(self._path, file.folders), self.ids)
+        result = translate(_read_folders(self._path, file.folders), self.ids)
+        return result if self.check_names else result._replace(names=())
 
     def to_dict(self) -> dict[str, Any]:
-        return {"rule": "folders", "pattern": self.pattern, "ids": self.ids}
+        values = {"pattern": self.pattern, "ids": self.ids, "check_names": self.check_names}
+        return {"rule": "folders", **values}
 
 
 @functools.lru_cache(maxsize=256)
 def _read_folders(path: PathPattern, folders: tuple[str, ...]) -> RuleResult:
-    return _read(path, folders, Reason.FOLDER_NAME, TakenFrom.FOLDER)
-
-
-def _read(
-    path: PathPattern, texts: tuple[str, ...], reason: Reason, taken_from: TakenFrom, *, whole: bool = False
-) -> RuleResult:
-    try:
-        readings = path.read(texts, whole=whole)
-    except TooManyReadings:
-        return RuleResult(doubt=Reason.TOO_MANY_READINGS, no_patient=Reason.TOO_MANY_READINGS)
-    if not readings:
-        return RuleResult()
-    result = combine_readings(readings, reason, taken_from)
-    return result._replace(other_ids=path.other_ids(texts, readings))
+    return read_texts(path, folders, Reason.FOLDER_NAME, TakenFrom.FOLDER)
 
 
 @attrs.frozen
@@ -174,7 +175,7 @@ class NameRule(_PathRule):
     def read(self, file: RuleInput) -> RuleResult:
         stem, dot, _ = file.name.rpartition(".")
         stem = stem if dot else file.name
-        result = _read(self._path, (stem,), Reason.CAPTURE_NAME, TakenFrom.NAME, whole=True)
+        result = read_texts(self._path, (stem,), Reason.CAPTURE_NAME, TakenFrom.NAME, whole=True)
         return translate(result, self.ids)
 
     def to_dict(self) -> dict[str, Any]:
@@ -341,6 +342,10 @@ class _Several(Rule):
     @property
     def by_folder(self) -> bool:
         return all(rule.by_folder for rule in self.rules)
+
+    @property
+    def new_ids(self) -> Mapping[str, str]:
+        return next((rule.new_ids for rule in self.rules if rule.new_ids), {})
 
     def to_dict(self) -> dict[str, Any]:
         name = next(name for name, kind in _KINDS.items() if kind is type(self))
