@@ -116,6 +116,22 @@ def test_decisions(open_widget: Callable[..., Talk], archive: Archive) -> None:
     assert {one["by"] for one in talk.widget.plan.overrides} == {"reception"}
 
 
+def test_a_decision_is_about_the_rows_that_are_shown(
+    open_widget: Callable[..., Talk], archive: Archive
+) -> None:
+    """Also if earlier decisions made them match the filter, while conditions of overrides are about the plan."""
+    talk = open_widget()
+    talk.wait("reviewed")
+    talk.widget.plan.override({"patient": "10043"}, leave_out=True)
+    talk.say("review", where={"reason": "left_out"}, path="")
+    shown = talk.wait("reviewed")
+    answer = talk.ask(
+        "decide", "decided", "refused", "trouble", review=shown["review"], row=None, decision="restore"
+    )
+    assert answer["count"] == shown["total"] == 2
+    assert "left_out" not in talk.widget.plan.counts("reason")
+
+
 def test_a_patient_who_does_not_exist(open_widget: Callable[..., Talk]) -> None:
     """An override for an unknown patient is refused and not saved."""
     talk = open_widget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from difflib import SequenceMatcher
@@ -31,6 +32,7 @@ def is_name(text: str) -> bool:
     return 1 < len(parts[0]) <= _MOST_WORDS and all(word[0].isupper() for word in parts[0])
 
 
+@functools.lru_cache(maxsize=4096)  # asked for each file of a folder
 def agrees(text: str, name: str) -> bool:
     """Return whether a text that contains a name can be about the patient with this name.
 
