@@ -41,7 +41,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(abc|argparse|collections|contextlib|ctypes|datetime|enum|logging|os|pathlib|sqlite3|threading|types)\..*",
+        r"(abc|argparse|collections|contextlib|ctypes|datetime|enum|logging|os|pathlib|random|sqlite3|threading|types)\..*",
     ),
     ("py:.*", r"(typing|typing_extensions|zoneinfo)\..*"),
     ("py:.*", r"(alembic|anywidget|attrs?|fsspec|PIL|sa|sqlalchemy|click)\..*"),

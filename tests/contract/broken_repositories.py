@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import threading
 import time
 import unicodedata
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -755,6 +756,23 @@ class SaysThatEverySizeIsStored(Complete):
 class ForgetsLargeSizes(Complete):
     def sizes_stored(self, sizes_bytes):
         return {size for size in super().sizes_stored(sizes_bytes) if size < 65536}
+
+
+@rejected_by("attachments_are_listed")
+class ListsOnePageOnly(MemoryRepository):
+    def list_attachments(self, *, since=None):
+        return super().list_attachments(since=since)[:1]
+
+
+@rejected_by("attachments_are_listed")
+class IgnoresTheTime(MemoryRepository):
+    def __init__(self, *args, **options):
+        seconds = itertools.count()
+        options.setdefault("clock", lambda: datetime.fromtimestamp(next(seconds), UTC))
+        super().__init__(*args, **options)
+
+    def list_attachments(self, *, since=None):
+        return super().list_attachments()
 
 
 @rejected_by("reassigned_files_stay_what_they_are")

@@ -53,6 +53,7 @@ def test_whole_records_are_sound(practice: Practice, stored: list[StoredAttachme
     assert report.checked_at == NOW
 
 
+@pytest.mark.both_databases
 def test_missing_altered_and_unreadable_files_are_found(
     practice: Practice, stored: list[StoredAttachment]
 ) -> None:
@@ -151,6 +152,7 @@ def test_the_records_of_any_host_can_be_verified(practice: Practice) -> None:
     assert "Ada" not in str(failed.value)
 
 
+@pytest.mark.both_databases
 def test_attachments_that_the_ledger_does_not_know_are_read_too(
     practice: Practice, stored: list[StoredAttachment], tmp_path: Path
 ) -> None:
@@ -164,6 +166,7 @@ def test_attachments_that_the_ledger_does_not_know_are_read_too(
     assert verify_records(practice.records()).listed == 6
 
 
+@pytest.mark.both_databases
 def test_only_what_was_stored_since_a_time(practice: Practice, stored: list[StoredAttachment]) -> None:
     """Ledger and records give the same answer."""
     practice.photo("10043_DRJ_20260131_142500.jpg")

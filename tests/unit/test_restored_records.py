@@ -142,6 +142,7 @@ def test_the_command_fails_for_records_that_lack_files(command: Command, practic
     assert "records verify" in done.err
 
 
+@pytest.mark.both_databases
 def test_the_ledger_lists_what_must_be_in_the_records(practice: Practice) -> None:
     """All of it in pages, or since a time, or the newest."""
     for number in range(5):

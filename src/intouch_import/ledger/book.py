@@ -290,7 +290,7 @@ class Ledger:
         return self._engine is engine or self._engine.url == engine.url
 
     def copy_to(self, path: Path) -> None:
-        """Write a consistent copy of the ledger's database to a file. See `copy_sqlite`."""
+        """Write a consistent copy of the ledger's database to a file that only its owner can read."""
         copy_sqlite(self._engine, path)
 
     def tail(self) -> tuple[int, str]:

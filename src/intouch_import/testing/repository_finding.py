@@ -307,3 +307,24 @@ def stored_sizes_are_reported(records: Records) -> None:
         expect(wanted <= found, "a size that is stored is missing from the answer")
         expect(found <= wanted, "the answer contains a size that no attachment has")
         expect(not asked.sizes_stored(()), "it returned a size for an empty list of sizes")
+
+
+@CHECKS.promise("list_attachments returns every stored attachment once, or those stored since a time.")
+def attachments_are_listed(records: Records) -> None:
+    repository = records.open()
+    if not offers(repository, "list_attachments"):
+        return
+    wanted = [attachment for attachment, content in (new(), new()) if repository.add(attachment, content)]
+    latest = repository.find_attachment([one.import_id for one in wanted])[wanted[-1].import_id]
+    for asked in (repository, records.open()):
+        listed = list(asked.list_attachments())
+        for attachment in wanted:
+            found = [one for one in listed if one.import_id == attachment.import_id]
+            expect(len(found) == 1, f"an attachment is listed {len(found)} times")
+            same(found[0], attachment, "list_attachments")
+        since = list(asked.list_attachments(since=latest.stored_at))
+        expect(latest in since, "an attachment that was stored at the given time is missing")
+        expect(
+            all(one.stored_at >= latest.stored_at for one in since),
+            "an attachment that was stored before the given time is listed",
+        )
