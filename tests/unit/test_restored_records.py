@@ -137,9 +137,10 @@ def test_the_command_fails_for_records_that_lack_files(command: Command, practic
     with practice.records() as records:
         (stored,) = records.attachments("10042")
         records.withdraw(stored.id)
-    done = command("refresh", practice.photos)
-    assert done.code == 4
-    assert "records verify" in done.err
+    for name in ("scan", "refresh"):
+        done = command(name, practice.photos)
+        assert done.code == 4
+        assert "records verify" in done.err
 
 
 @pytest.mark.both_databases

@@ -45,13 +45,13 @@ from intouch_import.errors import (
 )
 from intouch_import.logfiles import log_to_directory
 from intouch_import.model import State, printable
-from intouch_import.reports import RECORDS
+from intouch_import.reports import RECORDS, Report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from intouch_import.inbox import Inbox, Row
-    from intouch_import.reports import Outcome, Report
+    from intouch_import.reports import Outcome
 
 __all__ = ["app", "run"]
 
@@ -193,7 +193,7 @@ def scan(
         show.rows_table(inbox.rows)
         for problem in problems:
             show.complain_of(problem)
-    return LOCATION_FAILED if problems else OK
+    return _code_of(Report(problems=tuple(problems)))
 
 
 @app.command()
