@@ -270,6 +270,27 @@ def test_another_file_with_the_name_and_size_of_an_unfinished_move_is_new(
 # --- verdicts about bytes
 
 
+@pytest.mark.usefixtures("lasting")
+def test_only_the_bytes_that_an_undo_put_back_are_called_undone(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another photo with the same name and size is imported; one that can't be compared waits."""
+    records = practice.records()
+    inbox = practice.inbox(records=records)
+    shoot(practice, "1", AUTO)
+    inbox.refresh()
+    inbox.undo(records.attachments("10042")[0])
+    for listed in (inbox, inbox, practice.inbox(records=records)):
+        assert reasons(listed.refresh()) == {AUTO: ("waiting", "undone")}
+    (practice.photos / AUTO).unlink()
+    inbox.refresh()
+    shoot(practice, "2", AUTO)
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalSource, "fetch", raising(FileUnreadable("no")))
+        assert reasons(practice.inbox(records=records).refresh()) == {AUTO: ("waiting", "undone")}
+    assert reasons(inbox.refresh()) == {AUTO: ("imported", "capture_name")}
+
+
 def cut_short(practice: Practice) -> tuple[Path, bytes]:
     """A photo whose second half has not arrived; size and time are already those of the whole photo."""
     whole = jpeg("whole")

@@ -166,7 +166,10 @@ def test_files_put_back_are_known_by_name_and_size(ledger: Ledger) -> None:
         [entry("1", Event.PUTTING_BACK), entry("2", Event.PUTTING_BACK, name="b.jpg", size_bytes=7)]
     )
     ledger.append([entry("3", Event.PUTTING_BACK, source_id="other", name="c.jpg"), entry("4", name="d.jpg")])
-    assert ledger.put_back("s", ["photo.jpg", "b.jpg", "c.jpg", "d.jpg"]) == {("photo.jpg", 9), ("b.jpg", 7)}
+    assert ledger.put_back("s", ["photo.jpg", "b.jpg", "c.jpg", "d.jpg"]) == {
+        ("photo.jpg", 9, "0" * 64),
+        ("b.jpg", 7, "0" * 64),
+    }
     assert ledger.put_back("s", []) == set()
 
 
@@ -185,7 +188,7 @@ def test_ids_that_are_written_escaped_are_found_as_they_are(ledger: Ledger) -> N
     ledger.append([entry("1", **ids), entry("2", Event.PUTTING_BACK, **ids)])
     assert [one.import_id for one in ledger.unfinished(odd)] == ["1"]
     assert [one.import_id for one in ledger.undoing(odd)] == ["2"]
-    assert ledger.put_back(odd, ["photo.jpg"]) == {("photo.jpg", 9)}
+    assert ledger.put_back(odd, ["photo.jpg"]) == {("photo.jpg", 9, "0" * 64)}
     assert ledger.import_id_of(odd) == "2"
     assert events(ledger, patient_id=odd) == [("1", Event.STORED), ("2", Event.PUTTING_BACK)]
     ledger.append([entry("3", Event.REASSIGNING, patient_id="10043", from_patient_id=odd)])

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from intouch_import.inbox.locations import problem_of
-from intouch_import.inbox.recognition import Recognition, SecondReading, is_unchanged
+from intouch_import.inbox.recognition import Recognition, SecondReading, among_put_back, is_unchanged
 from intouch_import.inbox.rows import Row
 from intouch_import.model import Action, CaptureName, Progress, Reason, Stage, State, Verdict, printable
 from intouch_import.moving.storing import CopyFinder, Incoming
@@ -275,7 +275,7 @@ class Lister:
         return Known(
             providers={provider.id: provider for provider in providers if provider is not None},
             patients=self._repository.find_patients(patient_ids),
-            put_back=frozenset(self._ledger.put_back(source.source_id, names)),
+            put_back=among_put_back(claims, self._ledger.put_back(source.source_id, names)),
         )
 
 

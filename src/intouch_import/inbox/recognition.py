@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
-__all__ = ["Recognised", "Recognition", "SecondReading", "is_unchanged"]
+__all__ = ["Recognised", "Recognition", "SecondReading", "among_put_back", "is_unchanged"]
 
 log = logging.getLogger(__name__)
 
@@ -199,6 +199,35 @@ class SecondReading:
                 log.info("a file can't be read again", extra={"kind": type(exc).__name__})
         self._last[source.source_id] = (after, now_s)
         return others
+
+
+def among_put_back(
+    rows: Iterable[Row], put_back: Collection[tuple[str, int, str]]
+) -> frozenset[tuple[str, int]]:
+    """Return name and size of the rows whose bytes an undo has put back.
+
+    Only files with the name and size of such a file are read. One that can't be read counts as put back: it
+    must not be imported automatically.
+
+    Args:
+        rows: The rows.
+        put_back: Result of `Ledger.put_back`.
+    """
+    sizes = {(name, size_bytes) for name, size_bytes, _ in put_back}
+    found = set()
+    for row in rows if sizes else ():
+        file = (printable(row.name), row.size_bytes)
+        if file not in sizes:
+            continue
+        try:
+            row.sha256 = row.sha256 or _read(row)
+        except Exception as exc:  # noqa: BLE001  # a foreign source may raise anything
+            log.info("a file can't be compared", extra={"kind": type(exc).__name__})
+            found.add(file)
+        else:
+            if (*file, row.sha256) in put_back:
+                found.add(file)
+    return frozenset(found)
 
 
 def is_unchanged(row: Row, file: SourceFile) -> bool:

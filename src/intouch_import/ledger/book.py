@@ -167,15 +167,14 @@ class Ledger:
             yield from page
             seq = page[-1].seq or 0
 
-    def put_back(self, source_id: str, names: Collection[str]) -> set[tuple[str, int]]:
-        """Return name (`printable`) and size of the files among these that an undo has put back."""
+    def put_back(self, source_id: str, names: Collection[str]) -> set[tuple[str, int, str]]:
+        """Return name (`printable`), size and digest of files with these names that an undo has put back."""
         wanted = set(names) if all(map(str.isprintable, names)) else {printable(name) for name in names}
-        query = sa.select(ledger_table.c.name, ledger_table.c.size_bytes).where(
-            _of(source_id, Event.PUTTING_BACK)
-        )
+        columns = ledger_table.c.name, ledger_table.c.size_bytes, ledger_table.c.sha256
+        query = sa.select(*columns).where(_of(source_id, Event.PUTTING_BACK))
         with reading(self._engine) as connection:
             found = connection.execute(query).all()
-        return {(row.name, row.size_bytes) for row in found if row.name in wanted} if found else set()
+        return {tuple(row) for row in found if row.name in wanted} if found else set()
 
     def undone(self, digests: Collection[str]) -> set[tuple[str | None, str]]:
         """Return patient (`printable`) and digest of files with these digests that an undo has put back."""
