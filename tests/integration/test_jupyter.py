@@ -37,6 +37,35 @@ def opened(practice: Practice, **more: str) -> str:
     )
 
 
+def test_a_photo_of_another_patient_needs_a_tick(
+    practice: Practice, jupyterlab: Lab, browser: Chrome
+) -> None:
+    """The key Enter alone does not save a file whose name identifies another patient; every doubt is shown."""
+    name = "10043_DRX_20260201_080000.jpg"
+    practice.photo(name)
+    person = Person(browser, jupyterlab.show(browser, "inbox.ipynb", opened(practice)))
+    person.until(lambda: len(person.rows()) == 1)
+    person.tick(name)
+    person.one(".itx-patient-search").send_keys("ada")
+    person.until(lambda: "Ada Marsh" in person.one(".itx-option").text)
+    person.one(".itx-option").click()
+    person.one(".itx-save").click()
+    person.one(".itx-dialog")
+    doubts = [one.text for one in person.all(".itx-doubt")]
+    assert doubts == [
+        "The file name identifies Ben Okafor (10043), not Ada Marsh (10042).",
+        "The provider in the file name is not the owner of this folder.",
+    ]
+    person.press("\ue007")
+    assert not person.one(".itx-proceed").is_enabled()
+    assert person.all(".itx-dialog")
+    assert "This file belongs to Ada Marsh (10042)." in person.one(".itx-confirm-line").text
+    person.one(".itx-confirm").click()
+    person.one(".itx-proceed").click()
+    person.until(lambda: "1 file filed to Ada Marsh (10042)." in person.one(".itx-notice").text)
+    assert practice.left() == []
+
+
 def test_three_photos_find_their_patient(practice: Practice, jupyterlab: Lab, browser: Chrome) -> None:
     """Three files are selected and saved after the warning; then the list and the records show them."""
     practice.photo("10042_DRJ_20260131_142501.jpg")

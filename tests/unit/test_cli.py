@@ -290,6 +290,35 @@ def test_a_person_is_asked(
     assert done.code == (1 if left else 0)
 
 
+def test_a_file_of_another_patient_needs_an_option_of_its_own(command: Command, practice: Practice) -> None:
+    """``--yes`` does not answer it; the patients are shown before, and the patient after the save."""
+    name = "10043_DRJ_20260201_080000.jpg"
+    practice.photo(name)
+    arguments = ("assign", practice.photos, name, "--patient", "10042")
+    for options in ([], ["--yes"], ["--yes", "--json"]):
+        done = command(*arguments, *options)
+        assert done.code == 2
+        assert "The file name identifies Ben Okafor (10043), not Ada Marsh (10042)." in done.err
+        assert "nothing was moved: confirm this with --other-patient" in done.err
+        assert practice.left() == [name]
+    done = command(*arguments, "--other-patient")
+    assert done.code == 0
+    assert "The image will be saved to Ada Marsh (10042). The file name identifies Ben" in done.out
+    assert "1 file is in the record of Ada Marsh (10042)." in done.out
+
+
+def test_json_of_a_save_has_the_patient_and_the_doubts(command: Command, practice: Practice) -> None:
+    """A program sees what a person would have been asked."""
+    practice.photo("10043_DRX_20260201_080000.jpg")
+    options = ("--patient", "10042", "--yes", "--other-patient", "--json")
+    found = command("assign", practice.photos, "--all", *options).json
+    assert found["patient"] == {"id": "10042", "name": "Ada Marsh", "birth_date": None, "active": True}
+    assert [(one["kind"], one["patient"], one["evidence"]) for one in found["doubts"]] == [
+        ("other_patient", "10043", "name"), ("provider", None, None),
+    ]  # fmt: skip
+    assert found["imported"] == 1
+
+
 def test_mixed_kinds_are_refused_by_name(command: Command, practice: Practice) -> None:
     """Images and documents together: the message says which are which, and nothing is moved."""
     practice.photo("IMG_1.jpg")

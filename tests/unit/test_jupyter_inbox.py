@@ -109,6 +109,28 @@ def test_three_files_are_saved(practice: Practice, open_widget: Callable[..., Ta
     assert talk.widget.report.listed == 1
 
 
+def test_a_doubt_about_the_patient_needs_a_confirmation(
+    practice: Practice, open_widget: Callable[..., Talk]
+) -> None:
+    """All doubts are sent, the strongest first; without the confirmation, nothing is saved."""
+    practice.photo("10043_DRX_20260201_080000.jpg")
+    talk = open_widget(practice.inbox(auto_import=False))
+    list_ = listed(talk)
+    answer = prepared(talk, list_, 0)
+    assert [(doubt["kind"], doubt["severity"]) for doubt in answer["doubts"]] == [
+        ("other_patient", "confirm"), ("provider", "note"),
+    ]  # fmt: skip
+    assert answer["summary"] == "The image will be saved to Ada Marsh (10042)."
+    assert (answer["confirm"], answer["described"]) == (True, "Ada Marsh (10042)")
+    talk.say("save", job=answer["job"])
+    assert "nobody has confirmed it" in talk.wait("refused")["text"]
+    assert len(practice.left()) == 1
+    answer = prepared(talk, list_, 0)
+    talk.say("save", job=answer["job"], confirmed=True)
+    assert talk.wait("saved")["imported"] == 1
+    talk.idle()
+
+
 def test_cancelled_and_doubled_clicks(practice: Practice, open_widget: Callable[..., Talk]) -> None:
     """A cancelled request is not saved, and two clicks save once."""
     practice.photo("a.jpg")

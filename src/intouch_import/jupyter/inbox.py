@@ -12,6 +12,7 @@ import attrs
 import traitlets
 
 from intouch_import.errors import FileUnreadable, SelectionError
+from intouch_import.inbox.doubts import described
 from intouch_import.jupyter.lines import (
     RecentlyFiled,
     line_of,
@@ -38,6 +39,7 @@ __all__ = ["InboxWidget"]
 
 _LINES_AT_ONCE: Final = 500
 _MOST_PREPARED: Final = 16
+_NOT_CONFIRMED: Final = "A file may be another patient's, and nobody has confirmed it. Nothing was saved."
 _REFRESHED: Final = "The list was refreshed in the meantime. Please choose again."
 # The whole file is read for its picture, and saving waits until it is read.
 _PICTURE_OF_AT_MOST_BYTES: Final = 200 * 1024 * 1024
@@ -159,7 +161,11 @@ class InboxWidget(Widget):
     def _on_save(self, request: Mapping[str, Any]) -> None:
         # Remove it at once, so that a second click has nothing to save.
         prepared = self._prepared.pop(request["job"], None)
-        if prepared is not None and self._begin("saving"):
+        if prepared is None:
+            return
+        if prepared[2].needs_confirmation and request.get("confirmed") is not True:
+            self._sender.send({"kind": "refused", "text": _NOT_CONFIRMED})
+        elif self._begin("saving"):
             self._in_thread(functools.partial(self._save, *prepared), failed="The files could not be saved.")
 
     def _on_undo(self, request: Mapping[str, Any]) -> None:
@@ -248,10 +254,15 @@ class InboxWidget(Widget):
                 "ask": request["ask"],
                 "job": number,
                 "warning": job.warning,
+                "summary": job.summary,
+                "doubts": [
+                    {"kind": doubt.kind.value, "severity": doubt.severity.value, "text": doubt.text}
+                    for doubt in job.doubts
+                ],
+                "confirm": job.needs_confirmation,
                 "count": job.count,
                 "patient": patient_of(job.patient),
-                "duplicates": len(job.duplicates),
-                "elsewhere": sum(duplicate.elsewhere for duplicate in job.duplicates),
+                "described": described(job.patient),
             }
         )
 

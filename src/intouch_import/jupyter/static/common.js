@@ -163,8 +163,11 @@ function frame(className) {
   };
 }
 
-/** Show a dialog over the widget. Resolves to whether the user proceeded, and restores the focus. */
-function ask(root, { title, body, proceed, tone = "plain" }) {
+/**
+ * Show a dialog over the widget. Resolves to whether the user proceeded, and restores the focus. With `confirm`, the
+ * user can proceed only after ticking a box with this label.
+ */
+function ask(root, { title, body, proceed, tone = "plain", confirm = null }) {
   return new Promise((resolve) => {
     const before = root.getRootNode().activeElement;
     const close = (answer) => {
@@ -173,7 +176,9 @@ function ask(root, { title, body, proceed, tone = "plain" }) {
       resolve(answer);
     };
     const cancel = button("Cancel", { on: () => close(false), class: "itx-button itx-plain itx-cancel" });
-    const go = button(proceed, { on: () => close(true), class: "itx-button itx-primary itx-proceed" });
+    const go = button(proceed, { on: () => close(true), class: "itx-button itx-primary itx-proceed", disabled: confirm !== null });
+    const tick = h("input", { type: "checkbox", class: "itx-check itx-confirm", on: { change: () => (go.disabled = !tick.checked) } });
+    const confirmation = confirm === null ? null : h("label", { class: "itx-confirm-line" }, tick, h("span", { text: confirm }));
     const heading = h("h2", { id: unique("asked"), text: title });
     const text = h("div", { id: unique("asks"), class: "itx-asks" }, ...body);
     const panel = h(
@@ -181,6 +186,7 @@ function ask(root, { title, body, proceed, tone = "plain" }) {
       { class: `itx-dialog itx-tone-${tone}`, role: "alertdialog", "aria-modal": "true", tabindex: "-1", "aria-labelledby": heading.id, "aria-describedby": text.id },
       h("div", { class: "itx-dialog-head" }, icon(tone === "plain" ? "images" : "warning", 22), heading),
       text,
+      confirmation,
       h("div", { class: "itx-dialog-foot" }, cancel, go),
     );
     panel.addEventListener("keydown", (event) => {
@@ -193,7 +199,7 @@ function ask(root, { title, body, proceed, tone = "plain" }) {
         (event.shiftKey ? stops[stops.length - 1] : stops[0]).focus();
       }
       // The key that opened the dialog may still be held down: ignore its repetitions.
-      else if (event.key === "Enter" && event.target === panel) event.repeat || close(true);
+      else if (event.key === "Enter" && event.target === panel) event.repeat || go.disabled || close(true);
       else return;
       event.preventDefault();
     });

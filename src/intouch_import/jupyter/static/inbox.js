@@ -232,15 +232,17 @@ function renderInbox({ model, el }) {
       });
       const more = answer.count - some.length;
       const strip = h("div", { class: "itx-strip" }, ...some, more > 0 ? h("span", { class: "itx-muted", text: `and ${more.toLocaleString("en")} more` }) : null);
-      const doubtful = answer.elsewhere || !answer.patient.active;
-      const body = [strip, h("p", { class: "itx-warning-text", text: answer.warning })];
-      const heading = answer.count > 1 ? `${count(answer.count, "file")} selected` : "Please check";
-      if (!(await ask(root, { title: heading, body, proceed: "Proceed", tone: doubtful ? "bad" : "warn" }))) {
+      const doubts = answer.doubts.map((doubt) => h("li", { class: `itx-doubt itx-doubt-${doubt.severity}`, text: doubt.text }));
+      const body = [strip, h("p", { class: "itx-warning-text", text: answer.summary }), doubts.length ? h("ul", { class: "itx-doubts" }, ...doubts) : null];
+      const heading = doubts.length ? "Please check" : `${count(answer.count, "file")} selected`;
+      const whose = `${answer.count > 1 ? "These files belong" : "This file belongs"} to ${answer.described}.`;
+      const tone = answer.confirm || !answer.patient.active ? "bad" : "warn";
+      if (!(await ask(root, { title: heading, body, proceed: "Proceed", tone, confirm: answer.confirm ? whose : null }))) {
         send("drop", { job: answer.job });
         return;
       }
     }
-    send("save", { job: answer.job });
+    send("save", { job: answer.job, confirmed: answer.confirm });
   }
 
   async function undo(name, owner, which) {
