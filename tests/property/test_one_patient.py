@@ -183,16 +183,14 @@ def numbers_like(text: str) -> bool:
 @slow
 @given(
     cell=st.sampled_from(["10042", "0010042", "42", "042 ", " 42", "A-7", " A-7", "0"]),
-    known=st.sets(
-        st.sampled_from(["10042", "0010042", "42", "042", " 42", "00042", "A-7", " A-7", "0", "000"])
-    ),
+    known=st.sets(st.sampled_from(["10042", "0010042", "42", "042", "00042", "A-7", "0", "000"])),
     path=st.sampled_from(["a/b.jpg", " b.jpg", "B.jpg"]),
     ignore_case=st.booleans(),
 )
 def test_a_listed_id_that_a_spreadsheet_may_have_changed_is_planned_for_nobody(
     ledger: Ledger, tmp_path: Path, cell: str, known: set[str], path: str, ignore_case: bool
 ) -> None:
-    """If the records have another patient whose id differs in zeros or blanks that a list loses, the file waits."""
+    """If the records have another patient whose id differs in zeros that a list loses, the file waits."""
     listed = tmp_path / "list.csv"
     listed.write_text(f"File,Id\n{path},{cell}\n", "utf-8")
     rule = ManifestRule(path=listed, columns={"path": "File", "patient": "Id"}, ignore_case=ignore_case)
@@ -203,9 +201,9 @@ def test_a_listed_id_that_a_spreadsheet_may_have_changed_is_planned_for_nobody(
         index.close()
     if patient is not None:
         assert patient == cell.strip()
-        same = {one for one in known if one == cell or one.strip() == patient == cell}
-        if numbers_like(patient):
-            same |= {one for one in known if numbers_like(one) and int(one) == int(patient)}
+        same = {
+            one for one in known if numbers_like(one) and numbers_like(patient) and int(one) == int(patient)
+        }
         assert same <= {patient}
 
 

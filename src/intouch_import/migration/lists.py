@@ -38,7 +38,7 @@ __all__ = ["ListIndex"]
 _PATHS_PER_QUERY: Final = 500
 _UNCLEAR: Final = Reason.LISTED_UNCLEAR.value
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z+.-]*:/|/")
-_COLUMNS: Final = "key, blanks, patient, written, provider, taken, doubt, folded, outside"
+_COLUMNS: Final = "key, blanks, patient, provider, taken, doubt, folded, outside"
 
 
 def _key(path: str) -> str:
@@ -57,7 +57,6 @@ def _grouped(paths: Iterable[str], key: Callable[[str], str]) -> dict[str, list[
 def _line_of(row: sqlite3.Row) -> ListLine:
     return ListLine(
         patient=row["patient"],
-        written=row["written"],
         provider=row["provider"],
         local=datetime.fromisoformat(row["taken"]) if row["taken"] is not None else None,
         doubt=Reason(row["doubt"]) if row["doubt"] is not None else None,
@@ -89,7 +88,7 @@ class ListIndex:
         self._prefix = f"{prefix}/" if rule.prefix else ""
         # `blanks`: the path with the blanks around it, if it has any. `folded`: the path in lower case.
         self._connection.execute(
-            "CREATE TABLE listed (key TEXT PRIMARY KEY, blanks TEXT, patient TEXT, written TEXT,"
+            "CREATE TABLE listed (key TEXT PRIMARY KEY, blanks TEXT, patient TEXT,"
             " provider TEXT, taken TEXT, doubt TEXT, folded TEXT, outside INTEGER, seen INTEGER DEFAULT 0)"
             " WITHOUT ROWID"
         )
@@ -150,11 +149,11 @@ class ListIndex:
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("BEGIN")
         self._connection.executemany(
-            f"INSERT INTO listed ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+            f"INSERT INTO listed ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
             # Two equal lines for one file are no contradiction.
             " ON CONFLICT (key) DO UPDATE SET doubt = 'listed_twice' WHERE"
-            " (patient, written, provider, taken, doubt) IS NOT"
-            " (excluded.patient, excluded.written, excluded.provider, excluded.taken, excluded.doubt)",
+            " (patient, provider, taken, doubt) IS NOT"
+            " (excluded.patient, excluded.provider, excluded.taken, excluded.doubt)",
             (values for row in _rows_of(self._rule) if (values := self._values(row)) is not None),
         )
         self._connection.execute("CREATE INDEX by_folded ON listed (folded)")
@@ -180,7 +179,6 @@ class ListIndex:
             key,
             _key(self._inside(row["path"])) if row["path"] != path else None,
             patient,
-            row["patient"] if row["patient"] != patient and patient is not None else None,
             provider,
             taken.isoformat() if taken else None,
             _UNCLEAR if unclear else None,

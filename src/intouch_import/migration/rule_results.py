@@ -50,13 +50,9 @@ class StatedTime(NamedTuple):
 
 
 class ListLine(NamedTuple):
-    """What a list says about a file; None for an empty cell. ``doubt`` is why the line can't be used.
-
-    ``written`` is the patient's id with the blanks around it, if it has any.
-    """
+    """What a list says about a file; None for an empty cell. ``doubt`` is why the line can't be used."""
 
     patient: str | None = None
-    written: str | None = None
     provider: str | None = None
     local: datetime | None = None
     doubt: Reason | None = None
@@ -96,12 +92,11 @@ class RuleResult(NamedTuple):
 
 
 def similar_ids(patient: str) -> tuple[str, ...]:
-    """Return the ids that a spreadsheet may have turned into this one: by leading zeros, or a blank."""
-    similar = {f" {patient}", f"{patient} "}
-    if patient.isascii() and patient.isdigit():
-        digits = patient.lstrip("0") or "0"
-        similar |= {digits.zfill(length) for length in _ID_LENGTHS} - {patient}
-    return tuple(sorted(similar))
+    """Return the ids that a spreadsheet may have turned into this one by removing or adding leading zeros."""
+    if not (patient.isascii() and patient.isdigit()):
+        return ()
+    digits = patient.lstrip("0") or "0"
+    return tuple(sorted({digits.zfill(length) for length in _ID_LENGTHS} - {patient}))
 
 
 def combine_results(results: Sequence[RuleResult]) -> RuleResult:

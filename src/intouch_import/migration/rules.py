@@ -236,8 +236,8 @@ def _columns(value: Mapping[str, str]) -> dict[str, str]:
 class ManifestRule(Rule):
     r"""Read a list: a CSV file or an Excel sheet with a line for each file.
 
-    Spreadsheets remove leading zeros and blanks. So if a listed id is a number, and the records also have a
-    patient whose id differs from it in leading zeros only, the file waits. The same applies to blanks.
+    Spreadsheets remove leading zeros. So if a listed id is a number, and the records also have a patient
+    whose id differs from it in leading zeros only, the file waits. Blanks around an id are removed.
 
     Args:
         path: Path of the list.
@@ -277,14 +277,14 @@ class ManifestRule(Rule):
         if line.doubt is not None:
             return RuleResult(doubt=line.doubt, no_patient=line.doubt)
         # What the spreadsheet may have made of another patient's id.
-        similar = similar_ids(line.patient) if line.patient is not None else ()
+        other_ids = similar_ids(line.patient) if line.patient is not None else ()
         result = RuleResult(
             patient=line.patient,
             provider=line.provider,
             times=() if line.local is None else (StatedTime(TakenFrom.LIST, line.local),),
             reason=Reason.LISTED,
             no_patient=Reason.NOT_LISTED,
-            other_ids=(*similar, line.written) if line.written is not None else similar,
+            other_ids=other_ids,
         )
         return translate(result, self.ids)
 
