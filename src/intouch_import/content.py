@@ -6,7 +6,6 @@ import abc
 import contextlib
 import functools
 import os
-import shutil
 import stat
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from intouch_import import disk
 from intouch_import.closing import Closable
-from intouch_import.errors import StorageFull, without_path
+from intouch_import.errors import StillArriving, StorageFull, without_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +73,20 @@ class Content(Closable, abc.ABC):
     def stay_apart(self) -> None:
         """Make `save_to` copy. Call this before `save_to` if the file will stay in its source."""
 
+    def prove(self) -> None:
+        """Make sure that the stored bytes are still those that were read. Call this before the removal.
+
+        Raises:
+            StillArriving: Another program has changed them.
+            OSError: They could not be copied to where no other program can change them.
+        """
+
     def settle(self) -> None:
-        """Make sure that no other program can change the stored bytes. Call this after the removal."""
+        """Make sure that no other program can change the stored bytes. Call this after the removal.
+
+        Raises:
+            StillArriving, OSError: As `prove`.
+        """
 
     def close(self) -> None:
         """Delete temporary files, and close open ones."""
@@ -101,12 +112,17 @@ class StagedContent(Content):
         except OSError as exc:
             if exc.errno in disk.NO_ROOM:
                 raise
-            copy_beside(self.open(), Path(path), staging=self._path.parent)
+            copy_beside(self.open(), Path(path), sha256=self.sha256, staging=self._path.parent)
         if durable:
             disk.sync_many([path])
 
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
+
+
+def changed_meanwhile() -> StillArriving:
+    """Return the error for bytes that another program has changed since they were hashed."""
+    return StillArriving("another program changed the bytes while they were stored", open_elsewhere=True)
 
 
 @contextlib.contextmanager
@@ -171,6 +187,7 @@ def copy_beside(
     source: BinaryIO,
     path: Path,
     *,
+    sha256: str | None = None,
     replace: bool = False,
     durable: bool = True,
     staging: Path | None = None,
@@ -180,16 +197,21 @@ def copy_beside(
     Args:
         source: The stream to copy; it is closed.
         path: Path of the copy.
+        sha256: SHA-256 that the copy must have.
         replace: Whether to replace a file that exists.
         durable: Whether to sync the temporary file. If not, the caller must sync the copy.
         staging: Folder for the temporary file, if it is in the same file system; else the temporary file is
             in the folder of ``path``. Only in a staging folder is a file that a crash has left deleted later.
+
+    Raises:
+        StillArriving: The copy has another digest: a program has changed the bytes. ``path`` was not changed.
     """
     folder = path.parent
     if staging is not None and staging.stat().st_dev == folder.stat().st_dev:
         folder = staging
     with source, disk.temporary_beside(folder) as (file, temporary):
-        shutil.copyfileobj(source, file, 256 * 1024)
+        if disk.digest_stream(source, file).sha256 != sha256 is not None:
+            raise changed_meanwhile()
         if durable:
             disk.sync_file(file.fileno())
         file.close()  # Windows can't rename an open file

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -106,13 +105,14 @@ def test_what_a_crash_leaves_of_a_copy_is_where_it_is_swept_out(
     staging.mkdir()
     shard.mkdir()
     seen: list[tuple[int, int]] = []
-    real = shutil.copyfileobj
+    real = disk.digest_stream
 
-    def copying(*args: Any) -> None:
-        real(*args)
+    def copying(*args: Any) -> disk.Digested:
+        digested = real(*args)
         seen.append((len(os.listdir(staging)), len(os.listdir(shard))))
+        return digested
 
-    monkeypatch.setattr(shutil, "copyfileobj", copying)
+    monkeypatch.setattr(disk, "digest_stream", copying)
     copy_beside(io.BytesIO(b"new"), shard / "final", staging=staging)
     copy_beside(io.BytesIO(b"newer"), shard / "final", replace=True, staging=staging)
     assert seen == [(1, 0), (1, 1)]

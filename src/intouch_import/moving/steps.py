@@ -14,7 +14,6 @@ from intouch_import.errors import (
     FileError,
     FileUnreadable,
     FileVanished,
-    NotRemoved,
     SourceError,
     kind_and_place,
 )
@@ -23,6 +22,7 @@ from intouch_import.media.sniffing import HEAD_BYTES, content_reason
 from intouch_import.model import Reason, State
 from intouch_import.moving.file_move import precise_reason
 from intouch_import.moving.identity import compare_identity
+from intouch_import.moving.settling import Settling, check_age, was_changed
 from intouch_import.moving.storing import Storing
 from intouch_import.moving.threads import start, start_slices, start_together, wait_for
 from intouch_import.reports import Problem
@@ -87,6 +87,7 @@ class MoveSteps:
         self._broken_off = False
         self._staging = repository.staging
         self._storing = Storing(repository, ledger)
+        self._settling = Settling(repository, ledger, clock)
 
     def break_off(self) -> None:
         """Read no further file."""
@@ -104,12 +105,16 @@ class MoveSteps:
             self._write_ends(moves, [])
             return
         with claim:
-            self._storing.store([move for move in moves if move.outcome is None])
-            stored = [move for move in moves if move.outcome is None]
-            wait_for(start_slices(self._pool, self._verify, stored, count=self._workers))
-            self._write_stored([move for move in moves if move.outcome is None])
-            removing = [move for move in moves if move.outcome is None]
-            self._remove_all(removing, claim)
+            try:
+                self._storing.store([move for move in moves if move.outcome is None])
+                stored = [move for move in moves if move.outcome is None]
+                wait_for(start_slices(self._pool, self._verify, stored, count=self._workers))
+                self._write_stored([move for move in moves if move.outcome is None])
+                removing = [move for move in moves if move.outcome is None]
+                self._remove_all(removing, claim)
+            finally:
+                for move in moves:
+                    self._settling.settle(move)
             self._write_ends(moves, removing)
 
     def _claim(self, moves: Sequence[FileMove]) -> Claim | None:
@@ -173,7 +178,7 @@ class MoveSteps:
         try:
             content = move.content = fetch(order.file, staging=self._staging)
             move.sha256 = content.sha256
-            if order.keep:
+            if order.keep or not self._settling.able:
                 content.stay_apart()
         except Exception as exc:  # noqa: BLE001  # a source's bug must not stop the other files
             self._note(move.source, exc)
@@ -262,15 +267,21 @@ class MoveSteps:
         if content is None or stored is None:
             raise AssertionError("only stored files are verified")
         try:
+            if not self._settling.prove(move, content):
+                return
             with self._repository.open_attachment(stored.id) as stream:
                 if content.is_same_file(stream):
                     return
                 found = disk.digest_stream(stream)
+            is_whole = (found.sha256, found.size_bytes) == (content.sha256, content.size_bytes)
+            if not is_whole and was_changed(content):
+                self._settling.take_back(move, content)
+                return
         except Exception as exc:  # noqa: BLE001  # whatever a host's repository raises
             log.error("a stored file can't be read back", extra=kind_and_place(exc, import_id=move.import_id))
             move.end(State.FAILED, Reason.STORED_COPY_DIFFERS, retry_helps=True)
             return
-        if (found.sha256, found.size_bytes) != (content.sha256, content.size_bytes):
+        if not is_whole:
             log.error("a stored file differs from what was read", extra={"import_id": move.import_id})
             move.end(State.FAILED, Reason.STORED_COPY_DIFFERS)
 
@@ -292,10 +303,12 @@ class MoveSteps:
 
     def _remove(self, claim: Claim, move: FileMove) -> None:
         """Remove one file from its source."""
-        if not move.sha256:
+        if move.content is None:
             raise AssertionError("only files that were read are removed")
         try:
-            _check(claim)
+            check_age(claim)
+            if not self._settling.prove(move, move.content):
+                return
             move.source.remove(move.order.file, sha256=move.sha256)
         except Exception as exc:  # noqa: BLE001  # a failure to remove is not a failure to store
             self._removed(move, exc, claim)
@@ -305,7 +318,7 @@ class MoveSteps:
     def _remove_together(self, claim: Claim, source: Source, moves: Sequence[FileMove]) -> None:
         """Remove files of one source in one request."""
         try:
-            _check(claim)
+            check_age(claim)
             found = source.remove_many([move.order.file for move in moves])
             if len(found) != len(moves):
                 raise AssertionError("one answer for each file")
@@ -333,15 +346,7 @@ class MoveSteps:
                 )
                 reason = precise_reason(exc, Reason.NOT_REMOVED)
                 move.end(State.STORED, reason, retry_helps=getattr(exc, "retry_helps", True))
-        if move.content is None:
-            raise AssertionError("only files that were read are removed")
-        try:
-            move.content.settle()
-        except Exception as error:  # noqa: BLE001  # the file is stored and gone; the others go on
-            log.error(
-                "a stored file may still be open to another program",
-                extra={"import_id": move.import_id, "kind": type(error).__name__},
-            )
+        self._settling.settle(move)
 
     def _write_ends(self, moves: Sequence[FileMove], removed: Sequence[FileMove]) -> None:
         """Make the removals durable, and write the end of each file into the ledger.
@@ -389,9 +394,3 @@ class MoveSteps:
                     retry_helps=exc.retry_helps,
                 ),
             )
-
-
-def _check(claim: Claim) -> None:
-    """Refuse a removal if an undo could have begun meanwhile: this process was stopped for long."""
-    if not claim.is_good:
-        raise NotRemoved("the move took too long")

@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from intouch_import import disk
-from intouch_import.content import copy_beside, sweep
+from intouch_import.content import changed_meanwhile, copy_beside, sweep
 from intouch_import.errors import (
     ContentMismatch,
     InTouchImportError,
     RepositoryError,
+    StillArriving,
     StorageFull,
     without_path,
 )
@@ -128,7 +129,7 @@ class DirectoryFiles(Files):
             if not same:
                 raise ContentMismatch("an unfinished import left other bytes under this import id")
             if path.stat().st_nlink > 1:
-                copy_beside(content.open(), path, replace=True, staging=self.staging)
+                copy_beside(content.open(), path, sha256=content.sha256, replace=True, staging=self.staging)
         except OSError as exc:
             raise _failed(exc) from without_path(exc)
 
@@ -191,16 +192,17 @@ class FsspecFiles(Files):
 
             def write(target: BinaryIO) -> disk.Digested:
                 with content.open() as source:
-                    return disk.digest_stream(source, target)
+                    digested = disk.digest_stream(source, target)
+                if digested.sha256 != content.sha256:
+                    raise changed_meanwhile()  # before the file gets its name
+                return digested
 
             try:
-                digested = write_whole(filesystem, temporary, path, write)
+                write_whole(filesystem, temporary, path, write)
             except Exception as exc:
-                if isinstance(exc, Unfinished) or not self._holds(filesystem, path, content):
+                if isinstance(exc, (Unfinished, StillArriving)) or not self._holds(filesystem, path, content):
                     raise
                 return  # another process has just placed the same bytes
-            if digested.sha256 != content.sha256:
-                raise RepositoryError("the content changed while it was stored")
 
     def sync(self, attachment_ids: Collection[str]) -> None:
         """Do nothing: an acknowledged upload counts as durable."""

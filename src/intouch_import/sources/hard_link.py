@@ -1,13 +1,16 @@
 """A local file that becomes the stored file without a copy of its bytes.
 
 The stored file is then a hard link to the source file: both are one inode, and a program that writes to the
-source file would change the stored one. So the link is only made while this process has a read lease from
-the kernel (Linux, files of the same user). The lease proves that no process has the file open for writing or
-mapped writable. It is taken before the first byte is hashed and kept until the source name is removed.
+source file would change the stored one. So a file is linked only if it belongs to the user of this process,
+no other user may write to it, it has no second name, and a read lease from the kernel (Linux) proves that no
+program has it open for writing. The lease is taken before the first byte is hashed and kept until the source
+name is removed. If a program asks to write, the kernel makes it wait for some time
+(``/proc/sys/fs/lease-break-time``) and then lets it write. So from the moment it asks, the stored file is
+replaced by a copy, which is hashed again. If the copy has other bytes, nothing stays stored.
 
-Two risks remain. A process that has the file open for *reading* can open it for writing through
-``/proc/self/fd`` after the move, if its user owns the file. A crash between the link and the end of the move
-leaves two names for one inode until the next refresh, which compares digests before it removes anything.
+Two risks remain. A process of the same user that has the file open for *reading* can open it for writing
+through ``/proc/self/fd`` after the move. A crash between the link and the end of the move leaves two names
+for one inode until the next refresh, which compares digests before it removes anything.
 """
 
 from __future__ import annotations
@@ -16,19 +19,21 @@ import contextlib
 import io
 import logging
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from intouch_import import disk
-from intouch_import.content import Content, StagedContent, copy_beside
+from intouch_import.content import Content, StagedContent, changed_meanwhile, copy_beside, staging_file
+from intouch_import.errors import StillArriving
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
     from typing_extensions import Buffer
 
-__all__ = ["LeasedContent", "SharedContent"]
+__all__ = ["LeasedContent", "SharedContent", "may_link"]
 
 log = logging.getLogger(__name__)
 
@@ -54,18 +59,20 @@ class LeasedContent(Content):
         self._identity = (found.st_dev, found.st_ino)
         self._placed: str | os.PathLike[str] | None = None
         self._settled = False
-        self._apart = False
+        self._apart: StagedContent | None = None
 
     def open(self) -> BinaryIO:
+        if self._apart is not None:
+            return self._apart.open()
         # Not os.dup: all duplicates share one file position.
         return cast("BinaryIO", _PositionedReader(self._fd))
 
     def save_to(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
-        linked = False
-        if not self._apart and disk.lease_holds(self._fd):
-            linked = self._link(path)
-        if not linked:
-            copy_beside(self.open(), Path(path), durable=durable, staging=self._staging)
+        if self._apart is not None:
+            self._apart.save_to(path, durable=durable)
+            return
+        if not (disk.lease_holds(self._fd) and self._link(path)):
+            copy_beside(self.open(), Path(path), sha256=self.sha256, durable=durable, staging=self._staging)
         if durable:
             disk.sync_many([path])
 
@@ -81,7 +88,15 @@ class LeasedContent(Content):
         return disk.lease_holds(self._fd)
 
     def stay_apart(self) -> None:
-        self._apart = True
+        with staging_file(self._staging) as (target, path), self.open() as source:
+            digested = disk.digest_stream(source, target)
+            if digested.sha256 != self.sha256:
+                raise changed_meanwhile()
+        self._apart = StagedContent(path, digested)
+
+    def prove(self) -> None:
+        if not disk.lease_holds(self._fd):
+            self._settle()
 
     def settle(self) -> None:
         """Replace the link with a separate copy if a program asked to write, or made another link.
@@ -89,11 +104,22 @@ class LeasedContent(Content):
         A program that waits in ``open`` to write gets the inode as soon as the lease ends. Until then the
         bytes are those that were hashed.
         """
-        placed = self._placed
-        if placed is None or self._settled:
+        if self._placed is None or self._settled:
             return
-        self._settled = True
-        if not (disk.lease_holds(self._fd) and os.fstat(self._fd).st_nlink == 1):
+        if disk.lease_holds(self._fd) and os.fstat(self._fd).st_nlink == 1:
+            self._settled = True
+        else:
+            self._settle()
+
+    def _settle(self) -> None:
+        placed, settled, self._settled = self._placed, self._settled, True
+        if placed is None or settled:
+            return
+        try:
+            found = os.stat(placed)
+        except FileNotFoundError:
+            return  # it was withdrawn
+        if (found.st_dev, found.st_ino) == self._identity:  # else, another process has replaced it
             _make_private(self, Path(placed), self._staging)
 
     def close(self) -> None:
@@ -104,6 +130,8 @@ class LeasedContent(Content):
         finally:
             os.close(self._fd)  # ends the lease
             self._fd = -1
+            if self._apart is not None:
+                self._apart.close()
 
     def _link(self, path: str | os.PathLike[str]) -> bool:
         if sys.platform != "linux":
@@ -154,16 +182,31 @@ class SharedContent(StagedContent):
         super().close()
 
 
+def may_link(found: os.stat_result, staging: Path | None) -> bool:
+    """Return whether the leased file itself can become the stored file.
+
+    Other files are copied: a program could write to the stored file later by a second name, and another user
+    by the right to write to it.
+    """
+    if sys.platform != "linux" or found.st_nlink != 1:
+        return False
+    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return False
+    return staging is None or os.stat(staging).st_dev == found.st_dev
+
+
 def _settle_before_close(content: Content) -> None:
     """Settle, in case the move ended early: an edit of the source file would change the record, too."""
     try:
         content.settle()
-    except OSError as exc:
-        log.error("a stored file may still be open to another program", extra={"errno": exc.errno})
+    except (OSError, StillArriving) as exc:
+        log.error(
+            "a stored file may still be open to another program", extra={"errno": getattr(exc, "errno", None)}
+        )
 
 
 def _make_private(content: Content, stored: Path, staging: Path | None) -> None:
-    copy_beside(content.open(), stored, replace=True, staging=staging)
+    copy_beside(content.open(), stored, sha256=content.sha256, replace=True, staging=staging)
     disk.sync_folder(stored.parent)
 
 

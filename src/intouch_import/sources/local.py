@@ -27,7 +27,7 @@ from intouch_import.model import EntryKind, SourceFile
 from intouch_import.mounts import Mount, mount_of
 from intouch_import.sources.base import Source, Weakness, check_name
 from intouch_import.sources.events import FolderEvents, available
-from intouch_import.sources.hard_link import LeasedContent, SharedContent
+from intouch_import.sources.hard_link import LeasedContent, SharedContent, may_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -129,11 +129,10 @@ class LocalSource(Source):
         try:
             found = os.fstat(fd)
             self._compare(file, found)
-            may_link = self._may_link(found, staging)
             lease = disk.take_lease(fd)
             if lease is disk.Lease.BUSY:
                 raise StillArriving("another program has the file open for writing", open_elsewhere=True)
-            if lease is disk.Lease.HELD and may_link:
+            if lease is disk.Lease.HELD and may_link(found, staging):
                 digested = disk.digest_file(fd, found.st_size)
                 # Compare again: only now do we know that these are the bytes of the listed version.
                 found = os.fstat(fd)
@@ -301,14 +300,6 @@ class LocalSource(Source):
             if not self._is_version(file, found):
                 raise StillArriving("the file changed while it was read")
         return StagedContent(path, digested) if found.st_nlink == 1 else SharedContent(path, digested, found)
-
-    @staticmethod
-    def _may_link(found: os.stat_result, staging: Path | None) -> bool:
-        """Return whether the leased file itself can become the stored file.
-
-        A file with a second hard link is copied instead: somebody could write to it later by that name.
-        """
-        return found.st_nlink == 1 and (staging is None or os.stat(staging).st_dev == found.st_dev)
 
     def _compare(self, file: SourceFile, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode) or not self._is_version(file, found):
