@@ -66,6 +66,7 @@ class Reason(enum.StrEnum):
     SPECIAL_FILE = "special_file"
     HIDDEN = "hidden"
     SYSTEM_FILE = "system_file"
+    FOLDER_SKIPPED = "folder_skipped"
     UNFINISHED_DOWNLOAD = "unfinished_download"
     LEFT_OUT = "left_out"
     # Failed.
@@ -158,6 +159,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.SPECIAL_FILE: "This is not a regular file.",
     Reason.HIDDEN: "This is a hidden file.",
     Reason.SYSTEM_FILE: "This file belongs to the operating system or to another program.",
+    Reason.FOLDER_SKIPPED: "This is a hidden or system folder. Its files are not in the plan.",
     Reason.UNFINISHED_DOWNLOAD: "This is a temporary file or an unfinished download.",
     Reason.LEFT_OUT: "A person excluded this file from the migration.",
     Reason.CHANGED: "The file changed after it was listed. It stays where it is.",

@@ -225,12 +225,19 @@ def migrate_run(
 @migrate_group.command("certificate")
 @_plan_argument
 @click.option("--verify", is_flag=True, help="Check that the certificate was not changed since.")
+@click.option("--source", metavar="FOLDER", help="The archive, if the plan does not store how to open it.")
+@click.option(
+    "--read-all", is_flag=True, help="Read the stored bytes of all files again, not of a sample of 10,000."
+)
 @practice_options("records", "files")
 @json_option
-def migrate_certificate(plan: Path, practice: Practice, *, verify: bool, json: bool) -> int:
+def migrate_certificate(
+    plan: Path, source: str | None, practice: Practice, *, verify: bool, read_all: bool, json: bool
+) -> int:
     """Write a certificate with the result for every file.
 
-    Each file is looked up in the records again.
+    Each file is looked up in the records again, and stored bytes are read again. Files that wait or failed
+    are looked for in the archive.
     """
     if verify:
         wrong = migration.verify_certificate(plan / "certificate")
@@ -243,7 +250,11 @@ def migrate_certificate(plan: Path, practice: Practice, *, verify: bool, json: b
                 show.console.print("The certificate was not changed.")
         return RECORDS_FAILED if wrong else OK
     with practice.existing_repository() as repository:
-        certificate = migration.open_plan(plan).certificate(repository)
+        opened = migration.open_plan(
+            plan, source=partial(open_folder, source) if source is not None else None
+        )
+        sample = None if read_all else migration.certificate.READ_AGAIN
+        certificate = opened.certificate(repository, sample=sample)
     _show(certificate, json=json)
     return OK if certificate.closes else FILES_FAILED
 

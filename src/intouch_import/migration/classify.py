@@ -34,6 +34,9 @@ _IDS_PER_QUERY: Final = 1000
 _MOST_WORDS: Final = 4  # of a text that are searched in the records
 _NO_TIME: Final = ChosenTime()
 _NAMED: Final = CaptureRule()
+# Parquet keeps times as nanoseconds in 64 bits: 1677 to 2262.
+_EARLIEST_NS: Final = -(2**63)
+_LATEST_NS: Final = 2**63 - 1
 
 
 class _Candidate(NamedTuple):
@@ -259,9 +262,12 @@ def _row(
         except UnicodeEncodeError:
             raw = f"{folder}\0{name}".encode("utf-8", "surrogatepass")
             folder, name = printable(folder), printable(name)
+    modified_ns = file.modified_ns
+    if modified_ns is not None and not _EARLIEST_NS <= modified_ns <= _LATEST_NS:
+        modified_ns = None  # a damaged file system; the version, which pins the file, has the time as text
     # A tuple in the order of `plan_file.COLUMNS`: made three times as fast as a `PlanRow`.
     return (
-        folder, name, raw, file.size_bytes, file.modified_ns, file.version, file.vendor_hash, file.handle,
+        folder, name, raw, file.size_bytes, modified_ns, file.version, file.vendor_hash, file.handle,
         patient and printable(patient), provider and printable(provider), time.taken_at, taken_from,
         destination, action.value, reason.value, file_id,
     )  # fmt: skip

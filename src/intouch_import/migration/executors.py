@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from intouch_import.errors import InTouchImportError, instead_of
 from intouch_import.extras import needing
 from intouch_import.ledger import ledger_for
 from intouch_import.migration.limits import RunCommand, RunControl
-from intouch_import.migration.partition import PartitionRunner
+from intouch_import.migration.partition import PartitionResult, PartitionRunner
 from intouch_import.migration.plan_file import SIGNAL, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from intouch_import.migration.limits import RunOptions
-    from intouch_import.migration.partition import PartitionResult
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
@@ -45,8 +45,8 @@ class Executor(abc.ABC):
         self._window = window
         self.stopped = False
 
-    def run(self, partitions: Iterable[int], control: RunControl) -> Iterator[PartitionResult | None]:
-        """Run partitions, and yield the result of each as it ends; None if it could not be run.
+    def run(self, partitions: Iterable[int], control: RunControl) -> Iterator[PartitionResult]:
+        """Run partitions, and yield the result of each as it ends.
 
         If the run is cancelled, no more partitions are started, and those that run are waited for.
         """
@@ -67,7 +67,7 @@ class Executor(abc.ABC):
         """Start a partition."""
 
     @abc.abstractmethod
-    def _next_result(self) -> PartitionResult | None:
+    def _next_result(self) -> PartitionResult:
         """Wait for a partition to end, and return its result."""
 
     @abc.abstractmethod
@@ -125,11 +125,20 @@ class DaskExecutor(Executor):
             self._client.submit(run_on_worker, self._setup, partition, key=key, retries=3, pure=False)
         )
 
-    def _next_result(self) -> PartitionResult | None:
-        # If a worker dies, Dask runs its task on another one; after some deaths it gives the task up.
+    def _next_result(self) -> PartitionResult:
+        # If a worker dies or fails, Dask runs its task again, on another one if there is one. After some
+        # failures it gives the task up.
         future = next(self._completed)
-        result: PartitionResult | None = future.result() if future.status == "finished" else None
-        return result
+        if future.status == "finished":
+            result: PartitionResult = future.result()
+            return result
+        exc = future.exception() if future.status == "error" else None
+        if isinstance(exc, InTouchImportError):
+            kind, where = getattr(exc, "kind", None), getattr(exc, "where", None)
+            problem = f"{exc} ({kind} at {where})" if kind else str(exc)
+        else:  # of Dask: its text has the names of tasks and workers
+            problem = f"a worker ended early ({type(exc).__name__ if exc is not None else future.status})"
+        return PartitionResult(broken=True, problem=problem)
 
     def close(self) -> None:
         self._completed.clear()
@@ -160,16 +169,38 @@ _opening = threading.Lock()
 
 
 def run_on_worker(setup: WorkerSetup, partition: int) -> PartitionResult:
-    """Run a partition in this process: the task of Dask. Two threads must not open the same records twice."""
+    """Run a partition in this process: the task of Dask.
+
+    Dask logs what a task raises on the worker, on the scheduler and on its dashboard. So nothing that a
+    host's code has raised leaves this function with its text, or as the cause of another exception.
+    """
+    try:
+        return _runner_of(setup).run(partition)
+    except InTouchImportError as exc:
+        failure: InTouchImportError = exc
+    except Exception as exc:  # noqa: BLE001  # a host's repository may raise anything
+        failure = instead_of(exc, "the records failed on a worker")
+    failure.__cause__ = failure.__context__ = None
+    raise failure
+
+
+def _runner_of(setup: WorkerSetup) -> PartitionRunner:
+    """Return the runner of a run in this process. Two threads must not open the same records twice."""
     with _opening:
         runner = _runners.get(setup.run)
         if runner is None:
             directory = Path(setup.directory)
-            repository = setup.repository()
+            try:
+                repository = setup.repository()
+                root = setup.archive()
+            except InTouchImportError:
+                raise
+            except Exception as exc:  # noqa: BLE001  # code of the host
+                raise instead_of(exc, "a worker can't open the records or the archive") from None
             runner = _runners[setup.run] = PartitionRunner(
                 directory,
                 read_header(directory),
-                root=setup.archive(),
+                root=root,
                 repository=repository,
                 ledger=ledger_for(setup.ledger, records=repository),
                 options=setup.options,
@@ -179,4 +210,4 @@ def run_on_worker(setup: WorkerSetup, partition: int) -> PartitionResult:
         _runners.move_to_end(setup.run)
         while len(_runners) > _OPEN_RUNS:
             _runners.popitem(last=False)
-    return runner.run(partition)
+    return runner

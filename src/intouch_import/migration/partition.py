@@ -20,17 +20,16 @@ from intouch_import.media import Examiner
 from intouch_import.migration.limits import Pacer
 from intouch_import.migration.plan_file import (
     PARTITION_ROWS,
-    Result,
     StoredPlan,
-    read_results,
     read_rows,
-    write_results,
 )
+from intouch_import.migration.results import Result, read_results, write_results
 from intouch_import.migration.rule_results import times_after_exif
 from intouch_import.migration.walking import Folders, folder_id
-from intouch_import.model import Action, Reason, State, TakenFrom
+from intouch_import.model import Action, Reason, State, TakenFrom, printable
 from intouch_import.moving import MoveOrder, Mover
 from intouch_import.moving.file_move import explain
+from intouch_import.repositories.stored_bytes import finds_copies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,12 +61,14 @@ class PartitionResult:
         size_bytes: Size of these files.
         broken: Whether the records, the ledger or the archive failed, so that other partitions will fail,
             too.
+        problem: Why the partition could not be run, as a sentence without names; else None.
     """
 
-    states: Mapping[str, int]
-    reasons: Mapping[str, int]
-    size_bytes: int
+    states: Mapping[str, int] = attrs.field(factory=dict)
+    reasons: Mapping[str, int] = attrs.field(factory=dict)
+    size_bytes: int = 0
     broken: bool = False
+    problem: str | None = None
 
 
 class PartitionRunner:
@@ -113,7 +114,10 @@ class PartitionRunner:
         planned = list(
             read_rows(self._directory, self._header.parts, start=start, stop=start + PARTITION_ROWS)
         )
-        results = read_results(self._directory, partition)
+        before = read_results(self._directory, partition)
+        results = self._still_true(planned, before) if before else {}
+        if results != before and not self._options.dry_run:
+            write_results(self._directory, partition, results.values())
         tried: set[int] = set()
         put_off: dict[int, Result]
         while True:
@@ -134,6 +138,38 @@ class PartitionRunner:
                 results |= put_off
                 break
         return _total(wanted, results, tried)
+
+    def _still_true(self, planned: Sequence[PlanRow], before: Mapping[int, Result]) -> dict[int, Result]:
+        """Leave out results that the records contradict, so that their files are tried again.
+
+        The records may have been restored from a backup, or they are other records than those of the last
+        run. A file that was undone since waits for a person.
+        """
+        results = dict(before)
+        rows = [row for row in self._overrides.read().apply_all(planned) if row.number in results]
+        ids = {row.number: results[row.number].import_id or row.import_id for row in rows}
+        done = [ids[row.number] for row in rows if results[row.number].is_stored]
+        digests = {result.sha256 for result in results.values() if result.duplicate_of and result.sha256}
+        can_find = finds_copies(self._repository)
+        stored = self._repository.find_attachment(done) if done else {}
+        copies = self._repository.find_by_digest(digests) if digests and can_find else {}
+        gone: list[PlanRow] = []
+        for row in rows:
+            result = results[row.number]
+            if result.is_stored and ids[row.number] not in stored:
+                gone.append(row)
+            elif can_find and result.duplicate_of and result.sha256 and not result.is_stored:
+                same_patient = {copy.patient_id == row.patient for copy in copies.get(result.sha256, ())}
+                if (result.reason is Reason.DUPLICATE) not in same_patient:
+                    gone.append(row)
+        digests = {result.sha256 for row in gone if (result := results[row.number]).sha256}
+        undone = self._ledger.undone(digests) if digests else set()
+        for row in gone:
+            result = results.pop(row.number)
+            if result.sha256 and (printable(row.patient or ""), result.sha256) in undone:
+                waits = Result.of(row, State.WAITING, Reason.UNDONE, sha256=result.sha256)
+                results[row.number] = waits
+        return results
 
     def _left(
         self, planned: Sequence[PlanRow], results: Mapping[int, Result], tried: set[int]
@@ -189,6 +225,7 @@ class PartitionRunner:
                 attachment_id=outcome.attachment_id,
                 retry_helps=outcome.retry_helps,
                 duplicate_of=outcome.duplicate_of,
+                import_id=outcome.import_id if outcome.import_id != row.import_id else None,
             )
             (put_off if result.reason is Reason.CANCELLED else results)[row.number] = result
             if result.reason is Reason.FINISHED_ELSEWHERE:
@@ -235,19 +272,12 @@ class PartitionRunner:
     def _not_opened(self, row: PlanRow, stored: StoredAttachment | None, exc: InTouchImportError) -> Result:
         """Return the result of a file whose folder can't be opened. If the folder is gone, so is the file."""
         reason, state, retry_helps = explain(exc)
-        if not self._is_gone(row.folder):
+        if not self._folders.is_gone(row.folder):
             return Result.of(row, state, reason, retry_helps=retry_helps)
         if stored is None:
             return Result.of(row, State.FAILED, Reason.VANISHED)
         values = {"sha256": stored.sha256, "attachment_id": stored.id}
         return Result.of(row, State.IMPORTED, Reason.FINISHED_ELSEWHERE, **values)
-
-    def _is_gone(self, folder: str) -> bool:
-        parent, _, name = folder.rpartition("/")
-        try:
-            return self._folders.open(parent).look(name) is None
-        except (SourceError, FileError):
-            return bool(parent) and self._is_gone(parent)
 
     def _add_digests(self, rows: Sequence[PlanRow], results: dict[int, Result]) -> None:
         """Add the digests of files that another process finished, so they were not read here."""

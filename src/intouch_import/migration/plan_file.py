@@ -1,4 +1,4 @@
-"""The files of a plan: ``plan.json``, the rows in Parquet, and the results of its runs.
+"""The files of a plan: ``plan.json``, and the rows in Parquet.
 
 ``plan.json`` is written last: without it there is no plan.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
 import json
-import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -19,7 +17,7 @@ from intouch_import import disk
 from intouch_import.errors import ConfigError, without_path
 from intouch_import.extras import needing
 from intouch_import.migration.rows import OverridesFile, PlanRow
-from intouch_import.model import Action, Destination, Reason, State, TakenFrom
+from intouch_import.model import Action, Destination, Reason, TakenFrom
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,30 +32,24 @@ __all__ = [
     "SIGNAL",
     "Header",
     "PartFile",
-    "Result",
     "StoredPlan",
     "arrow",
     "arrow_table",
     "check_part",
-    "imported_among",
     "read_header",
-    "read_results",
     "read_rows",
     "read_tables",
     "rows_of",
     "schema",
     "write_header",
     "write_json",
-    "write_results",
+    "write_whole",
 ]
-
-log = logging.getLogger(__name__)
 
 # Names in a plan's folder.
 PLAN: Final = "plan.json"
 SIGNAL: Final = "signal"
 _OVERRIDES: Final = "overrides.jsonl"
-_RESULTS: Final = "outcomes"
 _FORM: Final = 2
 _DAMAGED: Final = "the plan can't be read: plan.json was changed or is damaged"
 
@@ -91,7 +83,6 @@ class Header:
         allow_inactive: Whether files of inactive patients are imported without a person.
         parts: The files with the rows.
         size_bytes: Size of all planned files.
-        folders_unreadable: Number of folders that could not be listed; their files are not in the plan.
     """
 
     id: str
@@ -108,7 +99,6 @@ class Header:
     allow_inactive: bool = False
     parts: tuple[PartFile, ...] = ()
     size_bytes: int = 0
-    folders_unreadable: int = 0
 
     @property
     def rows(self) -> int:
@@ -181,8 +171,13 @@ def write_header(folder: Path, header: Header) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file so that it is there whole or not at all."""
+    write_whole(path, json.dumps(value, ensure_ascii=True, indent=1).encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
     with disk.temporary_beside(path.parent) as (file, temporary):
-        file.write(json.dumps(value, ensure_ascii=True, indent=1).encode())
+        file.write(data)
         disk.sync_file(file.fileno())
         file.close()
         temporary.replace(path)
@@ -307,106 +302,3 @@ def rows_of(numbers: Iterable[int], table: Any) -> Iterator[PlanRow]:
         row["verdict"] = Action(row["verdict"])
         row["reason"] = Reason(row["reason"])
         yield PlanRow(number=number, **row)
-
-
-# --- results of runs
-
-
-@attrs.frozen(kw_only=True)
-class Result:
-    """What a run did with one file.
-
-    Args:
-        number: The row's number.
-        state, reason: As in `Outcome`.
-        decision: The row's verdict and patient at that time, and whether a person accepted the content. If
-            one of them changes, the file is tried again.
-        sha256: Digest of the file's bytes, if they were read.
-        attachment_id: The repository's id, once the file is stored.
-        retry_helps: Whether a retry may succeed.
-        duplicate_of: As in `Outcome`.
-    """
-
-    number: int
-    state: State = attrs.field(converter=State)
-    reason: Reason = attrs.field(converter=Reason)
-    decision: str = attrs.field(repr=False)
-    sha256: str | None = None
-    attachment_id: str | None = None
-    retry_helps: bool = False
-    duplicate_of: str | None = None
-
-    @classmethod
-    def of(cls, row: PlanRow, state: State, reason: Reason, **values: Any) -> Self:
-        """Make the result of a row; ``values`` are the other fields."""
-        return cls(number=row.number, state=state, reason=reason, decision=_decision(row), **values)
-
-    def settles(self, row: PlanRow) -> bool:
-        """Return whether a run has nothing left to do for the row, unless a person decides otherwise."""
-        if self.state is State.IMPORTED:
-            return True
-        if self.state in (State.STORED, State.FAILED) or self.retry_helps:
-            return False
-        return self.decision == _decision(row)
-
-
-def _decision(row: PlanRow) -> str:
-    accepted = ":accepted" if row.accept_content else ""
-    return f"{row.verdict.value}:{row.reason is Reason.CHOSEN}:{row.patient}{accepted}"
-
-
-def read_results(folder: Path, partition: int) -> dict[int, Result]:
-    """Read the results of a partition, by row number; empty if no run has begun it.
-
-    A damaged file counts as none: a run then finds again, in the records and the archive, what became of its
-    files.
-
-    Raises:
-        ConfigError: The file can't be read.
-    """
-    try:
-        digest, _, lines = _results_path(folder, partition).read_bytes().partition(b"\n")
-    except FileNotFoundError:
-        return {}
-    except OSError as exc:
-        raise ConfigError("the results of a run can't be read", errno=exc.errno) from without_path(exc)
-    if digest != _results_digest(partition, lines):
-        log.warning("results of a run were damaged, and are not used", extra={"partition": partition})
-        return {}
-    results = (Result(**json.loads(line)) for line in lines.splitlines())
-    return {result.number: result for result in results}
-
-
-def imported_among(folder: Path, numbers: Iterable[int]) -> set[int]:
-    """Return those of these rows, in order, whose files are in the records according to the runs."""
-    if not (folder / _RESULTS).exists():
-        return set()
-    found: set[int] = set()
-    for partition, some in itertools.groupby(numbers, key=lambda number: number // PARTITION_ROWS):
-        results = read_results(folder, partition)
-        found.update(
-            number
-            for number in some
-            if number in results and results[number].state in (State.IMPORTED, State.STORED)
-        )
-    return found
-
-
-def write_results(folder: Path, partition: int, results: Iterable[Result]) -> None:
-    """Replace the results of a partition, all at once."""
-    path = _results_path(folder, partition)
-    path.parent.mkdir(exist_ok=True, mode=0o700)
-    lines = "".join(f"{json.dumps(attrs.asdict(result))}\n" for result in results).encode()
-    with disk.temporary_beside(path.parent) as (file, temporary):
-        file.write(_results_digest(partition, lines) + b"\n" + lines)
-        # Not synced: after a power failure the next run finds the files in the records, by their import ids.
-        file.close()
-        temporary.replace(path)
-
-
-def _results_digest(partition: int, lines: bytes) -> bytes:
-    return hashlib.sha256(b"%d\n%b" % (partition, lines)).hexdigest().encode()
-
-
-def _results_path(folder: Path, partition: int) -> Path:
-    return folder / _RESULTS / f"{partition:07}.jsonl"

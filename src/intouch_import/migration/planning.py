@@ -32,7 +32,7 @@ from intouch_import.migration.rule_results import DATE_ORDER, date_order
 from intouch_import.migration.rules import Rule
 from intouch_import.migration.run import progress_callback
 from intouch_import.migration.walking import Archive, Folders, archive_of, walk
-from intouch_import.model import Progress, Reason, Stage
+from intouch_import.model import Progress, Stage
 from intouch_import.repositories.base import PatientRepository
 
 if TYPE_CHECKING:
@@ -148,7 +148,6 @@ def plan(
             "allow_inactive": allow_inactive,
             "parts": tuple(parts),
             "size_bytes": rows.size_bytes,
-            "folders_unreadable": rows.folders_unreadable,
         }
     header = Header(id="", **values).with_id()
     write_header(folder, header)
@@ -172,14 +171,13 @@ def _folder_for(to: str | os.PathLike[str]) -> Path:
 
 @attrs.define
 class _Rows:
-    """Makes the rows of a plan, and counts them, their bytes, and the folders that could not be listed."""
+    """Makes the rows of a plan, and counts them and their bytes."""
 
     classifier: Classifier
     clock: Clock
     tell: Callable[[Progress], None] | None
     count: int = 0
     size_bytes: int = 0
-    folders_unreadable: int = 0
 
     def read(self, found: Iterator[FoundFiles]) -> Iterator[tuple[Any, ...]]:
         for batch in _batches(found):
@@ -192,7 +190,6 @@ class _Rows:
             self.count += len(rows)
             for one in batch:
                 self.size_bytes += sum(file.size_bytes for file in one.files)
-                self.folders_unreadable += one.why is Reason.FOLDER_UNREADABLE
             self._report()
             yield from rows
         for path, reason in self.classifier.index.unseen() if self.classifier.index is not None else ():

@@ -10,13 +10,13 @@ import attrs
 
 from intouch_import.errors import ConfigError, UnknownPatient
 from intouch_import.migration import review
-from intouch_import.migration.certificate import certify
+from intouch_import.migration.certificate import READ_AGAIN, certify
 from intouch_import.migration.limits import RunControl, RunOptions
-from intouch_import.migration.plan_file import SIGNAL, StoredPlan, check_part, imported_among, read_header
+from intouch_import.migration.plan_file import SIGNAL, StoredPlan, check_part, read_header
+from intouch_import.migration.results import imported_among
 from intouch_import.migration.rows import Override, PlanRow, Where
 from intouch_import.migration.run import start
 from intouch_import.migration.walking import Archive, Folders, archive_of, open_root
-from intouch_import.repositories.base import PatientRepository
 
 if TYPE_CHECKING:
     import os
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from intouch_import.migration.review import RowCounts, Sample
     from intouch_import.migration.run import Run
     from intouch_import.migration.walking import AnyArchive
+    from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
 __all__ = ["Plan", "open_plan"]
@@ -270,8 +271,8 @@ class Plan:
             note: Why.
 
         Returns:
-            The number of files that the override changes. Links, folders and hidden files are not among them,
-            nor files that are in a record already. If it is 0, the override is not kept.
+            The number of files that the override changes. Links, folders and hidden files can only be left
+            out. Files that are in a record already are not among them. If it is 0, the override is not kept.
 
         Raises:
             UnknownPatient: The records that the plan was made with have no such patient.
@@ -341,7 +342,8 @@ class Plan:
         """
         chosen = RunOptions(**options)
         control = RunControl(self.directory / SIGNAL if chosen.client is not None else None)
-        if chosen.ledger is None and chosen.client is None:
+        # Other records than those of the plan, after a rehearsal for example, have another ledger.
+        if chosen.ledger is None and repository is self._repository:
             chosen = attrs.evolve(chosen, ledger=self._ledger)
         if not chosen.check_content and self.header.dates[:1] == ("exif",):
             raise ConfigError("the plan trusts exif first, which needs check_content=True")
@@ -353,31 +355,39 @@ class Plan:
             archive=self._archive or self._kept_archive(),
             options=chosen,
             control=control,
-            records=repository if isinstance(repository, PatientRepository) else self._repository,
         )
         run.plan = self
         return run
 
     def certificate(
         self,
-        repository: PatientRepository | None = None,
+        repository: PatientRepository | Callable[[], PatientRepository] | None = None,
         *,
+        sample: int | None = READ_AGAIN,
         to: str | os.PathLike[str] | None = None,
     ) -> Certificate:
         """Write a certificate of the present state, what became of every file, and a report for people.
 
+        Every imported file is looked up in the records, and stored bytes are read again. Files that wait or
+        failed are looked for in the archive. What can't be checked is an open point.
+
         Args:
-            repository: The records, where every imported file is looked up; by default those that the plan
-                was made with.
+            repository: The records, or a callable that opens them; by default those that the plan was made
+                with.
+            sample: The stored bytes of about so many files are read again, drawn at random from larger plans.
+                The certificate says how many were read. None: read the bytes of all files.
             to: A folder for the certificate; by default ``certificate`` in the plan's folder.
 
         Raises:
             ConfigError: The files of the plan or of its runs can't be read, or ``to`` can't be written.
             RepositoryError: The records can't be read.
         """
+        archive = self._archive or (self._kept_archive() if self.header.archive is not None else None)
         return certify(
             self._stored,
-            repository=repository if repository is not None else self._repository,
+            records=repository if repository is not None else self._repository,
+            archive=archive,
+            sample=sample,
             to=Path(to) if to else None,
         )
 

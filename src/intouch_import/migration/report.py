@@ -5,13 +5,10 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any, Final
 
-from intouch_import import disk
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-__all__ = ["write_report"]
+__all__ = ["page_of"]
 
 _COLOURS: Final = {
     "imported": "#1f7a5c",
@@ -20,14 +17,6 @@ _COLOURS: Final = {
     "ignored": "#b6bcc4",
     "failed": "#b8403a",
     "not yet": "#7a6fa8",
-}
-_EXPLANATIONS: Final = {
-    "imported": "In the patients' records. Each file was verified byte for byte.",
-    "duplicate": "The same photo is in that patient's record already.",
-    "waiting": "Not moved. A person must decide.",
-    "ignored": "Not photos or documents: hidden files, system files, links. Or left out by a person.",
-    "failed": "Could not be imported. Not moved.",
-    "not yet": "Not processed yet. Run the migration again.",
 }
 _STEP: Final = 1000
 _MOST_YEARS: Final = 40
@@ -62,16 +51,8 @@ h2,tr,svg,.card{break-inside:avoid}h2{break-after:avoid}*{print-color-adjust:exa
 """
 
 
-def write_report(values: Mapping[str, Any], path: Path) -> None:
-    """Write the page of a certificate with these values."""
-    with disk.temporary_beside(path.parent) as (file, temporary):
-        file.write(_page(values).encode())
-        file.close()
-        temporary.replace(path)
-
-
-def _page(values: Mapping[str, Any]) -> str:
-    """Return the page. All text from the archive and from people is escaped."""
+def page_of(values: Mapping[str, Any]) -> bytes:
+    """Return the page of a certificate with these values. All text from the archive and from people is escaped."""
     closes = not values["open_points"]
     seal = "Complete" if closes else "Not complete"
     moved = "moved" if values["mode"] == "move" else "copied"
@@ -94,7 +75,7 @@ def _page(values: Mapping[str, Any]) -> str:
         _reasons(values["reasons"]),
         _footer(values),
     ]
-    return (
+    page = (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
@@ -102,11 +83,12 @@ def _page(values: Mapping[str, Any]) -> str:
         + "\n".join(body)
         + "</main></body></html>\n"
     )
+    return page.encode()
 
 
 def _cards(values: Mapping[str, Any]) -> str:
     counts = values["counts"]
-    confirmed = values["confirmed_in_records"]
+    confirmed, read = values["confirmed_in_records"], values["read_again"]
     cards = [
         ("Files planned", f"{values['planned']:,}"),
         ("Imported", f"{counts['imported']:,}"),
@@ -115,7 +97,8 @@ def _cards(values: Mapping[str, Any]) -> str:
         ("For a person to check", f"{counts['waiting'] + counts['failed']:,}"),
     ]
     if confirmed is not None:
-        cards.append(("Confirmed in the records", f"{confirmed:,}"))
+        cards.append(("Found in the records again", f"{confirmed:,}"))
+        cards.append(("Read again, byte for byte", f"{read:,}"))
     inner = "".join(
         f'<div class="card"><b>{value}</b><span class="soft">{name}</span></div>' for name, value in cards
     )
@@ -147,10 +130,46 @@ def _bar(counts: Mapping[str, int], total: int) -> str:
     return f'<svg viewBox="0 0 1000 30" role="img" aria-label="{label}" style="border-radius:6px">{"".join(parts)}</svg>'
 
 
+def _explanations(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what each outcome means. No sentence says more than was found for this certificate."""
+    counts, found = values["counts"], values["confirmed_in_records"]
+    seen = values["seen_in_archive"]
+    left = (
+        "Not looked for in the archive."
+        if seen is None
+        else f"In the archive, with those that failed: {seen:,}."
+    )
+    if found is None:
+        imported = (
+            "Imported by the runs of this plan. The records were not asked whether they have these files."
+        )
+        duplicate = "When the plan was run, the patient's record had the same photo already."
+    else:
+        bytes_read = (
+            f"The stored bytes of {values['read_again']:,} files were read again, duplicates included:"
+            f" {values['intact']:,} have the digest in the record."
+        )
+        imported = f"Found in the records, for the patient of the plan: {found:,}. {bytes_read}"
+        originals = values["duplicates_in_records"]
+        duplicate = (
+            f"Not imported: the patient's record had the same photo. Found there again: {originals:,} of"
+            f" {counts['duplicate']:,}."
+        )
+    return {
+        "imported": imported,
+        "duplicate": duplicate,
+        "waiting": f"Not imported. A person must decide. {left}",
+        "ignored": "Hidden files, system files, links, and folders that were not looked into; or left out by a person.",
+        "failed": "Could not be imported.",
+        "not yet": "Not processed yet. Run the migration again.",
+    }
+
+
 def _outcomes(values: Mapping[str, Any], total: int) -> str:
+    explanations = _explanations(values)
     rows = "".join(
         f'<tr><td><span class="dot" style="background:{_COLOURS[name]}"></span>{name.capitalize()}'
-        f'<br><span class="soft">{_EXPLANATIONS[name]}</span></td><td class="n">{count:,}</td>'
+        f'<br><span class="soft">{explanations[name]}</span></td><td class="n">{count:,}</td>'
         f'<td class="n">{_share(count, total)}</td><td class="n">{_size(values["bytes"][name])}</td></tr>'
         for name, count in values["counts"].items()
         if count or name in ("imported", "waiting", "failed")

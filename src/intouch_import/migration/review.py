@@ -143,10 +143,10 @@ class RowColumns:
     def changed_by(self, override: Override) -> Any:
         """Return whether an override can change each row; see `Override.can_change`."""
         pc = self._pc
-        matches = self.matches(override.where, planned=True)
-        chosen = pc.and_(matches, pc.not_equal(self._planned["import_id"], ""))
+        chosen = self.matches(override.where, planned=True)
         if override.restore or override.leave_out:
             return chosen
+        chosen = pc.and_(chosen, pc.not_equal(self._planned["import_id"], ""))
         return pc.and_(chosen, pc.not_equal(self._planned["verdict"], Action.FINISH.value))
 
     def _apply(self, override: Override) -> None:

@@ -226,7 +226,7 @@ class Override:
     def can_change(self, planned: PlanRow) -> bool:
         """Return whether this override can change a planned row that meets its conditions."""
         if not planned.import_id:
-            return False  # a link, a folder or a hidden file: it can't be imported
+            return self.leave_out or self.restore  # a link, a folder or a hidden file: it can't be imported
         # A file that is in a patient's record already can be left in the archive, and nothing else.
         return planned.verdict is not Action.FINISH or self.leave_out or self.restore
 

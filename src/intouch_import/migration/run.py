@@ -71,7 +71,7 @@ class Run:
         plan: The `Plan`.
         dry: Whether it is a dry run.
         problem: What stopped the run, as a sentence without names; None unless it failed.
-        records: Where the certificate looks up imported files; None if the run closes the records.
+        records: The records where the certificate looks up files, or a callable that opens them.
     """
 
     plan: Any = None
@@ -82,11 +82,13 @@ class Run:
         *,
         options: RunOptions,
         control: RunControl,
-        records: PatientRepository | None,
+        records: PatientRepository | Callable[[], PatientRepository],
+        archive: Callable[[], Source],
     ) -> None:
         self.dry = options.dry_run
         self.problem: str | None = None
         self.records = records
+        self._archive = archive
         self._stored = stored
         self._control = control
         self._tell = progress_callback(options.on_progress)
@@ -146,11 +148,15 @@ class Run:
 
     @property
     def certificate(self) -> Certificate | None:
-        """What became of every file; None before the end, and after a dry run."""
+        """What became of every file; None before the end, and after a dry run.
+
+        Each file is looked up in the records, and stored bytes are read again, so this takes time. See
+        `Plan.certificate`.
+        """
         if not self._ended.is_set() or self.dry:
             return None
         if self._certificate is None:
-            self._certificate = certify(self._stored, repository=self.records)
+            self._certificate = certify(self._stored, records=self.records, archive=self._archive)
         return self._certificate
 
     def begin(self, open_executor: Callable[[], Executor], close: Callable[[], None]) -> None:
@@ -175,7 +181,7 @@ class Run:
             for result in executor.run(range(math.ceil(rows / PARTITION_ROWS)), self._control):
                 self._count(result)
                 executor.stopped = self._broken >= _GIVE_UP_AFTER
-            if self._broken >= _GIVE_UP_AFTER:
+            if self._broken >= _GIVE_UP_AFTER and self.problem is None:
                 self.problem = "the records, the ledger or the archive failed several times: look at them"
         except InTouchImportError as exc:
             self.problem = str(exc)
@@ -191,10 +197,11 @@ class Run:
                 log.warning("a run could not be closed", extra={"kind": type(exc).__name__})
             self._ended.set()
 
-    def _count(self, result: PartitionResult | None) -> None:
+    def _count(self, result: PartitionResult) -> None:
         """Add the result of a partition. Several broken partitions in a row end the run."""
-        self._broken = self._broken + 1 if result is None or result.broken else 0
-        if result is None:
+        self._broken = self._broken + 1 if result.broken else 0
+        if result.problem is not None:
+            self.problem = f"not all files were tried: {result.problem}"
             return
         self._reasons.update(result.reasons)
         now = self._progress = attrs.evolve(
@@ -221,7 +228,6 @@ def start(
     archive: Callable[[], Source],
     options: RunOptions,
     control: RunControl,
-    records: PatientRepository | None,
 ) -> Run:
     """Start a run.
 
@@ -229,7 +235,7 @@ def start(
         ConfigError: The options contradict each other, or it is another archive.
         SourceError: The archive can't be opened.
     """
-    run = Run(stored, options=options, control=control, records=records)
+    run = Run(stored, options=options, control=control, records=repository, archive=archive)
     if options.client is None:
         _start_here(run, stored, repository, archive=archive, options=options, control=control)
         return run

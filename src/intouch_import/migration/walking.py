@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
-from intouch_import.errors import ConfigError, InTouchImportError
+from intouch_import.errors import ConfigError, FileError, InTouchImportError, SourceError
 from intouch_import.model import EntryKind, Reason, SourceFile
 from intouch_import.sources.base import Source
 from intouch_import.sources.opening import open_source
@@ -36,12 +36,11 @@ _CHUNK: Final = 1000
 _DEEPEST: Final = 512
 _CHECK_ROOT_AFTER: Final = 20
 # Folders in which systems keep copies, thumbnails and deleted files.
-_SYSTEM_FOLDERS: Final = dict.fromkeys(
-    (
+_SYSTEM_FOLDERS: Final = frozenset(
+    {
         "@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx", "lost+found",
         "recycler", "network trash folder", "temporary items",
-    ),
-    Reason.SYSTEM_FILE,
+    }
 )  # fmt: skip
 
 
@@ -166,6 +165,14 @@ class Folders:
                 # two calls, and the others share the connections of the root.
                 self._open.popitem(last=False)
         return source
+
+    def is_gone(self, folder: str) -> bool:
+        """Return whether a folder that can't be opened is not there any more."""
+        parent, _, name = folder.rpartition("/")
+        try:
+            return self.open(parent).look(name) is None
+        except (SourceError, FileError):
+            return bool(parent) and self.is_gone(parent)
 
     def close(self) -> None:
         """Close the folders; the root stays open."""
@@ -294,7 +301,8 @@ def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[FoundFile
                     files = []
                 continue
             name = file.name.rstrip("/")
-            why = Reason.HIDDEN if name.startswith(".") else _SYSTEM_FOLDERS.get(name.lower(), too_deep)
+            skipped = name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+            why = Reason.FOLDER_SKIPPED if skipped else too_deep
             if why is not None:
                 yield FoundFiles(folder, [file], why=why)
             else:

@@ -63,8 +63,8 @@ function renderPlan({ model, el }) {
     go.disabled = dry.disabled = active || !canRun;
     if (active) return;
     if (message.problem) notice("bad", message.problem);
-    else if (message.closes === true) notice("good", "The certificate closes: every file of the plan has exactly one outcome.");
-    else if (message.closes === false) notice("warn", "The certificate does not close yet. It lists the open files. Run the plan again.");
+    else if (message.closes === true) notice("good", "The certificate closes: every file of the plan has exactly one outcome, and was found where it should be.");
+    else if (message.closes === false) notice("warn", "The certificate does not close yet. It lists the open points and what to do.");
   }
   async function askToRun() {
     const text = `All files that this plan imports are ${mode === "copy" ? "copied" : "moved"} into the patients’ records, including files that are not shown here.`;
