@@ -94,7 +94,7 @@ def test_a_backup_has_what_is_only_in_the_write_ahead_log(practice: Practice, tm
 
 def test_backups_during_imports_are_complete(practice: Practice, tmp_path: Path) -> None:
     """Each backup is of one moment: it has every file that its records and its ledger have."""
-    for number in range(40):
+    for number in range(15):
         practice.photo(f"10042_DRJ_20260131_14{number // 60:02}{number % 60:02}.jpg")
     inbox = practice.inbox()
     inbox.scan()
@@ -113,7 +113,7 @@ def test_backups_during_imports_are_complete(practice: Practice, tmp_path: Path)
         assert check_backup(folder).faults == ()
     importing.join()
     assert counts == sorted(counts)
-    assert back_up(practice.records(), tmp_path / "last").files == 40
+    assert back_up(practice.records(), tmp_path / "last").files == 15
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="rights on Windows come from the folder")
