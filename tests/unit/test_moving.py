@@ -451,6 +451,22 @@ def test_an_interrupted_move_is_finished_only_if_the_bytes_agree(practice: Pract
     assert practice.left() == []
 
 
+def test_other_bytes_than_the_stored_ones_are_imported_under_another_import_id(practice: Practice) -> None:
+    """If the patient of a file is certain, another file with the same version does not stop it."""
+    import attrs
+
+    bench = Bench(practice, "a.jpg")
+    (order,) = bench.orders()
+    with bench.source.fetch(order.file) as content:
+        stored = bench.records.add(_move(order, content).attachment(), content)
+    practice.photo("a.jpg", jpeg("another photo"))
+    (now,) = bench.orders(stored=stored)
+    same_id = attrs.evolve(now, import_id=order.import_id)
+    assert bench.told([same_id]) == [(State.IMPORTED, Reason.CHOSEN)]
+    assert len({one.import_id for one in bench.records.attachments("10042")}) == 2
+    assert practice.left() == []
+
+
 def _move(order: MoveOrder, content: Any) -> FileMove:
     move = FileMove(order)
     move.content = content
