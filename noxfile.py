@@ -182,9 +182,11 @@ def mutation(session: nox.Session) -> None:
 
 @_shared()
 def races(session: nox.Session) -> None:
-    """Let 8 processes import one folder of 2,000 files, 20 times, on each database."""
+    """Let 8 processes import one folder of 2,000 files, 20 times, and undo 2,000 moves at each location."""
     scale = {"INTOUCH_RACE_PROCESSES": "8", "INTOUCH_RACE_FILES": "2000", "INTOUCH_RACE_ROUNDS": "20"}
-    _run(session, "pytest", "tests/integration/test_races.py", "-q", "-s", *session.posargs, **scale)
+    scale["INTOUCH_UNDO_RACES"] = "2000"
+    tests = ["tests/integration/test_races.py", "tests/integration/test_undo_races.py"]
+    _run(session, "pytest", *tests, "-q", "-s", *session.posargs, **scale)
 
 
 @_shared()

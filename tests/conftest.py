@@ -20,6 +20,7 @@ from services.dropbox_server import dropbox_server, open_dropbox
 from services.jupyterlab import jupyterlab
 from services.openssh import openssh_server
 from services.postgresql import fresh_database, postgresql_server, postgresql_template, postgresql_url
+from services.s3 import s3_server
 
 if TYPE_CHECKING:
     import contextlib
@@ -40,6 +41,7 @@ __all__ = [
     "postgresql_server",
     "postgresql_template",
     "postgresql_url",
+    "s3_server",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -228,6 +229,34 @@ def test_an_undo_is_not_finished_from_a_damaged_copy(practice: Practice) -> None
         assert practice.inbox(records=records).refresh().closes
         assert (practice.photos / PHOTO).read_bytes() == jpeg(PHOTO)
         assert records.attachments("10042") == [stored]
+
+
+def test_a_file_that_is_put_back_keeps_its_time(practice: Practice) -> None:
+    """Photos without Exif are sorted by that time. The put-back photo may have its first version again."""
+    path = practice.photo("IMG_1.jpg")
+    os.utime(path, ns=(1_500_000_000_123_456_000,) * 2)
+    records = practice.records()
+    inbox = practice.inbox(records=records)
+    for _ in range(2):
+        inbox.refresh()
+        (outcome,) = inbox.save(inbox.prepare(inbox.rows, patient="10042")).outcomes
+        assert inbox.undo(outcome).state is State.WAITING
+        assert path.stat().st_mtime_ns == 1_500_000_000_123_456_000
+    inbox.refresh()
+    assert inbox.save(inbox.prepare(inbox.rows, patient="10043")).imported == 1
+    assert len(records.attachments("10043")) == 1
+
+
+def test_an_impossible_time_keeps_no_file_from_its_folder(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the file system can't have the time, the file is put back with another."""
+    practice.photo(PHOTO)
+    inbox = practice.inbox()
+    (outcome,) = inbox.refresh().outcomes
+    monkeypatch.setattr(os, "utime", raising(OSError("no such time")))
+    assert inbox.undo(outcome).state is State.WAITING
+    assert practice.left() == [PHOTO]
 
 
 class _ReusesNumbers(MemoryRepository):

@@ -20,6 +20,7 @@ from intouch_import.sources.base import ConnectedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from fsspec import AbstractFileSystem
@@ -157,12 +158,15 @@ class DropboxSource(ConnectedSource):
                 self._listing.forget(file)
         return ends
 
-    def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
+    def put_back(self, name: str, chunks: Iterable[bytes], *, modified_at: datetime | None) -> SourceFile:
+        return self.put(name, chunks, modified_at=modified_at)
+
+    def put(self, name: str, chunks: Iterable[bytes], *, modified_at: datetime | None = None) -> SourceFile:
         path = self._file(name)
         with explaining("the file could not be written"):
             # If the folder were gone, Dropbox would create it again with this file alone in it.
             self._find_folder()
-            return source_file(upload(self._account, path, chunks))
+            return source_file(upload(self._account, path, chunks, modified_at=modified_at))
 
     def wait_for_change(self, timeout_s: float) -> bool:
         """Wait until something in the folder has changed since it was listed; see `Source.wait_for_change`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from intouch_import import disk
@@ -135,9 +136,16 @@ def _unreadable(exc: Refused) -> Exception:
 
 # --- upload
 
+_FIRST_YEAR: Final = 1970
+
 
 def upload(
-    account: Account, path: str, chunks: Iterable[bytes], *, mode: str | dict[str, str] = "add"
+    account: Account,
+    path: str,
+    chunks: Iterable[bytes],
+    *,
+    mode: str | dict[str, str] = "add",
+    modified_at: datetime | None = None,
 ) -> dict[str, Any]:
     """Write a file. It appears under its name only when it is complete.
 
@@ -147,6 +155,7 @@ def upload(
         chunks: Its content.
         mode: ``"add"`` refuses a name that is taken; ``{".tag": "update", "update": rev}`` replaces that
             version and no other.
+        modified_at: Modification time, aware; by default the time of the upload.
 
     Returns:
         The metadata of the file.
@@ -157,6 +166,8 @@ def upload(
         SourceError: The file could not be written; there is nothing under that name.
     """
     commit: dict[str, Any] = {"path": path, "mode": mode, "autorename": False, "strict_conflict": True}
+    if modified_at is not None and modified_at.year >= _FIRST_YEAR:
+        commit["client_modified"] = f"{modified_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     hashed = ContentHash()
     parts = _parts(hashed.taking(chunks))
     offset, part, session = 0, next(parts), None

@@ -122,7 +122,9 @@ class Corrections:
             if not is_whole(self._repository, stored):
                 return Reason.STORED_COPY_DIFFERS
             self._write(stored, Event.PUTTING_BACK, Reason.UNDONE)
-            there = source.put(stored.name, _chunks(self._repository, stored))
+            there = source.put_back(
+                stored.name, _chunks(self._repository, stored), modified_at=stored.modified_at
+            )
         elif never_left(stored, there, source):
             if not (is_whole(self._repository, stored) and is_same(source, there, stored)):
                 return Reason.STORED_COPY_DIFFERS

@@ -15,6 +15,7 @@ from intouch_import.errors import ConfigError, NameRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from fsspec import AbstractFileSystem
@@ -230,6 +231,18 @@ class Source(Closable, abc.ABC):
             NameRefused: The location does not allow this name.
             SourceError: The file could not be written; there is no file with this name.
         """
+
+    def put_back(self, name: str, chunks: Iterable[bytes], *, modified_at: datetime | None) -> SourceFile:  # noqa: ARG002
+        """Write a file that was here before, as `put` does, with its earlier modification time.
+
+        The default, for locations that set the time themselves, is `put`.
+
+        Args:
+            name: The name.
+            chunks: The bytes.
+            modified_at: The time, aware; None if it is not known.
+        """
+        return self.put(name, chunks)
 
     def wait_for_change(self, timeout_s: float) -> bool:
         """Wait until something in the folder may have changed since the previous call.

@@ -26,6 +26,7 @@ from intouch_import.sources.base import ConnectedSource, Weakness, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
     from typing import BinaryIO
 
@@ -182,12 +183,18 @@ class FsspecSource(ConnectedSource):
         if failure is not None:
             raise FileChanged("the file is no longer the version that was listed")
 
-    def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
+    def put_back(self, name: str, chunks: Iterable[bytes], *, modified_at: datetime | None) -> SourceFile:
+        return self.put(name, chunks, modified_at=modified_at)
+
+    def put(self, name: str, chunks: Iterable[bytes], *, modified_at: datetime | None = None) -> SourceFile:
         check_name(name)
         with self._asking("the file could not be written") as filesystem:
 
             def publish(temporary: str, final: str) -> None:
                 self._must_be_free(filesystem, name)  # again: writing may have taken minutes
+                if modified_at is not None:
+                    with contextlib.suppress(Exception):  # an impossible time must not keep the file away
+                        self._set_time(filesystem, temporary, modified_at)
                 self._publish(filesystem, temporary, final)
 
             self._must_be_free(filesystem, name)
@@ -249,6 +256,9 @@ class FsspecSource(ConnectedSource):
 
     def _unlink(self, filesystem: AbstractFileSystem, name: str) -> None:
         filesystem.rm_file(self._path(name))
+
+    def _set_time(self, filesystem: AbstractFileSystem, path: str, modified_at: datetime) -> None:
+        """Set the modification time of a file. fsspec can't do it."""
 
     def _publish(self, filesystem: AbstractFileSystem, temporary: str, final: str) -> None:
         """Give a complete file its name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -31,6 +32,7 @@ from intouch_import.sources.hard_link import LeasedContent, SharedContent, may_l
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from fsspec import AbstractFileSystem
 
@@ -186,11 +188,18 @@ class LocalSource(Source):
         except OSError as exc:
             raise NotRemoved("the file could not be removed", errno=exc.errno) from without_path(exc)
 
-    def put(self, name: str, chunks: Iterable[bytes]) -> SourceFile:
+    def put_back(self, name: str, chunks: Iterable[bytes], *, modified_at: datetime | None) -> SourceFile:
+        return self.put(name, chunks, modified_at=modified_at)
+
+    def put(self, name: str, chunks: Iterable[bytes], *, modified_at: datetime | None = None) -> SourceFile:
         check_name(name)
         try:
             with disk.temporary_beside(self.folder) as (file, temporary):
                 disk.copy_and_digest(chunks, file)
+                if modified_at is not None:
+                    at_ns = round(modified_at.timestamp() * 1_000_000) * 1_000
+                    with contextlib.suppress(OSError, OverflowError):  # the file system can't have this time
+                        os.utime(temporary, ns=(at_ns, at_ns))
                 disk.sync_file(file.fileno())
                 file.close()
                 disk.publish(temporary, self.folder / name)

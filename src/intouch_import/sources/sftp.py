@@ -12,6 +12,7 @@ from intouch_import.sources.generic import FsspecSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
     from typing import BinaryIO
 
     from fsspec import AbstractFileSystem
@@ -90,6 +91,10 @@ class SftpSource(FsspecSource):
 
     def _unlink(self, filesystem: Any, name: str) -> None:
         filesystem.ftp.unlink(self._path(name))
+
+    def _set_time(self, filesystem: Any, path: str, modified_at: datetime) -> None:
+        at = int(modified_at.timestamp())
+        filesystem.ftp.utime(path, (at, at))
 
     def _publish(self, filesystem: Any, temporary: str, final: str) -> None:
         try:
