@@ -13,9 +13,11 @@ import attrs
 import pytest
 
 from intouch_import import migration
+from intouch_import.errors import NotRemoved
 from intouch_import.ledger import Event, Ledger
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.sql import SqlRepository
+from intouch_import.sources.local import LocalSource
 from intouch_import.testing import MemoryRepository
 from migrating import MARSH, OKAFOR, Archive, six_photos
 from miniature import NOW, PATIENTS, jpeg
@@ -58,6 +60,11 @@ def test_all_is_well(archive: Archive) -> None:
     values = certificate.values
     assert (values["confirmed_in_records"], values["read_again"], values["intact"]) == (6, 6, 6)
     assert values["seen_in_archive"] == 1
+    sizes = dict.fromkeys(values["counts"], 0)
+    for row in plan.rows():
+        sizes["imported" if row.patient else "waiting"] += row.size_bytes
+    assert (values["bytes"], sum(sizes.values())) == (sizes, values["planned_bytes"])
+    assert {one["reason"]: one["files"] for one in values["reasons"]} == {"folder_name": 6, "no_rule": 1}
     stored = {one.id: one for patient in ("10042", "10043") for one in records.attachments(patient)}
     lines = [line for line in _lines(certificate).values() if line["outcome"] == "imported"]
     for line in lines:
@@ -230,6 +237,25 @@ def test_failures_that_may_heal(archive: Archive) -> None:
     assert not certificate.closes
     folder.unlink()
     (archive.root / "unplugged").rename(folder)
+    certificate = plan.run(records, check_content=False).wait().certificate
+    assert certificate is not None
+    assert certificate.closes
+
+
+def test_a_file_that_could_not_be_removed(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the records, and still in the archive. The next run removes it."""
+
+    def refuse(*_args: Any, **_options: Any) -> None:
+        raise NotRemoved("it is locked")
+
+    records = archive.records()
+    plan = archive.plan(records=records)
+    with monkeypatch.context() as locked:
+        locked.setattr(LocalSource, "remove", refuse)
+        certificate = plan.run(records, check_content=False).wait().certificate
+    assert certificate is not None
+    assert certificate.values["open"] == {"in_archive": 6}
+    assert certificate.values["still_in_archive"] == 6
     certificate = plan.run(records, check_content=False).wait().certificate
     assert certificate is not None
     assert certificate.closes

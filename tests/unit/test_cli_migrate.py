@@ -31,6 +31,8 @@ def test_from_an_archive_to_a_certificate(practice: Practice, command: Command) 
     assert (run.code, run.json["counts"]["imported"], run.json["closes"]) == (0, 2, True)
     assert not (practice.root / "old" / "10042 - Marsh" / "a.jpg").exists()
     assert "3 planned = 2 imported" in command("migrate", "certificate", "plan").out
+    again = command("migrate", "certificate", "plan", "--read-all", "--source", "old", "--json")
+    assert (again.code, again.json["read_again"], again.json["seen_in_archive"]) == (0, 2, 1)
     assert command("migrate", "certificate", "plan", "--verify", "--json").json == {"wrong": []}
     (practice.root / "plan" / "certificate" / "files.jsonl").write_text("")
     changed = command("migrate", "certificate", "plan", "--verify")
