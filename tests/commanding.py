@@ -17,7 +17,22 @@ from intouch_import.inbox import Inbox
 if TYPE_CHECKING:
     from miniature import Practice
 
-__all__ = ["Command", "Run", "command"]
+__all__ = ["EVERY", "Command", "Run", "command"]
+
+EVERY = [
+    ["scan", "photos"],
+    ["refresh", "photos"],
+    ["assign", "photos", "x", "--patient", "10042"],
+    ["browse", "photos", "--patient", "10042"],
+    ["undo", "0" * 40, "--source", "photos"],
+    ["ledger", "show"],
+    ["ledger", "export"],
+    ["ledger", "verify"],
+    ["patients", "search", "x"],
+    ["patients", "load", "x.csv"],
+    ["providers", "load", "x.csv"],
+]
+"""A call of each command that needs the records."""
 
 
 @attrs.frozen

@@ -51,6 +51,8 @@ def _blocks(page: Path) -> list[tuple[str, str]]:
 def _run_commands(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for line in block.splitlines():
         words = shlex.split(line)
+        if words[:2] == ["$", "export"]:
+            monkeypatch.setenv(*words[2].split("=", 1))
         if words[:2] == ["$", "intouch-import"]:
             monkeypatch.setattr(sys, "argv", words[1:])
             with pytest.raises(SystemExit) as left:

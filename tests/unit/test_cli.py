@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from commanding import Command
+from commanding import EVERY, Command
 from intouch_import.cli import show
 from intouch_import.clock import Clock
 from intouch_import.errors import NotRemoved
@@ -532,20 +532,6 @@ def test_a_bad_csv_file_is_a_mistake(
 
 
 # --- records that can't be used
-
-EVERY = [
-    ["scan", "photos"],
-    ["refresh", "photos"],
-    ["assign", "photos", "x", "--patient", "10042"],
-    ["browse", "photos", "--patient", "10042"],
-    ["undo", "0" * 40, "--source", "photos"],
-    ["ledger", "show"],
-    ["ledger", "export"],
-    ["ledger", "verify"],
-    ["patients", "search", "x"],
-    ["patients", "load", "x.csv"],
-    ["providers", "load", "x.csv"],
-]
 
 
 @pytest.mark.parametrize("arguments", EVERY, ids=lambda arguments: " ".join(arguments[:2]))

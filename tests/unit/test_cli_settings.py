@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from commanding import EVERY
+from intouch_import.repositories.sql import SqlRepository
 from intouch_import.settings import Settings
 from intouch_import.settings.load import load
 
@@ -214,6 +216,102 @@ def test_the_command_line_overrides_the_settings(
     assert stored.taken_at.isoformat() == "2020-01-31T14:25:01+00:00"
 
 
+# --- one practice for every command
+
+
+@pytest.fixture
+def desk(practice: Practice, settings_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in another folder than that of the settings, which name the records; no variable names them."""
+    for name in ("RECORDS", "FILES"):
+        monkeypatch.delenv(f"INTOUCH_{name}")
+    text = settings_file.read_text()
+    settings_file.write_text(text.replace("[practice]", '[practice]\nrecords = "sqlite:///clinic.db"'))
+    monkeypatch.setenv("INTOUCH_SETTINGS", str(settings_file))
+    monkeypatch.setenv("INTOUCH_OPERATOR", "reception")
+    desk = practice.root / "desk"
+    desk.mkdir()
+    monkeypatch.chdir(desk)
+    return desk
+
+
+def test_every_command_uses_the_records_of_the_settings(
+    command: Command, practice: Practice, desk: Path
+) -> None:
+    """From any folder, each command works on the practice's records, and makes no others."""
+    records = practice.root / "clinic.db"
+    csv = practice.root / "people.csv"
+    csv.write_text("id,name\n20001,Zoë Quill\n")
+    assert command("patients", "load", csv).code == command("providers", "load", csv).code == 0
+    assert command("patients", "search", "Zoë", "--json").json[0]["id"] == "20001"
+    practice.photo("IMG_1.jpg")
+    assert command("scan", "--json").json["rows"][0]["name"] == "IMG_1.jpg"
+    assert command("assign", practice.photos, "IMG_1.jpg", "--patient", "20001").code == 0
+    practice.photo("IMG_2.jpg")
+    assert command("browse", practice.photos, "IMG_2.jpg", "--patient", "20001").code == 0
+    entries = [json.loads(line) for line in command("ledger", "show", "--json").out.splitlines()]
+    first, second = (entry["import_id"] for entry in entries if entry["event"] == "moved")
+    assert command("reassign", first, "--patient", "10042").code == 0
+    assert command("undo", second, "--source", practice.photos).code == 0
+    assert command("ledger", "verify").code == command("ledger", "export").code == 0
+    practice.photo(CAPTURED)
+    assert command("refresh", "--json").json["imported"] == 1
+    archive, plan = practice.root / "archive", practice.root / "plan"
+    archive.mkdir()
+    practice.photo("old.jpg", folder=archive)
+    planned = ("migrate", "plan", archive, "--to", plan, "--patient", "20001")
+    assert command(*planned).code == 0
+    assert command("migrate", "run", plan).code == 0
+    assert command("migrate", "certificate", plan).code == 0
+    with SqlRepository.open(f"sqlite:///{records}", files=practice.root / "clinic-files") as found:
+        assert [one.name for one in found.attachments("10042")] == [CAPTURED, "IMG_1.jpg"]
+        assert [one.name for one in found.attachments("20001")] == ["old.jpg"]
+    assert os.listdir(desk) == []
+
+
+@pytest.mark.parametrize("arguments", [*EVERY, ["refresh"], ["watch"]], ids=" ".join)
+def test_no_command_makes_records_that_nobody_named(
+    command: Command, practice: Practice, desk: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """Without records in settings, variables or options, a command ends with exit code 2 and writes nothing."""
+    monkeypatch.delenv("INTOUCH_SETTINGS")
+    (desk / "photos").mkdir()
+    done = command(*arguments)
+    assert done.code == 2
+    assert "name the patient records: --records" in done.err or "give a folder, or --settings" in done.err
+    assert os.listdir(desk) == ["photos"]
+
+
+def test_the_settings_of_the_practice_apply_to_a_given_folder(
+    command: Command, practice: Practice, desk: Path
+) -> None:
+    """The zone, the pattern and the allowed extensions of the practice apply to every command."""
+    file = practice.root / "practice.toml"
+    file.write_text(file.read_text().replace("settle_s", 'allowed_extensions = [".jpg"]\nsettle_s'))
+    practice.photo(CAPTURED)
+    practice.photo("IMG_1.png")
+    done = command("refresh", practice.photos, "--json").json
+    assert [one["reason"] for one in done["outcomes"]] == ["capture_name", "extension_not_allowed"]
+    assert command("assign", practice.photos, "IMG_1.png", "--patient", "10042").code == 2
+    with SqlRepository.open(practice.url) as records:
+        assert [one.taken_at.hour for one in records.attachments("10042") if one.taken_at] == [3]
+
+
+def test_files_belong_to_the_records(
+    command: Command, practice: Practice, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are beside the records that a command uses, never in a folder that was named with other records."""
+    monkeypatch.setenv("INTOUCH_FILES", str(practice.root / "theirs"))
+    other = practice.root / "other.db"
+    csv = practice.root / "people.csv"
+    csv.write_text("id,name\n10042,Ada Marsh\n")
+    assert command("patients", "load", csv, "--records", f"sqlite:///{other}").code == 0
+    assert (practice.root / "other-files").is_dir()
+    assert not (practice.root / "theirs").exists()
+    assert command("patients", "load", csv).code == 0
+    assert (practice.root / "theirs").is_dir()
+    assert os.listdir(desk) == []
+
+
 def test_scan_of_settings_moves_nothing(command: Command, practice: Practice, settings_file: Path) -> None:
     """A scan lists the files of the provider and operator, and moves nothing."""
     practice.photo(CAPTURED)
@@ -237,7 +335,6 @@ def test_the_variable_names_the_settings_unless_a_folder_is_given(
     "arguments",
     [
         ["refresh"],
-        ["refresh", "photos", "--settings", "practice.toml"],
         ["refresh", "--settings", "nowhere.toml"],
         ["refresh", "--settings", "practice.toml"],
         ["refresh", "--settings", "practice.toml", "--operator", "nobody"],
@@ -247,7 +344,7 @@ def test_the_variable_names_the_settings_unless_a_folder_is_given(
 def test_mistakes_in_the_call_are_exit_code_2(
     command: Command, practice: Practice, settings_file: Path, arguments: list[str]
 ) -> None:
-    """If folder and settings are missing, both given, or wrong, one line says so."""
+    """If folder and settings are missing or wrong, one line says so."""
     done = command(*arguments)
     assert done.code == 2
     assert done.err.startswith("intouch-import:")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from intouch_import.errors import (
     UnknownPatient,
 )
 from intouch_import.model import Attachment, Destination, Patient, Provider
+from intouch_import.repositories.files import DirectoryFiles
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.repositories.tables import VERSION_TABLE, metadata
 
@@ -147,6 +149,53 @@ def test_a_left_file_with_a_second_name_is_replaced_by_a_private_copy(
     source.write_bytes(b"WRITTEN LATER")
     assert read(records, stored.id) == b"the bytes"
     assert os.listdir(place.parent) == [place.name]
+
+
+def test_files_are_beside_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a folder for files, it is the one beside the SQLite file, wherever a program runs."""
+    monkeypatch.chdir(tmp_path)
+    for url in ("sqlite:///clinic.db", f"sqlite:///{tmp_path / 'clinic.db'}"):
+        with SqlRepository.open(url) as records:
+            assert records.staging == tmp_path / "clinic-files" / ".staging"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clinic-files", "clinic.db"]
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:clinic.db?uri=true"])
+def test_other_databases_have_no_folder_beside_them(url: str) -> None:
+    """If the database is not a file with a path, the folder for files must be named."""
+    with pytest.raises(ConfigError, match="files="):
+        SqlRepository.open(url)
+
+
+def test_no_folder_is_made_for_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
+    """A mistyped path leaves nothing behind."""
+    with pytest.raises(RepositoryError):
+        SqlRepository.open(f"sqlite:///{tmp_path / 'nowhere' / 'clinic.db'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_records_with_files_are_not_opened_with_an_unused_folder(practice: Practice, tmp_path: Path) -> None:
+    """Otherwise, one part of the photos would be in one folder and the rest in another."""
+    practice.photo("10042_DRJ_20200131_142501.jpg")
+    with practice.records() as records:
+        assert practice.inbox(records=records).refresh().imported == 1
+    (tmp_path / "empty mount point").mkdir()
+    for folder in (tmp_path / "empty mount point", tmp_path / "missing"):
+        for _ in range(2):
+            with pytest.raises(ConfigError, match="keep their files elsewhere"):
+                SqlRepository.open(practice.url, files=folder)
+    with practice.records() as records:
+        assert len(records.attachments("10042")) == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
+    """The error has the number of the system, and no path."""
+    files = DirectoryFiles(tmp_path / "files")
+    shutil.rmtree(tmp_path / "files")
+    with pytest.raises(RepositoryError) as caught:
+        files.is_unused()
+    assert caught.value.errno is not None
+    assert str(tmp_path) not in str(caught.value)
 
 
 def test_an_unknown_patient_stores_nothing(records: SqlRepository, tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ from intouch_import.cli.options import (
     open_folder,
     practice_options,
     provider_option,
-    settings_option,
 )
 from intouch_import.cli.records import ledger_group, patients_group, providers_group
 from intouch_import.cli.show import FILES_FAILED, INTERRUPTED, LOCATION_FAILED, MISTAKE, OK, RECORDS_FAILED
@@ -111,9 +110,7 @@ def _inbox_options(command: Command) -> Command:
         json_option,
         practice_options("records", "files", "zone", "operator", "pattern"),
         provider_option,
-        settings_option,
         click.argument("folders", nargs=-1, metavar="[FOLDER]..."),
-        click.pass_context,
     ):
         command = option(command)
     return command
@@ -171,9 +168,7 @@ def demo(folder: Path | None, *, json: bool) -> int:
 @app.command()
 @_inbox_options
 def scan(
-    context: click.Context,
     folders: tuple[str, ...],
-    settings: tuple[Path, ...],
     provider: str | None,
     practice: Practice,
     *,
@@ -183,7 +178,7 @@ def scan(
 
     FOLDER is a path or an fsspec URL. Without one, the folders in the settings are listed. Nothing is moved.
     """
-    inbox, problems = inbox_of(context, practice, folders=folders, settings=settings, provider=provider)
+    inbox, problems = inbox_of(practice, folders=folders, provider=provider)
     with show.progress(quiet=json) as on_progress:
         problems += inbox.scan(on_progress=on_progress)
     if json:
@@ -200,9 +195,7 @@ def scan(
 @_inbox_options
 @_auto_import_option
 def refresh(
-    context: click.Context,
     folders: tuple[str, ...],
-    settings: tuple[Path, ...],
     provider: str | None,
     practice: Practice,
     *,
@@ -214,9 +207,7 @@ def refresh(
     FOLDER is a path or an fsspec URL. Without one, the folders in the settings are used. Interrupted moves
     are finished, and the files that wait are listed.
     """
-    inbox, problems = inbox_of(
-        context, practice, folders=folders, settings=settings, provider=provider, auto_import=auto_import
-    )
+    inbox, problems = inbox_of(practice, folders=folders, provider=provider, auto_import=auto_import)
     with show.progress(quiet=json) as on_progress:
         report = inbox.refresh(on_progress=on_progress)
     return _finish(attrs.evolve(report, problems=(*problems, *report.problems)), json=json)
@@ -226,9 +217,7 @@ def refresh(
 @_inbox_options
 @_auto_import_option
 def watch(
-    context: click.Context,
     folders: tuple[str, ...],
-    settings: tuple[Path, ...],
     provider: str | None,
     practice: Practice,
     *,
@@ -240,9 +229,7 @@ def watch(
     FOLDER is a path or an fsspec URL. Without one, the folders in the settings are used. The changes are
     printed. Stop with Ctrl-C.
     """
-    inbox, problems = inbox_of(
-        context, practice, folders=folders, settings=settings, provider=provider, auto_import=auto_import
-    )
+    inbox, problems = inbox_of(practice, folders=folders, provider=provider, auto_import=auto_import)
     for problem in problems:
         show.complain_of(problem)
     with inbox.watch() as watching:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
+from click.core import ParameterSource
 
 from intouch_import.cli import show
 from intouch_import.database import connect
@@ -18,7 +19,6 @@ from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Ledger
 from intouch_import.reports import Problem
-from intouch_import.repositories.files import open_files
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.settings import Settings
 from intouch_import.settings.load import FILES_VARIABLE
@@ -38,14 +38,12 @@ __all__ = [
     "SERVICES",
     "Command",
     "Practice",
-    "existing_ledger",
     "folder_argument",
     "inbox_of",
     "json_option",
     "open_folder",
     "practice_options",
     "provider_option",
-    "settings_option",
     "sign_in_to",
 ]
 
@@ -70,10 +68,11 @@ def _practice_option(name: str, meaning: str, *, default: str | None = None) -> 
 
 _PRACTICE_OPTIONS: Final = {
     "records": _practice_option(
-        "records", "The patient records: a SQLAlchemy URL.", default="sqlite:///clinic.db"
+        "records", "The patient records: a SQLAlchemy URL. By default those that the settings name."
     ),
     "files": _practice_option(
-        "files", "Where stored files are kept: a folder or an fsspec URL.", default="clinic-files"
+        "files",
+        "Where the records keep their files: a folder or an fsspec URL. Default: beside an SQLite database.",
     ),
     "zone": _practice_option("zone", "The time zone of the practice, such as Australia/Sydney."),
     "operator": _practice_option("operator", "Who is working. The ledger records it."),
@@ -87,27 +86,28 @@ _PRACTICE_OPTIONS: Final = {
 folder_argument = click.argument("folder")
 json_option = click.option("--json", is_flag=True, help="Print one JSON document instead of a table.")
 provider_option = click.option("--provider", metavar="ID", help="The provider who owns the folder.")
-settings_option = click.option(
+_settings_option = click.option(
     "--settings",
     type=PATH,
     multiple=True,
     envvar=FILES_VARIABLE,
     show_envvar=True,
     metavar="FILE",
-    help="A settings file, used if no folder is given. Can be given several times.",
+    help="A settings file of the practice. Can be given several times.",
 )
 
 
 def practice_options(*names: str) -> Callable[[Command], Command]:
-    """Give a command these options of `Practice`. It receives a `Practice` as ``practice``."""
+    """Give a command these options, and ``--settings``. It receives a `Practice` as ``practice``."""
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def run(*args: Any, **values: Any) -> int | None:
-            practice = Practice(**{name: values.pop(name) for name in names})
+            files = values.pop("settings")
+            practice = _practice_of({name: values.pop(name) for name in names}, settings=files)
             return command(*args, practice=practice, **values)
 
-        decorated: Command = run
+        decorated: Command = _settings_option(run)
         for name in reversed(names):
             decorated = _PRACTICE_OPTIONS[name](decorated)
         return decorated
@@ -115,19 +115,52 @@ def practice_options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
+def _practice_of(given: dict[str, Any], *, settings: Sequence[Path]) -> Practice:
+    """Make the practice of a command. The command line overrides the settings, which include the environment.
+
+    ``files`` belongs to the records: it is never combined with records that were named elsewhere.
+    """
+    context = click.get_current_context()
+    typed = {name for name in given if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if "records" in typed and "files" not in typed:
+        given = {**given, "files": None}
+    if not settings:
+        return Practice(**given)
+    known = Settings.load(*settings)
+    named = {name: getattr(known.practice, name) for name in ("records", "files", "zone", "pattern")}
+    if named["records"] is not None and "records" not in typed:
+        named["records"] = resolve(named["records"], key="practice.records").reveal()
+    if "records" in typed:
+        del named["files"]
+    named = {name: value for name, value in named.items() if name in given and name not in typed}
+    return Practice(**given | named, settings=known)
+
+
 @attrs.frozen(kw_only=True, repr=False)  # the URL of the records may contain a password
 class Practice:
-    """The values of the options. Records and inboxes are opened on demand."""
+    """What the options and the settings say. Records and inboxes are opened on demand."""
 
-    records: str
-    files: str = ""
+    records: str | None = None
+    files: str | None = None
     zone: str | None = None
     operator: str | None = None
     pattern: str = DEFAULT_PATTERN
+    settings: Settings | None = None
+
+    @property
+    def database(self) -> str:
+        """The URL of the records.
+
+        Raises:
+            ConfigError: Nobody has named any. A default could be the database of another practice.
+        """
+        if self.records is None:
+            raise ConfigError("name the patient records: records=, INTOUCH_RECORDS, or in the settings")
+        return self.records
 
     def repository(self) -> SqlRepository:
         """Open the patient records; create them if there are none."""
-        return SqlRepository.open(self.records, files=self.files)
+        return SqlRepository.open(self.database, files=self.files)
 
     def existing_repository(self) -> SqlRepository:
         """Open the patient records, which must exist: nothing can be found in new ones.
@@ -136,10 +169,23 @@ class Practice:
             ConfigError: There is no such database file, or the URL is not understood.
             RepositoryError: The records can't be used.
         """
-        return SqlRepository(_existing(self.records), open_files(self.files))
+        _check_exists(self.database)
+        return self.repository()
+
+    def existing_ledger(self) -> Ledger:
+        """Open the ledger of records that exist: a mistyped path must not look like an empty ledger.
+
+        Raises:
+            ConfigError: There is no such database file, or the URL is not understood.
+        """
+        return Ledger(_check_exists(self.database))
 
     def inbox(self, sources: Sequence[Source], *, auto_import: bool = True) -> Inbox:
         """Make an inbox of these folders."""
+        options: dict[str, Any] = {}
+        if self.settings is not None:
+            practice = self.settings.practice
+            options = {"allowed_extensions": practice.allowed_extensions, "settle_s": practice.settle_s}
         return Inbox(
             self.repository(),
             sources,
@@ -147,58 +193,40 @@ class Practice:
             zone=self.zone,
             naming=self.pattern,
             auto_import=auto_import,
+            **options,
         )
 
 
 def inbox_of(
-    context: click.Context,
-    practice: Practice,
-    *,
-    folders: Sequence[str],
-    settings: Sequence[Path],
-    provider: str | None,
-    auto_import: bool = True,
+    practice: Practice, *, folders: Sequence[str], provider: str | None, auto_import: bool = True
 ) -> tuple[Inbox, list[Problem]]:
     """Make an inbox of the given folders, or of the locations that are on in the settings.
-
-    Command-line options override the settings.
 
     Returns:
         The inbox, and a problem for each folder that could not be opened and is not tried again.
 
     Raises:
-        ConfigError: Neither folders nor settings are given, or both.
+        ConfigError: Neither folders nor settings are given.
         SourceError: None of the folders could be opened.
     """
     if folders:
-        if settings and _on_command_line(context, "settings"):
-            raise ConfigError("give folders or --settings, not both")
         sources, problems = _open_folders(folders, provider=provider)
         return practice.inbox(sources, auto_import=auto_import), problems
-    if not settings:
+    if practice.settings is None:
         raise ConfigError("give a folder, or --settings")
-    known = Settings.load(*settings)
     options: dict[str, Any] = {} if auto_import else {"auto_import": False}
-    if _on_command_line(context, "zone"):
-        options["zone"] = practice.zone
-    if _on_command_line(context, "pattern"):
-        options["naming"] = practice.pattern
-    if known.practice.records is not None and not _on_command_line(context, "records"):
-        url = resolve(known.practice.records, key="practice.records")
-        practice = attrs.evolve(practice, records=url.reveal())
-    if known.practice.files is not None and not _on_command_line(context, "files"):
-        practice = attrs.evolve(practice, files=known.practice.files)
     inbox = Inbox.from_settings(
-        known, provider=provider, operator=practice.operator, repository=practice.repository(), **options
+        practice.settings,
+        provider=provider,
+        operator=practice.operator,
+        repository=practice.repository(),
+        zone=practice.zone,
+        naming=practice.pattern,
+        **options,
     )
     if not inbox.sources and not inbox.unopened:
         show.complain("the settings switch on no location for this provider and operator: nothing is listed")
     return inbox, []
-
-
-def _on_command_line(context: click.Context, option: str) -> bool:
-    source = context.get_parameter_source(option)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _open_folders(urls: Sequence[str], *, provider: str | None) -> tuple[list[Source], list[Problem]]:
@@ -276,17 +304,8 @@ def _endpoint(service: str, endpoint: str | None) -> str | None:
     return endpoint or os.environ.get(f"INTOUCH_{service.upper()}_ENDPOINT") or None
 
 
-def existing_ledger(records: str) -> Ledger:
-    """Open the ledger of records that exist: a mistyped path must not look like an empty ledger.
-
-    Raises:
-        ConfigError: There is no such database file, or the URL is not understood.
-    """
-    return Ledger(_existing(records))
-
-
-def _existing(records: str) -> Engine:
-    engine = connect(records)
+def _check_exists(url: str) -> Engine:
+    engine = connect(url)
     path = engine.url.database
     if engine.dialect.name == "sqlite" and not (path and Path(path).exists()):
         raise ConfigError("there is no database of that name")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from intouch_import.cli import show
-from intouch_import.cli.options import PATH, Practice, existing_ledger, json_option, practice_options
+from intouch_import.cli.options import PATH, Practice, json_option, practice_options
 from intouch_import.cli.show import OK, RECORDS_FAILED
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def providers_group() -> None:
 @json_option
 def ledger_show(patient: str | None, import_id: str | None, practice: Practice, *, json: bool) -> None:
     """Show what was moved, oldest first."""
-    entries = existing_ledger(practice.records).entries(patient_id=patient, import_id=import_id)
+    entries = practice.existing_ledger().entries(patient_id=patient, import_id=import_id)
     if json:
         _print_lines(entry.to_json() for entry in entries)
         return
@@ -66,7 +66,7 @@ def ledger_show(patient: str | None, import_id: str | None, practice: Practice, 
 @click.option("--json", is_flag=True, expose_value=False, help="For uniformity: the output is always JSON.")
 def ledger_export(form: Literal["json", "fhir", "dicom"], practice: Practice, *, support: bool) -> None:
     """Print the ledger, one entry per line."""
-    _print_lines(existing_ledger(practice.records).export(support=support, form=form))
+    _print_lines(practice.existing_ledger().export(support=support, form=form))
 
 
 @ledger_group.command("verify")
@@ -74,7 +74,7 @@ def ledger_export(form: Literal["json", "fhir", "dicom"], practice: Practice, *,
 @json_option
 def ledger_verify(practice: Practice, *, json: bool) -> int:
     """Check that no entry was changed, removed or inserted."""
-    ledger = existing_ledger(practice.records)
+    ledger = practice.existing_ledger()
     broken = ledger.verify()
     count, digest = ledger.tail()
     if json:

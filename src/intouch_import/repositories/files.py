@@ -42,12 +42,17 @@ if TYPE_CHECKING:
 __all__ = ["DirectoryFiles", "Files", "FsspecFiles", "check_id", "open_files"]
 
 _ID = re.compile(r"[0-9a-f]{40}")
+_FOLDER = re.compile(r"[0-9a-f]{2}")
 
 
 class Files(abc.ABC):
     """The bytes of attachments, by attachment id."""
 
     staging: Path | None = None
+
+    def is_unused(self) -> bool:
+        """Return whether no file was ever stored here. False if that is not known."""
+        return False
 
     @abc.abstractmethod
     def place(self, attachment_id: str, content: Content) -> None:
@@ -106,6 +111,12 @@ class DirectoryFiles(Files):
             raise RepositoryError("the folder for files can't be used", errno=exc.errno) from without_path(
                 exc
             )
+
+    def is_unused(self) -> bool:
+        try:
+            return not any(_FOLDER.fullmatch(path.name) for path in self.folder.iterdir())
+        except OSError as exc:
+            raise _failed(exc) from without_path(exc)
 
     def place(self, attachment_id: str, content: Content) -> None:
         path = self._path(attachment_id)

@@ -75,20 +75,26 @@ class SqlRepository(Closable, PatientRepository):
         self._clock = clock
         self._local = threading.local()
         upgrade(engine, Path(__file__).with_name("schema"), version_table=VERSION_TABLE, lock=_UPGRADE_LOCK)
+        self._check_files()
 
     @classmethod
-    def open(cls, url: str, *, files: str | os.PathLike[str]) -> Self:
+    def open(cls, url: str, *, files: str | os.PathLike[str] | None = None) -> Self:
         """Open a repository; create its tables and folders if they do not exist.
 
         Args:
             url: SQLAlchemy URL: ``sqlite:///clinic.db``, ``postgresql://host/clinic``.
-            files: A folder or an fsspec URL for the bytes.
+            files: A folder or an fsspec URL for the bytes. By default, the folder beside the SQLite file that
+                is named after it: ``clinic-files`` for ``clinic.db``. Other databases have no default.
 
         Raises:
-            ConfigError: The URL is not valid, or its driver is not installed.
+            ConfigError: The URL is not valid, its driver is not installed, ``files`` is needed, or the folder
+                is not the one in which these records keep their files.
             RepositoryError: The database or the folder can't be used.
         """
-        return cls(connect(url), open_files(files))
+        engine = connect(url)
+        with reading(engine):
+            pass  # no folder is created for a database that can't be opened
+        return cls(engine, open_files(files if files is not None else _folder_beside(engine.url)))
 
     @property
     def staging(self) -> Path | None:
@@ -311,6 +317,14 @@ class SqlRepository(Closable, PatientRepository):
 
     # --- inside
 
+    def _check_files(self) -> None:
+        """Refuse an unused folder if the records have attachments: their files are elsewhere."""
+        if not self._files.is_unused():
+            return
+        with reading(self.engine) as connection:
+            if connection.scalar(sa.select(attachments.c.import_id).limit(1)) is not None:
+                raise ConfigError("these records keep their files elsewhere: the folder of files= has none")
+
     def _insert(
         self, connection: sa.Connection, new: list[dict[str, Any]], known: dict[str, StoredAttachment]
     ) -> None:
@@ -382,6 +396,13 @@ class SqlRepository(Closable, PatientRepository):
         with writing(self.engine) as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=columns), rows)
         return len(rows)
+
+
+def _folder_beside(url: sa.URL) -> Path:
+    path = url.database
+    if url.get_backend_name() != "sqlite" or not path or path == ":memory:" or path.startswith("file:"):
+        raise ConfigError("say where the files of the records are kept: files=")
+    return Path(path).with_name(f"{Path(path).stem}-files")
 
 
 class _Batch(NamedTuple):

@@ -103,7 +103,8 @@ class PracticeSettings:
     )
     files: str | None = _setting(
         formats.FILES,
-        "Where the reference patient records keep their files: a folder, or an fsspec URL.",
+        "Where the reference patient records keep their files: a folder, or an fsspec URL. The default is a "
+        "folder beside the SQLite database, named after it (clinic-files for clinic.db).",
         '"clinic-files"',
     )
     log_dir: str | None = _setting(

@@ -123,13 +123,13 @@ class Settings:
         """Open the reference patient records that the settings name.
 
         Raises:
-            ConfigError: The settings name none, or their URL can't be read or understood.
+            ConfigError: The settings name none, their URL can't be read or understood, or it needs ``files``.
             RepositoryError: They can't be used.
         """
         from intouch_import.repositories.sql import SqlRepository
 
-        if self.practice.records is None or self.practice.files is None:
-            raise ConfigError("the practice names no records, or no files for them")
+        if self.practice.records is None:
+            raise ConfigError("the practice names no records")
         url = resolve(self.practice.records, key="practice.records")
         return SqlRepository.open(url.reveal(), files=self.practice.files)
 
