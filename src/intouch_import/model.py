@@ -363,6 +363,7 @@ class Stage(enum.StrEnum):
     LISTING = "listing"
     SIGNING_IN = "waiting for a sign-in"
     SETTLING = "waiting for files to arrive"
+    CHECKING = "checking"
     AUTO_IMPORTING = "auto-importing"
     SAVING = "saving"
     PLANNING = "planning"

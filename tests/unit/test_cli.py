@@ -260,6 +260,61 @@ def test_assign_all_takes_what_waits(command: Command, practice: Practice) -> No
     assert _stored(practice, "10043") == ["IMG_1.jpg", "IMG_2.jpg"]
 
 
+def test_assign_all_moves_what_it_can(command: Command, practice: Practice) -> None:
+    """Images, documents and a file that can't be saved: the first two are moved, the third is reported."""
+    for name in ("IMG_1.jpg", "IMG_2.jpg", "Letter.pdf"):
+        practice.photo(name)
+    practice.photo("empty.jpg", b"")
+    done = command("assign", practice.photos, "--all", "--patient", "10042", "--yes", "--json")
+    assert done.code == 1
+    assert done.json["closes"] is True
+    assert {one["name"]: (one["state"], one["reason"]) for one in done.json["outcomes"]} == {
+        "IMG_1.jpg": ("imported", "chosen"),
+        "IMG_2.jpg": ("imported", "chosen"),
+        "Letter.pdf": ("imported", "chosen"),
+        "empty.jpg": ("waiting", "empty"),
+    }
+    assert practice.left() == ["empty.jpg"]
+    assert command("assign", practice.photos, "--all", "--patient", "10042").code == 1
+    assert command("assign", practice.photos, "--all", "--patient", "77777").code == 2
+
+
+def test_a_file_that_cannot_be_saved_is_named(command: Command, practice: Practice) -> None:
+    """If a named file can't be saved, nothing is moved, and the message says which file it is."""
+    practice.photo("IMG_1.jpg")
+    practice.photo("empty.jpg", b"")
+    done = command("assign", practice.photos, "IMG_1.jpg", "empty.jpg", "--patient", "10042", "--yes")
+    assert (done.code, "files: empty.jpg" in done.err) == (2, True)
+    assert practice.left() == ["IMG_1.jpg", "empty.jpg"]
+
+
+ODD = ["a\nb.jpg", "IMG_\u202egpj.jpg", "-x.jpg", " lead.jpg", "u\u0308.jpg"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no file of such a name")
+@pytest.mark.parametrize("name", [*ODD, os.fsdecode(b"f\xf6to.jpg")], ids=ascii)
+@pytest.mark.parametrize("as_shown", [True, False], ids=["as shown", "as it is"])
+def test_a_file_can_be_named_as_it_is_shown(
+    command: Command, practice: Practice, name: str, as_shown: bool
+) -> None:
+    """A name with a line break or another odd character can be copied from the list."""
+    practice.photo(name)
+    (row,) = command("scan", practice.photos, "--json").json["rows"]
+    given = row["name"] if as_shown else name
+    assert command("assign", practice.photos, "--patient", "10042", "--", given).code == 0
+    assert practice.left() == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no file of such a name")
+def test_a_name_that_two_files_are_shown_by_is_refused(command: Command, practice: Practice) -> None:
+    """The wrong one of the two could be moved: nothing is moved."""
+    practice.photo("a\nb.jpg")
+    practice.photo(r"a\nb.jpg")
+    done = command("assign", practice.photos, r"a\nb.jpg", "--patient", "10042")
+    assert (done.code, r"several files are shown by this name: a\nb.jpg" in done.err) == (2, True)
+    assert len(practice.left()) == 2
+
+
 @pytest.mark.parametrize("options", [["--json"], []], ids=["json", "no terminal"])
 def test_several_files_need_a_yes(command: Command, practice: Practice, options: list[str]) -> None:
     """Without a terminal, several files are refused without ``--yes``, and nothing is moved."""
@@ -323,7 +378,7 @@ def test_mixed_kinds_are_refused_by_name(command: Command, practice: Practice) -
     """Images and documents together: the message says which are which, and nothing is moved."""
     practice.photo("IMG_1.jpg")
     practice.photo("Letter.pdf")
-    done = command("assign", practice.photos, "--all", "--patient", "10042", "--yes")
+    done = command("assign", practice.photos, "IMG_1.jpg", "Letter.pdf", "--patient", "10042", "--yes")
     assert done.code == 2
     assert "images: IMG_1.jpg" in done.err
     assert "other documents: Letter.pdf" in done.err

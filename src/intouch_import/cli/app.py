@@ -11,22 +11,22 @@ import os
 import re
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import click
 
 from intouch_import import __version__
-from intouch_import.cli import configure, keeping, saving, show
+from intouch_import.cli import assigning, configure, keeping, show
 from intouch_import.cli.migrate import migrate_group
 from intouch_import.cli.options import (
     PATH,
     Command,
     Practice,
-    folder_argument,
     inbox_of,
     json_option,
     open_folder,
+    patient_option,
     practice_options,
     provider_option,
 )
@@ -44,12 +44,11 @@ from intouch_import.errors import (
 )
 from intouch_import.logfiles import log_to_directory
 from intouch_import.model import State, printable
-from intouch_import.reports import RECORDS, Report
+from intouch_import.reports import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from intouch_import.inbox import Inbox, Row
     from intouch_import.reports import Outcome
 
 __all__ = ["app", "run"]
@@ -82,6 +81,8 @@ def run() -> None:
         if isinstance(exc, MixedDestinations):
             show.complain("images: " + ", ".join(map(printable, exc.images)))
             show.complain("other documents: " + ", ".join(map(printable, exc.others)))
+        elif isinstance(exc, SelectionError) and exc.names:
+            show.complain("files: " + ", ".join(map(printable, exc.names)))
         sys.exit(next((code for kind, code in _CODES if isinstance(exc, kind)), MISTAKE))
     except click.ClickException as exc:
         exc.show()
@@ -122,33 +123,6 @@ _auto_import_option = click.option(
     show_default=True,
     help="Automatically import files whose names identify the patient.",
 )
-_patient_option = click.option("--patient", required=True, metavar="ID", help="The id of the patient.")
-
-
-def _save_options(command: Command) -> Command:
-    """Give a command the folder, the files and the patient of a save."""
-    for option in (
-        click.option(
-            "--yes",
-            "-y",
-            is_flag=True,
-            help="Do not ask before saving, unless a file may be another patient's.",
-        ),
-        click.option(
-            "--other-patient",
-            is_flag=True,
-            help="Do not ask about files that may be another patient's: by their name, folder or content, "
-            "or by the records.",
-        ),
-        click.option("--comments", default="", help="Comments for all files."),
-        click.option("--title", default="", help="A title for all files."),
-        click.option("--all", "everything", is_flag=True, help="All files that wait in the folder."),
-        _patient_option,
-        click.argument("names", nargs=-1, metavar="[NAME]..."),
-        folder_argument,
-    ):
-        command = option(command)
-    return command
 
 
 @app.command()
@@ -162,7 +136,7 @@ def demo(folder: Path | None, *, json: bool) -> int:
     """
     from intouch_import.cli.samples import run_demo
 
-    return _code_of(run_demo(folder, json=json))
+    return show.code_of(run_demo(folder, json=json))
 
 
 @app.command()
@@ -188,7 +162,7 @@ def scan(
         show.rows_table(inbox.rows)
         for problem in problems:
             show.complain_of(problem)
-    return _code_of(Report(problems=tuple(problems)))
+    return show.code_of(Report(problems=tuple(problems)))
 
 
 @app.command()
@@ -210,7 +184,7 @@ def refresh(
     inbox, problems = inbox_of(practice, folders=folders, provider=provider, auto_import=auto_import)
     with show.progress(quiet=json) as on_progress:
         report = inbox.refresh(on_progress=on_progress)
-    return _finish(attrs.evolve(report, problems=(*problems, *report.problems)), json=json)
+    return show.finish(attrs.evolve(report, problems=(*problems, *report.problems)), json=json)
 
 
 @app.command()
@@ -251,41 +225,6 @@ def watch(
 
 
 @app.command()
-@_save_options
-@provider_option
-@practice_options("records", "files", "zone", "operator", "pattern")
-@json_option
-def assign(
-    folder: str, names: tuple[str, ...], provider: str | None, practice: Practice, **options: Any
-) -> int:
-    """Move the named files into one patient's record."""
-    inbox = practice.inbox([open_folder(folder, provider=provider)], auto_import=False)
-    inbox.scan()
-    return _save(inbox, names, **options)
-
-
-@app.command()
-@_save_options
-@practice_options("records", "files", "zone", "operator")
-@json_option
-def browse(
-    folder: str, names: tuple[str, ...], patient: str, practice: Practice, *, everything: bool, **options: Any
-) -> int:
-    """List any folder for one patient.
-
-    With names or --all, move those files into the patient's record.
-    """
-    inbox = practice.inbox([]).browse(open_folder(folder), patient=patient)
-    if names or everything:
-        return _save(inbox, names, patient=patient, everything=everything, **options)
-    if options["json"]:
-        show.as_json({"rows": [show.row_dict(row) for row in inbox.rows]})
-    else:
-        show.rows_table(inbox.rows)
-    return OK
-
-
-@app.command()
 @click.argument("import_id")
 @click.option(
     "--source", "folder", required=True, metavar="FOLDER", help="The folder that the file came from."
@@ -302,7 +241,7 @@ def undo(import_id: str, folder: str, practice: Practice, *, json: bool) -> int:
 
 @app.command()
 @click.argument("attachment")
-@_patient_option
+@patient_option
 @practice_options("records", "files", "operator")
 @json_option
 def reassign(attachment: str, patient: str, practice: Practice, *, json: bool) -> int:
@@ -314,62 +253,11 @@ def reassign(attachment: str, patient: str, practice: Practice, *, json: bool) -
 
 
 for _command in (
-    *(configure.login, configure.logout),
+    *(assigning.assign, assigning.browse, configure.login, configure.logout),
     *(ledger_group, patients_group, providers_group, configure.settings_group, migrate_group),
     *(keeping.records_group, keeping.backup, keeping.restore),
 ):
     app.add_command(_command)
-
-
-def _choose(rows: list[Row], names: tuple[str, ...], *, everything: bool) -> list[Row]:
-    if everything:
-        waiting = [row for row in rows if row.state is State.WAITING]
-        if not waiting:
-            raise SelectionError("no file waits in the folder")
-        return waiting
-    by_name = {row.name: row for row in rows}
-    missing = [name for name in names if name not in by_name]
-    if missing:
-        for name in missing:
-            show.complain(f"not in the folder: {printable(name)}")
-        raise SelectionError("not all of the named files are in the folder: nothing was moved")
-    if not names:
-        raise SelectionError("name the files to move, or give --all")
-    return [by_name[name] for name in names]
-
-
-def _save(
-    inbox: Inbox,
-    names: tuple[str, ...],
-    *,
-    patient: str,
-    everything: bool,
-    title: str,
-    comments: str,
-    yes: bool,
-    other_patient: bool,
-    json: bool,
-) -> int:
-    rows = _choose(inbox.rows, names, everything=everything)
-    request = inbox.prepare(rows, patient=patient, title=title, comments=comments)
-    saving.confirm(request, yes=yes, other_patient=other_patient, json=json)
-    with show.progress(quiet=json) as on_progress:
-        report = inbox.save(request, on_progress=on_progress)
-    if json:
-        show.as_json({**report.to_dict(), **saving.patient_and_doubts(request)})
-        return _code_of(report)
-    show.report_table(report)
-    saving.show_patient(request, report)
-    return _code_of(report)
-
-
-def _finish(report: Report, *, json: bool) -> int:
-    """Print a report, and return the exit code."""
-    if json:
-        show.as_json(report.to_dict())
-    else:
-        show.report_table(report)
-    return _code_of(report)
 
 
 def _finish_one(outcome: Outcome, *, json: bool) -> int:
@@ -379,11 +267,3 @@ def _finish_one(outcome: Outcome, *, json: bool) -> int:
     else:
         show.console.print(outcome.reason.text)
     return FILES_FAILED if outcome.state is State.FAILED else OK
-
-
-def _code_of(report: Report) -> int:
-    if any(problem.location == RECORDS for problem in report.problems):
-        return RECORDS_FAILED
-    if report.failed or report.stored:
-        return FILES_FAILED
-    return LOCATION_FAILED if report.problems else OK

@@ -42,6 +42,7 @@ __all__ = [
     "inbox_of",
     "json_option",
     "open_folder",
+    "patient_option",
     "practice_options",
     "provider_option",
     "sign_in_to",
@@ -85,6 +86,7 @@ _PRACTICE_OPTIONS: Final = {
 
 folder_argument = click.argument("folder")
 json_option = click.option("--json", is_flag=True, help="Print one JSON document instead of a table.")
+patient_option = click.option("--patient", required=True, metavar="ID", help="The id of the patient.")
 provider_option = click.option("--provider", metavar="ID", help="The provider who owns the folder.")
 _settings_option = click.option(
     "--settings",

@@ -14,6 +14,8 @@ from intouch_import.inbox.doubts import described
 from intouch_import.model import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from intouch_import.inbox import SaveRequest
     from intouch_import.reports import Report
 
@@ -50,18 +52,22 @@ def confirm(request: SaveRequest, *, yes: bool, other_patient: bool, json: bool)
     click.confirm(f"{text} Proceed?", abort=True)
 
 
-def show_patient(request: SaveRequest, report: Report) -> None:
-    """Print whose record the files are in now."""
-    number = report.imported + report.stored
+def show_patient(requests: Sequence[SaveRequest], report: Report) -> None:
+    """Print whose record the files are in now, if any could be saved."""
+    if not requests:
+        return
+    number = report.imported
     files = "1 file is" if number == 1 else f"{number} files are"
     show.console.print(
-        show.escape(f"{files} in the record of {described(request.patient)}."), highlight=False
+        show.escape(f"{files} in the record of {described(requests[0].patient)}."), highlight=False
     )
 
 
-def patient_and_doubts(request: SaveRequest) -> dict[str, Any]:
-    """Return the patient and the doubts of a save as JSON values."""
-    patient = request.patient
+def patient_and_doubts(requests: Sequence[SaveRequest]) -> dict[str, Any]:
+    """Return the patient and the doubts as JSON values; nothing if no file could be saved."""
+    if not requests:
+        return {}
+    patient = requests[0].patient
     return {
         "patient": {
             "id": patient.id,
@@ -78,6 +84,7 @@ def patient_and_doubts(request: SaveRequest) -> dict[str, Any]:
                 "patient": doubt.patient.id if doubt.patient is not None else None,
                 "evidence": doubt.evidence.value if doubt.evidence is not None else None,
             }
+            for request in requests
             for doubt in request.doubts
         ],
     }

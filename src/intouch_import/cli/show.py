@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from intouch_import.model import State, printable
+from intouch_import.reports import RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,10 +32,12 @@ __all__ = [
     "RECORDS_FAILED",
     "as_json",
     "changes_dict",
+    "code_of",
     "complain",
     "complain_of",
     "console",
     "escape",
+    "finish",
     "print_changes",
     "progress",
     "report_table",
@@ -116,10 +119,15 @@ def rows_table(rows: Iterable[Row]) -> None:
             row.location,
             row.destination.value.capitalize(),
             _size(row.size_bytes),
-            f"[{_STYLES[row.state]}]{row.verdict.action.value}[/]",
+            f"[{_STYLES[row.state]}]{_verdict(row)}[/]",
             row.reason.text,
         )
     console.print(shown)
+
+
+def _verdict(row: Row) -> str:
+    """Return the verdict; ``failed`` for a file that could not be read to check it."""
+    return row.state.value if row.state is State.FAILED else row.verdict.action.value
 
 
 def report_table(report: Report) -> None:
@@ -139,6 +147,24 @@ def report_table(report: Report) -> None:
         + ("" if report.closes else "  [bold red]THE COUNTS DO NOT ADD UP[/]"),
         highlight=False,
     )
+
+
+def finish(report: Report, *, json: bool) -> int:
+    """Print a report, and return the exit code."""
+    if json:
+        as_json(report.to_dict())
+    else:
+        report_table(report)
+    return code_of(report)
+
+
+def code_of(report: Report) -> int:
+    """Return the exit code of a report."""
+    if any(problem.location == RECORDS for problem in report.problems):
+        return RECORDS_FAILED
+    if report.failed or report.stored:
+        return FILES_FAILED
+    return LOCATION_FAILED if report.problems else OK
 
 
 def changes_dict(changes: Changes) -> dict[str, Any]:

@@ -280,9 +280,10 @@ class Inbox(Closable):
         return Report(outcomes=outcomes, problems=tuple(problems), listed=len(outcomes))
 
     def scan(self, *, on_progress: Callable[[Progress], object] | None = None) -> list[Problem]:
-        """List and judge, as `refresh` does, but move nothing and write nothing.
+        """List, check and judge, as `refresh` does, but move nothing and store nothing.
 
-        The rows then show what a refresh would do: ``row.verdict.action`` and ``row.reason``.
+        Files that would be imported are read. The rows then show what a refresh would do:
+        ``row.verdict.action`` and ``row.reason``.
 
         Args:
             on_progress: See `refresh`.

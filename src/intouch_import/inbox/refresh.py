@@ -93,13 +93,16 @@ class Refresh:
             tell: Called with the progress.
             cancel: Once set, no further file is begun.
             only: Ids of the sources to list; None for all, and for those that are not open yet.
-            dry: List and judge only; see `Inbox.scan`.
+            dry: List, check and judge only; see `Inbox.scan`.
         """
         this = _Round(tell=tell, cancel=cancel, only=only, dry=dry)
         try:
             self._begin(this)
             for group in this.answers:
                 self._take(this, group)
+            if dry:
+                with self._lock:
+                    this.problems += self._mover.rehearse(self.rows, tell)
         except InTouchImportError:
             raise
         except Exception as exc:  # noqa: BLE001  # it is the host's code
@@ -272,6 +275,16 @@ class RowMover:
             row.take(outcome)
         return {id(row): outcome for row, outcome in zip(ready, outcomes, strict=True)}, problems
 
+    def rehearse(self, rows: Sequence[Row], tell: Callable[[Progress], None]) -> list[Problem]:
+        """Check the rows that a refresh would import. A row that it would not import gets the reason."""
+        ready = [row for row in rows if row.verdict.action is Action.IMPORT]
+        orders = [self._order_of(row, {}) for row in ready]
+        outcomes, problems = self._move(orders, Stage.CHECKING, tell, None)
+        for row, outcome in zip(ready, outcomes, strict=True):
+            if outcome.state is not State.IMPORTED:
+                row.take(outcome)
+        return problems
+
     def save(
         self, request: SaveRequest, tell: Callable[[Progress], None], cancel: threading.Event | None
     ) -> tuple[list[Outcome], list[Problem]]:
@@ -324,7 +337,8 @@ class RowMover:
             tell(progress)
 
         cancelled = (cancel or threading.Event()).is_set
-        return self._mover.move(orders, on_done=on_done, cancelled=cancelled)
+        rehearsal = stage is Stage.CHECKING
+        return self._mover.move(orders, on_done=on_done, cancelled=cancelled, rehearsal=rehearsal)
 
     def _order_of(self, row: Row, found: Mapping[str, StoredAttachment]) -> MoveOrder:
         verdict, file, import_id = row.verdict, row.file, row.import_id

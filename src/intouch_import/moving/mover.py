@@ -91,6 +91,7 @@ class Mover:
         on_done: Callable[[Sequence[Outcome], int], None] = lambda _outcomes, _size_bytes: None,
         cancelled: Callable[[], bool] | None = None,
         pace: Callable[[SourceFile], None] | None = None,
+        rehearsal: bool = False,
     ) -> tuple[list[Outcome], list[Problem]]:
         """Move files. A failure of one file stops no other.
 
@@ -99,6 +100,8 @@ class Mover:
             on_done: Called in this thread after every batch with its outcomes and its bytes.
             cancelled: Called before every file; once it returns True, no further file is begun.
             pace: Called before every file, in the thread that reads it; it may wait.
+            rehearsal: Whether to read and check automatic imports only. The outcomes then say how each
+                would end; nothing is stored, removed or written into the ledger.
 
         Returns:
             One outcome per order, in order, and one problem per location that failed.
@@ -121,6 +124,7 @@ class Mover:
                 pace=pace,
                 pool=pool,
                 workers=self._workers,
+                rehearsal=rehearsal,
             )
             outcomes = _move_in_batches(steps, orders, on_done)
         if steps.ledger_complete:

@@ -52,7 +52,7 @@ class MoveSteps:
 
     Args:
         repository, ledger, clock, examiner: See `Mover`.
-        cancelled, pace: See `Mover.move`.
+        cancelled, pace, rehearsal: See `Mover.move`.
         pool: Runs the steps that read, verify and remove.
         workers: How many threads verify.
 
@@ -72,6 +72,7 @@ class MoveSteps:
         pace: Callable[[SourceFile], None] | None = None,
         pool: ThreadPoolExecutor,
         workers: int,
+        rehearsal: bool = False,
     ) -> None:
         self.problems: dict[str, Problem] = {}
         self.ledger_complete = True
@@ -83,6 +84,7 @@ class MoveSteps:
         self._examiner = examiner
         self._pool = pool
         self._workers = workers
+        self._rehearsal = rehearsal
         self._lock = threading.Lock()
         self._broken_off = False
         self._staging = repository.staging
@@ -100,6 +102,9 @@ class MoveSteps:
     def finish(self, moves: list[FileMove]) -> None:
         """Take files that were read through the other steps. A file that has ended takes no further step."""
         self._look_for_vanished(moves)
+        if self._rehearsal:
+            self._storing.rehearse([move for move in moves if move.outcome is None])
+            return
         claim = self._claim([move for move in moves if move.outcome is None])
         if claim is None:
             self._write_ends(moves, [])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from intouch_import.ledger import Ledger
     from intouch_import.model import StoredAttachment
-    from intouch_import.moving.file_move import FileMove
+    from intouch_import.moving.file_move import FileMove, MoveOrder
 
 __all__ = ["CopyFinder", "Incoming", "Storing"]
 
@@ -58,6 +58,7 @@ class Storing:
         self._copies = CopyFinder(repository, ledger)
         self._failures_in_a_row = 0
         self.given_up = False
+        self._rehearsed: dict[str, MoveOrder] = {}  # by digest
 
     def store(self, moves: list[FileMove]) -> None:
         """Store files that were read. Files with the same bytes are stored one after the other."""
@@ -68,6 +69,18 @@ class Storing:
             first, new = _one_of_each(new)
             self._store_together(first)
             _follow(first, new)
+
+    def rehearse(self, moves: Sequence[FileMove]) -> None:
+        """End automatic imports as `store` would, without storing anything."""
+        _refuse_rival_claims(moves)
+        for move in self._without_copies([move for move in moves if move.outcome is None]):
+            earlier = self._rehearsed.setdefault(move.sha256, move.order)
+            if earlier is move.order:
+                move.end(State.IMPORTED, move.order.reason)
+                continue
+            elsewhere = earlier.patient_id != move.order.patient_id
+            doubt = Reason.DUPLICATE_ELSEWHERE if elsewhere else Reason.DUPLICATE
+            move.take_copy(Copy(attachment_id=None, elsewhere=elsewhere, doubt=doubt))
 
     def _store_together(self, moves: list[FileMove]) -> None:
         try:
