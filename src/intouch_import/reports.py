@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
     from intouch_import.model import StoredAttachment
 
-__all__ = ["RECORDS", "Outcome", "Problem", "Report"]
+__all__ = ["LEDGER", "RECORDS", "Outcome", "Problem", "Report"]
 
 RECORDS: Final = "records"
 """`Problem.location` of a problem of the patient records."""
+
+LEDGER: Final = "ledger"
+"""`Problem.location` of a problem of the ledger."""
 
 
 @attrs.frozen(kw_only=True)
@@ -96,11 +99,11 @@ class Outcome:
 
 @attrs.frozen(kw_only=True)
 class Problem:
-    """A location that failed, while the other locations continued; or patient records that lack files.
+    """A location that failed, while the other locations continued; or the patient records, or the ledger.
 
     Args:
         source_id: Id of the source; empty if the problem is not about a source.
-        location: Kind of the location; ``"records"`` for the patient records.
+        location: Kind of the location; ``"records"`` for the patient records, ``"ledger"`` for the ledger.
         text: What happened, in a sentence without paths or names.
         retry_helps: Whether the next refresh may succeed without a change by a person.
         sign_in: Whether a person must sign in first.
@@ -119,7 +122,7 @@ class Report:
 
     Args:
         outcomes: One for every file that was listed (by a refresh) or chosen (for a save).
-        problems: One for every location that failed.
+        problems: One for every location that failed, for the records and for the ledger.
         listed: Number of files that were listed or chosen.
     """
 
@@ -172,7 +175,7 @@ class Report:
     def __str__(self) -> str:
         counts = f"{self.listed} listed = {self.imported} imported + {self.waiting} waiting"
         counts += f" + {self.ignored} ignored + {self.failed} failed"
-        return counts + (f"; {len(self.problems)} location(s) failed" if self.problems else "")
+        return counts + (f"; {len(self.problems)} problem(s)" if self.problems else "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""

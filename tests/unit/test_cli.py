@@ -19,9 +19,10 @@ from rich.console import Console
 from commanding import EVERY, Command
 from intouch_import.cli import show
 from intouch_import.clock import Clock
-from intouch_import.errors import NotRemoved
+from intouch_import.errors import NotRemoved, RepositoryError
 from intouch_import.inbox import Inbox
 from intouch_import.model import Patient
+from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources.local import LocalSource
 
 if TYPE_CHECKING:
@@ -176,6 +177,28 @@ def test_a_file_that_stays_is_exit_code_1(
     assert done.json["stored_not_removed"] == 1
     assert command("refresh", practice.photos).code == 0
     assert practice.left() == []
+
+
+@pytest.mark.parametrize("kind", ["refresh", "assign"])
+def test_records_that_fail_are_named_once(
+    command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """If the records fail while files are stored, one line says why, and the exit code is 4."""
+
+    def fail(*_: object) -> None:
+        raise RepositoryError("the database can't be reached, or refused the connection")
+
+    for number in range(6):
+        practice.photo(f"10042_DRJ_20200131_14250{number}.jpg" if kind == "refresh" else f"IMG_{number}.jpg")
+    monkeypatch.setattr(SqlRepository, "add_many", fail)
+    options = [] if kind == "refresh" else ["--all", "--patient", "10042", "--yes"]
+    done = command(kind, practice.photos, *options, "--json")
+    assert (done.code, done.json["failed"], done.json["closes"]) == (4, 6, True)
+    (problem,) = done.json["problems"]
+    assert (problem["location"], problem["retry_helps"]) == ("records", True)
+    assert "the database can't be reached" in problem["text"]
+    assert command(kind, practice.photos, *options).err.count("the database can't be reached") == 1
+    assert len(practice.left()) == 6
 
 
 def test_a_missing_folder_is_exit_code_3(command: Command) -> None:

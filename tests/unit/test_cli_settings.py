@@ -18,6 +18,7 @@ from commanding import EVERY
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.settings import Settings
 from intouch_import.settings.load import load
+from intouch_import.settings.sections import PracticeSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,10 +138,14 @@ def test_show_prints_the_mistakes_of_wrong_settings(command: Command, practice: 
 # --- init
 
 
-def test_init_writes_a_file_that_works(
+def test_init_writes_a_file_that_sets_nothing(
     command: Command, practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new file has no mistakes, and only its owner can read it."""
+    """The new file has no mistakes, only its owner can read it, and no value of ours is in effect.
+
+    With another practice's time zone, the times of photos would be wrong without a message.
+    """
+    monkeypatch.delenv("INTOUCH_ZONE")
     monkeypatch.delenv("INTOUCH_RECORDS")
     monkeypatch.delenv("INTOUCH_FILES")
     path = practice.root / "new.toml"
@@ -149,9 +154,10 @@ def test_init_writes_a_file_that_works(
     if os.name != "nt":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     settings = Settings.load(path)
-    assert settings.operators["reception"].local_folder == str(practice.photos)
+    assert settings.origins == {}
+    assert settings.practice == PracticeSettings()
     with settings.open_sources() as opened:
-        assert len(opened) == 1
+        assert (len(opened), opened.problems) == (0, ())
 
 
 def test_every_example_of_the_file_is_one(command: Command, practice: Practice) -> None:

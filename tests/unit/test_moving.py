@@ -315,10 +315,12 @@ def test_a_repository_that_raises_keeps_the_file_in_its_source(practice: Practic
     """Whatever a host raises, the file stays and may be tried again."""
     bench = Bench(practice, "a.jpg")
     wrap(bench, add_many=raising(exc))
-    outcomes, _ = bench.move()
+    outcomes, problems = bench.move()
     assert [(o.state, o.reason, o.retry_helps) for o in outcomes] == [
         (State.FAILED, Reason.REPOSITORY_FAILED, True)
     ]
+    text = "no" if isinstance(exc, RepositoryError) else "the patient records failed"
+    assert [(one.source_id, one.location, one.text) for one in problems] == [("", "records", text)]
     assert practice.left() == ["a.jpg"]
     assert bench.events() == [Event.FAILED]
 
@@ -350,7 +352,7 @@ def test_a_repository_that_raises_after_committing_loses_and_doubles_nothing(
 def test_a_repository_that_dies_is_given_up_after_three_failures(
     practice: Practice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After three failures in a row the rest is neither stored nor read, in this batch and the next."""
+    """After three failures in a row, no other file is stored or read. The report names the records once."""
     monkeypatch.setattr(batching, "BATCH_FILES", 6)
     bench = Bench(practice, *(f"{number:02}.jpg" for number in range(24)))
     calls: list[int] = []
@@ -360,10 +362,11 @@ def test_a_repository_that_dies_is_given_up_after_three_failures(
         raise RepositoryError("the database failed")
 
     wrap(bench, add_many=add_many)
-    outcomes, _ = bench.move()
+    outcomes, problems = bench.move()
     assert {(o.state, o.reason, o.retry_helps) for o in outcomes} == {
         (State.FAILED, Reason.REPOSITORY_FAILED, True)
     }
+    assert [(one.location, one.text) for one in problems] == [("records", "the database failed")]
     assert calls == [6, 1, 1, 1]
     assert len(practice.left()) == 24
 
@@ -379,10 +382,11 @@ def test_a_failure_between_successes_is_not_the_end(practice: Practice) -> None:
         return real.add_many(items)
 
     wrap(bench, add_many=add_many)
-    told = bench.told()
-    assert [state for state, _ in told] == [State.FAILED, State.FAILED, State.IMPORTED] * 2 + [
+    outcomes, problems = bench.move()
+    assert [one.state for one in outcomes] == [State.FAILED, State.FAILED, State.IMPORTED] * 2 + [
         State.FAILED
     ] * 2
+    assert problems == []
 
 
 @pytest.mark.parametrize("wrong", ["import_id", "patient_id", "sha256", "fewer"])
@@ -480,7 +484,8 @@ def test_nothing_is_removed_when_the_ledger_cannot_be_written(practice: Practice
     """Stored, but not written down: the file stays in its source, and the next refresh finishes."""
     bench = Bench(practice, "a.jpg")
     bench.ledger.append = raising(LedgerError("no"))  # type: ignore[method-assign]
-    outcomes, _ = bench.move()
+    outcomes, problems = bench.move()
+    assert [(one.location, one.text) for one in problems] == [("ledger", "the ledger could not be written")]
     assert [(o.state, o.reason, o.retry_helps) for o in outcomes] == [
         (State.STORED, Reason.LEDGER_FAILED, True)
     ]

@@ -161,10 +161,14 @@ def test_files_are_beside_the_database(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:clinic.db?uri=true"])
-def test_other_databases_have_no_folder_beside_them(url: str) -> None:
-    """If the database is not a file with a path, the folder for files must be named."""
+def test_other_databases_have_no_folder_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """If the database is not a file with a path, the folder for files must be named; nothing is created."""
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="files="):
         SqlRepository.open(url)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_folder_is_made_for_a_database_that_cannot_be_opened(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from intouch_import.model import State, printable
-from intouch_import.reports import RECORDS
+from intouch_import.reports import LEDGER, RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -160,7 +160,7 @@ def finish(report: Report, *, json: bool) -> int:
 
 def code_of(report: Report) -> int:
     """Return the exit code of a report."""
-    if any(problem.location == RECORDS for problem in report.problems):
+    if any(problem.location in (RECORDS, LEDGER) for problem in report.problems):
         return RECORDS_FAILED
     if report.failed or report.stored:
         return FILES_FAILED

@@ -19,7 +19,7 @@ import attrs
 
 from intouch_import.closing import Closable
 from intouch_import.model import Action
-from intouch_import.reports import RECORDS
+from intouch_import.reports import LEDGER, RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -233,7 +233,7 @@ class Watch(Closable):
         here = {
             (one.source_id, one.location): one
             for one in report.problems
-            if one.source_id or one.location == RECORDS
+            if one.source_id or one.location in (RECORDS, LEDGER)
         }
         kept = {key: one for key, one in self._problems.items() if key[0] and key[0] not in looks}
         self._problems = kept | here | unopened

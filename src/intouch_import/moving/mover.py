@@ -104,7 +104,8 @@ class Mover:
                 would end; nothing is stored, removed or written into the ledger.
 
         Returns:
-            One outcome per order, in order, and one problem per location that failed.
+            One outcome per order, in order. One problem for each location that failed, and for the records
+            and the ledger.
         """
         sources = {order.source.source_id: order.source for order in orders}
         # Until the end, all of them count as incomplete: the move may be interrupted.

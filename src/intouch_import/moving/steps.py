@@ -25,7 +25,7 @@ from intouch_import.moving.identity import compare_identity
 from intouch_import.moving.settling import Settling, check_age, was_changed
 from intouch_import.moving.storing import Storing
 from intouch_import.moving.threads import start, start_slices, start_together, wait_for
-from intouch_import.reports import Problem
+from intouch_import.reports import LEDGER, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -44,6 +44,8 @@ __all__ = ["MoveSteps"]
 
 log = logging.getLogger(__name__)
 
+_LEDGER_KEY: Final = f"\0{LEDGER}"  # no source has such an id
+_LEDGER_PROBLEM: Final = Problem(source_id="", location=LEDGER, text="the ledger could not be written")
 _END_EVENTS: Final = {State.IMPORTED: Event.MOVED, State.STORED: Event.NOT_REMOVED}
 
 
@@ -57,7 +59,7 @@ class MoveSteps:
         workers: How many threads verify.
 
     Attributes:
-        problems: One per location that failed, by source id.
+        problems: One per location that failed, by source id; and those of the records and the ledger.
         ledger_complete: Whether the ledger knows how each file ended.
     """
 
@@ -88,7 +90,7 @@ class MoveSteps:
         self._lock = threading.Lock()
         self._broken_off = False
         self._staging = repository.staging
-        self._storing = Storing(repository, ledger)
+        self._storing = Storing(repository, ledger, problems=self.problems)
         self._settling = Settling(repository, ledger, clock)
 
     def break_off(self) -> None:
@@ -130,6 +132,7 @@ class MoveSteps:
             ids = [(move.import_id, move.own_id) for move in moves]
             claim = self._ledger.claims.move({one for both in ids for one in both})
         except Exception as exc:  # noqa: BLE001  # whatever it is, the batch must come to its end
+            self.problems[_LEDGER_KEY] = _LEDGER_PROBLEM
             log.error("the ledger could not be written; nothing was stored", extra=kind_and_place(exc))
             for move in moves:
                 move.end(State.FAILED, Reason.LEDGER_FAILED, retry_helps=True)
@@ -296,6 +299,7 @@ class MoveSteps:
             now = self._clock.now()
             self._ledger.append([move.ledger_entry(Event.STORED, move.order.reason, now) for move in moves])
         except Exception as exc:  # noqa: BLE001  # whatever it is, the batch must come to its end
+            self.problems[_LEDGER_KEY] = _LEDGER_PROBLEM
             log.error(
                 "the ledger could not be written; nothing was removed", extra={"kind": type(exc).__name__}
             )
@@ -383,6 +387,7 @@ class MoveSteps:
         except Exception as exc:  # noqa: BLE001  # the batch must come to its end
             # The files are stored and the ledger says so; `Inbox.refresh` writes the missing "moved".
             self.ledger_complete = False
+            self.problems[_LEDGER_KEY] = _LEDGER_PROBLEM
             log.error("the ledger could not be written after a removal", extra={"kind": type(exc).__name__})
 
     def _note(self, source: Source, exc: Exception) -> None:

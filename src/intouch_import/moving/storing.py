@@ -24,6 +24,7 @@ from intouch_import.errors import (
 )
 from intouch_import.model import Reason, State, printable
 from intouch_import.moving.file_move import Copy
+from intouch_import.reports import RECORDS, Problem
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.secret import pseudonym
 from intouch_import.verdicts import doubt_of_copies
@@ -40,6 +41,7 @@ __all__ = ["CopyFinder", "Incoming", "Storing"]
 log = logging.getLogger(__name__)
 
 _GIVE_UP_AFTER: Final = 3
+_RECORDS_KEY: Final = f"\0{RECORDS}"  # no source has such an id
 
 
 class Storing:
@@ -48,15 +50,20 @@ class Storing:
     Args:
         repository: The patient records.
         ledger: Asked for digests that an undo has put back.
+        problems: Gets the problem of a repository that has given up or has stored no file.
 
     Attributes:
         given_up: Whether the repository has failed so often in a row that no other file is tried.
     """
 
-    def __init__(self, repository: PatientRepository, ledger: Ledger) -> None:
+    def __init__(
+        self, repository: PatientRepository, ledger: Ledger, *, problems: dict[str, Problem]
+    ) -> None:
         self._repository = repository
+        self._problems = problems
         self._copies = CopyFinder(repository, ledger)
         self._failures_in_a_row = 0
+        self._has_stored = False
         self.given_up = False
         self._rehearsed: dict[str, MoveOrder] = {}  # by digest
 
@@ -122,7 +129,9 @@ class Storing:
                 move.stored = result
         _name_twins(moves)
         self._failures_in_a_row = 0
+        self._has_stored = True
         self.given_up = False
+        self._problems.pop(_RECORDS_KEY, None)
         if others:
             self._store_together(others)
 
@@ -153,6 +162,9 @@ class Storing:
         if not isinstance(exc, (FileError, UnknownPatient)):
             self._failures_in_a_row += 1
             self.given_up = self._failures_in_a_row >= _GIVE_UP_AFTER
+            if self.given_up or not self._has_stored:
+                text = str(exc) if isinstance(exc, InTouchImportError) else "the patient records failed"
+                self._problems[_RECORDS_KEY] = Problem(source_id="", location=RECORDS, text=text)
             log.error("the repository failed", extra=kind_and_place(exc, import_id=move.import_id))
         if not isinstance(exc, InTouchImportError):
             move.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)

@@ -92,9 +92,10 @@ class SqlRepository(Closable, PatientRepository):
             RepositoryError: The database or the folder can't be used.
         """
         engine = connect(url)
+        where = files if files is not None else _folder_beside(engine.url)
         with reading(engine):
             pass  # no folder is created for a database that can't be opened
-        return cls(engine, open_files(files if files is not None else _folder_beside(engine.url)))
+        return cls(engine, open_files(where))
 
     @property
     def staging(self) -> Path | None:

@@ -19,16 +19,11 @@ __all__ = ["DEFAULT", "Shown", "commented_file", "reference", "show"]
 DEFAULT: Final = "default"
 
 _EXAMPLE_IDS: Final = {"practice": "", "provider": "DRJ", "operator": "reception"}
-# A new file sets these keys, so that it works as it is.
-_FILLED_IN: Final = {
-    "practice.zone": '"Australia/Sydney"',
-    "operator.locations": '["local"]',
-    "operator.local_folder": '"photos"',
-}
 _HEAD: Final = """\
 # The settings of one practice, for intouch-import.
 #
-# A key with a # before it is not set. The value shown is then its default, or an example.
+# No key is set: each has a # before it. Its value is the default, or an example. To set a key, remove the #
+# and write your own value. Begin with zone, records, and the locations and local_folder of an operator.
 # Relative paths start at the folder of this file.
 #
 # Keep secrets outside this file, and write here where they are:
@@ -69,17 +64,13 @@ def show(settings: Settings) -> list[Shown]:
 
 
 def commented_file() -> str:
-    """Return a settings file to fill in: every key with its meaning; the few that are needed are set."""
+    """Return a settings file to fill in: every key with its meaning. None is set: each practice differs."""
     lines = [_HEAD]
     for section, kind in SECTIONS.items():
         lines += [*_comment(_summary(kind)), _table(section)]
         for field in attrs.fields(kind):
-            lines += ["", *_comment(field.metadata["meaning"])]
-            if filled_in := _FILLED_IN.get(f"{section}.{field.name}"):
-                lines.append(f"{field.name} = {filled_in}")
-            else:
-                value = field.metadata["example"] if field.default is None else _toml(field.default)
-                lines.append(f"# {field.name} = {value}")
+            value = field.metadata["example"] if field.default in (None, ()) else _toml(field.default)
+            lines += ["", *_comment(field.metadata["meaning"]), f"# {field.name} = {value}"]
         lines.append("")
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ const SHOWN = {
   failed: ["Failed", (line) => line[STATUS] === "failed"],
   ignored: ["Ignored", (line) => line[STATUS] === "ignored"],
 };
-const LOCATIONS = { local: "Folder", azure: "Azure", dropbox: "Dropbox", onedrive: "OneDrive", sftp: "SFTP", records: "Patient records" };
+const LOCATIONS = { local: "Folder", azure: "Azure", dropbox: "Dropbox", onedrive: "OneDrive", sftp: "SFTP", records: "Patient records", ledger: "Ledger" };
 const locationName = (location) => LOCATIONS[location] ?? location;
 const SORTS = { name: (line) => line[NAME].toLowerCase(), size: (line) => line[SIZE], time: (line) => line[TIME] ?? 0, from: (line) => line[SOURCE], to: (line) => line[DESTINATION], status: (line) => line[STATUS] };
 
