@@ -83,6 +83,7 @@ __all__ = [
     "without_path",
 ]
 
+_CONTEXT: Final[Any] = BaseException.__dict__["__context__"]
 _NOT_THEIRS: Final = frozenset({__name__.partition(".")[0], "contextlib"})
 
 
@@ -104,6 +105,22 @@ class InTouchImportError(Exception):
         super().__init__(message)
         # Exception.__reduce__ includes __dict__, so these attributes are pickled.
         self.__dict__.update(context)
+
+    @property
+    def __context__(self) -> BaseException | None:
+        """The exception that was being handled; None after ``raise … from``.
+
+        Its text may contain a patient or a path. ``from None`` hides it from tracebacks only, not from crash
+        reporters that follow this attribute.
+        """
+        if self.__suppress_context__:
+            return None
+        context: BaseException | None = _CONTEXT.__get__(self)
+        return context
+
+    @__context__.setter
+    def __context__(self, context: BaseException | None) -> None:
+        _CONTEXT.__set__(self, context)
 
 
 class ConfigError(InTouchImportError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import threading
@@ -41,6 +42,8 @@ __all__ = [
 _TIMES: Final = ("mtime", "modified", "LastModified", "last_modified", "updated", "created")
 # RFC 3659, section 2.3: UTC. Fractions are ignored, because a server may omit them in some answers.
 _FTP_TIME: Final = re.compile(r"(\d{8})(\d{6})(?:\.\d+)?")
+# At DEBUG, they log paths, requests and answers, some of them in threads of their own.
+_LOGGERS: Final = ("fsspec", "s3fs", "aiobotocore", "botocore", "gcsfs", "adlfs", "smbprotocol")
 # After these errors, a connection can still be used.
 _ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, NotImplementedError)
 # fsspec's memory file system is one dict for all: listing it fails while another thread removes a file.
@@ -82,6 +85,7 @@ class Connections:
         self._opened = opened if opened is not None else _url_to_fs
         self._lock = threading.Lock()
         self._idle: list[AbstractFileSystem] = []
+        _quieten()
         try:
             first, self.path = self._opened(url, **self._options)
         # From None: the messages may contain the URL or an option.
@@ -152,6 +156,14 @@ class Connections:
             idle, self._idle = self._idle, []
         for filesystem in idle:
             self.drop(filesystem)
+
+
+def _quieten() -> None:
+    """Keep the packages below fsspec from logging paths, unless the host has set their level."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
 
 
 def reading(stream: Any) -> BinaryIO:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import socket
 import threading
@@ -277,6 +278,47 @@ def test_the_port_is_open_on_this_machine_alone(server: DropboxServer) -> None:
     if outward not in {"127.0.0.1", "0.0.0.0"}:
         with pytest.raises(OSError), socket.create_connection((outward, port), timeout=2):  # noqa: PT011
             pass
+    attempt.cancel()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this system has no IPv6")
+def test_a_port_that_another_program_has_for_ipv6_alone(server: DropboxServer) -> None:
+    """Many browsers ask ``[::1]`` first: another program there would get the code, so the port is not used."""
+    with socket.socket(socket.AF_INET6) as taken:
+        try:
+            taken.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6 loopback address")
+        taken.listen()
+        busy = taken.getsockname()[1]
+        free = free_port()
+        for ports, expected in (([busy, free], free), ([busy], None)):
+            authorization = DropboxAuthorization("key", redirect_ports=ports, endpoint=server.url)
+            signin = SignIn(authorization, store=MemoryStore(), on_url=None)
+            if expected is None:
+                with pytest.raises(SignInFailed):
+                    signin.begin()
+                continue
+            attempt = signin.begin()
+            assert attempt.redirect_uri == f"http://localhost:{expected}"
+            attempt.cancel()
+        with socket.socket() as released:
+            released.bind(("127.0.0.1", busy))  # it is not kept open
+
+
+def test_a_machine_without_ipv6_signs_in(server: DropboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then nobody can have the port for IPv6, and IPv4 is enough."""
+    bind = socket.socket.bind
+
+    def refuse(one: socket.socket, address: tuple[object, ...]) -> None:
+        if one.family is socket.AF_INET6:
+            raise OSError(errno.EADDRNOTAVAIL, "no such address")
+        bind(one, address)
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    authorization = DropboxAuthorization("key", redirect_ports=[0], endpoint=server.url)
+    attempt = SignIn(authorization, store=MemoryStore(), on_url=None).begin()
+    assert attempt.redirect_uri.startswith("http://localhost:")
     attempt.cancel()
 
 

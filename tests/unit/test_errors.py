@@ -14,6 +14,7 @@ import pytest
 from intouch_import import errors
 from intouch_import.errors import (
     CaptureNameError,
+    ContentMismatch,
     FileError,
     InTouchImportError,
     MixedDestinations,
@@ -57,6 +58,44 @@ def test_context_is_kept_out_of_what_is_shown(kind: type[InTouchImportError]) ->
     assert str(exc) == "what happened"
     assert "secret" not in repr(exc)
     assert str(kind()) == ""
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("cause", [None, OSError(2, "No such file or directory")], ids=["None", "cause"])
+def test_the_hidden_exception_can_not_be_followed(
+    kind: type[InTouchImportError], cause: OSError | None
+) -> None:
+    """After ``raise … from``, the exception that was handled, whose text may name a patient, is not attached."""
+
+    def fail() -> None:
+        try:
+            raise OSError(2, "no such file", "/photos/10042.jpg")
+        except OSError:
+            raise kind("what happened") from cause
+
+    with pytest.raises(kind) as caught:
+        fail()
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is cause
+    assert "10042" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_exception_that_is_not_hidden_is_attached() -> None:
+    """Without ``from``, Python's own chain is kept, so that an error in an error handler can be found."""
+    first = ValueError()
+
+    def fail() -> None:
+        try:
+            raise first
+        except ValueError:
+            raise ContentMismatch("what happened")  # noqa: B904  # this is what is tested
+
+    with pytest.raises(ContentMismatch) as caught:
+        fail()
+    assert caught.value.__context__ is first
+    other = ContentMismatch("another")
+    other.__context__ = first
+    assert other.__context__ is first
 
 
 def test_whether_a_retry_helps_is_known_for_every_kind() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -306,6 +307,33 @@ def test_the_hosts_file_system_is_not_ours(source: Source, failing) -> None:
 
 
 @pytest.mark.parametrize("kind", ["directory", "link", "other", None])
+@pytest.fixture
+def debugging() -> Iterator[list[str]]:
+    """Log everything, as a host does that looks for a fault; return the names of the loggers."""
+    root, seen = logging.getLogger(), []
+    handler = logging.NullHandler()
+    handler.handle = lambda record: bool(seen.append(record.name)) or True  # type: ignore[method-assign]
+    names = ("fsspec", "s3fs", "botocore", "aiobotocore", "gcsfs", "adlfs", "smbprotocol")
+    before = {name: logging.getLogger(name).level for name in ("", *names)}
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield seen
+    root.removeHandler(handler)
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def test_the_packages_of_a_location_do_not_log_paths(failing, debugging: list[str]) -> None:
+    """At DEBUG, they log paths, requests and answers. A host that wants that sets the level of the package."""
+    for name in ("fsspec", "s3fs", "botocore"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    logging.getLogger("s3fs").setLevel(logging.DEBUG)
+    with open_source("failing://photos"):
+        for name in ("fsspec", "s3fs", "botocore.endpoint", "clinic"):
+            logging.getLogger(name).debug("read %s", "/photos/10042.jpg")
+    assert debugging == ["s3fs", "clinic"]
+
+
 def test_only_files_are_files(source: Source, failing, kind: str | None) -> None:
     """Entries of other types are listed with their kind and without a size."""
     failing.faults["ls"] = lambda _listed: [{"name": "/photos/x", "size": 7, "type": kind}]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import html
 import socket
 import sys
@@ -26,6 +26,7 @@ __all__ = ["Loopback"]
 
 _LOOK_EVERY_S = 0.1
 _LISTEN_ATTEMPTS = 6
+_NO_IPV6 = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
 _MAX_FORM_BYTES = 64 * 1024
 _OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HEADERS = {
@@ -160,7 +161,10 @@ def _sentence(exc: Exception) -> str:
 
 
 def _listen(ports: Sequence[int]) -> list[_Server]:
-    """Open a socket for IPv4 and, if possible, one for IPv6 on the same port: browsers try either first."""
+    """Open a socket for IPv4 and, if this machine has it, one for IPv6 on the same port.
+
+    Browsers try either first. If another program has one of the two, it could receive the code.
+    """
     for attempt in range(_LISTEN_ATTEMPTS):
         if attempt:
             time.sleep(_LOOK_EVERY_S)  # an attempt that has just ended is about to close its sockets
@@ -169,10 +173,12 @@ def _listen(ports: Sequence[int]) -> list[_Server]:
                 first = _Server(socket.AF_INET, port)
             except OSError:
                 continue
-            servers = [first]
-            with contextlib.suppress(OSError):
-                servers.append(_Server(socket.AF_INET6, first.server_port))
-            return servers
+            try:
+                return [first, _Server(socket.AF_INET6, first.server_port)]
+            except OSError as exc:
+                if exc.errno in _NO_IPV6:
+                    return [first]
+                first.server_close()
     raise SignInFailed(
         "the port for the sign-in is in use on this machine: end the other sign-in, or paste a code instead",
         why="unreachable",
