@@ -675,7 +675,11 @@ def test_the_command_works_in_a_process_of_its_own(tmp_path: Path) -> None:
         (["patients", "load", "nowhere.csv"], f"the CSV file can't be opened ({os.strerror(errno.ENOENT)})"),
         (["scan", "photos", "--records", "sqlite:////nowhere/at/all.db"], "its folder does not exist"),
         (["scan", "photos", "--records", "sqlite:///text.db"], "that file is not a database"),
-        (["scan", "photos", "--records", "postgresql://u:p@127.0.0.1:1/x"], "the database can't be reached"),
+        (
+            ["scan", "photos", "--records", "postgresql://u:p@127.0.0.1:1/x", "--files", "f"],
+            "the database can't be reached",
+        ),
+        (["scan", "photos", "--records", "postgresql://u:p@127.0.0.1:1/x"], "are kept: --files"),
         (["scan"], "give a folder, or --settings"),
     ],
 )

@@ -306,7 +306,6 @@ def test_the_hosts_file_system_is_not_ours(source: Source, failing) -> None:
     source.close()
 
 
-@pytest.mark.parametrize("kind", ["directory", "link", "other", None])
 @pytest.fixture
 def debugging() -> Iterator[list[str]]:
     """Log everything, as a host does that looks for a fault; return the names of the loggers."""
@@ -334,6 +333,7 @@ def test_the_packages_of_a_location_do_not_log_paths(failing, debugging: list[st
     assert debugging == ["s3fs", "clinic"]
 
 
+@pytest.mark.parametrize("kind", ["directory", "link", "other", None])
 def test_only_files_are_files(source: Source, failing, kind: str | None) -> None:
     """Entries of other types are listed with their kind and without a size."""
     failing.faults["ls"] = lambda _listed: [{"name": "/photos/x", "size": 7, "type": kind}]
