@@ -132,6 +132,7 @@ def test_a_file_that_is_replaced_after_it_was_stored_is_not_removed(
         container.upload_blob("scan.jpg", jpeg("old"))
         inbox = practice.inbox(source)
         inbox.refresh()
+        request = inbox.prepare(inbox.rows, patient="10042")  # it reads the file, too
         fetch = source.fetch
 
         def fetch_then_replace(*args: Any, **options: Any) -> Any:
@@ -140,7 +141,7 @@ def test_a_file_that_is_replaced_after_it_was_stored_is_not_removed(
             return content
 
         source.fetch = fetch_then_replace  # type: ignore[method-assign]
-        (outcome,) = inbox.save(inbox.prepare(inbox.rows, patient="10042")).outcomes
+        (outcome,) = inbox.save(request).outcomes
         assert (outcome.state, outcome.reason) == (State.STORED, Reason.CHANGED)
         assert container.download_blob("scan.jpg").readall() == jpeg("new")
         source.fetch = fetch  # type: ignore[method-assign]
