@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from intouch_import.disk import create_private, sync_file
+from intouch_import.engines import connected
 from intouch_import.errors import ConfigError, RepositoryError, without_path
 
 if TYPE_CHECKING:
@@ -166,8 +167,8 @@ def writing(engine: sa.Engine, *, lock: int | None = None, durable: bool = True)
     """
     with (
         _translated(),
-        engine.connect().execution_options(**{_WRITE: True, _DURABLE: durable}) as connection,
-        connection.begin(),
+        connected(engine) as connection,
+        connection.execution_options(**{_WRITE: True, _DURABLE: durable}).begin(),
     ):
         if not durable and engine.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
@@ -183,7 +184,7 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     Raises:
         RepositoryError: The database failed.
     """
-    with _translated(), engine.connect() as connection:
+    with _translated(), connected(engine) as connection:
         yield connection
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from intouch_import.errors import ConfigError, InTouchImportError, MissingExtraError
 from intouch_import.extras import needing
+from intouch_import.forks import ForkSafeLock, PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +49,7 @@ _LOGGERS: Final = ("fsspec", "s3fs", "aiobotocore", "botocore", "gcsfs", "adlfs"
 _ANSWERS: Final = (FileNotFoundError, FileExistsError, PermissionError, NotImplementedError)
 # fsspec's memory file system is one dict for all: listing it fails while another thread removes a file.
 # Reentrant, because a file may be copied from one place in memory to another.
-_MEMORY: Final = threading.RLock()
+_MEMORY: Final = ForkSafeLock(threading.RLock)
 
 
 class Unfinished(Exception):  # not an InTouchImportError: the rooms that use this one catch it
@@ -83,8 +84,8 @@ class Connections:
         self._url = url
         self._options = {**options, "skip_instance_cache": True}
         self._opened = opened if opened is not None else _url_to_fs
-        self._lock = threading.Lock()
-        self._idle: list[AbstractFileSystem] = []
+        # A forked child neither uses nor closes those of its parent.
+        self._idle: PerProcess[list[AbstractFileSystem]] = PerProcess(list)
         _quieten()
         try:
             first, self.path = self._opened(url, **self._options)
@@ -96,7 +97,7 @@ class Connections:
         except ImportError:
             raise MissingExtraError("this location needs a package that is not installed") from None
         self.kind: type[AbstractFileSystem] = type(first)
-        self._idle.append(first)
+        self._idle().append(first)
 
     def __repr__(self) -> str:
         return f"<Connections {self.kind.__name__}>"
@@ -123,11 +124,11 @@ class Connections:
     def take(self) -> AbstractFileSystem:
         """Borrow a file system without a block. End this with `give_back` or `drop`."""
         while True:
-            with self._lock:
-                filesystem = self._idle.pop() if self._idle else None
-            if filesystem is None:
+            try:
+                filesystem = self._idle().pop()  # atomic, as `append`
+            except IndexError:
                 filesystem, _ = self._opened(self._url, **self._options)
-            elif not getattr(filesystem, "alive", True):
+            if not getattr(filesystem, "alive", True):
                 self.drop(filesystem)
                 continue
             filesystem.invalidate_cache()
@@ -135,8 +136,7 @@ class Connections:
 
     def give_back(self, filesystem: AbstractFileSystem) -> None:
         """Give back a file system after `take`."""
-        with self._lock:
-            self._idle.append(filesystem)
+        self._idle().append(filesystem)
 
     def drop(self, filesystem: AbstractFileSystem) -> None:
         """Close a file system after `take` and a failure.
@@ -152,9 +152,7 @@ class Connections:
 
     def close(self) -> None:
         """Close the file systems that are not in use."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for filesystem in idle:
+        for filesystem in self._idle.take() or ():
             self.drop(filesystem)
 
 

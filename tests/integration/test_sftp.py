@@ -133,7 +133,7 @@ def test_a_connection_that_is_cut_is_opened_again(opened: Callable[..., Source],
     (photos / "a.jpg").write_bytes(b"bytes")
     source = opened()
     (file,) = source.scan()
-    for filesystem in source._connections._idle:  # type: ignore[attr-defined]
+    for filesystem in source._connections._idle():  # type: ignore[attr-defined]
         filesystem.client.get_transport().close()
     with source.fetch(file) as content:
         assert content.size_bytes == 5
@@ -146,7 +146,7 @@ def test_a_connection_that_is_cut_while_it_is_used_is_told(
     (photos / "a.jpg").write_bytes(bytes(4_000_000))
     source = opened()
     (file,) = source.scan()
-    (filesystem,) = source._connections._idle  # type: ignore[attr-defined]
+    (filesystem,) = source._connections._idle()  # type: ignore[attr-defined]
     real_open = filesystem.ftp.open
 
     def cut(*arguments: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from intouch_import.azure.account import Account, Folder
@@ -24,6 +22,7 @@ from intouch_import.errors import (
     without_path,
 )
 from intouch_import.extras import needing
+from intouch_import.forks import PerProcess
 from intouch_import.model import EntryKind, SourceFile
 from intouch_import.secret import refuse_to_pickle
 from intouch_import.sources.base import ConnectedSource, check_name
@@ -111,9 +110,8 @@ class AzureSource(ConnectedSource):
         self.concurrency = concurrency
         self._timeout_s = timeout_s
         self._patience = patience or Patience()
-        self._lock = threading.Lock()
-        self._clients: dict[int, ContainerClient] = {}
-        self._filesystem: Any = None
+        self._clients = PerProcess(self._connect)
+        self._filesystems = PerProcess(self._open_filesystem)
         self._batches = True
         _import_sdk()
         self._fast = self._fast_reader(wanted=fast)
@@ -129,19 +127,13 @@ class AzureSource(ConnectedSource):
     @property
     def filesystem(self) -> AbstractFileSystem:
         """A read-only adlfs file system on this folder, for a host that wants to look around."""
-        with self._lock:
-            if self._filesystem is None:
-                from intouch_import.azure.filesystem import open_filesystem
-
-                self._filesystem = open_filesystem(self._account, self._folder, timeout_s=self._timeout_s)
-            found: AbstractFileSystem = self._filesystem
-            return found
+        return self._filesystems()
 
     # --- the operations
 
     def scan(self) -> Iterator[SourceFile]:
         listing = Listing(self._folder)
-        blobs = self._client().walk_blobs(self._folder.prefix, include=["metadata"], delimiter="/")
+        blobs = self._clients().walk_blobs(self._folder.prefix, include=["metadata"], delimiter="/")
         pages = blobs.by_page()
         try:
             while (page := self._send(lambda: _files_of(pages, listing))) is not None:
@@ -164,7 +156,7 @@ class AzureSource(ConnectedSource):
         with staging_file(staging) as (target, path):
             download = Download(file, target, self._fast)
             try:
-                self._send(lambda: download.run(self._client().get_blob_client(blob)))
+                self._send(lambda: download.run(self._clients().get_blob_client(blob)))
             except Failed as exc:
                 raise unread(self._certain(exc.fault, file), self.source_id) from None
             except OSError as exc:
@@ -213,17 +205,13 @@ class AzureSource(ConnectedSource):
             self._checked_name(name)
         above = self._folder
         self._folder = Folder(f"{above.container}/{above.prefix}{'/'.join(folders)}")
-        self._filesystem = None
+        self._filesystems = PerProcess(self._open_filesystem)
 
     def _disconnect(self) -> None:
-        with self._lock:
-            clients, self._clients = self._clients, {}
-            filesystem, self._filesystem = self._filesystem, None
-        client = clients.get(os.getpid())
-        if client is not None:
-            client.close()
-        if filesystem is not None:
-            filesystem.close()
+        for connections in (self._clients, self._filesystems):
+            opened = connections.take()
+            if opened is not None:
+                opened.close()
 
     __reduce__ = refuse_to_pickle
 
@@ -234,7 +222,7 @@ class AzureSource(ConnectedSource):
 
     def _delete_batch(self, files: Sequence[SourceFile]) -> bool:
         wanted = [{"name": self._folder.blob(file.name), "etag": quoted_etag(file.version)} for file in files]
-        parts = list(self._client().delete_blobs(*wanted, raise_on_any_failure=False))
+        parts = list(self._clients().delete_blobs(*wanted, raise_on_any_failure=False))
         return len(parts) == len(files) and all(part.status_code == _DELETED for part in parts)
 
     def _delete_each(self, files: Sequence[SourceFile], *, doubt: bool) -> list[Exception | None]:
@@ -259,7 +247,7 @@ class AzureSource(ConnectedSource):
         """
         from azure.core import MatchConditions
 
-        blob = self._client().get_blob_client(self._checked(file))
+        blob = self._clients().get_blob_client(self._checked(file))
         try:
             pin = {"etag": quoted_etag(file.version), "match_condition": MatchConditions.IfNotModified}
             self._send(lambda: blob.delete_blob(**pin))
@@ -277,7 +265,7 @@ class AzureSource(ConnectedSource):
         return folder(name) if any(self._first_page(f"{blob.blob_name}/")) else None
 
     def _first_page(self, prefix: str) -> Iterable[Any]:
-        pages = self._client().walk_blobs(prefix, delimiter="/", results_per_page=1).by_page()
+        pages = self._clients().walk_blobs(prefix, delimiter="/", results_per_page=1).by_page()
         return self._send(lambda: next(pages, ()))
 
     def _certain(self, fault: Fault, file: SourceFile) -> Fault:
@@ -292,25 +280,20 @@ class AzureSource(ConnectedSource):
             return Fault(kind=Kind.GONE)
         return Fault(kind=Kind.CHANGED if there.version != file.version else Kind.NONSENSE)
 
-    def _client(self) -> ContainerClient:
-        # One for each process: after a fork, parent and child must not share connections.
-        process = os.getpid()
-        with self._lock:
-            client = self._clients.get(process)
-            if client is None:
-                from intouch_import.azure.client import connect
+    def _connect(self) -> ContainerClient:
+        from intouch_import.azure.client import connect
 
-                client = connect(
-                    self._account,
-                    self._folder.container,
-                    connections=self.concurrency,
-                    timeout_s=self._timeout_s,
-                )
-                self._clients[process] = client
-            return client
+        return connect(
+            self._account, self._folder.container, connections=self.concurrency, timeout_s=self._timeout_s
+        )
+
+    def _open_filesystem(self) -> Any:
+        from intouch_import.azure.filesystem import open_filesystem
+
+        return open_filesystem(self._account, self._folder, timeout_s=self._timeout_s)
 
     def _blob(self, name: str) -> BlobClient:
-        return self._client().get_blob_client(self._checked_name(name))
+        return self._clients().get_blob_client(self._checked_name(name))
 
     def _checked_name(self, name: str) -> str:
         """Return the full name of a blob in this folder."""

@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import secrets
-import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ from intouch_import.azure.client import CHUNK_BYTES, abandon
 from intouch_import.azure.errors import Failed, Kind
 from intouch_import.azure.listing import etag_of, is_appended, quoted_etag
 from intouch_import.errors import ContentMismatch, FileUnreadable, StillArriving
+from intouch_import.forks import ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -171,7 +171,7 @@ class FastReader:
         self._account = account
         self._container = container
         self._timeout_s = timeout_s
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._store: Any = None
         self._good_until = datetime.min.replace(tzinfo=UTC)
         # obstore would use a proxy from the environment, also for an emulator on this machine.

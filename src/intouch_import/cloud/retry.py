@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
 from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.errors import Throttled
+from intouch_import.forks import ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ class Patience:
         self._on_wait = on_wait
         self._clock = clock
         self._chance = chance
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._quiet_until_s = 0.0
 
     def ask(self, attempt: Callable[[], _T], *, again: Callable[[Exception], Again | None]) -> _T:

@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 
 from intouch_import.cloud.endpoints import origin_of
 from intouch_import.cloud.http import new_session
-from intouch_import.cloud.processes import PerProcess
 from intouch_import.dropbox.errors import Busy, NoAnswer, Refused, TeamSpaceMoved, again
 from intouch_import.errors import ConfigError, SignInFailed, SignInNeeded, SourceUnavailable, Throttled
 from intouch_import.extras import needing
+from intouch_import.forks import ForkSafeLock, PerProcess
 from intouch_import.secret import Secret, refuse_to_pickle
 from intouch_import.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant
 
@@ -41,8 +41,8 @@ _WWW: Final = "https://www.dropbox.com"
 _API: Final = "https://api.dropboxapi.com"
 _TIMEOUT_S: Final = (10.0, 30.0)
 
-_writers: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
-_writers_lock = threading.Lock()
+_writers: weakref.WeakKeyDictionary[Any, ForkSafeLock] = weakref.WeakKeyDictionary()
+_writers_lock = ForkSafeLock()
 
 
 class WriteState:
@@ -71,9 +71,9 @@ class Account:
         self._patience = patience
         with _writers_lock:
             try:
-                self.writer = _writers.setdefault(owner, threading.RLock())
+                self.writer = _writers.setdefault(owner, ForkSafeLock(threading.RLock))
             except TypeError:  # this owner has no weak references
-                self.writer = threading.RLock()
+                self.writer = ForkSafeLock(threading.RLock)
 
     @property
     def client(self) -> DropboxClient:

@@ -14,7 +14,7 @@ from dropbox.dropbox_client import RouteErrorResult
 from dropbox.exceptions import AuthError, DropboxException
 
 from intouch_import.cloud.http import new_session
-from intouch_import.cloud.processes import Tokens
+from intouch_import.cloud.tokens import Tokens
 from intouch_import.dropbox.errors import (
     BadRequest,
     Busy,

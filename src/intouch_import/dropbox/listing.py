@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import time
 import unicodedata
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.dropbox.errors import NoAnswer, Refused
 from intouch_import.errors import ConfigError, NameRefused, SourceUnavailable
+from intouch_import.forks import ForkSafeLock
 from intouch_import.model import EntryKind, SourceFile
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Listing:
         self._call = call
         self._relist_after_s = relist_after_s
         self._monotonic_s = monotonic_s
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
+        self._pid = os.getpid()
         self._folder: str | None = None
         self._identity = ""
         self._cursor: str | None = None
@@ -113,6 +115,8 @@ class Listing:
             Refused: The folder does not exist.
         """
         with self._lock:
+            if self._pid != os.getpid():  # another thread of the parent may have been changing the list
+                self._pid, self._folder = os.getpid(), None
             too_old = self._monotonic_s() - self._started_s >= self._relist_after_s
             if too_old or (folder, identity) != (self._folder, self._identity):
                 self._start(folder, identity)

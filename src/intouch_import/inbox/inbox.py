@@ -11,6 +11,7 @@ from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError, SelectionError, SourceUnavailable, UnknownPatient, host_errors
 from intouch_import.extensions import check_extensions
 from intouch_import.filenames import DEFAULT_PATTERN, CaptureNaming
+from intouch_import.forks import ForkSafeLock
 from intouch_import.inbox.corrections import Corrections
 from intouch_import.inbox.doubts import DoubtFinder
 from intouch_import.inbox.duplicates import DuplicateFinder
@@ -114,7 +115,7 @@ class Inbox(Closable):
         self._naming = CaptureNaming(naming) if isinstance(naming, str) else naming
         self._allowed = check_extensions(allowed_extensions)
         self._settle_s = settle_s
-        self._lock = threading.RLock()
+        self._lock = ForkSafeLock(threading.RLock)
         if isinstance(check_content, bool):
             self._examiner = Examiner(zone=self.zone, now=self._clock.now) if check_content else None
         else:

@@ -23,6 +23,7 @@ from intouch_import.verdicts import waiting
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from intouch_import.forks import ForkSafeLock
     from intouch_import.inbox.listing import Lister
     from intouch_import.inbox.locations import Locations
     from intouch_import.inbox.recovery import Recovery
@@ -70,7 +71,7 @@ class Refresh:
         lister: Lister,
         recovery: Recovery,
         mover: RowMover,
-        lock: threading.RLock,
+        lock: ForkSafeLock,
     ) -> None:
         self.rows: list[Row] = []
         self._locations = locations

@@ -10,6 +10,7 @@ refresh or by `Source.sign_in` in another thread.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
@@ -308,6 +309,7 @@ class _Signals(threading.Event):
         self._looks: list[_Look] = []
         self._told = threading.Condition()
         self._threads: list[threading.Thread] = []
+        self._pid = os.getpid()
 
     def is_set(self) -> bool:
         return super().is_set() or (self._stop is not None and self._stop.is_set())
@@ -321,7 +323,9 @@ class _Signals(threading.Event):
             look.over.set()
 
     def end(self) -> None:
-        """End the threads."""
+        """End the threads. A forked child has none, and a lock may stay locked in it for ever."""
+        if self._pid != os.getpid():
+            return
         self.stop()
         for thread in self._threads:
             thread.join(_END_S)

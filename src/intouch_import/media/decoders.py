@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from intouch_import.forks import ForkSafeLock
 from intouch_import.media.kinds import MOVIES, PICTURES
 from intouch_import.media.messages import (
     ANSWER,
@@ -94,6 +95,7 @@ class DecodingPool:
         self._most_workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
         self._linger_s = linger_s
         self._command = command
+        self._pid = os.getpid()
         self._reset()
         _pools.add(self)
 
@@ -113,6 +115,7 @@ class DecodingPool:
         """
         if kind not in PICTURES and not (kind in MOVIES and thumbnail_px):
             return _unverified(Obstacle.NO_PICTURE)
+        self.leave_parent()
         task = {"kind": kind.value, "size_bytes": size_bytes, "thumbnail_px": thumbnail_px or 0}
         for retry in (True, False):
             worker = self._borrow()
@@ -137,6 +140,7 @@ class DecodingPool:
 
     def close(self) -> None:
         """End all workers. The pool can be used again."""
+        self.leave_parent()
         with self._changed:
             workers, idle = self._workers, self._idle
             self._workers, self._idle = set(), []
@@ -157,12 +161,17 @@ class DecodingPool:
         self._keeper = None
         self._no_worker_until_s = 0.0
 
-    def after_fork(self) -> None:
-        """In the child of a fork, let go of the parent's workers."""
-        workers = self._workers
-        self._reset()
-        for worker in workers:
-            worker.abandon()
+    def leave_parent(self) -> None:
+        """In a forked child, let go of the parent's workers: their answers are about the parent's files."""
+        if self._pid == os.getpid():
+            return
+        with _lock:
+            if self._pid != os.getpid():
+                workers = self._workers
+                self._reset()
+                self._pid = os.getpid()
+                for worker in workers:
+                    worker.abandon()
 
     def _borrow(self) -> _Worker | None:
         """Return an idle worker, or start one; None if none can be started."""
@@ -404,7 +413,7 @@ def _environment() -> dict[str, str]:
 
 _pools: weakref.WeakSet[DecodingPool] = weakref.WeakSet()
 _shared: list[DecodingPool] = []
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def shared_pool() -> DecodingPool:
@@ -422,10 +431,9 @@ def _close_all() -> None:
 
 
 def _after_fork() -> None:
-    global _lock  # noqa: PLW0603  # another thread may have held it
-    _lock = threading.Lock()
+    # At once, not at the next use: a worker ends when nobody holds its pipes.
     for pool in list(_pools):
-        pool.after_fork()
+        pool.leave_parent()
 
 
 atexit.register(_close_all)

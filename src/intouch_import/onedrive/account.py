@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from intouch_import.cloud.http import unlogged
-from intouch_import.cloud.processes import PerProcess
 from intouch_import.errors import (
     ConfigError,
     InTouchImportError,
@@ -32,6 +31,7 @@ from intouch_import.errors import (
     SourceUnavailable,
 )
 from intouch_import.extras import needing
+from intouch_import.forks import PerProcess
 from intouch_import.onedrive.client import PUBLIC_CLOUD, checked_endpoint, trusted_authorities
 from intouch_import.secret import refuse_to_pickle
 from intouch_import.signin.authorization import AuthorizationRequest, AuthorizationServer, Grant

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 from intouch_import.cloud.endpoints import is_loopback, origin_of
 from intouch_import.cloud.http import unlogged
-from intouch_import.cloud.processes import PerProcess, Tokens
+from intouch_import.cloud.tokens import Tokens
 from intouch_import.errors import ConfigError, InTouchImportError, SignInNeeded, SourceUnavailable
 from intouch_import.extras import needing
+from intouch_import.forks import PerProcess
 from intouch_import.onedrive.errors import (
     FAILS_FOR_NOW,
     CallFailed,

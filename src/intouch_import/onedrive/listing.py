@@ -20,8 +20,8 @@ from urllib.parse import quote
 
 import attrs
 
-from intouch_import.cloud.processes import PerProcess
 from intouch_import.errors import SourceUnavailable
+from intouch_import.forks import PerProcess
 from intouch_import.model import EntryKind, SourceFile
 from intouch_import.onedrive.errors import GraphError, is_gone
 

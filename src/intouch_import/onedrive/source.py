@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import attrs
 
-from intouch_import.cloud.processes import PerProcess
 from intouch_import.cloud.retry import Patience
 from intouch_import.content import StagedContent, staging_file
 from intouch_import.errors import (
@@ -23,6 +22,7 @@ from intouch_import.errors import (
     SourceUnavailable,
 )
 from intouch_import.extras import needing
+from intouch_import.forks import PerProcess
 from intouch_import.model import EntryKind, Reason
 from intouch_import.onedrive.client import PUBLIC_CLOUD, GraphClient, checked_endpoint
 from intouch_import.onedrive.errors import ABOUT_ALL, GraphError, TransferFailed, explaining, is_gone

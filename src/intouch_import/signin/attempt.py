@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import os
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
@@ -56,6 +57,7 @@ class SignInAttempt:
         self._clock = clock
         self._deadline_s = clock.monotonic_s() + timeout_s
         self._timeout_s = timeout_s
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._redeeming = False
         self._ended = threading.Event()
@@ -80,7 +82,12 @@ class SignInAttempt:
 
     @property
     def is_open(self) -> bool:
-        """Whether the attempt still waits for an answer. Ends the attempt if its time is up."""
+        """Whether the attempt still waits for an answer. Ends the attempt if its time is up.
+
+        In a forked child, the attempt is over: the parent waits for the answer.
+        """
+        if self._pid != os.getpid():
+            return False
         with self._lock:
             # An answer that arrived in time is redeemed, however long the service takes.
             if (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import html
+import os
 import socket
 import sys
 import threading
 import time
+import weakref
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
@@ -67,6 +69,9 @@ class Loopback:
             server.server_close()
 
 
+_open: weakref.WeakSet[_Server] = weakref.WeakSet()
+
+
 class _Server(ThreadingMixIn, HTTPServer):
     """One socket. Each connection has a thread, because browsers open connections that they never use."""
 
@@ -76,6 +81,7 @@ class _Server(ThreadingMixIn, HTTPServer):
 
     def __init__(self, family: socket.AddressFamily, port: int) -> None:
         self.address_family = family
+        _open.add(self)
         super().__init__(("127.0.0.1" if family is socket.AF_INET else "::1", port), _Redirect)
 
     def server_bind(self) -> None:
@@ -184,3 +190,13 @@ def _listen(ports: Sequence[int]) -> list[_Server]:
         why="unreachable",
         retry_helps=True,
     )
+
+
+def _close_inherited() -> None:
+    """In a forked child, close the sockets of the parent: the child would keep their ports in use."""
+    for server in list(_open):
+        server.socket.close()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_close_inherited)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from intouch_import.clock import SYSTEM_CLOCK, Clock
 from intouch_import.errors import SignInFailed, SignInNeeded, SourceError
+from intouch_import.forks import ForkSafeLock
 from intouch_import.secret import refuse_to_pickle
 from intouch_import.signin.attempt import SignInAttempt
 from intouch_import.signin.loopback import Loopback
@@ -86,8 +87,8 @@ class SignIn:
         self._store = store if store is not None else default_store()
         self._on_url = on_url
         self._clock = clock
-        self._lock = threading.RLock()  # held while one thread renews the token for all
-        self._begin_lock = threading.Lock()
+        self._lock = ForkSafeLock(threading.RLock)  # held while one thread renews the token for all
+        self._begin_lock = ForkSafeLock()
         self._attempt: SignInAttempt | None = None
         self._grant: Grant | None = None
         self._stale_at_s = math.inf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING, Final
 
+from intouch_import.forks import PerProcess
 from intouch_import.errors import SourceUnavailable, without_path
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class FolderEvents:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._listener: RustNotify | None = None
+        self._listeners = PerProcess(self._listen)  # their thread does not live on in a forked child
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for an event since the last wait. With 0, start listening and return.
@@ -43,21 +44,20 @@ class FolderEvents:
         Raises:
             SourceUnavailable: The system refuses: no such folder, no permission, too many listeners.
         """
-        if self._listener is None:
-            self._listener = self._listen()
+        listener = self._listeners()
         if timeout_s <= 0:
             return True
         # Not watchfiles.watch(): it logs the paths of changed files.
-        answer = self._listener.watch(_BURST_MS, _PAUSE_MS, max(1, int(timeout_s * 1000)), None)
+        answer = listener.watch(_BURST_MS, _PAUSE_MS, max(1, int(timeout_s * 1000)), None)
         if answer == "signal":
             raise KeyboardInterrupt
         return not isinstance(answer, str)
 
     def close(self) -> None:
         """Stop listening."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        listener = self._listeners.take()
+        if listener is not None:
+            listener.close()
 
     def _listen(self) -> RustNotify:
         from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
