@@ -237,7 +237,11 @@ def copy_sqlite(engine: sa.Engine, path: Path) -> None:
         raise ConfigError("only SQLite databases are copied: use the tools of the database server")
     try:
         create_private(path)
-        with _translated(), engine.connect() as connection, contextlib.closing(sqlite3.connect(path)) as copy:
+        with (
+            _translated(),
+            connected(engine) as connection,
+            contextlib.closing(sqlite3.connect(path)) as copy,
+        ):
             source: Any = connection.connection.driver_connection
             source.backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")

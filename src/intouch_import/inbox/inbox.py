@@ -507,7 +507,7 @@ class Inbox(Closable):
             raise ConfigError("patient is a Patient or a patient's id, a text")
         with host_errors():
             found = self.repository.find_patient(patient_id)
-        if found is None:
+        if found is None or found.id != patient_id:
             raise UnknownPatient("no patient has this id")
         return found
 

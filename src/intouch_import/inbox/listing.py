@@ -11,6 +11,7 @@ from intouch_import.inbox.rows import Row
 from intouch_import.model import Action, CaptureName, Progress, Reason, Stage, State, Verdict, printable
 from intouch_import.moving.storing import CopyFinder, Incoming
 from intouch_import.reports import Problem
+from intouch_import.repositories.base import find_exactly
 from intouch_import.verdicts import Known, Rules, arriving, identify, read_name, screen, waiting
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ class Lister:
         providers = map(self._repository.find_provider, {capture.provider for capture in captures})
         return Known(
             providers={provider.id: provider for provider in providers if provider is not None},
-            patients=self._repository.find_patients(patient_ids),
+            patients=find_exactly(self._repository, patient_ids),
             put_back=among_put_back(claims, self._ledger.put_back(source.source_id, names)),
         )
 

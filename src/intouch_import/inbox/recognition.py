@@ -7,9 +7,10 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from intouch_import.errors import FileChanged, FileVanished
+from intouch_import.ledger import Event
 from intouch_import.model import Reason, import_id, printable
 from intouch_import.moving.file_move import explain
-from intouch_import.verdicts import already, arriving
+from intouch_import.verdicts import already, arriving, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -92,13 +93,13 @@ class Recognition:
             moved = self._ledger.moved(stored) if stored else set()
             for row in others:
                 if row.import_id in stored:
-                    row.judge(already(row.file, stored[row.import_id], moved=row.import_id in moved))
+                    self._judge(row, stored[row.import_id], moved=row.import_id in moved)
                 else:
                     left.append(row)
         return Recognised(left, gone)
 
-    @staticmethod
     def _compare(
+        self,
         row: Row,
         stored: StoredAttachment,
         others: list[Row],
@@ -107,7 +108,7 @@ class Recognition:
         moved: bool,
     ) -> None:
         if not moved and row.source.commits_whole:
-            row.judge(already(row.file, stored, moved=False))  # the move reads it, and compares
+            self._judge(row, stored, moved=False)  # the move reads it, and compares
             return
         sha256: str | None = None
         try:
@@ -122,10 +123,26 @@ class Recognition:
                 return
         row.sha256 = sha256
         if sha256 in {None, stored.sha256}:
-            row.judge(already(row.file, stored, moved=moved))
+            self._judge(row, stored, moved=moved)
         else:
             row.import_as(import_id(row.source_id, row.name, row.version, sha256=sha256))
             others.append(row)
+
+    def _judge(self, row: Row, stored: StoredAttachment, *, moved: bool) -> None:
+        """Set the verdict of a file that was imported before.
+
+        If the records put it into another record than the one that they were given, the move refused it. This
+        must not be finished as if a crash had interrupted it.
+        """
+        last = () if moved else [*self._ledger.entries(import_id=stored.import_id)][-1:]
+        refused = any(
+            (entry.event, entry.reason) == (Event.FAILED, Reason.REPOSITORY_FAILED)
+            and entry.patient_id != printable(stored.patient_id)
+            for entry in last
+        )
+        row.judge(
+            waiting(row.name, Reason.ALREADY_ASSIGNED) if refused else already(row.file, stored, moved=moved)
+        )
 
     def _resume(self, rows: Iterable[Row], unfinished: Mapping[str, Collection[LedgerEntry]]) -> list[Row]:
         """Recognise files that were stored, are still in their source, and have another version now.
@@ -156,7 +173,7 @@ class Recognition:
         if stored is None or stored.sha256 != sha256 or entry.import_id in undone:
             return False
         row.import_as(entry.import_id)
-        row.judge(already(row.file, stored, moved=False))
+        self._judge(row, stored, moved=False)
         return True
 
 

@@ -29,6 +29,7 @@ from intouch_import.migration.walking import Folders, folder_id
 from intouch_import.model import Action, Reason, State, TakenFrom, printable
 from intouch_import.moving import MoveOrder, Mover
 from intouch_import.moving.file_move import explain
+from intouch_import.repositories.base import find_exactly
 from intouch_import.repositories.stored_bytes import finds_copies
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class PartitionRunner:
         patient_ids = {row.patient for row in rows if row.patient is not None}
         stored = self._repository.find_attachment(import_ids)
         # Looked up again: since the plan was made, a patient may have left, or been merged into another.
-        patients = self._repository.find_patients(patient_ids)
+        patients = find_exactly(self._repository, patient_ids)
         results: dict[int, Result] = {}
         put_off: dict[int, Result] = {}
         orders: list[MoveOrder] = []
@@ -301,7 +302,7 @@ class PartitionRunner:
 
     def _rehearse(self, rows: Sequence[PlanRow]) -> dict[int, Result]:
         """Find out what a run would do with these rows, without reading the files."""
-        patients = self._repository.find_patients({row.patient for row in rows if row.patient is not None})
+        patients = find_exactly(self._repository, {row.patient for row in rows if row.patient is not None})
         results: dict[int, Result] = {}
         for row in rows:
             self._pacer.wait_until_open()

@@ -17,6 +17,7 @@ from intouch_import.migration.results import imported_among
 from intouch_import.migration.rows import Override, PlanRow, Where
 from intouch_import.migration.run import start
 from intouch_import.migration.walking import Archive, Folders, archive_of, open_root
+from intouch_import.repositories.base import find_exactly
 
 if TYPE_CHECKING:
     import os
@@ -289,7 +290,7 @@ class Plan:
         if (
             patient is not None
             and self._repository is not None
-            and self._repository.find_patient(patient) is None
+            and not find_exactly(self._repository, [patient])
         ):
             raise UnknownPatient("no patient has this id")
         override = Override(

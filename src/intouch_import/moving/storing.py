@@ -8,7 +8,6 @@ its outcome says that it is a copy.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from intouch_import.errors import (
     ContentMismatch,
     FileError,
     InTouchImportError,
+    RepositoryError,
     UnknownPatient,
     kind_and_place,
 )
@@ -111,20 +111,21 @@ class Storing:
 
     def _add(self, moves: list[FileMove]) -> None:
         # Look and store in one transaction: what was not found is then still not there when it is stored.
-        with self._repository.transaction() if self._copies.able else contextlib.nullcontext():
+        with self._repository.transaction():
             moves = self._without_copies(moves)
             items = [(move.attachment(), move.content) for move in moves if move.content is not None]
             results = self._repository.add_many(items) if items else []
+            answers = list(zip(moves, results, strict=True))
+            for move, result in answers:
+                if not (isinstance(result, FileError) or _is_of(result, move)):
+                    # Raised inside the transaction, so that the records take the file back.
+                    raise RepositoryError("the records stored it otherwise than asked", retry_helps=False)
         others = []
-        for move, result in zip(moves, results, strict=True):
+        for move, result in answers:
             if isinstance(result, (AlreadyAssigned, ContentMismatch)) and self._is_other(move):
                 others.append(move)
             elif isinstance(result, FileError):
                 move.fail(result)
-            elif (result.import_id, result.patient_id, result.sha256) != (
-                move.import_id, move.order.patient_id, move.sha256,
-            ):  # fmt: skip
-                move.end(State.FAILED, Reason.REPOSITORY_FAILED)
             else:
                 move.stored = result
         _name_twins(moves)
@@ -170,6 +171,11 @@ class Storing:
             move.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
             return
         move.fail(exc)
+
+
+def _is_of(stored: StoredAttachment, move: FileMove) -> bool:
+    wanted = (move.import_id, move.order.patient_id, move.sha256)
+    return (stored.import_id, stored.patient_id, stored.sha256) == wanted
 
 
 def _refuse_rival_claims(moves: Iterable[FileMove]) -> None:

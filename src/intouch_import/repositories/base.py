@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from intouch_import.errors import FileError, NotSupported
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from intouch_import.content import Content
     from intouch_import.model import Attachment, Patient, Provider, StoredAttachment
 
-__all__ = ["PatientRepository"]
+__all__ = ["PatientRepository", "find_exactly"]
+
+log = logging.getLogger(__name__)
 
 
 class PatientRepository(abc.ABC):
@@ -62,9 +65,10 @@ class PatientRepository(abc.ABC):
     def find_patient(self, patient_id: str) -> Patient | None:
         """Return the patient with exactly this id, or None.
 
-        Never return a similar id: ids that differ in letter case, zeros or blanks are different ids. Also
-        return patients who are not active, with ``active=False``. If the practice has merged two patients,
-        return None for the id that is no longer used.
+        Never return a similar id: ids that differ in letter case, zeros or blanks are different ids. A
+        patient whose `Patient.id` is not the id asked for is treated as unknown. Also return patients who are
+        not active, with ``active=False``. If the practice has merged two patients, return None for the id
+        that is no longer used.
         """
 
     @abc.abstractmethod
@@ -237,3 +241,16 @@ class PatientRepository(abc.ABC):
             NotSupported: This repository can't remove attachments (the default).
         """
         raise NotSupported("this repository can't withdraw an attachment")
+
+
+def find_exactly(repository: PatientRepository, patient_ids: Collection[str]) -> dict[str, Patient]:
+    """Look up patients by id; leave out those whose own id is another one.
+
+    A host that trims ids, or follows a merged patient, would answer for another patient than the one asked
+    for. Files would be stored under one id and found under the other.
+    """
+    found = repository.find_patients(patient_ids)
+    exact = {asked: patient for asked, patient in found.items() if patient.id == asked}
+    if len(exact) < len(found):
+        log.error("the records answered with another patient than the one asked for")
+    return exact

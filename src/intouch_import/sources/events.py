@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING, Final
 
-from intouch_import.forks import PerProcess
 from intouch_import.errors import SourceUnavailable, without_path
+from intouch_import.forks import PerProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
