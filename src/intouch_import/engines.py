@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 import weakref
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -44,22 +45,26 @@ class _Process:
         self.pid = os.getpid()
         self.sqlite_is_safe = sqlite_is_safe
         self.connections: set[sa.Connection] = set()
-        self._threads: list[int] = []  # one id for each connection
+        self._threads: Counter[int] = Counter()  # the connections of each thread
         self._changed = threading.Condition()
         self._forks = 0  # that are being prepared
         self._prepared = False
 
-    def begin(self) -> None:
-        """Wait while the process forks. A thread that has a connection may take another one."""
+    def begin(self) -> int:
+        """Wait while the process forks, and return the thread, for `end`.
+
+        A thread that has a connection may take another one.
+        """
         me = threading.get_ident()
         with self._changed:
             self._changed.wait_for(lambda: not self._forks or me in self._threads)
-            self._threads.append(me)
+            self._threads[me] += 1
+        return me
 
-    def end(self) -> None:
-        """End what `begin` began."""
+    def end(self, thread: int) -> None:
+        """End what a thread began; another thread may call this, such as one that drops a generator."""
         with self._changed:
-            self._threads.remove(threading.get_ident())
+            self._threads -= Counter([thread])
             self._changed.notify_all()
 
     def before_fork(self) -> None:
@@ -99,7 +104,7 @@ def connected(engine: sa.Engine) -> Iterator[sa.Connection]:
     if engine not in _engines:
         _guard(engine)
     process = _current()
-    process.begin()
+    thread = process.begin()
     try:
         if not process.sqlite_is_safe and engine in _engines and engine.dialect.name == "sqlite":
             raise RepositoryError(
@@ -113,7 +118,7 @@ def connected(engine: sa.Engine) -> Iterator[sa.Connection]:
                 process.connections.discard(connection)
     finally:
         if process is _process:  # a child has another one, and can't wait for the locks of this one
-            process.end()
+            process.end(thread)
 
 
 def _guard(engine: sa.Engine) -> None:

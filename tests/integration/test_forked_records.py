@@ -15,8 +15,9 @@ import pytest
 import forking
 from forking import FORKS, fork, in_child
 from intouch_import import Inbox, Patient, Provider, engines, open_source
+from intouch_import.clock import SYSTEM_CLOCK
 from intouch_import.errors import RepositoryError
-from intouch_import.ledger import Ledger
+from intouch_import.ledger import Event, Ledger, LedgerEntry
 from intouch_import.repositories.sql import SqlRepository
 from miniature import jpeg
 
@@ -210,6 +211,29 @@ def test_a_listing_of_the_ledger_stays_with_the_parent(records: SqlRepository, t
 
     assert in_child(read_on) != ""
     assert len([first, *entries]) == 2 * len(IDS)
+
+
+def test_a_listing_that_another_thread_ends_does_not_hinder_forks(records: SqlRepository) -> None:
+    """Entries that one thread begins to read, and another one drops, are not in use any more."""
+    entry = LedgerEntry(
+        event=Event.FAILED,
+        at=SYSTEM_CLOCK.now(),
+        import_id="1" * 40,
+        location="local",
+        source_id="local-test",
+    )
+    Ledger(records.engine).append([entry])
+    begun: list[Any] = []
+
+    def begin() -> None:
+        begun.append(Ledger(records.engine).entries())
+        next(begun[0])
+
+    thread = threading.Thread(target=begin)
+    thread.start()
+    thread.join(60)
+    begun.pop().close()
+    assert in_child(lambda: records.find_patient(IDS[0]) is not None)
 
 
 def test_a_fork_without_hooks(records: SqlRepository, database: str) -> None:
