@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import tempfile
 import threading
 import time
 import unicodedata
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -313,6 +315,19 @@ class WritesAsText(Altering):
 class StripsBytes(Altering):
     def alter(self, data):
         return data.rstrip(b"\0")
+
+
+@rejected_by("real_files_are_stored_unchanged")
+class PadsToAnEvenLength(Altering):
+    def alter(self, data):
+        return data + b"\0" * (data[:2] == b"\xff\xd8" and len(data) % 2)  # as DICOM does
+
+
+@rejected_by("real_files_are_stored_unchanged")
+class RemovesCommentsFromPictures(Altering):
+    def alter(self, data):
+        at = data.find(b"tEXt") - 4
+        return data if at < 0 else data[:at] + data[data.find(b"IDAT") - 4 :]
 
 
 @rejected_by("large_files_are_stored_whole")
@@ -829,4 +844,92 @@ class HasAForeignKeyOfProviders(MemoryRepository):
     def add(self, attachment, content):
         if attachment.provider_id is not None and self.find_provider(attachment.provider_id) is None:
             raise RepositoryError("the foreign key does not hold")
+        return super().add(attachment, content)
+
+
+# --- remains
+
+
+@rejected_by("failed_files_can_go_to_another_patient")
+class RemembersWhomAFileWasFor(MemoryRepository):
+    def add(self, attachment, content):
+        claims = self._kept.__dict__.setdefault("claims", {})
+        if claims.setdefault(attachment.import_id, attachment.patient_id) != attachment.patient_id:
+            raise AlreadyAssigned("it is in another record")
+        return super().add(attachment, content)
+
+
+@rejected_by("failed_files_can_go_to_another_patient")
+class ShowsRowsWithoutFiles(MemoryRepository):
+    def add(self, attachment, content):
+        rows = self._kept.__dict__.setdefault("rows", [])
+        rows.append(attachment.patient_id)
+        stored = super().add(attachment, content)
+        rows.pop()
+        return stored
+
+    def attachments(self, patient_id):
+        left = self._kept.__dict__.get("rows", []).count(patient_id)
+        return [*super().attachments(patient_id), *[SimpleNamespace(id="a row")] * left]
+
+
+@rejected_by("records_show_their_own_files")
+class ShowsEveryAttempt(MemoryRepository):
+    def add(self, attachment, content):
+        stored = super().add(attachment, content)
+        self._kept.__dict__.setdefault("shown", []).append(stored)
+        return stored
+
+    def attachments(self, patient_id):
+        return [one for one in self._kept.__dict__.get("shown", []) if one.patient_id == patient_id]
+
+
+@rejected_by("records_show_their_own_files")
+class ShowsEqualBytesInBothRecords(MemoryRepository):
+    def attachments(self, patient_id):
+        digests = {one.sha256 for one in super().attachments(patient_id)}
+        return [one for one, _ in self._kept.stored.values() if one.sha256 in digests]
+
+
+class InAFolder(MemoryRepository):
+    """Writes the bytes to a folder first, which other processes see."""
+
+    folder = tempfile.TemporaryDirectory()
+
+    def path(self, attachment):
+        return Path(self.folder.name, attachment.import_id)
+
+
+@rejected_by("killed_processes_leave_no_remains")
+class TakesRemainsForTheFile(InAFolder):
+    def add(self, attachment, content):
+        path = self.path(attachment)
+        if not path.exists():
+            with content.open() as stream, path.open("wb", buffering=0) as file:
+                while part := stream.read(65536):
+                    file.write(part)
+        return super().add(attachment, BytesContent(path.read_bytes()))
+
+
+@rejected_by("killed_processes_leave_no_remains")
+class LeavesALockFile(InAFolder):
+    def add(self, attachment, content):
+        path = self.path(attachment)
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            raise RepositoryError("another workstation is storing it") from None
+        try:
+            return super().add(attachment, content)
+        finally:
+            path.unlink()
+
+
+@rejected_by("killed_processes_leave_no_remains")
+class KeepsTheClaimOfAKilledProcess(InAFolder):
+    def add(self, attachment, content):
+        path = self.path(attachment)
+        if path.exists() and path.read_text() != attachment.patient_id:
+            raise AlreadyAssigned("it is in another record")
+        path.write_text(attachment.patient_id)
         return super().add(attachment, content)

@@ -27,6 +27,14 @@ class Opening:
     factory: Callable[[], PatientRepository]
     damage: Callable[[str], None] | None = None
 
+    def seen(self, patient_id: str) -> list[str]:
+        """Return the ids of the attachments that the record of a patient shows."""
+        records = self.factory()
+        try:
+            return [one.id for one in records.attachments(patient_id)]  # type: ignore[attr-defined]
+        finally:
+            getattr(records, "close", lambda: None)()
+
 
 def _sql(url: str, files: str) -> Callable[[], SqlRepository]:
     with SqlRepository.open(url, files=files) as records:

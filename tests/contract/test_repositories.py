@@ -23,13 +23,13 @@ def test_a_repository_keeps_each_promise(
 ) -> None:
     """Each repository of this library passes each check of the kit that hosts run."""
     opening = made(request)
-    check(opening.factory, damage=opening.damage)
+    check(opening.factory, damage=opening.damage, seen=opening.seen)
 
 
 def test_the_whole_kit_is_one_call(request: pytest.FixtureRequest) -> None:
     """A host without pytest calls one function, and sees every broken promise at once."""
     made = REPOSITORIES[0](request)
-    check_repository(made.factory, damage=made.damage)
+    check_repository(made.factory, damage=made.damage, seen=made.seen)
     with pytest.raises(AssertionError) as caught:
         check_repository(MemoryRepository)  # without patients, and with new records each time
     lines = str(caught.value).splitlines()

@@ -13,6 +13,7 @@ from intouch_import.testing import (
     repository_adding,
     repository_changing,
     repository_finding,
+    repository_remains,
     repository_together,
     source_fetching,
     source_listing,
@@ -26,6 +27,7 @@ from intouch_import.testing.samples import (
     FORMER_PATIENT,
     HOSTILE_NAMES,
     LETTERED_PATIENT,
+    NUMBERED_PROVIDER,
     OTHER_PATIENT,
     PATIENT,
     PATIENTS,
@@ -35,7 +37,7 @@ from intouch_import.testing.samples import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.testing.records import Records
@@ -44,6 +46,7 @@ __all__ = [
     "FORMER_PATIENT",
     "HOSTILE_NAMES",
     "LETTERED_PATIENT",
+    "NUMBERED_PROVIDER",
     "OTHER_PATIENT",
     "PATIENT",
     "PATIENTS",
@@ -71,6 +74,7 @@ REPOSITORY_CHECKS: Final[tuple[Check[Records], ...]] = (
     *repository_adding.CHECKS,
     *repository_changing.CHECKS,
     *repository_together.CHECKS,
+    *repository_remains.CHECKS,
 )
 """One check for each promise of `PatientRepository`. Each takes the arguments of `check_repository`."""
 
@@ -83,13 +87,19 @@ SOURCE_CHECKS: Final[tuple[Check[Place], ...]] = (
 
 
 def check_repository(
-    factory: Callable[[], PatientRepository], *, damage: Callable[[str], None] | None = None
+    factory: Callable[[], PatientRepository],
+    *,
+    damage: Callable[[str], None] | None = None,
+    seen: Callable[[str], Iterable[str]] | None = None,
 ) -> None:
     """Check every promise of `PatientRepository`.
 
-    The records must know the patients in `PATIENTS` and the providers in `PROVIDERS`. They need not be empty,
-    because the kit uses new import ids. The kit leaves its files in the records, so give it records that
-    nobody needs.
+    The records must know the patients in `PATIENTS` and the providers in `PROVIDERS`; if their ids are
+    numbers, without those whose ids have letters. They need not be empty, because the kit uses new import
+    ids. The kit leaves its files in the records, so give it records that nobody needs.
+
+    Where the system can fork, one check kills child processes inside `add`. They call ``factory``, too, in a
+    thread of their own: it must open new connections.
 
     Args:
         factory: Opens the records. Each call opens the *same* records again, as a second workstation does, or
@@ -97,11 +107,15 @@ def check_repository(
         damage: Takes the id of an attachment, and changes a byte of the stored file without the repository.
             With it the kit can check that `PatientRepository.open_attachment` reads the stored bytes. Without
             it, one check is less strict.
+        seen: Takes the id of a patient, and returns the ids (`StoredAttachment.id`) of all files that the
+            patient's record shows, as your own screens find them. With it the kit can check that each record
+            shows its own files, each once.
 
     Raises:
-        AssertionError: With a line for every broken promise; each line begins with the promise.
+        AssertionError: With a line for every cause. Each line begins with the promise that is broken, and
+            names file and line of your code, if your code has raised an exception.
     """
-    run_all(REPOSITORY_CHECKS, factory, damage=damage)
+    run_all(REPOSITORY_CHECKS, factory, damage=damage, seen=seen)
 
 
 def check_source(factory: Callable[[], Place]) -> None:

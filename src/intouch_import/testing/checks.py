@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sysconfig
 import threading
 import time
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
@@ -12,12 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["Broken", "Check", "Checks", "expect", "fails", "given", "run_all", "together"]
+__all__ = ["Broken", "Check", "Checks", "expect", "fails", "given", "place_of", "run_all", "together"]
 
 Bench = TypeVar("Bench")
 Result = TypeVar("Result")
 
 _PATIENCE_S = 60.0
+_OURS = str(Path(__file__).parents[1])
+_INSTALLED = tuple(sysconfig.get_path(one) for one in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 class Broken(AssertionError):
@@ -52,13 +57,15 @@ class Check(Generic[Bench]):
             try:
                 self.function(bench)
             except Broken as exc:
-                # From None: the traceback up to here is the check's own code, which does not help a host.
-                raise AssertionError(self._message(str(exc))) from exc.__cause__
+                # From the cause: the traceback up to here is the check's own code, no help for a host.
+                raise AssertionError(self._message(str(exc), exc.__cause__)) from exc.__cause__
             except Exception as exc:
-                raise AssertionError(self._message(f"{type(exc).__name__} was raised: {exc}")) from exc
+                found = f"{type(exc).__name__} was raised: {exc}"
+                raise AssertionError(self._message(found, exc)) from exc
 
-    def _message(self, found: str) -> str:
-        return f"{self.promise} But {found}. [{self.name}]"
+    def _message(self, found: str, cause: BaseException | None) -> str:
+        place = place_of(cause)
+        return f"{self.promise} But {found}{f' (at {place})' if place else ''}. [{self.name}]"
 
 
 class Checks(list[Check[Bench]]):
@@ -83,19 +90,45 @@ class Checks(list[Check[Bench]]):
 
 
 def run_all(checks: Sequence[Check[Any]], factory: Callable[[], Any], **options: Any) -> None:
-    """Run all checks, then report every broken promise on a line of its own.
+    """Run all checks, then report every cause on a line of its own.
+
+    Exceptions of one class that the same line of the host's code raised are one cause: a line names the first
+    promise that it breaks, and the checks of the others.
 
     Raises:
         AssertionError: At least one promise is broken. The cause is the first failure.
     """
-    found: list[AssertionError] = []
+    found: dict[object, tuple[AssertionError, list[str]]] = {}
     for check in checks:
         try:
             check(factory, **options)
         except AssertionError as exc:
-            found.append(exc)
+            place = place_of(exc.__cause__)
+            cause = (type(exc.__cause__), place) if place else check
+            found.setdefault(cause, (exc, []))[1].append(check.name)
     if found:
-        raise AssertionError("\n".join(map(str, found))) from found[0]
+        lines = [
+            f"{first} The same cause breaks {', '.join(others)}." if others else str(first)
+            for first, (_, *others) in found.values()
+        ]
+        raise AssertionError("\n".join(lines)) from next(iter(found.values()))[0]
+
+
+def place_of(exc: BaseException | None) -> str | None:
+    """Return file, line and function of the host's code that raised an exception.
+
+    This is the last line that is neither in this library nor in an installed package; or else the first line
+    that is not in this library.
+    """
+    if exc is None:
+        return None
+    places = [
+        (frame.f_code.co_filename, f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}")
+        for frame, line in traceback.walk_tb(exc.__traceback__)
+        if not frame.f_code.co_filename.startswith(_OURS)
+    ]
+    theirs = [text for file, text in places if not file.startswith(_INSTALLED)]
+    return theirs[-1] if theirs else places[0][1] if places else None
 
 
 def expect(condition: object, otherwise: str) -> None:

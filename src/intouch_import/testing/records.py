@@ -17,9 +17,10 @@ from intouch_import.testing.checks import Broken, expect
 from intouch_import.testing.samples import PATIENT, PROVIDER, BytesContent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from intouch_import.content import Content
+    from intouch_import.model import Patient
 
 __all__ = ["Records", "add", "bytes_of", "find", "new", "offers", "read", "same", "unique"]
 
@@ -31,24 +32,50 @@ class Records(contextlib.ExitStack):
     """The records under test, as a context manager that closes everything that was opened.
 
     Args:
-        factory, damage: See `check_repository`.
+        factory, damage, seen: See `check_repository`.
     """
 
     def __init__(
-        self, factory: Callable[[], PatientRepository], damage: Callable[[str], None] | None = None
+        self,
+        factory: Callable[[], PatientRepository],
+        damage: Callable[[str], None] | None = None,
+        seen: Callable[[str], Iterable[str]] | None = None,
     ) -> None:
         super().__init__()
-        self._factory = factory
+        self.factory = factory
         self.damage = damage
+        self._seen = seen
 
     def open(self) -> PatientRepository:
         """Open the records again: as another workstation does, or the same one after a crash."""
-        repository = self._factory()
+        repository = self.factory()
         expect(isinstance(repository, PatientRepository), "the factory returned something else")
         close = getattr(repository, "close", None)
         if callable(close):
             self.callback(close)
         return repository
+
+    def shows(self, patient: Patient, attachments: Iterable[StoredAttachment], *others: str) -> None:
+        """Expect a patient's record to show exactly these attachments, of those that the check has added.
+
+        Args:
+            patient: The patient.
+            attachments: What the record must show, each once.
+            others: Ids of attachments that it must not show.
+        """
+        if self._seen is None:
+            return
+        wanted = [one.id for one in attachments]
+        shown = [one for one in self._seen(patient.id) if one in {*wanted, *others}]
+        for one in {*wanted, *others}:
+            times, right = shown.count(one), int(one in wanted)
+            expect(
+                times == right, f"the record of {patient.id} shows a file {times} times instead of {right}"
+            )
+
+    def count(self, patient: Patient) -> int | None:
+        """Return how many files a patient's record shows; None if the kit can't see it."""
+        return None if self._seen is None else len(list(self._seen(patient.id)))
 
 
 def unique(text: str = "") -> bytes:

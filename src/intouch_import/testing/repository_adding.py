@@ -15,6 +15,7 @@ from intouch_import.errors import (
 )
 from intouch_import.model import Destination
 from intouch_import.testing.checks import Broken, Checks, expect, fails
+from intouch_import.testing.real_files import real_files
 from intouch_import.testing.records import Records, add, bytes_of, find, new, read, same, unique
 from intouch_import.testing.samples import (
     HOSTILE_NAMES,
@@ -182,6 +183,22 @@ def bytes_are_stored_unchanged(records: Records) -> None:
     for what, data in samples.items():
         stored = repository.add(*new(data))
         expect(read(repository, stored.id) == data, f"{what} came back changed")
+
+
+@CHECKS.promise("Photos, documents and videos are stored unchanged, whether their length is odd or even.")
+def real_files_are_stored_unchanged(records: Records) -> None:
+    repository = records.open()
+    wanted = []
+    for name, destination, data in real_files():
+        attachment, content = new(data, name=name, destination=destination)
+        wanted.append((attachment, add(repository, attachment, content).id, data))
+    again = records.open()
+    for attachment, attachment_id, data in wanted:
+        find(again, attachment)
+        found = read(again, attachment_id)
+        expect(
+            found == data, f"{attachment.name} ({len(data)} bytes) came back with {len(found)} other bytes"
+        )
 
 
 @CHECKS.promise("Empty files are stored.")

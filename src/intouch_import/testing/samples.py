@@ -25,6 +25,7 @@ __all__ = [
     "HOSTILE_TEXTS",
     "LETTERED_PATIENT",
     "NOBODY",
+    "NUMBERED_PROVIDER",
     "OTHER_PATIENT",
     "PATIENT",
     "PATIENTS",
@@ -54,9 +55,12 @@ PATIENTS: Final = (PATIENT, OTHER_PATIENT, FORMER_PATIENT, LETTERED_PATIENT)
 """All patients of the kit."""
 
 PROVIDER: Final = Provider(id="DRJ", name="Dr Jones")
-"""A provider that the repository under test must know."""
+"""A provider whose id has letters. Leave it out if your ids are numbers."""
 
-PROVIDERS: Final = (PROVIDER,)
+NUMBERED_PROVIDER: Final = Provider(id="70", name="Dr Silva")
+"""A provider whose id is a number, for repositories whose ids are numbers. One of the two is enough."""
+
+PROVIDERS: Final = (PROVIDER, NUMBERED_PROVIDER)
 """All providers of the kit."""
 
 NOBODY: Final = "99999"
