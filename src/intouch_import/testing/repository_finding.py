@@ -47,28 +47,6 @@ _UNUSED_SIZE = 2**50 + 1
 # --- patients and providers
 
 
-@CHECKS.promise("A person is asked before a file that identifies another patient is saved.")
-def another_patient_is_asked_about(records: Records) -> None:
-    repository = records.open()
-    folder = MemoryFolder()
-    folder.write(f"{OTHER_PATIENT.id}_{PROVIDER.id}_20260131_142501.jpg", unique())
-    with tempfile.TemporaryDirectory() as work:
-        ledger = Path(work) / "ledger.db"
-        with Inbox(repository, folder.open(), ledger=ledger, auto_import=False, settle_s=0.0) as inbox:
-            inbox.scan()
-            request = inbox.prepare(inbox.rows, patient=PATIENT.id)
-    found = [doubt.patient for doubt in request.doubts if doubt.kind is DoubtKind.OTHER_PATIENT]
-    expect(
-        [one and one.id for one in found] == [OTHER_PATIENT.id], "nothing was asked about the other patient"
-    )
-    for patient_id in (PATIENT.id, OTHER_PATIENT.id):
-        shown = given(repository.find_patient(patient_id), "find_patient does not find a patient of the kit")
-        expect(
-            described(shown) in (request.warning or ""),
-            "find_patients and find_patient describe a patient differently",
-        )
-
-
 def _similar(identity: str) -> list[str]:
     """Return ids that a careless comparison takes for this one."""
     wide = identity.translate({ord("0") + digit: 0xFF10 + digit for digit in range(10)})
@@ -328,4 +306,26 @@ def attachments_are_listed(records: Records) -> None:
         expect(
             all(one.stored_at >= latest.stored_at for one in since),
             "an attachment that was stored before the given time is listed",
+        )
+
+
+@CHECKS.promise("A person is asked before a file that identifies another patient is saved.")
+def another_patient_is_asked_about(records: Records) -> None:
+    repository = records.open()
+    folder = MemoryFolder()
+    folder.write(f"{OTHER_PATIENT.id}_{PROVIDER.id}_20260131_142501.jpg", unique())
+    with tempfile.TemporaryDirectory() as work:
+        ledger = Path(work) / "ledger.db"
+        with Inbox(repository, folder.open(), ledger=ledger, auto_import=False, settle_s=0.0) as inbox:
+            inbox.scan()
+            request = inbox.prepare(inbox.rows, patient=PATIENT.id)
+    found = [doubt.patient for doubt in request.doubts if doubt.kind is DoubtKind.OTHER_PATIENT]
+    expect(
+        [one and one.id for one in found] == [OTHER_PATIENT.id], "nothing was asked about the other patient"
+    )
+    for patient_id in (PATIENT.id, OTHER_PATIENT.id):
+        shown = given(repository.find_patient(patient_id), "find_patient does not find a patient of the kit")
+        expect(
+            described(shown) in (request.warning or ""),
+            "find_patients and find_patient describe a patient differently",
         )
