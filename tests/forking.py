@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import sys
+import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ class Child:
 def fork(function: Callable[[], Any], *, how: str = "os") -> Child:
     """Run a function in a forked child; it returns a value for JSON."""
     answer, answering = os.pipe()
-    pid = os.fork() if how == "os" else ctypes.PyDLL(None).fork()
+    pid = os.fork() if how == "os" else _fork_in_c()
     if pid:
         os.close(answering)
         return Child(pid, answer)
@@ -68,6 +69,22 @@ def fork(function: Callable[[], Any], *, how: str = "os") -> Child:
         traceback.print_exc(file=sys.__stderr__)
     finally:
         os._exit(status)
+
+
+def _fork_in_c() -> int:
+    """Fork without Python's hooks, while no other thread asks for the interpreter.
+
+    A child has only the thread that forked. If another thread had asked for the interpreter, the child would
+    wait for that thread before its next system call, forever.
+    """
+    library = ctypes.PyDLL(None)
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        time.sleep(0.05)  # requests of before are answered
+        return int(library.fork())
+    finally:
+        sys.setswitchinterval(usual_s)
 
 
 def in_child(function: Callable[[], Any], *, how: str = "os") -> Any:

@@ -265,6 +265,7 @@ def test_records_of_before_are_upgraded(tmp_path: Path) -> None:
             )
         )
     engine.dispose()
+    (tmp_path / "files" / "aa").mkdir(parents=True)
     with SqlRepository.open(url, files=tmp_path / "files") as records:
         (found,) = records.attachments("10042")
     assert (found.taken_from, found.times_disagree, found.soundness) == (None, False, None)

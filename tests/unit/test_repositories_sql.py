@@ -362,8 +362,10 @@ def test_ids_match_exactly(people: SqlRepository) -> None:
 @pytest.mark.parametrize("text", ["x\0y", "\udcff"])
 def test_what_no_database_keeps_is_refused_before_it_is_asked(people: SqlRepository, text: str) -> None:
     """A patient or a provider whose id or name can't be stored is a mistake of the caller; nothing is stored."""
-    with pytest.raises(ConfigError, match="can't be stored"):
+    with pytest.raises(ConfigError, match="an id is a text"):
         people.add_patients([Patient(id="1", name="x"), Patient(id=text)])
+    with pytest.raises(ConfigError, match="can't be stored"):
+        people.add_patients([Patient(id="1", name="x"), Patient(id="2", name=text)])
     with pytest.raises(ConfigError, match="can't be stored"):
         people.add_providers([Provider(id="DRX"), Provider(id="DRY", name=text)])
     assert people.find_patient("1") is None
