@@ -140,8 +140,8 @@ def tests_on(session: nox.Session) -> None:
 
 @_shared()
 def crash(session: nox.Session) -> None:
-    """Kill a move at 1,000 random moments, and let every call to Dropbox fail in every way."""
-    where = ["tests/crash", "tests/integration/test_dropbox_moves.py"]
+    """Kill a move at 1,000 moments, let every call to Dropbox fail, and unplug a card at every step."""
+    where = ["tests/crash", "tests/integration/test_dropbox_moves.py", "tests/integration/test_card.py"]
     _run(session, "pytest", *where, "-q", *session.posargs, INTOUCH_CRASH_RUNS="1000")
 
 

@@ -104,7 +104,7 @@ def stored(records: SqlRepository) -> Counter[str]:
 
 every_step = pytest.mark.parametrize("step", STEPS)
 twice = pytest.mark.parametrize("at_once", [True, False], ids=["plugged in at once", "plugged in later"])
-numbers = pytest.mark.parametrize("number", [1, 3])
+numbers = pytest.mark.parametrize("number", [1, pytest.param(3, marks=pytest.mark.long)])
 
 
 @every_step
