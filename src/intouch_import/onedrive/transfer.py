@@ -212,10 +212,12 @@ class _Upload:
         """Send the file in fragments to an upload session. It appears with the last fragment."""
         session = self._client.ask(self._start)
         try:
-            while True:
+            # A server that asks for the same fragment again and again must not hold the upload forever.
+            for _ in range(2 * (self._size_bytes // _FRAGMENT_BYTES + 2)):
                 item = self._client.ask(lambda: self._next_fragment(session, whole))
                 if item is not None:
                     return item
+            raise SourceUnavailable("OneDrive does not accept the rest of the file")
         except BaseException:
             self._cancel(session)
             raise
