@@ -537,6 +537,17 @@ def test_a_large_upload_that_is_interrupted(
     assert photos.children["a.mp4"].content == content
 
 
+def test_a_server_that_wants_the_same_fragment_again_does_not_hold_the_upload(
+    server: OneDriveServer, photos: Item, source: OneDriveSource
+) -> None:
+    """If the server accepts fragments and keeps none of them, the upload ends with an error and leaves nothing."""
+    kept_nothing = Fault(status=200, body=b'{"value": []}', headers={"Content-Type": "application/json"})
+    server.fail("fragment", kept_nothing, times=None)
+    with pytest.raises(SourceUnavailable, match="does not accept the rest"):
+        source.put("a.mp4", [PHOTO * 520])
+    assert (photos.children, server.graph.uploads.open) == ({}, {})
+
+
 def test_an_upload_that_fails_leaves_nothing(
     server: OneDriveServer, photos: Item, source: OneDriveSource
 ) -> None:
