@@ -35,7 +35,7 @@ def test_overrides_do_not_chain(archive: Archive) -> None:
 
 
 def test_an_override_of_the_patient_does_not_accept_the_content(archive: Archive) -> None:
-    """A file that is cut short waits, whoever its patient is, until a person accepts its content."""
+    """A file that is cut short waits until a person accepts its content, for each patient."""
     records = archive.records()
     archive.lay("loose.jpg", jpeg("loose")[:-40])
     plan = archive.plan(records=records)

@@ -33,7 +33,7 @@ ids = st.sampled_from([patient.id for patient in PATIENTS])
 def test_no_file_that_identifies_another_patient_is_saved_without_a_doubt(
     tmp_path: Path, pattern: str
 ) -> None:
-    """Whatever follows in the name, whoever is chosen: a doubt of kind `other_patient` has this file and both patients."""
+    """With any rest of the name and any chosen patient, a doubt of kind `other_patient` has this file and both patients."""
     naming = CaptureNaming(pattern)
     records, folder = MemoryRepository(PATIENTS), MemoryFolder()
     inbox = Inbox(

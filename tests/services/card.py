@@ -42,7 +42,7 @@ class Card(abc.ABC):
 class FolderCard(Card):
     """A folder in the place of a card. Its files are copied when it is plugged in, so their inodes change.
 
-    Times are whole, even seconds, as on FAT. The library must be told that this is a mount: see `mount`.
+    Times are whole, even seconds, as on FAT. Name it to the library as a mount: see `mount`.
     """
 
     def __init__(self, root: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_child_opens_file_systems_of_its_own(how: str) -> None:
 
 @pytest.mark.skipif(not local.available(), reason="watchfiles is not installed")
 def test_a_child_listens_to_a_folder_itself(tmp_path: Path) -> None:
-    """Parent and child are both told of a new file."""
+    """Parent and child both notice a new file."""
     events = local.FolderEvents(tmp_path)
     events.wait(0)
     ready, write = os.pipe()

@@ -60,7 +60,7 @@ def begin_undo(inbox: Inbox, records: SqlRepository) -> None:
 
 
 class Stalled:
-    """A save that stops at a step until it is told to go on, in a thread of its own.
+    """A save in a thread of its own, which stops at a step until the test lets it go on.
 
     Args:
         inbox: Its one photo is saved.

@@ -25,7 +25,7 @@ from intouch_import.errors import (
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import EntryKind, Reason, State, import_id, printable
 from intouch_import.reports import Outcome
-from intouch_import.repositories.base import PatientRepository
+from intouch_import.repositories.base import overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from intouch_import.ledger import Ledger
     from intouch_import.model import Patient, SourceFile, StoredAttachment
+    from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
 
 __all__ = ["Corrections", "finished", "is_same", "is_whole", "never_left"]
@@ -79,7 +80,7 @@ class Corrections:
         so that a crash at any later step can't bring it back into the record. Then the bytes are put
         back and read again, and only then does the attachment leave the record.
         """
-        if type(self._repository).withdraw is PatientRepository.withdraw:
+        if not overrides(self._repository, "withdraw"):
             raise NotSupported("this repository can't withdraw an attachment")
         stored = self._stored(wanted)
         source = next((source for source in sources if source.source_id == stored.source_id), None)
@@ -148,7 +149,7 @@ class Corrections:
         The records move it in one step. Then its bytes are read back. A crash leaves it in one record or in
         the other; the next refresh asks the records which, and writes it down.
         """
-        if type(self._repository).reassign is PatientRepository.reassign:
+        if not overrides(self._repository, "reassign"):
             raise NotSupported("this repository can't move an attachment to another patient")
         stored = self._find(wanted) or self._find(self._ledger.import_id_of(wanted))
         if stored is None:

@@ -16,7 +16,8 @@ from intouch_import.migration.plan_file import PARTITION_ROWS, read_rows
 from intouch_import.migration.results import read_results
 from intouch_import.migration.rows import year_of
 from intouch_import.model import Action, Destination, Reason, State, printable
-from intouch_import.repositories.stored_bytes import StoredBytes, finds_copies, read_again
+from intouch_import.repositories.base import overrides
+from intouch_import.repositories.stored_bytes import StoredBytes, read_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -244,7 +245,7 @@ class Tally:
         self._originals += file.stored is not None
         if self._repository is None:
             self._open["records_not_asked"] += 1
-        elif finds_copies(self._repository):
+        elif overrides(self._repository, "find_by_digest"):
             self._open["no_original"] += file.stored is None
 
     def _count_imported(self, file: _File) -> None:

@@ -29,8 +29,7 @@ from intouch_import.migration.walking import Folders, folder_id
 from intouch_import.model import Action, Reason, State, TakenFrom, printable
 from intouch_import.moving import MoveOrder, Mover
 from intouch_import.moving.file_move import explain
-from intouch_import.repositories.base import find_exactly
-from intouch_import.repositories.stored_bytes import finds_copies
+from intouch_import.repositories.base import find_exactly, overrides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,7 +150,7 @@ class PartitionRunner:
         ids = {row.number: results[row.number].import_id or row.import_id for row in rows}
         done = [ids[row.number] for row in rows if results[row.number].is_stored]
         digests = {result.sha256 for result in results.values() if result.duplicate_of and result.sha256}
-        can_find = finds_copies(self._repository)
+        can_find = overrides(self._repository, "find_by_digest")
         stored = self._repository.find_attachment(done) if done else {}
         copies = self._repository.find_by_digest(digests) if digests and can_find else {}
         gone: list[PlanRow] = []

@@ -9,7 +9,7 @@ from intouch_import import disk
 from intouch_import.errors import ContentMismatch, NotRemoved, StillArriving, kind_and_place
 from intouch_import.ledger import Event
 from intouch_import.model import Reason, State
-from intouch_import.repositories.base import PatientRepository
+from intouch_import.repositories.base import overrides
 
 if TYPE_CHECKING:
     from intouch_import.clock import Clock
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from intouch_import.ledger import Ledger
     from intouch_import.ledger.claims import Claim
     from intouch_import.moving.file_move import FileMove
+    from intouch_import.repositories.base import PatientRepository
 
 __all__ = ["Settling", "check_age", "was_changed"]
 
@@ -39,7 +40,7 @@ class Settling:
         self._repository = repository
         self._ledger = ledger
         self._clock = clock
-        self.able = getattr(type(repository), "withdraw", None) is not PatientRepository.withdraw
+        self.able = overrides(repository, "withdraw")
 
     def prove(self, move: FileMove, content: Content) -> bool:
         """Return whether the stored bytes are still those that were read. If not, the file is taken back.

@@ -25,7 +25,7 @@ from intouch_import.errors import (
 from intouch_import.model import Reason, State, printable
 from intouch_import.moving.file_move import Copy
 from intouch_import.reports import RECORDS, Problem
-from intouch_import.repositories.base import PatientRepository
+from intouch_import.repositories.base import overrides
 from intouch_import.secret import pseudonym
 from intouch_import.verdicts import doubt_of_copies
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from intouch_import.ledger import Ledger
     from intouch_import.model import StoredAttachment
     from intouch_import.moving.file_move import FileMove, MoveOrder
+    from intouch_import.repositories.base import PatientRepository
 
 __all__ = ["CopyFinder", "Incoming", "Storing"]
 
@@ -251,7 +252,7 @@ class CopyFinder:
     def __init__(self, repository: PatientRepository, ledger: Ledger) -> None:
         self._repository = repository
         self._ledger = ledger
-        self.able = getattr(type(repository), "find_by_digest", None) is not PatientRepository.find_by_digest
+        self.able = overrides(repository, "find_by_digest")
 
     def find(self, incoming: Sequence[Incoming]) -> dict[str, Copy]:
         """Return what is known of these bytes, by import id. Unknown bytes are left out."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from intouch_import.content import Content
     from intouch_import.model import Attachment, Patient, Provider, StoredAttachment
 
-__all__ = ["PatientRepository", "find_exactly"]
+__all__ = ["PatientRepository", "find_exactly", "overrides"]
 
 log = logging.getLogger(__name__)
 
@@ -241,6 +241,11 @@ class PatientRepository(abc.ABC):
             NotSupported: This repository can't remove attachments (the default).
         """
         raise NotSupported("this repository can't withdraw an attachment")
+
+
+def overrides(repository: PatientRepository, method: str) -> bool:
+    """Return whether a repository has a method of its own in place of this default, by the method's name."""
+    return getattr(type(repository), method, None) is not getattr(PatientRepository, method)
 
 
 def find_exactly(repository: PatientRepository, patient_ids: Collection[str]) -> dict[str, Patient]:

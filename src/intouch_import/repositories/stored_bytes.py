@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from intouch_import import disk
 from intouch_import.errors import kind_and_place
-from intouch_import.repositories.base import PatientRepository
 
 if TYPE_CHECKING:
     from intouch_import.model import StoredAttachment
+    from intouch_import.repositories.base import PatientRepository
 
-__all__ = ["StoredBytes", "finds_copies", "read_again"]
+__all__ = ["StoredBytes", "read_again"]
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,3 @@ def read_again(repository: PatientRepository, stored: StoredAttachment) -> Store
         return StoredBytes.MISSING if missing else StoredBytes.UNREADABLE
     same = (found.size_bytes, found.sha256) == (stored.size_bytes, stored.sha256)
     return StoredBytes.INTACT if same else StoredBytes.ALTERED
-
-
-def finds_copies(repository: PatientRepository) -> bool:
-    """Return whether a repository can find attachments by their digest."""
-    return type(repository).find_by_digest is not PatientRepository.find_by_digest

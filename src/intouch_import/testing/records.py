@@ -60,7 +60,7 @@ class Records(contextlib.ExitStack):
 
         Args:
             patient: The patient.
-            attachments: What the record must show, each once.
+            attachments: The files that the record is expected to have, each once.
             others: Ids of attachments that it must not show.
         """
         if self._seen is None:
