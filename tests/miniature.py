@@ -15,10 +15,14 @@ from PIL import Image
 from intouch_import.clock import Clock
 from intouch_import.inbox import Inbox
 from intouch_import.model import Patient, Provider
+from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources import open_source
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from intouch_import.model import StoredAttachment
     from intouch_import.reports import Report
     from intouch_import.sources import Source
 
@@ -85,6 +89,14 @@ class Practice:
         path.write_bytes(jpeg(name) if content is None else content)
         return path
 
+    def imported(self, names: Sequence[str]) -> list[StoredAttachment]:
+        """Import photos with these names for patient 10042, and return what is stored, by name."""
+        for name in names:
+            self.photo(name)
+        self.inbox().refresh()
+        with self.records() as records:
+            return sorted(records.attachments("10042"), key=lambda one: one.name)
+
     def left(self) -> list[str]:
         """What is in the photo folder."""
         return sorted(os.listdir(self.photos))
@@ -93,3 +105,27 @@ class Practice:
 def reasons(report: Report) -> dict[str, tuple[str, str]]:
     """By name: state and reason."""
     return {outcome.name: (outcome.state.value, outcome.reason.value) for outcome in report.outcomes}
+
+
+class HostRecords(PatientRepository):
+    """A host that brings no database of ours: all it does is done by another repository."""
+
+    ledger: Any = None
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def find_patient(self, patient_id: str) -> Any:
+        return self._inner.find_patient(patient_id)
+
+    def find_provider(self, provider_id: str) -> Any:
+        return self._inner.find_provider(provider_id)
+
+    def add(self, attachment: Any, content: Any) -> Any:
+        return self._inner.add(attachment, content)
+
+    def find_attachment(self, import_ids: Any) -> Any:
+        return self._inner.find_attachment(import_ids)
+
+    def open_attachment(self, attachment_id: str) -> Any:
+        return self._inner.open_attachment(attachment_id)

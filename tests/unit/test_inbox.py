@@ -35,7 +35,7 @@ from intouch_import.repositories.base import PatientRepository
 from intouch_import.secret import pseudonym
 from intouch_import.sources.local import LocalSource
 from intouch_import.testing import MemoryRepository
-from miniature import NOW, PATIENTS, PROVIDERS
+from miniature import NOW, PATIENTS, PROVIDERS, HostRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -1102,30 +1102,6 @@ def test_an_operator_that_is_not_text_never_stops_a_move_half_way(practice: Prac
     report = inbox.refresh()
     assert report.closes
     assert report.imported == 1
-
-
-class HostRecords(PatientRepository):
-    """A host that brings no database of ours: all it does is done by another repository."""
-
-    ledger: Any = None
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def find_patient(self, patient_id: str) -> Any:
-        return self._inner.find_patient(patient_id)
-
-    def find_provider(self, provider_id: str) -> Any:
-        return self._inner.find_provider(provider_id)
-
-    def add(self, attachment: Any, content: Any) -> Any:
-        return self._inner.add(attachment, content)
-
-    def find_attachment(self, import_ids: Any) -> Any:
-        return self._inner.find_attachment(import_ids)
-
-    def open_attachment(self, attachment_id: str) -> Any:
-        return self._inner.open_attachment(attachment_id)
 
 
 def test_where_the_ledger_is_kept(practice: Practice) -> None:

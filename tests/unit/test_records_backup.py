@@ -39,11 +39,7 @@ NAMES = [f"10042_DRJ_20260131_14250{number}.jpg" for number in range(5)]
 @pytest.fixture
 def stored(practice: Practice) -> list[StoredAttachment]:
     """Return five photos that were imported for one patient, by name."""
-    for name in NAMES:
-        practice.photo(name)
-    practice.inbox().refresh()
-    with practice.records() as records:
-        return sorted(records.attachments("10042"), key=lambda one: one.name)
+    return practice.imported(NAMES)
 
 
 def kinds(folder: Path, **options: Any) -> set[tuple[FaultKind, str]]:

@@ -14,9 +14,8 @@ from intouch_import.errors import ConfigError, RepositoryError
 from intouch_import.ledger import Event, Ledger
 from intouch_import.model import Stage
 from intouch_import.records import StoredBytes, accept_missing, verify_records
-from intouch_import.repositories.base import PatientRepository
 from intouch_import.testing import MemoryRepository, raising
-from miniature import NOW, PATIENTS, PROVIDERS
+from miniature import NOW, PATIENTS, PROVIDERS, HostRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +31,7 @@ NAMES = [f"10042_DRJ_20260131_14250{number}.jpg" for number in range(6)]
 @pytest.fixture
 def stored(practice: Practice) -> list[StoredAttachment]:
     """Return six photos that were imported for one patient, by name."""
-    for name in NAMES:
-        practice.photo(name)
-    practice.inbox().refresh()
-    with practice.records() as records:
-        return sorted(records.attachments("10042"), key=lambda one: one.name)
+    return practice.imported(NAMES)
 
 
 def file_of(practice: Practice, attachment: StoredAttachment) -> Path:
@@ -106,34 +101,12 @@ def test_a_row_that_was_changed_with_its_bytes_is_altered(
     ]
 
 
-class FiveMethods(PatientRepository):
-    """A host with the required methods only, over records in memory."""
-
-    def __init__(self, inner: MemoryRepository) -> None:
-        self._inner = inner
-
-    def find_patient(self, patient_id: str) -> Any:
-        return self._inner.find_patient(patient_id)
-
-    def find_provider(self, provider_id: str) -> Any:
-        return self._inner.find_provider(provider_id)
-
-    def add(self, attachment: Any, content: Any) -> Any:
-        return self._inner.add(attachment, content)
-
-    def find_attachment(self, import_ids: Any) -> Any:
-        return self._inner.find_attachment(import_ids)
-
-    def open_attachment(self, attachment_id: str) -> Any:
-        return self._inner.open_attachment(attachment_id)
-
-
 def test_the_records_of_any_host_can_be_verified(practice: Practice) -> None:
     """The ledger is the list of what was stored: no method is needed for it."""
     for name in NAMES:
         practice.photo(name)
     inner = MemoryRepository(PATIENTS, PROVIDERS)
-    records = FiveMethods(inner)
+    records = HostRecords(inner)
     ledger = practice.root / "ledger.db"
     practice.inbox(records=records, ledger=ledger).refresh()
     first, second, *_ = inner.attachments("10042")
