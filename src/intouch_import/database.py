@@ -261,13 +261,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (sa.exc.SQLAlchemyError, UnicodeError) as exc:
-        error = RepositoryError(_meaning(exc), kind=type(exc).__name__)
-        try:
-            # Not chained: the message of PostgreSQL contains the row, with the patient, and its exception the
-            # password. `from None` alone hides the exception from a traceback, but not from a crash reporter.
-            raise error from None
-        finally:
-            error.__context__ = None
+        # `from None`: PostgreSQL's message contains the row, with the patient, and its exception a password.
+        raise RepositoryError(_meaning(exc), kind=type(exc).__name__) from None
 
 
 def _meaning(exc: Exception) -> str:

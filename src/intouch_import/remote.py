@@ -128,11 +128,12 @@ class Connections:
                 filesystem = self._idle().pop()  # atomic, as `append`
             except IndexError:
                 filesystem, _ = self._opened(self._url, **self._options)
-            if not getattr(filesystem, "alive", True):
-                self.drop(filesystem)
-                continue
-            filesystem.invalidate_cache()
-            return filesystem
+                break
+            if getattr(filesystem, "alive", True):
+                break
+            self.drop(filesystem)
+        filesystem.invalidate_cache()
+        return filesystem
 
     def give_back(self, filesystem: AbstractFileSystem) -> None:
         """Give back a file system after `take`."""
