@@ -257,11 +257,12 @@ class Tally:
             found["not_in_records"] += 1
         else:
             self._patients.add(stored.patient_id)
-            other = result is not None and result.sha256 not in (None, stored.sha256)
-            found["other_bytes"] += other
-            found["other_patient"] += stored.patient_id != row.patient
+            other_bytes = result is not None and result.sha256 not in (None, stored.sha256)
+            other_patient = stored.patient_id != row.patient
             damaged = file.stored_bytes not in (None, StoredBytes.INTACT)
-            self._confirmed += not (other or damaged or stored.patient_id != row.patient)
+            found["other_bytes"] += other_bytes
+            found["other_patient"] += other_patient
+            self._confirmed += not (other_bytes or other_patient or damaged)
 
 
 def _line(file: _File) -> dict[str, Any]:
