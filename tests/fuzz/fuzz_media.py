@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 import atheris
 
 with atheris.instrument_imports(include=["intouch_import"]):
-    from intouch_import.media.boxes import Reader, read_movie
+    from intouch_import.media.boxes import Reader
     from intouch_import.media.exif import find_exif
-    from intouch_import.media.facts import choose, from_exif, from_movie
     from intouch_import.media.kinds import Kind, sniff
+    from intouch_import.media.movies import read_movie
     from intouch_import.media.sniffing import content_reason
+    from intouch_import.media.times import choose, from_exif, from_movie
 
 import fuzzing
 

@@ -20,10 +20,10 @@ from intouch_import.extensions import classify
 from intouch_import.media import Examiner, kinds
 from intouch_import.media import examiner as examining
 from intouch_import.media.decoders import DecodingPool
-from intouch_import.media.facts import ZoneFrom
 from intouch_import.media.kinds import KINDS_OF_EXTENSIONS, Kind, Supported, support, supported
 from intouch_import.media.messages import Limits, Obstacle
 from intouch_import.media.thumbnails import Thumbnails
+from intouch_import.media.times import ZoneFrom
 from intouch_import.model import ContentCheck, Destination, Reason, Soundness, TakenFrom
 from miniature import NOW
 from movies import TAKEN

@@ -3,8 +3,7 @@
 ISO media files are MP4, QuickTime, HEIC and AVIF. Boxes are their nested parts. Without the budget, a hostile
 header could keep a reader busy for ever.
 
-Formats: ISO/IEC 14496-12 (boxes, ``mvhd``, ``iloc``), Apple's QuickTime File Format (``keys``), ISO/IEC
-23008-12 (the Exif item of a HEIC).
+Formats: ISO/IEC 14496-12 (boxes, ``iloc``), ISO/IEC 23008-12 (the Exif item of a HEIC).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Box", "Movie", "Reader", "boxes", "exif_item", "read_movie", "read_ranges"]
+__all__ = ["Box", "Reader", "boxes", "exif_item", "find_box", "read_ranges"]
 
 _MOST_BYTES: Final = 2 * 1024 * 1024
 _MOST_READS: Final = 4000
@@ -25,8 +24,6 @@ _MOST_BOXES: Final = 2000
 _MOST_ENTRIES: Final = 2000
 _HEADER: Final = struct.Struct(">L4s")
 _LONG_HEADER_BYTES: Final = 16
-_MOST_TEXT: Final = 256
-_CREATION_KEY: Final = b"com.apple.quicktime.creationdate"
 
 
 def read_ranges(stream: BinaryIO, *ranges: tuple[int, int]) -> list[bytes]:
@@ -89,24 +86,6 @@ class Box:
     end: int
 
 
-@attrs.frozen(kw_only=True)
-class Movie:
-    """The values that were read from the index of a movie.
-
-    Args:
-        created_s: ``mvhd`` creation time, seconds since 1904-01-01, by the standard in UTC; 0 if not set.
-        duration_s: Length of the movie, seconds; None if not known.
-        creation_date: Apple's creation date, as written, with its offset from UTC.
-        width_px, height_px: Size of the first track that has one.
-    """
-
-    created_s: int = 0
-    duration_s: float | None = None
-    creation_date: str | None = None
-    width_px: int | None = None
-    height_px: int | None = None
-
-
 def boxes(reader: Reader, start: int, end: int) -> Iterator[Box]:
     """Yield the boxes between two offsets, up to the first invalid one."""
     for _count in range(_MOST_BOXES):
@@ -126,7 +105,7 @@ def boxes(reader: Reader, start: int, end: int) -> Iterator[Box]:
         start += length
 
 
-def _find(reader: Reader, start: int, end: int, *path: bytes) -> Box | None:
+def find_box(reader: Reader, start: int, end: int, *path: bytes) -> Box | None:
     """Return the first box at the end of a path of types."""
     for kind in path:
         found = next((box for box in boxes(reader, start, end) if box.kind == kind), None)
@@ -136,79 +115,12 @@ def _find(reader: Reader, start: int, end: int, *path: bytes) -> Box | None:
     return found
 
 
-# --- movies
-
-
-def read_movie(reader: Reader) -> Movie | None:
-    """Read the index of a movie; None if it has none."""
-    moov = _find(reader, 0, reader.size_bytes, b"moov")
-    if moov is None:
-        return None
-    created_s, duration_s = 0, None
-    creation_date: str | None = None
-    size: tuple[int | None, int | None] = (None, None)
-    for box in boxes(reader, moov.start, moov.end):
-        if box.kind == b"mvhd":
-            created_s, duration_s = _movie_header(reader.at(box.start, 36))
-        elif box.kind == b"meta":
-            creation_date = creation_date or _creation_date(reader, box)
-        elif box.kind == b"trak" and size == (None, None):
-            size = _track_size(reader, box)
-    return Movie(
-        created_s=created_s,
-        duration_s=duration_s,
-        creation_date=creation_date,
-        width_px=size[0],
-        height_px=size[1],
-    )
-
-
-def _movie_header(content: bytes) -> tuple[int, float | None]:
-    form = struct.Struct(">4xQQLQ" if content[:1] == b"\1" else ">4xLLLL")
-    if len(content) < form.size:
-        return 0, None
-    created_s, _modified_s, units_per_s, duration = form.unpack_from(content)
-    unknown = duration in {0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF}
-    return created_s, None if unknown or units_per_s == 0 else duration / units_per_s
-
-
-def _track_size(reader: Reader, track: Box) -> tuple[int | None, int | None]:
-    header = _find(reader, track.start, track.end, b"tkhd")
-    content = reader.at(header.end - 8, 8) if header is not None and header.end - header.start >= 84 else b""  # noqa: PLR2004
-    if len(content) < 8 or not all(struct.unpack(">LL", content)):  # noqa: PLR2004
-        return None, None  # a sound track
-    width, height = struct.unpack(">LL", content)  # 16.16 fixed point
-    return width >> 16, height >> 16
-
-
-def _creation_date(reader: Reader, meta: Box) -> str | None:
-    """Return Apple's creation date: ``keys`` numbers the names, ``ilst`` has the values by number."""
-    # In ISO files, four bytes of version and flags precede the first box; in QuickTime files they don't.
-    start = meta.start if reader.at(meta.start + 4, 4) == b"hdlr" else meta.start + 4
-    keys, items = (_find(reader, start, meta.end, kind) for kind in (b"keys", b"ilst"))
-    if keys is None or items is None:
-        return None
-    number = 1 + next(
-        (
-            at
-            for at, key in enumerate(boxes(reader, keys.start + 8, keys.end))
-            if reader.at(key.start, len(_CREATION_KEY) + 1)[: key.end - key.start] == _CREATION_KEY
-        ),
-        _MOST_BOXES,
-    )
-    value = _find(reader, items.start, items.end, number.to_bytes(4, "big"), b"data")
-    if value is None:
-        return None
-    text = reader.at(value.start + 8, min(_MOST_TEXT, value.end - value.start - 8))
-    return text.decode("ascii", "replace")
-
-
 # --- HEIC and AVIF
 
 
 def exif_item(reader: Reader) -> tuple[int, int] | None:
     """Return start and end of the Exif block (a TIFF structure) of a HEIC or AVIF; None if it has none."""
-    meta = _find(reader, 0, reader.size_bytes, b"meta")
+    meta = find_box(reader, 0, reader.size_bytes, b"meta")
     if meta is None:
         return None
     parts = {box.kind: box for box in boxes(reader, meta.start + 4, meta.end)}

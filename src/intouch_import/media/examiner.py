@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from intouch_import.media.boxes import Reader, read_movie, read_ranges
+from intouch_import.media.boxes import Reader, read_ranges
 from intouch_import.media.decoders import shared_pool
 from intouch_import.media.exif import find_exif
-from intouch_import.media.facts import MediaFacts, capture_times
+from intouch_import.media.facts import MediaFacts
 from intouch_import.media.kinds import PICTURES, Kind, Supported, sniff, supported
 from intouch_import.media.messages import Decoded, Obstacle
+from intouch_import.media.movies import read_movie
 from intouch_import.media.sniffing import HEAD_BYTES, TAIL_BYTES, content_reason
+from intouch_import.media.times import capture_times
 from intouch_import.model import Reason, Soundness
 
 if TYPE_CHECKING:

@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 import pictures
-from intouch_import.media.boxes import Movie, Reader, boxes, exif_item, read_movie
+from intouch_import.media.boxes import Reader, boxes, exif_item
 from intouch_import.media.exif import Exif, find_exif
-from intouch_import.media.facts import (
+from intouch_import.media.kinds import Kind
+from intouch_import.media.movies import Movie, read_movie
+from intouch_import.media.times import (
     FoundTime,
     ZoneFrom,
     capture_times,
@@ -22,7 +24,6 @@ from intouch_import.media.facts import (
     from_exif,
     from_movie,
 )
-from intouch_import.media.kinds import Kind
 from intouch_import.model import TakenAtFlag, TakenFrom
 from miniature import NOW
 from movies import TAKEN, box, movie_header, movie_with, quicktime

@@ -1,0 +1,104 @@
+"""Read the index of an MP4 or QuickTime movie: its length, its size, and when it was taken.
+
+Formats: ISO/IEC 14496-12 (``mvhd``), Apple's QuickTime File Format (``keys``).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from intouch_import.media.boxes import boxes, find_box
+
+if TYPE_CHECKING:
+    from intouch_import.media.boxes import Box, Reader
+
+__all__ = ["Movie", "read_movie"]
+
+_MOST_TEXT: Final = 256
+_CREATION_KEY: Final = b"com.apple.quicktime.creationdate"
+_NO_KEY: Final = 2**32 - 2
+
+
+@attrs.frozen(kw_only=True)
+class Movie:
+    """The values that were read from the index of a movie.
+
+    Args:
+        created_s: ``mvhd`` creation time, seconds since 1904-01-01, by the standard in UTC; 0 if not set.
+        duration_s: Length of the movie, seconds; None if not known.
+        creation_date: Apple's creation date, as written, with its offset from UTC.
+        width_px, height_px: Size of the first track that has one.
+    """
+
+    created_s: int = 0
+    duration_s: float | None = None
+    creation_date: str | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+
+
+def read_movie(reader: Reader) -> Movie | None:
+    """Read the index of a movie; None if it has none."""
+    moov = find_box(reader, 0, reader.size_bytes, b"moov")
+    if moov is None:
+        return None
+    created_s, duration_s = 0, None
+    creation_date: str | None = None
+    size: tuple[int | None, int | None] = (None, None)
+    for box in boxes(reader, moov.start, moov.end):
+        if box.kind == b"mvhd":
+            created_s, duration_s = _movie_header(reader.at(box.start, 36))
+        elif box.kind == b"meta":
+            creation_date = creation_date or _creation_date(reader, box)
+        elif box.kind == b"trak" and size == (None, None):
+            size = _track_size(reader, box)
+    return Movie(
+        created_s=created_s,
+        duration_s=duration_s,
+        creation_date=creation_date,
+        width_px=size[0],
+        height_px=size[1],
+    )
+
+
+def _movie_header(content: bytes) -> tuple[int, float | None]:
+    form = struct.Struct(">4xQQLQ" if content[:1] == b"\1" else ">4xLLLL")
+    if len(content) < form.size:
+        return 0, None
+    created_s, _modified_s, units_per_s, duration = form.unpack_from(content)
+    unknown = duration in {0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF}
+    return created_s, None if unknown or units_per_s == 0 else duration / units_per_s
+
+
+def _track_size(reader: Reader, track: Box) -> tuple[int | None, int | None]:
+    header = find_box(reader, track.start, track.end, b"tkhd")
+    content = reader.at(header.end - 8, 8) if header is not None and header.end - header.start >= 84 else b""  # noqa: PLR2004
+    if len(content) < 8 or not all(struct.unpack(">LL", content)):  # noqa: PLR2004
+        return None, None  # a sound track
+    width, height = struct.unpack(">LL", content)  # 16.16 fixed point
+    return width >> 16, height >> 16
+
+
+def _creation_date(reader: Reader, meta: Box) -> str | None:
+    """Return Apple's creation date: ``keys`` numbers the names, ``ilst`` has the values by number."""
+    # In ISO files, four bytes of version and flags precede the first box; in QuickTime files they don't.
+    start = meta.start if reader.at(meta.start + 4, 4) == b"hdlr" else meta.start + 4
+    keys, items = (find_box(reader, start, meta.end, kind) for kind in (b"keys", b"ilst"))
+    if keys is None or items is None:
+        return None
+    number = 1 + next(
+        (
+            at
+            for at, key in enumerate(boxes(reader, keys.start + 8, keys.end))
+            if reader.at(key.start, len(_CREATION_KEY) + 1)[: key.end - key.start] == _CREATION_KEY
+        ),
+        _NO_KEY,
+    )
+    value = find_box(reader, items.start, items.end, number.to_bytes(4, "big"), b"data")
+    if value is None:
+        return None
+    text = reader.at(value.start + 8, min(_MOST_TEXT, value.end - value.start - 8))
+    return text.decode("ascii", "replace")
