@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.media.kinds import MOVIES, PICTURES, Kind
 from intouch_import.media.messages import READY, HostFile, Obstacle, Pipe, ProtocolError
+from intouch_import.media.posters import first_picture
+from intouch_import.media.rendering import thumbnail
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -36,10 +38,6 @@ _BYTES_PER_PIXEL_OF_JPEG_2000: Final = 20
 _PIXELS_PER_BLOCK: Final = 64
 _ORIENTATION: Final = 0x0112
 _ORIENTATIONS: Final = range(1, 9)
-_QUALITY: Final = 85
-_LAST_PYAV_WITH_METADATA_ERRORS: Final = 18
-_WHITE: Final = (255, 255, 255)
-_ORDINARY_MODES: Final = frozenset({"L", "RGB"})
 
 
 def main() -> None:
@@ -147,7 +145,8 @@ class _Decoding:
         obstacle: Obstacle | None = None
         try:
             if self._kind in MOVIES:
-                self._decode_movie(file)
+                image = first_picture(file, self._accept_size)
+                self._thumbnail = thumbnail(image, self._px)
                 obstacle = Obstacle.NO_PICTURE
             else:
                 self._decode_picture(file)
@@ -185,8 +184,6 @@ class _Decoding:
             return Obstacle.TOO_MUCH_MEMORY
         return Obstacle.UNDECODABLE
 
-    # --- pictures
-
     def _decode_picture(self, file: BinaryIO) -> None:
         from PIL import Image
 
@@ -194,8 +191,7 @@ class _Decoding:
             # Pillow reads the whole file again for each compressed page.
             file = io.BytesIO(file.read())
         with Image.open(file, formats=PICTURES[self._kind].formats) as image:
-            self._size = image.size
-            self._check_pixels(image)
+            self._accept_size(image.size)
             if self._kind is Kind.JPEG:
                 self._check_bits(image)
                 # This decodes all of the data, at an eighth of the size. A second picture after the first one
@@ -207,7 +203,7 @@ class _Decoding:
                 self._load_frames(image)
             self._orientation = _orientation(image)
             if self._px:
-                self._thumbnail = _thumbnail(image, self._px)
+                self._thumbnail = thumbnail(image, self._px)
 
     def _load_frames(self, image: Image.Image) -> None:
         while True:
@@ -219,38 +215,22 @@ class _Decoding:
                 break
             if self._frames >= self._most_frames:
                 raise _RefusedError(Obstacle.TOO_MANY_FRAMES)
-            self._check_pixels(image)
+            self._check_pixels(image.size)
         if self._frames > 1:
             image.seek(0)
 
-    def _check_pixels(self, image: Image.Image) -> None:
-        if image.width * image.height > self._most_pixels:
+    def _accept_size(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._check_pixels(size)
+
+    def _check_pixels(self, size: tuple[int, int]) -> None:
+        if size[0] * size[1] > self._most_pixels:
             raise _RefusedError(Obstacle.TOO_MANY_PIXELS)
 
     def _check_bits(self, image: Image.Image) -> None:
         """Refuse a JPEG with fewer bits than blocks: libjpeg would fill all missing blocks with grey."""
         if image.width * image.height > self._size_bytes * 8 * _PIXELS_PER_BLOCK:
             raise _RefusedError(Obstacle.UNDECODABLE)
-
-    # --- movies
-
-    def _decode_movie(self, file: BinaryIO) -> None:
-        """Make a thumbnail of the first picture. Needs the extra ``video``."""
-        import av
-
-        # Until PyAV 18, metadata that is not UTF-8 fails the whole file. Later, there is no such option.
-        until_18 = int(av.__version__.partition(".")[0]) <= _LAST_PYAV_WITH_METADATA_ERRORS
-        with av.open(file, mode="r", **{"metadata_errors": "replace"} if until_18 else {}) as movie:
-            stream = movie.streams.video[0]
-            stream.thread_type = "NONE"
-            stream.codec_context.thread_count = 1
-            self._size = (stream.codec_context.width, stream.codec_context.height)
-            if self._size[0] * self._size[1] > self._most_pixels:
-                raise _RefusedError(Obstacle.TOO_MANY_PIXELS)
-            frame = next(movie.decode(stream))
-            # Both count degrees counter-clockwise.
-            image = frame.to_image().rotate(frame.rotation, expand=True)
-        self._thumbnail = _thumbnail(image, self._px)
 
 
 def _orientation(image: Image.Image) -> int | None:
@@ -260,42 +240,3 @@ def _orientation(image: Image.Image) -> int | None:
         if isinstance(value, int) and value in _ORIENTATIONS:
             return value
     return None
-
-
-def _thumbnail(image: Image.Image, px: int) -> bytes:
-    """Return a small JPEG: upright, in sRGB, on white, and without any metadata of the original."""
-    from PIL import Image, ImageOps
-
-    profile = image.info.get("icc_profile")
-    if image.mode in {"P", "PA"}:  # colours of a palette can't be averaged
-        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
-    elif image.mode.startswith("I"):  # grey in 16 bits, or in 32 bits of which 16 are used
-        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    image.thumbnail((px, px))
-    with contextlib.suppress(Exception):  # invalid Exif
-        image = ImageOps.exif_transpose(image)
-    if image.mode in {"RGBA", "LA", "La", "RGBa"}:
-        flat = Image.new("RGB", image.size, _WHITE)
-        flat.paste(image.convert("RGBA"), mask=image.convert("RGBA").getchannel("A"))
-        image = flat
-    if profile:
-        image = _in_srgb(image, profile)
-    if image.mode not in _ORDINARY_MODES:
-        image = image.convert("RGB")
-    clean = Image.new(image.mode, image.size)
-    clean.paste(image)
-    out = io.BytesIO()
-    clean.save(out, "JPEG", quality=_QUALITY)
-    return out.getvalue()
-
-
-def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert to sRGB, which browsers expect; ignore an invalid profile."""
-    from PIL import ImageCms
-
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except Exception:  # noqa: BLE001  # the profile is part of a hostile file
-        return image
-    return converted if converted is not None else image
