@@ -151,6 +151,17 @@ def hostile(session: nox.Session) -> None:
     _run(session, "pytest", "tests/hostile", "-q", "-s", *session.posargs, INTOUCH_HOSTILE_RUNS="500")
 
 
+@_shared()
+def corpus(session: nox.Session) -> None:
+    """Examine the files in some folders, and compare with other programs. Without a folder: files of our own.
+
+    Those are examined whole, and damaged in 20 places in each of five ways.
+    """
+    if not session.posargs:
+        _run(session, "pytest", "tests/integration/test_corpus.py", "-q", "-s", TIMEOUT, INTOUCH_CORPUS="20")
+    _run(session, "python", "-m", "corpus", *session.posargs, PYTHONPATH="tests")
+
+
 @nox.session(requires=["wheel"])
 def fuzz(session: nox.Session) -> None:
     """Fuzz file names and media files for five minutes each. Pass options of libFuzzer to change that."""

@@ -55,6 +55,8 @@ class Programs:
         libraries = {str(path.parent): None for path in sorted(self.root.glob("**/lib*.so*"))}
         earlier = filter(None, [os.environ.get("LD_LIBRARY_PATH")])
         needed = {"LD_LIBRARY_PATH": os.pathsep.join([*libraries, *earlier])}
+        if (perl := self.root / "usr/share/perl5").is_dir():
+            needed["PERL5LIB"] = str(perl)
         if (self.root / "usr/share/fonts").is_dir():  # else the system has fonts, and its own settings
             needed["FONTCONFIG_FILE"] = str(self.root / "fonts.conf")
         return {**os.environ, **needed}
@@ -64,6 +66,8 @@ class Programs:
         for name in names:
             if name not in self.paths:
                 raise Unavailable(f"the packages of this system have no {name}")
+            if Path(self.paths[name]).read_bytes()[:2] == b"#!":
+                continue
             needs = run(["ldd", self.paths[name]], environment=self.environment).splitlines()
             if missing := [line.split()[0] for line in needs if "not found" in line]:
                 raise Unavailable(f"{name} needs {' and '.join(missing)}")
