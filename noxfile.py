@@ -19,7 +19,7 @@ EXTRAS = ("basic", *PYPROJECT["project"]["optional-dependencies"], "jupyter,migr
 TIMEOUT = "--timeout=600"
 MEASURED = "azure-fast,dropbox,onedrive"  # the optional packages that benchmarks measure
 # Pure modules, and the move: the code that decides, and the code that removes files.
-COVERED = ("extensions.py", "filenames/*.py", "verdicts.py", "moving/*.py")
+COVERED = ("exclusions.py", "extensions.py", "filenames/*.py", "verdicts.py", "moving/*.py")
 
 nox.needs_version = ">=2025.5.1"  # for `requires`
 nox.options.default_venv_backend = "uv|virtualenv"

@@ -67,6 +67,7 @@ class Reason(enum.StrEnum):
     HIDDEN = "hidden"
     SYSTEM_FILE = "system_file"
     FOLDER_SKIPPED = "folder_skipped"
+    EXCLUDED = "excluded"
     UNFINISHED_DOWNLOAD = "unfinished_download"
     LEFT_OUT = "left_out"
     # Failed.
@@ -160,6 +161,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.HIDDEN: "This is a hidden file.",
     Reason.SYSTEM_FILE: "This file belongs to the operating system or to another program.",
     Reason.FOLDER_SKIPPED: "This is a hidden or system folder. Its files are not in the plan.",
+    Reason.EXCLUDED: "The settings or the plan exclude this name.",
     Reason.UNFINISHED_DOWNLOAD: "This is a temporary file or an unfinished download.",
     Reason.LEFT_OUT: "A person excluded this file from the migration.",
     Reason.CHANGED: "The file changed after it was listed. It stays where it is.",

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from intouch_import.errors import CaptureNameError
+from intouch_import.exclusions import Exclusions
 from intouch_import.extensions import classify, is_allowed
 from intouch_import.model import (
     Action,
@@ -52,6 +53,7 @@ __all__ = [
     "waiting",
 ]
 
+_DEFAULTS: Final = Exclusions()
 _FILE: Final = EntryKind.FILE  # accessing an enum member takes as long as a rule
 _EXACT: Final = TakenAtFlag.EXACT
 # Adding a difference to these takes an eighth of the time of `datetime.replace`.
@@ -68,17 +70,6 @@ _KINDS: Final = {
     EntryKind.LINK: Reason.LINK,
     EntryKind.SPECIAL: Reason.SPECIAL_FILE,
 }
-_SYSTEM_NAMES: Final = frozenset(
-    {
-        "thumbs.db",
-        "ehthumbs.db",
-        "ehthumbs_vista.db",
-        "desktop.ini",
-        "icon\r",
-        "picasa.ini",
-        "zbthumbnail.info",
-    }
-)
 _UNFINISHED: Final = frozenset(
     {
         "part", "partial", "filepart", "crdownload", "download", "opdownload", "tmp", "temp", "swp", "aria2",
@@ -117,19 +108,25 @@ class Known:
     put_back: frozenset[tuple[str, int]] = frozenset()
 
 
-def screen(file: SourceFile) -> Verdict | None:
-    """Return the verdict on an entry that is no photo or document; None if the entry needs the next step."""
+def screen(file: SourceFile, exclusions: Exclusions = _DEFAULTS) -> Verdict | None:
+    """Return the verdict on an entry that is no photo or document; None if the entry needs the next step.
+
+    Args:
+        file: The entry.
+        exclusions: The names that are not imported, whatever they are.
+    """
     name = file.name
     if file.kind is not _FILE:
         return _ignored(_KINDS[file.kind])
     lower = name.lower()
-    if name[0] == ".":
+    excluded = exclusions.of_file(name)
+    if name[0] == "." and excluded is not Reason.EXCLUDED:
         # iCloud Drive puts .photo.jpg.icloud in the place of a photo.jpg that it keeps in the cloud only.
         return arriving(name, Reason.NOT_DOWNLOADED) if lower.endswith(".icloud") else _ignored(Reason.HIDDEN)
+    if excluded is not None:
+        return _ignored(excluded)
     if lower.rpartition(".")[2] in _UNFINISHED or lower.startswith("~$"):
         return _ignored(Reason.UNFINISHED_DOWNLOAD)
-    if lower in _SYSTEM_NAMES:
-        return _ignored(Reason.SYSTEM_FILE)
     if file.size_bytes == 0:
         return arriving(name, Reason.EMPTY)
     return None

@@ -69,7 +69,8 @@ def assign(
     With --all, move every file that waits and can be saved: images and other documents. The others are
     listed, and the exit code is 1.
     """
-    inbox = practice.inbox([open_folder(folder, provider=provider)], auto_import=False)
+    source = open_folder(folder, provider=provider, exclude=practice.exclusions)
+    inbox = practice.inbox([source], auto_import=False)
     for problem in inbox.scan():
         show.complain_of(problem)
     return _save(inbox, names, **options)
@@ -86,7 +87,7 @@ def browse(
 
     With names or --all, move those files into the patient's record.
     """
-    inbox = practice.inbox([]).browse(open_folder(folder), patient=patient)
+    inbox = practice.inbox([]).browse(open_folder(folder, exclude=practice.exclusions), patient=patient)
     if names or everything:
         return _save(inbox, names, patient=patient, everything=everything, **options)
     if options["json"]:

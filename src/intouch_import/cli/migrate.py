@@ -21,6 +21,7 @@ from intouch_import.cli.options import (
 )
 from intouch_import.cli.show import FILES_FAILED, OK, RECORDS_FAILED
 from intouch_import.errors import ConfigError
+from intouch_import.exclusions import Exclusions
 from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.model import printable
 
@@ -69,6 +70,19 @@ def migrate_group() -> None:
 @click.option("--ignore-case", is_flag=True, help="Upper and lower case may differ in paths of the list.")
 @click.option("--ids", type=PATH, metavar="FILE", help="A CSV or Excel list of old and new patient ids.")
 @click.option("--patient", metavar="ID", help="All files belong to this patient.")
+@click.option(
+    "--exclude",
+    "excluded",
+    multiple=True,
+    metavar="NAME",
+    help="Leave out the files of this name, or the folders if it ends with /: '*.bak', 'Old exports/'. "
+    "Can be given several times.",
+)
+@click.option(
+    "--no-default-excludes",
+    is_flag=True,
+    help="Do not leave out the files and folders of systems, storage servers and sync programs.",
+)
 @click.option("--copy", is_flag=True, help="Do not change the archive.")
 @click.option("--allow-inactive", is_flag=True, help="Also import files of inactive patients.")
 @provider_option
@@ -86,9 +100,11 @@ def migrate_plan(  # noqa: PLR0913  # as many as the command has options
     prefix: str | None,
     ids: Path | None,
     patient: str | None,
+    excluded: tuple[str, ...],
     provider: str | None,
     practice: Practice,
     *,
+    no_default_excludes: bool,
     ignore_case: bool,
     copy: bool,
     allow_inactive: bool,
@@ -130,6 +146,10 @@ def migrate_plan(  # noqa: PLR0913  # as many as the command has options
             practice.repository(),
             to=to,
             mode="copy" if copy else "move",
+            exclude=Exclusions(
+                (*practice.exclusions.patterns, *excluded),
+                defaults=practice.exclusions.defaults and not no_default_excludes,
+            ),
             zone=practice.zone,
             allow_inactive=allow_inactive,
             on_progress=on_progress,

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from intouch_import.cli import show
 from intouch_import.database import connect
 from intouch_import.errors import ConfigError, SourceError
+from intouch_import.exclusions import Exclusions
 from intouch_import.filenames import DEFAULT_PATTERN
 from intouch_import.inbox import Inbox
 from intouch_import.ledger import Ledger
@@ -160,6 +161,14 @@ class Practice:
             raise ConfigError("name the patient records: records=, INTOUCH_RECORDS, or in the settings")
         return self.records
 
+    @property
+    def exclusions(self) -> Exclusions:
+        """The names that are not imported from a folder that is given on the command line."""
+        if self.settings is None:
+            return Exclusions()
+        practice = self.settings.practice
+        return Exclusions(practice.exclude, defaults=practice.exclude_defaults)
+
     def repository(self) -> SqlRepository:
         """Open the patient records; create them if there are none."""
         return SqlRepository.open(self.database, files=self.files)
@@ -212,7 +221,7 @@ def inbox_of(
         SourceError: None of the folders could be opened.
     """
     if folders:
-        sources, problems = _open_folders(folders, provider=provider)
+        sources, problems = _open_folders(folders, provider=provider, exclude=practice.exclusions)
         return practice.inbox(sources, auto_import=auto_import), problems
     if practice.settings is None:
         raise ConfigError("give a folder, or --settings")
@@ -231,7 +240,9 @@ def inbox_of(
     return inbox, []
 
 
-def _open_folders(urls: Sequence[str], *, provider: str | None) -> tuple[list[Source], list[Problem]]:
+def _open_folders(
+    urls: Sequence[str], *, provider: str | None, exclude: Exclusions
+) -> tuple[list[Source], list[Problem]]:
     """Open the folders. One that can't be opened is a problem, and does not stop the others.
 
     Raises:
@@ -242,7 +253,7 @@ def _open_folders(urls: Sequence[str], *, provider: str | None) -> tuple[list[So
     failure: SourceError | None = None
     for number, url in enumerate(urls, 1):
         try:
-            sources.append(open_folder(url, provider=provider))
+            sources.append(open_folder(url, provider=provider, exclude=exclude))
         except SourceError as exc:
             failure = exc
             # By its number: paths are not printed.
@@ -255,7 +266,7 @@ def _open_folders(urls: Sequence[str], *, provider: str | None) -> tuple[list[So
     return sources, problems
 
 
-def open_folder(url: str, *, provider: str | None = None) -> Source:
+def open_folder(url: str, *, provider: str | None = None, exclude: Exclusions | None = None) -> Source:
     """Open a folder; a cloud drive with the sign-in that ``login`` has stored.
 
     Raises:
@@ -263,11 +274,11 @@ def open_folder(url: str, *, provider: str | None = None) -> Source:
     """
     protocol = url.partition("://")[0].lower()
     if protocol not in SERVICES:
-        return open_source(url, provider=provider)
+        return open_source(url, provider=provider, exclude=exclude or ())
     options: dict[str, Any] = {"signin": sign_in_to(protocol, account=os.environ.get("INTOUCH_ACCOUNT", ""))}
     if endpoint := _endpoint(protocol, None):
         options["endpoint"] = endpoint
-    return open_source(url, provider=provider, **options)
+    return open_source(url, provider=provider, exclude=exclude or (), **options)
 
 
 def sign_in_to(

@@ -314,7 +314,7 @@ _STANDING = frozenset(
 
 def _new_row(source: Source, file: SourceFile, seen_s: float, *, settled: bool = False) -> Row:
     """Return the row of a file that was not looked up yet: until then, it counts as arriving."""
-    verdict = screen(file) or arriving(file.name, Reason.STILL_ARRIVING)
+    verdict = screen(file, source.exclusions) or arriving(file.name, Reason.STILL_ARRIVING)
     return Row(source, file, verdict, seen_s, settled)
 
 

@@ -79,7 +79,7 @@ class Classifier:
                 if why is not None:
                     action = Action.WAIT if why is Reason.FOLDER_UNREADABLE else Action.IGNORE
                     rows.append(_row(folder, file, action, why))
-                elif (verdict := screen(file)) is not None:
+                elif (verdict := screen(file, self.folders.exclusions)) is not None:
                     rows.append(_row(folder, file, verdict.action, verdict.reason))
                 else:
                     result = self._read(folder, file.name, lines)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from intouch_import.errors import FileError, SourceError, host_errors
+from intouch_import.exclusions import Exclusions
 from intouch_import.extensions import classify
 from intouch_import.migration.plan_file import PARTITION_ROWS, read_rows
 from intouch_import.migration.results import read_results
@@ -329,6 +330,6 @@ def _is_in_icloud(row: PlanRow) -> bool:
 
 
 def _may_be_photo(row: PlanRow) -> bool:
-    """Return whether a hidden file may be a photo. Names that begin with ``._`` are of macOS's own files."""
-    hidden = row.reason is Reason.HIDDEN and not row.name.startswith("._")
+    """Return whether a hidden file may be a photo: systems and phones have hidden files of their own."""
+    hidden = row.reason is Reason.HIDDEN and Exclusions().of_file(row.name) is None
     return hidden and classify(row.name) is Destination.IMAGES

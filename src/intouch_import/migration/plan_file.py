@@ -50,7 +50,7 @@ __all__ = [
 PLAN: Final = "plan.json"
 SIGNAL: Final = "signal"
 _OVERRIDES: Final = "overrides.jsonl"
-_FORM: Final = 2
+_FORM: Final = 3
 _DAMAGED: Final = "the plan can't be read: plan.json was changed or is damaged"
 
 PARTITION_ROWS: Final = 200
@@ -78,6 +78,7 @@ class Header:
         archive: How to open the archive again; None if that takes secrets, so the caller must open it.
         provider: The provider whose archive it is.
         rule: The rule, from `Rule.to_dict`.
+        exclude: The names that were left out, from `Exclusions.to_dict`.
         dates: Where times are taken from, in the order of trust.
         zone: Name of the practice's time zone.
         allow_inactive: Whether files of inactive patients are imported without a person.
@@ -94,6 +95,7 @@ class Header:
     archive: dict[str, Any] | None = attrs.field(default=None, repr=False)
     provider: str | None = None
     rule: dict[str, Any] = attrs.field(repr=False)
+    exclude: dict[str, Any] = attrs.field(repr=False)
     dates: tuple[str, ...]
     zone: str
     allow_inactive: bool = False

@@ -14,6 +14,7 @@ import attrs
 from intouch_import import disk
 from intouch_import.clock import SYSTEM_CLOCK, Clock, zone_of
 from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
+from intouch_import.exclusions import Exclusions
 from intouch_import.ledger import ledger_for
 from intouch_import.migration.classify import Classifier
 from intouch_import.migration.lists import ListIndex
@@ -34,6 +35,7 @@ from intouch_import.migration.run import progress_callback
 from intouch_import.migration.walking import Archive, Folders, archive_of, walk
 from intouch_import.model import Progress, Stage
 from intouch_import.repositories.base import PatientRepository
+from intouch_import.sources.base import Source
 
 if TYPE_CHECKING:
     import os
@@ -65,6 +67,7 @@ def plan(
     to: str | os.PathLike[str],
     mode: str = "move",
     dates: Iterable[str] = DATE_ORDER,
+    exclude: Exclusions | Iterable[str] | None = None,
     zone: str | tzinfo | None = None,
     allow_inactive: bool = False,
     ledger: Ledger | str | os.PathLike[str] | None = None,
@@ -85,6 +88,8 @@ def plan(
         mode: ``"move"``: files are removed from the archive once they are stored and verified. ``"copy"``:
             the archive stays as it is.
         dates: Where times are taken from, in the order of trust: ``name``, ``exif``, ``list``, ``folder``.
+        exclude: Patterns of files and folders that are left out, besides those that are excluded by default;
+            or `Exclusions`, which can also replace the defaults. By default as ``source`` was opened.
         zone: The practice's time zone; by default this machine's.
         allow_inactive: Import files of inactive patients, too, without asking a person.
         ledger: As for `Inbox`.
@@ -114,7 +119,10 @@ def plan(
     tell = progress_callback(on_progress) if on_progress is not None else None
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(contextlib.closing(opener()))
-        folders = stack.enter_context(contextlib.closing(Folders(root)))
+        if exclude is None:
+            exclude = (source if isinstance(source, Source) else root).exclusions
+        exclusions = exclude if isinstance(exclude, Exclusions) else Exclusions(exclude)
+        folders = stack.enter_context(contextlib.closing(Folders(root, exclusions)))
         lists, rule_values = rule.lists, rule.to_dict()
         index = None
         if lists:
@@ -144,6 +152,7 @@ def plan(
             "provider": root.provider,
             "rule": rule_values,
             "dates": tuple(map(str, order)),
+            "exclude": exclusions.to_dict(),
             "zone": getattr(time_zone, "key", None) or str(time_zone),
             "allow_inactive": allow_inactive,
             "parts": tuple(parts),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import attrs
 
 from intouch_import.errors import ConfigError, FileError, InTouchImportError, SourceError
+from intouch_import.exclusions import Exclusions
 from intouch_import.model import EntryKind, Reason, SourceFile
 from intouch_import.sources.base import Source
 from intouch_import.sources.opening import open_source
@@ -35,13 +36,6 @@ _OPEN_FOLDERS: Final = 64
 _CHUNK: Final = 1000
 _DEEPEST: Final = 512
 _CHECK_ROOT_AFTER: Final = 20
-# Folders in which systems keep copies, thumbnails and deleted files.
-_SYSTEM_FOLDERS: Final = frozenset(
-    {
-        "@eadir", "#recycle", "$recycle.bin", "system volume information", "__macosx", "lost+found",
-        "recycler", "network trash folder", "temporary items",
-    }
-)  # fmt: skip
 
 
 @attrs.frozen
@@ -64,9 +58,10 @@ class Archive:
     @property
     def kept(self) -> dict[str, Any] | None:
         """What a plan keeps, as JSON values; None if the archive can't be opened again from that."""
-        if set(self.options) - _KEPT:
+        kept = {name: value for name, value in self.options.items() if name != "exclude"}
+        if set(kept) - _KEPT:
             return None
-        return {"url": self.url, **{name: str(value) for name, value in self.options.items()}}
+        return {"url": self.url, **{name: str(value) for name, value in kept.items()}}
 
     @classmethod
     def from_kept(cls, kept: Mapping[str, Any]) -> Archive:
@@ -138,9 +133,11 @@ class Folders:
 
     Args:
         root: The archive's top folder. Its opener closes it.
+        exclusions: The folders that are not looked into.
     """
 
     root: Source
+    exclusions: Exclusions = attrs.field(factory=Exclusions)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _open: OrderedDict[str, Source] = attrs.field(factory=OrderedDict, init=False)
 
@@ -301,8 +298,7 @@ def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[FoundFile
                     files = []
                 continue
             name = file.name.rstrip("/")
-            skipped = name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
-            why = Reason.FOLDER_SKIPPED if skipped else too_deep
+            why = folders.exclusions.of_folder(name) or too_deep
             if why is not None:
                 yield FoundFiles(folder, [file], why=why)
             else:

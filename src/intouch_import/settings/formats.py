@@ -16,6 +16,7 @@ import attrs
 
 from intouch_import.cloud.endpoints import is_loopback
 from intouch_import.errors import ConfigError
+from intouch_import.exclusions import Exclusions
 from intouch_import.extensions import EXTERNAL_FILE_EXTENSIONS, IMAGE_EXTENSIONS
 from intouch_import.filenames import CaptureNaming
 from intouch_import.secret import MASK, Secret
@@ -28,6 +29,7 @@ __all__ = [
     "ACCOUNT",
     "CONTAINER",
     "ENDPOINT",
+    "EXCLUDE",
     "EXTENSIONS",
     "EXTERNAL_FILES",
     "FILES",
@@ -227,6 +229,13 @@ def _extensions(value: Any) -> frozenset[str]:
     return frozenset(extensions)
 
 
+def _exclude(value: Any) -> tuple[str, ...]:
+    try:
+        return Exclusions(_list(value)).patterns
+    except ConfigError as exc:
+        raise InvalidValue(str(exc)) from None
+
+
 FLAG = Format(expected="true or false", check=_flag, parse=_parse_flag)
 SECONDS = Format(
     expected=f"a number of seconds from 0 to {_MAX_SETTLE_S:,.0f}", check=_seconds, parse=_parse_number
@@ -242,6 +251,12 @@ EXTENSIONS = Format(
     check=_extensions,
     parse=_parse_list,
     show=sorted,
+)
+EXCLUDE = Format(
+    expected='a list of names such as ["*.bak", "Old exports/"]; those of folders end with /',
+    check=_exclude,
+    parse=_parse_list,
+    show=list,
 )
 
 # --- folders and addresses

@@ -29,6 +29,10 @@ __all__ = [
     "sections_by_name",
 ]
 
+_EXCLUDE: Final = (
+    "Names of files, and of folders of an archive, that are never imported, besides the names that are "
+    "excluded by default. * stands for any text, ? for one character; names of folders end with /."
+)
 _LOCAL_ID: Final = (
     "A name for that folder, the same on all workstations, in case they reach it by different paths. "
     "Never change it: import ids are derived from it."
@@ -89,6 +93,14 @@ class PracticeSettings:
         "in the list, with the reason. By default all are allowed. "
         f'"{formats.EXTERNAL_FILES}" means the list of the reference product.',
         f'["{formats.EXTERNAL_FILES}", ".heic"]',
+    )
+    exclude: tuple[str, ...] = _setting(formats.EXCLUDE, _EXCLUDE, '["*.bak", "Old exports/"]', default=())
+    exclude_defaults: bool = _setting(
+        formats.FLAG,
+        "Whether the names are excluded that systems, storage servers and sync programs give to their own "
+        "files and folders.",
+        "true",
+        default=True,
     )
     settle_s: float = _setting(
         formats.SECONDS,
@@ -197,6 +209,13 @@ class ProviderSettings:
     )
     local_id: str | None = _setting(
         formats.WORD, _LOCAL_ID, '"practice-photos-drjones"', needs="local_folder"
+    )
+
+    exclude: tuple[str, ...] = _setting(
+        formats.EXCLUDE,
+        "Further names that are excluded in the folders of this provider.",
+        '["calibration-*"]',
+        default=(),
     )
 
 

@@ -12,6 +12,7 @@ import attrs
 
 from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError
+from intouch_import.exclusions import Exclusions
 from intouch_import.extras import needing
 from intouch_import.logfiles import log_to_directory
 from intouch_import.settings.check import HOSTED_DROPBOX, NEEDED, Checks, raise_mistakes
@@ -295,7 +296,10 @@ class _Opening:
             log.warning("the folder for log files can't be used")  # the photos are imported all the same
 
     def _open(self, location: str, url: str, **options: Any) -> Source:
-        return open_source(url, **{"provider": self.provider_id, **options, **self.options.get(location, {})})
+        patterns = (*self.practice.exclude, *self.provider.exclude)
+        exclude = Exclusions(patterns, defaults=self.practice.exclude_defaults)
+        known = {"provider": self.provider_id, **({} if exclude == Exclusions() else {"exclude": exclude})}
+        return open_source(url, **{**known, **options, **self.options.get(location, {})})
 
     def _not_set(self, location: str) -> ConfigError:
         return ConfigError(f"{location} is on, but the provider has no {NEEDED[location]}")

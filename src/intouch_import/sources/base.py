@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from intouch_import.closing import Closable
 from intouch_import.errors import ConfigError, NameRefused
+from intouch_import.exclusions import Exclusions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -102,6 +103,9 @@ class Source(Closable, abc.ABC):
 
     weaknesses: tuple[Weakness, ...] = ()
     """The promises that this location can't keep."""
+
+    exclusions: Exclusions = Exclusions()
+    """The names of files and folders that are not imported from here; `open_source` sets it."""
 
     opened_with: tuple[str, Mapping[str, Any]] | None = None
     """The URL and the options that `open_source` was called with. Options may contain secrets."""

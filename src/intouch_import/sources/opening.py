@@ -15,10 +15,11 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from intouch_import.errors import ConfigError, InTouchImportError, SourceError
+from intouch_import.exclusions import Exclusions
 from intouch_import.reports import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from intouch_import.sources.base import Source
 
@@ -48,6 +49,7 @@ def open_source(
     provider: str | None = None,
     source_id: str | None = None,
     label: str | None = None,
+    exclude: Exclusions | Iterable[str] = (),
     **options: Any,
 ) -> Source:
     """Open a folder as a source.
@@ -58,10 +60,12 @@ def open_source(
         provider: Id of the provider who owns the folder. Files with another provider in their name then wait.
         source_id: See `Source`.
         label: Name for people to see instead of the folder's name.
+        exclude: Patterns of files and folders that are not imported, besides those that are excluded by
+            default; or `Exclusions`, which can also replace the defaults.
         options: Options of the location, such as accounts and tokens.
 
     Raises:
-        ConfigError: The URL or an option is not valid for this location.
+        ConfigError: The URL, a pattern or an option is not valid for this location.
         MissingExtraError: The location needs a package that is not installed.
         SourceUnavailable: The folder does not exist or can't be reached.
     """
@@ -69,9 +73,11 @@ def open_source(
     if not text.strip():
         raise ConfigError("the path of a source is empty")
     protocol, path = _split(text)
+    exclusions = exclude if isinstance(exclude, Exclusions) else Exclusions(exclude)
     named = {"provider": provider, "source_id": source_id, "label": label}
     given = {name: value for name, value in named.items() if value}
     source = _open(protocol, path, {**options, **named})
+    source.exclusions = exclusions
     source.opened_with = (text, {**options, **given})
     return source
 
