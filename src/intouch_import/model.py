@@ -108,15 +108,20 @@ class TakenAtFlag(enum.StrEnum):
 class TakenFrom(enum.StrEnum):
     """Where the capture time of a file was found.
 
-    ``NAME``: in the file name. ``EXIF``, ``QUICKTIME``: written into the file by the camera. ``CONTAINER``:
-    the creation time in the index of an MP4 or QuickTime movie; UTC by the standard, but often the camera's
-    wall time. ``SOURCE``: the modification time in the location; it is never used as a capture time.
-    ``FOLDER``, ``LIST``: found by a migration in the names of folders, or in a list of files.
+    ``NAME``: in the file name. ``EXIF``, ``QUICKTIME``: written into the file by the camera. ``GPS``: the
+    clock of the satellites that a camera saw. ``XMP``: the original time that a program wrote. ``DIGITIZED``:
+    when the photo was made or scanned, in a file without an original time. ``CONTAINER``: the creation time
+    in the index of a movie; UTC by most standards, but often the camera's wall time. ``SOURCE``: the
+    modification time in the location; it is never used as a capture time. ``FOLDER``, ``LIST``: found by a
+    migration in the names of folders, or in a list of files.
     """
 
     NAME = "name"
     EXIF = "exif"
     QUICKTIME = "quicktime"
+    GPS = "gps"
+    XMP = "xmp"
+    DIGITIZED = "digitized"
     CONTAINER = "container"
     SOURCE = "source"
     FOLDER = "folder"

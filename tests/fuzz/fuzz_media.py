@@ -10,9 +10,9 @@ import atheris
 
 with atheris.instrument_imports(include=["intouch_import"]):
     from intouch_import.media.boxes import Reader
+    from intouch_import.media.containers import find_movie
     from intouch_import.media.exif import find_exif
-    from intouch_import.media.kinds import Kind, sniff
-    from intouch_import.media.movies import read_movie
+    from intouch_import.media.kinds import MOVIES, Kind, sniff
     from intouch_import.media.sniffing import content_reason
     from intouch_import.media.times import choose, from_exif, from_movie
 
@@ -52,14 +52,13 @@ def look(data: bytes) -> None:
     content_reason(name, head=head, tail=tail, size_bytes=len(content) + 1000 * choice)
     kind = sniff(content)
     found = []
-    for tried in (kind, Kind.TIFF, Kind.HEIC):
+    for tried in (kind, Kind.TIFF, Kind.HEIC, Kind.UNKNOWN):
         exif = find_exif(tried, Reader(io.BytesIO(content), len(content), head=head))
-        found.append(from_exif(exif, ZONE) if exif is not None else None)
-    movie = read_movie(Reader(io.BytesIO(content), len(content)))
-    found += from_movie(movie, ZONE) if movie is not None else []
-    times = choose(
-        [time for time in found if time is not None], zone=ZONE, now=NOW, tolerance=timedelta(minutes=5)
-    )
+        found += from_exif(exif, ZONE) if exif is not None else []
+    for tried in {kind, *MOVIES}:
+        movie = find_movie(tried, Reader(io.BytesIO(content), len(content)))
+        found += from_movie(movie, ZONE) if movie is not None else []
+    times = choose(found, zone=ZONE, now=NOW, tolerance=timedelta(minutes=5))
     if times.chosen is not None and (times.chosen.at is None or times.chosen.at.tzinfo is None):
         raise AssertionError("a time was chosen that is not known")
 

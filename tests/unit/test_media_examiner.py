@@ -17,8 +17,7 @@ from PIL import Image, features
 import movies
 import pictures
 from intouch_import.extensions import classify
-from intouch_import.media import Examiner, kinds
-from intouch_import.media import examiner as examining
+from intouch_import.media import Examiner, containers, kinds
 from intouch_import.media.decoders import DecodingPool
 from intouch_import.media.kinds import KINDS_OF_EXTENSIONS, Kind, Supported, support, supported
 from intouch_import.media.messages import Limits, Obstacle
@@ -273,4 +272,4 @@ def test_a_pillow_without_a_codec_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 def test_every_kind_that_is_decoded_is_a_kind_of_picture_or_movie() -> None:
     """No kind has two decoders."""
     assert not set(kinds.PICTURES) & kinds.MOVIES
-    assert examining._ISO_MOVIES <= kinds.MOVIES
+    assert containers._READERS.keys() == kinds.MOVIES

@@ -3,12 +3,13 @@
 ISO media files are MP4, QuickTime, HEIC and AVIF. Boxes are their nested parts. Without the budget, a hostile
 header could keep a reader busy for ever.
 
-Formats: ISO/IEC 14496-12 (boxes, ``iloc``), ISO/IEC 23008-12 (the Exif item of a HEIC).
+Formats: ISO/IEC 14496-12 (boxes, ``iloc``), ISO/IEC 23008-12 (items of a HEIC).
 """
 
 from __future__ import annotations
 
 import struct
+from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import attrs
@@ -16,12 +17,15 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Box", "Reader", "boxes", "exif_item", "find_box", "read_ranges"]
+__all__ = ["Block", "Box", "Reader", "boxes", "find_box", "metadata_items", "read_ranges"]
 
 _MOST_BYTES: Final = 2 * 1024 * 1024
 _MOST_READS: Final = 4000
+_WINDOW_BYTES: Final = 2048
 _MOST_BOXES: Final = 2000
 _MOST_ENTRIES: Final = 2000
+_MOST_INFO: Final = 256
+_XMP_TYPE: Final = b"application/rdf+xml"
 _HEADER: Final = struct.Struct(">L4s")
 _LONG_HEADER_BYTES: Final = 16
 
@@ -58,6 +62,9 @@ class Reader:
     _stream: BinaryIO
     size_bytes: int
     _head: bytes = attrs.field(default=b"", kw_only=True, repr=False)
+    # Entries and values are often close together: the bytes behind each one that is read are kept.
+    _window: bytes = attrs.field(default=b"", init=False, repr=False)
+    _window_at: int = attrs.field(default=0, init=False)
     _bytes_left: int = attrs.field(default=_MOST_BYTES, init=False)
     _reads_left: int = attrs.field(default=_MOST_READS, init=False)
 
@@ -74,7 +81,34 @@ class Reader:
         self._reads_left -= 1
         if offset + length <= len(self._head):
             return self._head[offset : offset + length]
-        return read_ranges(self._stream, (offset, length))[0]
+        skip = offset - self._window_at
+        if skip < 0 or skip + length > len(self._window):
+            self._window = read_ranges(self._stream, (offset, max(length, _WINDOW_BYTES)))[0]
+            self._window_at, skip = offset, 0
+        return self._window[skip : skip + length]
+
+
+@attrs.frozen
+class Block:
+    """A part of a file, or of what was compressed in a file, that has its own offsets."""
+
+    reader: Reader
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, data: bytes) -> Block:
+        """Return a block of bytes."""
+        return cls(Reader(BytesIO(data), len(data), head=data), 0, len(data))
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Return ``length`` bytes at an offset, or fewer at the end of the block."""
+        at = self.start + offset
+        return self.reader.at(at, min(length, self.end - at))
+
+    def part(self, start: int, end: int) -> Block:
+        """Return a part of this block."""
+        return Block(self.reader, self.start + start, min(self.start + end, self.end))
 
 
 @attrs.frozen
@@ -118,34 +152,34 @@ def find_box(reader: Reader, start: int, end: int, *path: bytes) -> Box | None:
 # --- HEIC and AVIF
 
 
-def exif_item(reader: Reader) -> tuple[int, int] | None:
-    """Return start and end of the Exif block (a TIFF structure) of a HEIC or AVIF; None if it has none."""
+def metadata_items(reader: Reader) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the items of a HEIC or AVIF with Exif (``Exif``) or XMP (``mime``): kind, start and end."""
     meta = find_box(reader, 0, reader.size_bytes, b"meta")
     if meta is None:
-        return None
+        return
     parts = {box.kind: box for box in boxes(reader, meta.start + 4, meta.end)}
     infos, places = parts.get(b"iinf"), parts.get(b"iloc")
     if infos is None or places is None:
-        return None
-    item = _exif_id(reader, infos)
-    extent = _extent(reader.at(places.start, places.end - places.start), item) if item is not None else None
-    if extent is None:
-        return None
-    start, length = extent
-    # The item begins with the distance to the TIFF header, which "Exif\0\0" may precede.
-    skip = int.from_bytes(reader.at(start, 4), "big")
-    return start + 4 + skip, start + length
+        return
+    table = b""
+    for item, kind in _metadata_ids(reader, infos):
+        table = table or reader.at(places.start, places.end - places.start)
+        if (extent := _extent(table, item)) is not None:
+            start, length = extent
+            yield kind, start, start + length
 
 
-def _exif_id(reader: Reader, infos: Box) -> int | None:
+def _metadata_ids(reader: Reader, infos: Box) -> Iterator[tuple[int, bytes]]:
     skip = 6 if reader.at(infos.start, 1) == b"\0" else 8
     for info in boxes(reader, infos.start + skip, infos.end):
-        content = reader.at(info.start, 14)
+        content = reader.at(info.start, min(_MOST_INFO, info.end - info.start))
         wide = content[:1] == b"\3"
         at = 10 if wide else 8
-        if content[at : at + 4] == b"Exif":
-            return int.from_bytes(content[4 : 8 if wide else 6], "big")
-    return None
+        kind = content[at : at + 4]
+        # A name, then the type of the content, both ended by zero.
+        is_xmp = kind == b"mime" and content[at + 4 :].partition(b"\0")[2].startswith(_XMP_TYPE + b"\0")
+        if kind == b"Exif" or is_xmp:
+            yield int.from_bytes(content[4 : 8 if wide else 6], "big"), kind
 
 
 def _extent(table: bytes, wanted: int) -> tuple[int, int] | None:

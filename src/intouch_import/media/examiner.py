@@ -8,15 +8,15 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from intouch_import.media.boxes import Reader, read_ranges
+from intouch_import.media.containers import find_movie
 from intouch_import.media.decoders import shared_pool
 from intouch_import.media.exif import find_exif
 from intouch_import.media.facts import MediaFacts
-from intouch_import.media.kinds import PICTURES, Kind, Supported, sniff, supported
+from intouch_import.media.kinds import PICTURES, Supported, sniff, supported
 from intouch_import.media.messages import Decoded, Obstacle
-from intouch_import.media.movies import read_movie
 from intouch_import.media.sniffing import HEAD_BYTES, TAIL_BYTES, content_reason
 from intouch_import.media.times import capture_times
-from intouch_import.model import Reason, Soundness
+from intouch_import.model import Reason, Soundness, TakenFrom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Examiner"]
 
-_ISO_MOVIES: Final = frozenset({Kind.MP4, Kind.MOV})
 _DOUBTS: Final = {
     Obstacle.UNDECODABLE: Reason.CONTENT_DAMAGED,
     Obstacle.TOO_MANY_PIXELS: Reason.CONTENT_UNCHECKED,
@@ -77,6 +76,8 @@ class Examiner:
         size_bytes: int | None = None,
         sha256: str | None = None,
         named_at: datetime | None = None,
+        named_from: TakenFrom = TakenFrom.NAME,
+        trust_content: bool = False,
         modified_at: datetime | None = None,
     ) -> MediaFacts:
         """Find out what a file is, whether it is whole, and when it was taken.
@@ -88,6 +89,8 @@ class Examiner:
             size_bytes: Size in bytes; by default the end of the stream.
             sha256: Digest of the content, if it is known: the key of the thumbnail.
             named_at: The capture time in the name, aware, if there is one.
+            named_from: Where ``named_at`` was found: in the name, or by a migration in a folder or a list.
+            trust_content: Prefer the capture times in the bytes to ``named_at``.
             modified_at: The location's own time for the file, aware, if known.
 
         Raises:
@@ -101,7 +104,7 @@ class Examiner:
         doubt = content_reason(name, head=head, tail=tail, size_bytes=size_bytes, kind=kind)
         reader = Reader(stream, size_bytes, head=head)
         exif = find_exif(kind, reader)
-        movie = read_movie(reader) if kind in _ISO_MOVIES else None
+        movie = find_movie(kind, reader)
         if doubt is Reason.CONTENT_CUT_SHORT:
             decoded = Decoded(soundness=Soundness.DAMAGED)
         elif kind in PICTURES and supported(kind) is Supported.NO:
@@ -124,6 +127,8 @@ class Examiner:
             duration_s=movie.duration_s if movie is not None else None,
             times=capture_times(
                 named_at=named_at,
+                named_from=named_from,
+                content_first=trust_content,
                 exif=exif,
                 movie=movie,
                 modified_at=modified_at,

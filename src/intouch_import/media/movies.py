@@ -6,16 +6,21 @@ Formats: ISO/IEC 14496-12 (``mvhd``), Apple's QuickTime File Format (``keys``).
 from __future__ import annotations
 
 import struct
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from intouch_import.media.boxes import boxes, find_box
+from intouch_import.media.gopro import gps_time, is_gopro
 
 if TYPE_CHECKING:
     from intouch_import.media.boxes import Box, Reader
 
-__all__ = ["Movie", "read_movie"]
+__all__ = ["EPOCH_1904", "Movie", "read_movie"]
+
+EPOCH_1904: Final = datetime(1904, 1, 1, tzinfo=UTC)
+"""The start of the clock of MP4 and QuickTime movies."""
 
 _MOST_TEXT: Final = 256
 _CREATION_KEY: Final = b"com.apple.quicktime.creationdate"
@@ -29,13 +34,19 @@ class Movie:
     Args:
         created_s: ``mvhd`` creation time, seconds since 1904-01-01, by the standard in UTC; 0 if not set.
         duration_s: Length of the movie, seconds; None if not known.
+        created_is_local: Whether ``created_s`` is the camera's local time, as GoPros write it.
+        created_local: The local time in an AVI, as written.
         creation_date: Apple's creation date, as written, with its offset from UTC.
+        gps_at: When the movie began, by the satellites that a GoPro saw.
         width_px, height_px: Size of the first track that has one.
     """
 
     created_s: int = 0
     duration_s: float | None = None
+    created_is_local: bool = False
+    created_local: str | None = None
     creation_date: str | None = None
+    gps_at: datetime | None = None
     width_px: int | None = None
     height_px: int | None = None
 
@@ -46,6 +57,7 @@ def read_movie(reader: Reader) -> Movie | None:
     if moov is None:
         return None
     created_s, duration_s = 0, None
+    is_local, gps_at = False, None
     creation_date: str | None = None
     size: tuple[int | None, int | None] = (None, None)
     for box in boxes(reader, moov.start, moov.end):
@@ -53,12 +65,17 @@ def read_movie(reader: Reader) -> Movie | None:
             created_s, duration_s = _movie_header(reader.at(box.start, 36))
         elif box.kind == b"meta":
             creation_date = creation_date or _creation_date(reader, box)
-        elif box.kind == b"trak" and size == (None, None):
-            size = _track_size(reader, box)
+        elif box.kind == b"udta":
+            is_local = is_local or is_gopro(reader, box)
+        elif box.kind == b"trak":
+            size = size if size != (None, None) else _track_size(reader, box)
+            gps_at = gps_at or gps_time(reader, box, duration_s or 0.0)
     return Movie(
         created_s=created_s,
         duration_s=duration_s,
+        created_is_local=is_local or gps_at is not None,
         creation_date=creation_date,
+        gps_at=gps_at,
         width_px=size[0],
         height_px=size[1],
     )

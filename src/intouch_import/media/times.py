@@ -4,30 +4,38 @@ Pure. The order of trust:
 
 1. the capture name: the app wrote it, and the practice relies on it;
 2. Exif's original time with its own offset from UTC;
-3. QuickTime's creation date, which has an offset (iPhones write it);
-4. Exif's original time without an offset: the local time of the clinic, in the practice's zone;
-5. the creation time in the index of an MP4 or QuickTime movie, in UTC by the standard.
+3. the clock of the satellites that a GoPro saw, in UTC;
+4. QuickTime's creation date, which has an offset (iPhones write it);
+5. Exif's original time without an offset: the local time of the clinic, in the practice's zone;
+6. the original time in XMP;
+7. the time at which the photo was digitized: for a photo on paper, that is when it was scanned;
+8. the creation time in the index of a movie, in UTC by the standards.
 
-The location's own time is listed too, but never chosen: it says when the file was written, which is often the
-time of a copy. Nothing is guessed: local times that a clock change skipped or repeated, times of clocks that
-were never set, and times in the future are listed but not chosen.
+A time that a migration found in a folder, a list or a name is before all of these, or after them if the plan
+trusts the camera more. The location's own time is listed too, but never chosen: it says when the file was
+written, which is often the time of a copy.
+
+Nothing is guessed: local times that a clock change skipped or repeated, times of clocks that were never set,
+and times in the future are listed but not chosen. A time that looks like that of a clock that was reset is
+chosen only if there is no other.
 """
 
 from __future__ import annotations
 
 import enum
-import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, assert_never
 
 import attrs
 
+from intouch_import.media.movies import EPOCH_1904
+from intouch_import.media.time_texts import read_time
 from intouch_import.model import TakenAtFlag, TakenFrom
 from intouch_import.verdicts import place_in_zone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import tzinfo
+    from datetime import date, timezone, tzinfo
 
     from intouch_import.media.exif import Exif
     from intouch_import.media.movies import Movie
@@ -42,15 +50,18 @@ __all__ = [
     "from_movie",
 ]
 
-_EPOCH_1904: Final = datetime(1904, 1, 1, tzinfo=UTC)
 # No digital camera is older. Clocks that were never set show 1904, 1970 or 1980.
 _FIRST_YEAR: Final = 1990
 # A camera's clock may be in a zone up to 26 hours ahead of the practice's.
 _AHEAD: Final = timedelta(hours=26)
-_LONGEST_OFFSET: Final = timedelta(hours=14)
-_EXIF_TIME: Final = re.compile(r"(\d{4})[:\-/.](\d\d)[:\-/.](\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
-_EXIF_OFFSET: Final = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
-_DIGITS: Final = re.compile(r"\d{1,6}", re.ASCII)
+_NOON: Final = time(12)
+_STATED: Final = frozenset({TakenFrom.NAME, TakenFrom.FOLDER, TakenFrom.LIST})
+# A camera that was without power begins again on the first of January of a year, often that of its model.
+# Hardly anybody had a digital camera in the first years; in later ones, most photos in January are real.
+_RESET_DAYS: Final = {2000: 31, 2001: 31}
+_RESET_DAYS_LATER: Final = 1
+# Many cheap cameras write this time for every photo.
+_FIXED: Final = datetime(2002, 12, 8, 12)  # noqa: DTZ001  # a local time
 
 
 class ZoneFrom(enum.StrEnum):
@@ -75,6 +86,7 @@ class FoundTime:
         zone_from: The source of the offset.
         local: The naive local time as written; None if the source has none.
         flag: Whether a clock change skipped or repeated ``local``.
+        day_only: Whether only the day is known; ``at`` is then noon in the practice's zone.
     """
 
     taken_from: TakenFrom
@@ -82,6 +94,16 @@ class FoundTime:
     zone_from: ZoneFrom
     local: datetime | None = None
     flag: TakenAtFlag = TakenAtFlag.EXACT
+    day_only: bool = False
+
+    @property
+    def looks_reset(self) -> bool:
+        """Whether this looks like the time of a camera whose clock was reset when its battery ran out."""
+        at = self.local or self.at
+        if at is None or self.taken_from in _STATED or self.taken_from is TakenFrom.GPS:
+            return False
+        days = _RESET_DAYS.get(at.year, _RESET_DAYS_LATER)
+        return (at.month == 1 and at.day <= days) or at.replace(tzinfo=None, microsecond=0) == _FIXED
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +113,8 @@ class CaptureTimes:
     Args:
         found: Every time that was found, the most trusted first.
         chosen: The capture time; None if no time can be used.
-        disagree: Whether another time differs from the chosen one by more than the tolerance.
+        disagree: Whether ``chosen`` is in doubt: another time differs from it by more than the tolerance, or
+            it looks like the time of a clock that was reset, and no name, folder or list confirms it.
     """
 
     found: tuple[FoundTime, ...] = ()
@@ -102,6 +125,8 @@ class CaptureTimes:
 def capture_times(
     *,
     named_at: datetime | None,
+    named_from: TakenFrom = TakenFrom.NAME,
+    content_first: bool = False,
     exif: Exif | None,
     movie: Movie | None,
     modified_at: datetime | None,
@@ -109,40 +134,56 @@ def capture_times(
     now: datetime,
     tolerance: timedelta,
 ) -> CaptureTimes:
-    """Collect the times from all sources, and choose one. ``named_at`` is already in UTC."""
+    """Collect the times from all sources, and choose one. ``named_at`` is aware."""
     found: list[FoundTime] = []
     if named_at is not None:
-        found.append(FoundTime(taken_from=TakenFrom.NAME, at=named_at, zone_from=ZoneFrom.PRACTICE))
-    if exif is not None and (time := from_exif(exif, zone)) is not None:
-        found.append(time)
+        day_only = named_at.astimezone(zone).time() == _NOON
+        found.append(
+            FoundTime(taken_from=named_from, at=named_at, zone_from=ZoneFrom.PRACTICE, day_only=day_only)
+        )
+    if exif is not None:
+        found += from_exif(exif, zone)
     if movie is not None:
         found += from_movie(movie, zone)
     if modified_at is not None:
         found.append(FoundTime(taken_from=TakenFrom.SOURCE, at=modified_at, zone_from=ZoneFrom.UTC))
     duration = timedelta(seconds=min((movie and movie.duration_s) or 0.0, 86_400.0))
-    return choose(found, zone=zone, now=now, tolerance=tolerance, duration=duration)
+    return choose(
+        found, zone=zone, now=now, tolerance=tolerance, duration=duration, content_first=content_first
+    )
 
 
-def from_exif(exif: Exif, zone: tzinfo) -> FoundTime | None:
-    """Return the time that a camera wrote; None if it wrote none, or one that does not exist."""
-    return _placed(TakenFrom.EXIF, _local(exif.taken, exif.sub_second), _offset(exif.offset), zone)
+def from_exif(exif: Exif, zone: tzinfo) -> list[FoundTime]:
+    """Return the times in the metadata of a photo: the original time, or without one, the next best ones."""
+    found = _placed(TakenFrom.EXIF, exif.taken, zone, offset=exif.offset, sub_second=exif.sub_second)
+    if found:
+        return found
+    digitized = _placed(
+        TakenFrom.DIGITIZED,
+        exif.digitized,
+        zone,
+        offset=exif.digitized_offset,
+        sub_second=exif.digitized_sub_second,
+    )
+    created = _placed(TakenFrom.DIGITIZED, exif.xmp_created, zone)
+    return _placed(TakenFrom.XMP, exif.xmp_taken, zone) + (digitized or created)
 
 
 def from_movie(movie: Movie, zone: tzinfo) -> list[FoundTime]:
     """Return the times in the index of a movie."""
-    found = []
-    if movie.creation_date is not None:
-        local, offset = _local(movie.creation_date), _offset(movie.creation_date[19:].strip("\0 "))
-        if (time := _placed(TakenFrom.QUICKTIME, local, offset, zone)) is not None:
-            found.append(time)
+    found = _placed(TakenFrom.QUICKTIME, movie.creation_date, zone)
+    if movie.gps_at is not None:
+        found.append(FoundTime(taken_from=TakenFrom.GPS, at=movie.gps_at, zone_from=ZoneFrom.OWN))
     if movie.created_s:
         try:
-            at = _EPOCH_1904 + timedelta(seconds=movie.created_s)
+            at = EPOCH_1904 + timedelta(seconds=movie.created_s)
         except OverflowError:
-            at = _EPOCH_1904
-        if at.year >= _FIRST_YEAR:
+            at = EPOCH_1904
+        if movie.created_is_local:
+            found += _in_zone(TakenFrom.CONTAINER, at.replace(tzinfo=None), None, zone)
+        elif at.year >= _FIRST_YEAR:
             found.append(FoundTime(taken_from=TakenFrom.CONTAINER, at=at, zone_from=ZoneFrom.UTC))
-    return found
+    return found + _placed(TakenFrom.CONTAINER, movie.created_local, zone)
 
 
 def choose(
@@ -152,96 +193,117 @@ def choose(
     now: datetime,
     tolerance: timedelta,
     duration: timedelta = timedelta(0),
+    content_first: bool = False,
 ) -> CaptureTimes:
     """Choose the most trusted time that can be used.
 
     Two times agree within the tolerance and the duration of a movie: some recorders write when a movie began,
     others when it ended.
+
+    Args:
+        found: The times.
+        zone: The practice's time zone.
+        now: The present time, aware.
+        tolerance: The largest difference between two times that agree.
+        duration: The length of the movie.
+        content_first: Trust the times in the bytes more than those in a name, a folder or a list.
     """
-    ordered = tuple(sorted(found, key=_rank))
-    chosen = next((time for time in ordered if _is_usable(time, now)), None)
-    disagree = chosen is not None and any(
-        _distance(time, chosen, zone) > tolerance + duration
-        for time in ordered
-        if time is not chosen and time.taken_from is not TakenFrom.SOURCE
+    ordered = tuple(sorted(found, key=lambda time: _rank(time, content_first=content_first)))
+    usable = [time for time in ordered if _is_usable(time, now)]
+    stated = [time for time in usable if time.taken_from in _STATED]
+
+    def differ(one: FoundTime, other: FoundTime) -> bool:
+        return _distance(one, other, zone) > tolerance + duration
+
+    def is_doubtful(time: FoundTime) -> bool:
+        return time.looks_reset and all(differ(time, other) for other in stated)
+
+    chosen = next((time for time in usable if not is_doubtful(time)), usable[0] if usable else None)
+    disagree = chosen is not None and (
+        is_doubtful(chosen)
+        or any(
+            differ(time, chosen)
+            for time in ordered
+            if time is not chosen and time.taken_from is not TakenFrom.SOURCE
+        )
     )
     return CaptureTimes(found=ordered, chosen=chosen, disagree=disagree)
 
 
-def _rank(time: FoundTime) -> int:
+def _rank(time: FoundTime, *, content_first: bool) -> int:
     match time.taken_from:
         case TakenFrom.NAME | TakenFrom.FOLDER | TakenFrom.LIST:
-            return 0
+            return 8 if content_first else 0
         case TakenFrom.EXIF:
-            return 1 if time.zone_from is ZoneFrom.OWN else 3
-        case TakenFrom.QUICKTIME:
+            return 1 if time.zone_from is ZoneFrom.OWN else 4
+        case TakenFrom.GPS:
             return 2
-        case TakenFrom.CONTAINER:
-            return 4
-        case TakenFrom.SOURCE:
+        case TakenFrom.QUICKTIME:
+            return 3
+        case TakenFrom.XMP:
             return 5
+        case TakenFrom.DIGITIZED:
+            return 6
+        case TakenFrom.CONTAINER:
+            return 7
+        case TakenFrom.SOURCE:
+            return 9
     assert_never(time.taken_from)
 
 
 def _is_usable(time: FoundTime, now: datetime) -> bool:
     if time.at is None or time.taken_from is TakenFrom.SOURCE:
         return False
-    return time.taken_from is TakenFrom.NAME or time.at <= now + _AHEAD
+    return time.taken_from in _STATED or time.at <= now + _AHEAD
 
 
-def _distance(time: FoundTime, chosen: FoundTime, zone: tzinfo) -> timedelta:
-    """Return the difference from the chosen time, in the interpretation that differs least."""
-    if chosen.at is None:
-        raise AssertionError("a chosen time is known")
-    at = chosen.at
-    return min((abs(meant - at) for meant in _readings(time, zone)), default=timedelta.max)
+def _distance(time: FoundTime, other: FoundTime, zone: tzinfo) -> timedelta:
+    """Return the difference of two times, in the interpretations that differ least."""
+    pairs = [(one, two) for one in _readings(time, zone) for two in _readings(other, zone)]
+    by_day = time.day_only or other.day_only
+    if by_day and any(_day(one, zone) == _day(two, zone) for one, two in pairs):
+        return timedelta(0)
+    return min((abs(one - two) for one, two in pairs), default=timedelta.max)
+
+
+def _day(at: datetime, zone: tzinfo) -> date:
+    try:
+        return at.astimezone(zone).date()
+    except OverflowError:  # an end of the calendar
+        return at.date()
 
 
 def _readings(time: FoundTime, zone: tzinfo) -> list[datetime]:
     if time.at is None:
         local = time.local
         return [local.replace(tzinfo=zone, fold=fold) for fold in (0, 1)] if local is not None else []
-    if time.taken_from is TakenFrom.CONTAINER:
+    if time.taken_from is TakenFrom.CONTAINER and time.zone_from is ZoneFrom.UTC:
         # UTC by the standard, but often the local time of the camera.
         return [time.at, time.at.replace(tzinfo=zone)]
     return [time.at]
 
 
-def _local(text: str | None, sub_second: str | None = None) -> datetime | None:
-    match = _EXIF_TIME.match(text or "")
-    if match is None:
-        return None
-    decimals = _DIGITS.match(sub_second or "")
-    microsecond = int(decimals[0].ljust(6, "0")) if decimals is not None else 0
-    year, month, day, hour, minute, second = map(int, match.groups())
-    if year < _FIRST_YEAR:
-        return None
-    try:
-        return datetime(year, month, day, hour, minute, second, microsecond)  # noqa: DTZ001  # a local time
-    except ValueError:
-        return None
-
-
-def _offset(text: str | None) -> timezone | None:
-    if text == "Z":
-        return UTC
-    match = _EXIF_OFFSET.fullmatch(text or "")
-    if match is None:
-        return None
-    offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
-    if offset > _LONGEST_OFFSET or int(match[3]) >= 60:  # noqa: PLR2004  # minutes
-        return None
-    return timezone(-offset if match[1] == "-" else offset)
-
-
 def _placed(
-    taken_from: TakenFrom, local: datetime | None, offset: timezone | None, zone: tzinfo
-) -> FoundTime | None:
+    taken_from: TakenFrom,
+    text: str | None,
+    zone: tzinfo,
+    *,
+    offset: str | None = None,
+    sub_second: str | None = None,
+) -> list[FoundTime]:
+    """Return the time that a text has, made aware; nothing if it has none, or one that does not exist."""
+    read = read_time(text, offset=offset, sub_second=sub_second)
+    return _in_zone(taken_from, *read, zone) if read is not None else []
+
+
+def _in_zone(
+    taken_from: TakenFrom, local: datetime, offset: timezone | None, zone: tzinfo
+) -> list[FoundTime]:
     """Make a local time aware: with its own offset, or in the practice's zone."""
-    if local is None:
-        return None
+    if local.year < _FIRST_YEAR:
+        return []
     if offset is not None:
         at = local.replace(tzinfo=offset)
-        return FoundTime(taken_from=taken_from, at=at, zone_from=ZoneFrom.OWN, local=local)
+        return [FoundTime(taken_from=taken_from, at=at, zone_from=ZoneFrom.OWN, local=local)]
     placed, flag = place_in_zone(local, zone)
-    return FoundTime(taken_from=taken_from, at=placed, zone_from=ZoneFrom.PRACTICE, local=local, flag=flag)
+    return [FoundTime(taken_from=taken_from, at=placed, zone_from=ZoneFrom.PRACTICE, local=local, flag=flag)]
