@@ -232,7 +232,7 @@ def test_a_hang_ends_at_the_limit(code: str) -> None:
 
 def test_a_slow_picture_does_not_hold_up_another_thread() -> None:
     """While one worker is blocked, another thread can decode its files."""
-    slow = "return ({'soundness': 'verified', 'obstacle': None, 'width_px': 1, 'height_px': 1, 'frames': 1, 'orientation': None}, b'') if self._size_bytes < 100 else time.sleep(600)"
+    slow = "return ({'soundness': 'verified', 'obstacle': None, 'width_px': 1, 'height_px': 1, 'frames': 1, 'orientation': None, 'fault': None}, b'') if self._size_bytes < 100 else time.sleep(600)"
     pool = DecodingPool(Limits(time_s=3.0), workers=2, command=command_that(slow))
     results: list[Decoded] = []
     hanging = threading.Thread(target=lambda: results.append(look(pool, pictures.whole()["png"][1])))
@@ -248,7 +248,8 @@ def test_a_slow_picture_does_not_hold_up_another_thread() -> None:
     "code",
     [
         "return ({'soundness': 'fine'}, b'')",
-        "return ({'soundness': 'verified', 'obstacle': None, 'width_px': '1', 'height_px': 1, 'frames': 1, 'orientation': 1}, b'')",
+        "return ({'soundness': 'verified', 'obstacle': None, 'width_px': '1', 'height_px': 1, 'frames': 1, 'orientation': 1, 'fault': None}, b'')",
+        "return ({'obstacle': None, 'width_px': 1, 'height_px': 1, 'frames': 1, 'orientation': 1, 'fault': 'a text'}, b'')",
         "return (['verified'], b'')",
         "file.raw._pipe.send(b'?')\ntime.sleep(600)",
         "file.raw._pipe.request_bytes(2**64 - 1, memoryview(bytearray(10)))",

@@ -57,6 +57,7 @@ _MOST_TASKS: Final = 2000
 """A worker is replaced after this many files, because decoders leak memory."""
 _MOST_WORKERS: Final = 4
 _START_TIMEOUT_S: Final = 60.0
+_LONGEST_NAME: Final = 50
 # The variables that a worker needs. None of them contains a secret of the practice.
 _ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 _ENVIRONMENT_PREFIX: Final = "COVERAGE_"
@@ -271,6 +272,7 @@ class _Worker:
         self.deadline_s = time.monotonic() + _START_TIMEOUT_S
         self.idle_since_s: float | None = None
         self.is_late = False
+        self._faults: set[str] = set()
         self._process = process
         self._pipe = pipe
 
@@ -328,7 +330,12 @@ class _Worker:
         answer, thumbnail = self._pipe.receive_answer()
         if failure is not None:
             raise failure
-        return _checked(answer, thumbnail)
+        decoded, fault = _checked(answer, thumbnail)
+        if fault is not None and fault not in self._faults:
+            # A decoder with a changed interface, for example: all thumbnails would vanish unnoticed.
+            log.warning("a thumbnail could not be made", extra={"kind": fault})
+            self._faults.add(fault)
+        return decoded
 
     def end_s(self, linger_s: float) -> float:
         """Return the time at which the worker must end, on the monotonic clock."""
@@ -355,23 +362,29 @@ class _Worker:
                 pipe.close()
 
 
-def _checked(answer: bytes, thumbnail: bytes) -> Decoded:
-    """Parse an answer without trusting it."""
+def _checked(answer: bytes, thumbnail: bytes) -> tuple[Decoded, str | None]:
+    """Parse an answer without trusting it. Return the type of the exception of its thumbnail, too."""
     try:
         values = json.loads(answer)
         obstacle = Obstacle(values["obstacle"]) if values["obstacle"] is not None else None
         numbers = {name: values[name] for name in ("width_px", "height_px", "frames", "orientation")}
+        fault = values["fault"]
     except (ValueError, KeyError, TypeError):
         raise ProtocolError("not an answer") from None
     if not all(number is None or type(number) is int for number in numbers.values()):
         raise ProtocolError("not a number")
+    if fault is not None and not (
+        isinstance(fault, str) and fault.isidentifier() and len(fault) <= _LONGEST_NAME
+    ):
+        raise ProtocolError("not the name of a type")
     soundness = {None: Soundness.VERIFIED, Obstacle.UNDECODABLE: Soundness.DAMAGED}
-    return Decoded(
+    decoded = Decoded(
         soundness=soundness.get(obstacle, Soundness.UNVERIFIED),
         obstacle=obstacle,
         thumbnail=thumbnail or None,
         **numbers,
     )
+    return decoded, fault
 
 
 def _own_command() -> list[str] | None:

@@ -18,6 +18,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.media.kinds import MOVIES, PICTURES, Kind
+from intouch_import.media.layouts import Layout, read_layout
 from intouch_import.media.messages import READY, HostFile, Obstacle, Pipe, ProtocolError
 from intouch_import.media.posters import first_picture
 from intouch_import.media.rendering import thumbnail
@@ -139,6 +140,7 @@ class _Decoding:
         self._frames = 0
         self._orientation: int | None = None
         self._thumbnail = b""
+        self._fault: str | None = None
 
     def run(self, file: BinaryIO) -> tuple[dict[str, Any], bytes]:
         """Decode the file; return the answer and the thumbnail."""
@@ -146,7 +148,7 @@ class _Decoding:
         try:
             if self._kind in MOVIES:
                 image = first_picture(file, self._accept_size)
-                self._thumbnail = thumbnail(image, self._px)
+                self._thumbnail = thumbnail(image, self._px, Layout()) or b""
                 obstacle = Obstacle.NO_PICTURE
             else:
                 self._decode_picture(file)
@@ -166,6 +168,7 @@ class _Decoding:
             "height_px": height,
             "frames": self._frames or None,
             "orientation": self._orientation,
+            "fault": self._fault,
         }
         return answer, self._thumbnail
 
@@ -192,6 +195,7 @@ class _Decoding:
             file = io.BytesIO(file.read())
         with Image.open(file, formats=PICTURES[self._kind].formats) as image:
             self._accept_size(image.size)
+            layout = self._layout(image, file)
             if self._kind is Kind.JPEG:
                 self._check_bits(image)
                 # This decodes all of the data, at an eighth of the size. A second picture after the first one
@@ -199,16 +203,40 @@ class _Decoding:
                 image.draft(None, (self._px or 1, self._px or 1))
                 image.load()
                 self._frames = 1
+                self._render(image, layout)
             else:
-                self._load_frames(image)
-            self._orientation = _orientation(image)
-            if self._px:
-                self._thumbnail = thumbnail(image, self._px)
+                self._load_frames(image, layout)
 
-    def _load_frames(self, image: Image.Image) -> None:
+    def _layout(self, image: Image.Image, file: BinaryIO) -> Layout | None:
+        if not self._px:
+            return None
+        try:
+            return read_layout(image, file, self._size_bytes, self._kind)
+        except ProtocolError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # tags and boxes of hostile files
+            self._fault = type(exc).__name__
+            return None
+
+    def _render(self, image: Image.Image, layout: Layout | None) -> None:
+        """Make the thumbnail of a decoded picture. What fails here does not concern the file."""
+        self._orientation = _orientation(image)
+        if layout is None:
+            return
+        try:
+            self._thumbnail = thumbnail(image, self._px, layout, orientation=self._orientation) or b""
+        except MemoryError:
+            pass
+        except Exception as exc:  # noqa: BLE001  # the decoder's error would be the file's; this is ours
+            self._fault = type(exc).__name__
+
+    def _load_frames(self, image: Image.Image, layout: Layout | None) -> None:
         while True:
             image.load()
             self._frames += 1
+            if self._frames == 1:
+                # Now, because Pillow does not bring back all of the first frame later.
+                self._render(image, layout)
             try:
                 image.seek(self._frames)
             except EOFError:
@@ -216,8 +244,6 @@ class _Decoding:
             if self._frames >= self._most_frames:
                 raise _RefusedError(Obstacle.TOO_MANY_FRAMES)
             self._check_pixels(image.size)
-        if self._frames > 1:
-            image.seek(0)
 
     def _accept_size(self, size: tuple[int, int]) -> None:
         self._size = size

@@ -1,0 +1,198 @@
+"""Read what the samples of a picture mean, before it is decoded. Runs in the decoding process only.
+
+Pillow decodes more layouts than it shows right: it drops what a palette, a colour space or a photometric
+interpretation says. A layout that is not in the tables of this module has no thumbnail.
+
+Formats: TIFF 6.0; ISO/IEC 15444-1, annex I (``colr``); ISO/IEC 23008-12 and 23000-22 (``colr``, ``clap``);
+ITU-T H.273 (the numbers of colour spaces); PNG, third edition.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from intouch_import.media.boxes import Reader, boxes, find_box
+from intouch_import.media.kinds import Kind
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from PIL import Image
+
+__all__ = ["Colours", "Layout", "read_layout"]
+
+# --- TIFF: tags and their values
+_BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES, _COLOUR_MAP = 258, 259, 262, 284, 320
+_INKS, _SAMPLE_FORMAT = 332, 339
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+_GREY: Final = frozenset({_WHITE_IS_ZERO, _BLACK_IS_ZERO})
+_SHOWN: Final = _GREY | {_RGB, _PALETTE, _SEPARATED, _YCBCR, _LAB}
+_SEPARATE_PLANES: Final = 2
+_UNSIGNED, _FLOAT = 1, 3
+_CMYK_INKS: Final = 1
+_NEW_JPEG: Final = 7
+_SMALL_VALUES: Final = 256
+
+# --- PNG
+_SRGB_GAMMA: Final = 0.45455
+_GAMMA_TOLERANCE: Final = 0.03
+_KEY_SCALES: Final = {"L;2": 85, "L;4": 17, "L": 1, "RGB": 1, "I;16B": 1}
+"""For each raw mode whose transparent colour can be compared: by what Pillow multiplied the samples."""
+
+# --- JPEG 2000
+_ENUMERATED, _ICC = 1, 2
+_JPEG_2000_COLOURS: Final = {16: "RGB", 17: "L", 18: "RGB", 12: "CMYK", 0: "1", 15: "1"}
+
+# --- ISO media files
+_PQ, _HLG = 16, 18
+_BT2020, _P3 = 9, 12
+_COLR: Final = struct.Struct(">4sHHH")
+
+
+@attrs.frozen
+class Colours:
+    """The colour space of a picture without a profile, by its numbers in ITU-T H.273."""
+
+    primaries: int
+    transfer: int
+
+    @property
+    def are_ordinary(self) -> bool:
+        """Whether the picture can be shown as sRGB without a conversion."""
+        return self.transfer not in {_PQ, _HLG} and self.primaries not in {_BT2020, _P3}
+
+
+@attrs.frozen(kw_only=True)
+class Layout:
+    """What must be known to show the decoded samples.
+
+    Args:
+        inverted: Whether zero is white, and Pillow does not know that.
+        bits: Bits of a grey sample; None if its values show it.
+        palette: The palette, if Pillow's is wrong.
+        key: The transparent colour, as Pillow's samples.
+        profile: The ICC profile, if Pillow does not find it.
+        colours: The colour space, if there is no profile.
+        most: If no sample is larger than this, the picture can't be shown.
+    """
+
+    inverted: bool = False
+    bits: int | None = 16
+    palette: bytes | None = None
+    key: tuple[int, ...] | None = None
+    profile: bytes | None = attrs.field(default=None, repr=False)
+    colours: Colours | None = None
+    most: int = -1
+
+
+def read_layout(image: Image.Image, file: BinaryIO, size_bytes: int, kind: Kind) -> Layout | None:
+    """Return the layout of an opened picture that is not yet decoded; None if it can't be shown right."""
+    if kind is Kind.TIFF:
+        return _of_tiff(image)
+    if kind is Kind.PNG:
+        return _of_png(image)
+    if kind is Kind.JPEG:
+        # Without Adobe's mark, nothing says whether the inks are inverted.
+        return Layout() if image.mode != "CMYK" or "adobe" in image.info else None
+    if kind in {Kind.JP2, Kind.AVIF, Kind.HEIC}:
+        position = file.tell()
+        try:
+            reader = Reader(file, size_bytes)
+            return _of_jpeg_2000(image, reader) if kind is Kind.JP2 else _of_heif(image, reader, kind)
+        finally:
+            file.seek(position)
+    return Layout()
+
+
+def _of_tiff(image: Image.Image) -> Layout | None:
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    photometric, bits = tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO), tuple(tags.get(_BITS, (1,)))
+    formats = set(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)))
+    if photometric not in _SHOWN or (formats != {_UNSIGNED} and (formats != {_FLOAT} or image.mode != "F")):
+        return None
+    if image.mode == "I" or (len(bits) > 1 and tags.get(_PLANES) == _SEPARATE_PLANES and set(bits) != {8}):
+        return None
+    if photometric == _YCBCR and tags.get(_COMPRESSION) != _NEW_JPEG:
+        return None  # Pillow expects colours of full resolution
+    if photometric == _SEPARATED and tags.get(_INKS, _CMYK_INKS) != _CMYK_INKS:
+        return None
+    if photometric == _PALETTE:
+        return Layout(palette=_palette_of_bytes(tags.get(_COLOUR_MAP, ())))
+    if photometric in _GREY:
+        # Of 16 bits, cameras and X-ray machines often use 10, 12 or 14, and no tag says so.
+        deep = image.mode.startswith(("I", "F"))
+        decoder, rawmode = _decoding_of(image)
+        if image.mode == "F" and decoder == "libtiff" and rawmode.endswith("BF"):
+            return None  # Pillow swaps the bytes, but libtiff did so already
+        return Layout(
+            inverted=photometric == _WHITE_IS_ZERO and deep, bits=None if bits == (16,) else bits[0]
+        )
+    # Pillow keeps the upper 8 of 16 bits of a colour: of 14 bits or fewer, too little is left.
+    return Layout(most=63 if max(bits) > 8 else -1)  # noqa: PLR2004
+
+
+def _decoding_of(image: Any) -> tuple[str, str]:
+    """Return the names of Pillow's decoder and of the order of samples that it reads."""
+    decoder, _, _, options = image.tile[0]
+    return decoder, options if isinstance(options, str) else options[0]
+
+
+def _palette_of_bytes(colour_map: tuple[int, ...]) -> bytes | None:
+    """Return a palette with values of 8 bits in its fields of 16, as old scanners write it."""
+    if not colour_map or max(colour_map) >= _SMALL_VALUES:
+        return None
+    third = len(colour_map) // 3
+    return bytes(colour_map[third * band + number] for number in range(third) for band in range(3))
+
+
+def _of_png(image: Image.Image) -> Layout | None:
+    info = image.info
+    gamma = info.get("gamma", _SRGB_GAMMA)
+    if abs(gamma - _SRGB_GAMMA) > _GAMMA_TOLERANCE and "icc_profile" not in info and "srgb" not in info:
+        return None
+    key = info.get("transparency")
+    if key is None or image.mode in {"P", "PA"}:
+        return Layout()
+    _, rawmode = _decoding_of(image)
+    if image.mode == "1":
+        return Layout(key=(key,))
+    scale = _KEY_SCALES.get(rawmode)
+    if scale is None:
+        return None
+    return Layout(key=tuple(value * scale for value in (key if isinstance(key, tuple) else (key,))))
+
+
+def _of_jpeg_2000(image: Image.Image, reader: Reader) -> Layout | None:
+    header = find_box(reader, 0, reader.size_bytes, b"jp2h")
+    if header is None:
+        return None
+    for box in boxes(reader, header.start, header.end):
+        if box.kind == b"colr":
+            content = reader.at(box.start, box.end - box.start)
+            method, number = content[0], int.from_bytes(content[3:7], "big")
+            if method == _ICC:
+                return Layout(profile=content[3:])
+            if method == _ENUMERATED:
+                mode = _JPEG_2000_COLOURS.get(number)
+                alike = image.mode.removesuffix("A") in {mode, "P"} or (mode, image.mode) == ("L", "I;16")
+                return Layout() if alike else None
+            return None
+    return None
+
+
+def _of_heif(image: Image.Image, reader: Reader, kind: Kind) -> Layout | None:
+    meta = find_box(reader, 0, reader.size_bytes, b"meta")
+    properties = None if meta is None else find_box(reader, meta.start + 4, meta.end, b"iprp", b"ipco")
+    colours = None
+    for box in boxes(reader, properties.start, properties.end) if properties is not None else ():
+        if box.kind == b"clap" and kind is Kind.AVIF:
+            return None  # Pillow does not crop
+        content = reader.at(box.start, _COLR.size)
+        if box.kind == b"colr" and content.startswith(b"nclx") and len(content) == _COLR.size:
+            _, primaries, transfer, _ = _COLR.unpack(content)
+            if colours is None or colours.are_ordinary:
+                colours = Colours(primaries, transfer)
+    return Layout(colours=None if "icc_profile" in image.info else colours)

@@ -1,0 +1,128 @@
+"""What thumbnails show: one picture in every layout and orientation, next to what must be seen."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+import layouts
+import pictures
+from intouch_import.media.decoders import DecodingPool
+from intouch_import.media.kinds import sniff
+from intouch_import.model import Soundness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[DecodingPool]:
+    made = DecodingPool(workers=2)
+    yield made
+    made.close()
+
+
+def quarters_shown(pool: DecodingPool, content: bytes) -> list[tuple[int, ...]] | None:
+    """Return the colours of the four quarters of a thumbnail; None if there is no thumbnail."""
+    stream = io.BytesIO(content)
+    made = pool.decode(stream, kind=sniff(content), size_bytes=len(content), thumbnail_px=64).thumbnail
+    if made is None:
+        return None
+    thumbnail = Image.open(io.BytesIO(made))
+    assert thumbnail.mode in {"L", "RGB"}
+    width, height = thumbnail.size
+    places = [(x, y) for y in (height // 4, height * 3 // 4) for x in (width // 4, width * 3 // 4)]
+    return [thumbnail.convert("RGB").getpixel(place) for place in places]  # type: ignore[misc]
+
+
+def differs(found: list[tuple[int, ...]], expected: object) -> bool:
+    colours = [(each,) * 3 if isinstance(each, int) else each for each in expected]  # type: ignore[attr-defined]
+    return any(
+        abs(one - other) > 24
+        for seen, colour in zip(found, colours, strict=True)
+        if colour is not None
+        for one, other in zip(seen, colour, strict=True)
+    )
+
+
+def test_a_thumbnail_is_right_or_absent(pool: DecodingPool, caplog: pytest.LogCaptureFixture) -> None:
+    """In every layout, the thumbnail shows the picture, or there is none because it can't be shown right."""
+    wrong = {}
+    for name, case in layouts.cases().items():
+        found = quarters_shown(pool, case.content)
+        if found is None:
+            if case.must:
+                wrong[name] = "absent"
+        elif case.must is False or differs(found, case.quarters):
+            wrong[name] = str(found)
+    assert wrong == {}
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "TIFF deflated", "WEBP", "AVIF", "HEIC"])
+def test_thumbnails_are_upright(pool: DecodingPool, kind: str) -> None:
+    """In every format, the picture is turned as its Exif or its container says, once."""
+    if kind == "HEIC":
+        pytest.importorskip("pillow_heif")
+    for orientation, turn in TURNS.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        picture = layouts.image(layouts.COLOURS)
+        if kind == "HEIC":
+            content = pictures.heic(picture, chroma=444, exif=exif.tobytes())
+        else:
+            name, _, compression = kind.partition(" ")
+            options = {"compression": "tiff_adobe_deflate"} if compression else {}
+            content = pictures.encoded(picture, name, exif=exif, **options)
+        found = quarters_shown(pool, content)
+        expected = picture if turn is None else picture.transpose(turn)
+        width, height = expected.size
+        places = [(x, y) for y in (1, height - 2) for x in (1, width - 2)]
+        assert found is not None
+        assert not differs(found, [expected.getpixel(place) for place in places]), orientation
+
+
+def test_the_orientation_in_a_tag_is_believed_before_that_of_a_program(pool: DecodingPool) -> None:
+    """A tag that says "upright" is not overruled by remains of an older orientation in XMP."""
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    for kind, options in (("JPEG", {"xmp": xmp, "exif": exif}), ("TIFF", {"tiffinfo": {700: xmp, 274: 1}})):
+        content = pictures.encoded(layouts.image(layouts.COLOURS), kind, **options)
+        found = quarters_shown(pool, content)
+        assert found is not None
+        assert not differs(found, layouts.COLOURS)
+
+
+def test_a_failure_of_ours_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """If making a thumbnail fails, the file is still verified, and the log names the error, once."""
+    code = (
+        "def fails(*args, **options): raise TypeError('a private text')\n"
+        "from intouch_import.media import worker\nworker.thumbnail = fails\nworker.main()"
+    )
+    command = [sys.executable, "-c", f"import sys\nsys.path[:] = {sys.path!r}\n{code}"]
+    pool = DecodingPool(workers=1, command=command)
+    content = pictures.whole()["png"][1]
+    for _ in range(2):
+        stream = io.BytesIO(content)
+        found = pool.decode(stream, kind=sniff(content), size_bytes=len(content), thumbnail_px=64)
+        assert (found.soundness, found.thumbnail) == (Soundness.VERIFIED, None)
+    assert [(record.message, record.kind) for record in caplog.records] == [
+        ("a thumbnail could not be made", "TypeError")
+    ]
+    pool.close()
