@@ -22,6 +22,7 @@ __all__ = [
     "Action",
     "Attachment",
     "CaptureName",
+    "CompanionRole",
     "ContentCheck",
     "Destination",
     "EntryKind",
@@ -126,6 +127,29 @@ class TakenFrom(enum.StrEnum):
     SOURCE = "source"
     FOLDER = "folder"
     LIST = "list"
+
+
+class CompanionRole(enum.StrEnum):
+    """What a file is to the photo or movie that it belongs to.
+
+    ``MOVIE``: the movie of a live photo, or one that was recorded with a photo. ``RAW``: the RAW of a photo.
+    ``EDITED``: the photo or movie after edits. ``VERSION``: the same photo or movie in another format.
+    ``BURST``: another photo of the same burst. ``SIDECAR``: edits or metadata (``.aae``, ``.xmp``,
+    ``.json``). ``PREVIEW``: a small copy that the camera wrote (``.thm``, ``.lrv``, ``.lrf``).
+    """
+
+    MOVIE = "movie"
+    RAW = "raw"
+    EDITED = "edited"
+    VERSION = "version"
+    BURST = "burst"
+    SIDECAR = "sidecar"
+    PREVIEW = "preview"
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether such a file shows nothing of its own: it is kept with its owner, and not shown to staff."""
+        return self in {CompanionRole.SIDECAR, CompanionRole.PREVIEW}
 
 
 class Soundness(enum.StrEnum):
@@ -323,6 +347,9 @@ class Attachment:
         source_version: The version that was read.
         modified_at: Modification time in the source, aware, UTC; None if not known.
         operator: The member of staff who imported the file, as the host identifies staff; None if not known.
+        companion_of: The import id of the attachment that this file belongs to, which is in the same record;
+            None if it belongs to no other.
+        companion_role: What the file is to that attachment (`CompanionRole`); None if it belongs to no other.
     """
 
     import_id: str
@@ -344,6 +371,15 @@ class Attachment:
     source_version: str = ""
     modified_at: datetime | None = None
     operator: str | None = None
+    companion_of: str | None = None
+    companion_role: CompanionRole | None = attrs.field(
+        default=None, converter=attrs.converters.optional(CompanionRole)
+    )
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether the file shows nothing of its own. Keep it, but do not show it as a note of the patient."""
+        return self.companion_role is not None and self.companion_role.is_sidecar
 
 
 @attrs.frozen(kw_only=True)

@@ -76,6 +76,11 @@ class Complete(MemoryRepository):
         found = {digest: [one for one in stored if one.sha256 == digest] for digest in digests}
         return {digest: those for digest, those in found.items() if those}
 
+    def companions_of(self, import_ids):
+        stored = [one for one, _ in self._kept.stored.values()]
+        found = {owner: [one for one in stored if one.companion_of == owner] for owner in import_ids}
+        return {owner: those for owner, those in found.items() if those}
+
     def sizes_stored(self, sizes_bytes):
         return {one.size_bytes for one, _ in self._kept.stored.values()} & set(sizes_bytes)
 
@@ -759,6 +764,25 @@ class RemembersDigests(Complete):
         remembered = self.seen.setdefault(id(self._kept), {})
         remembered.update(super().find_by_digest(digests))
         return {digest: remembered[digest] for digest in digests if digest in remembered}
+
+
+@rejected_by("companions_are_found")
+class FindsOneCompanionOnly(Complete):
+    def companions_of(self, import_ids):
+        return {owner: those[:1] for owner, those in super().companions_of(import_ids).items()}
+
+
+@rejected_by("companions_are_found")
+class AnswersForFilesWithoutCompanions(Complete):
+    def companions_of(self, import_ids):
+        return {owner: [] for owner in import_ids} | super().companions_of(import_ids)
+
+
+@rejected_by("companions_are_found")
+class LosesWhatBelongsTogether(Complete):
+    def add(self, attachment, content):
+        lost = attrs.evolve(attachment, companion_of=None, companion_role=None)
+        return super().add(lost, content)
 
 
 @rejected_by("stored_sizes_are_reported")

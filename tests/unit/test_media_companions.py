@@ -13,9 +13,9 @@ import pytest
 from intouch_import.media.companions import (
     CompanionDoubt,
     CompanionFacts,
+    CompanionRole,
     MatchedBy,
     Part,
-    Role,
     find_companions,
     is_sidecar,
     names_to_read,
@@ -419,15 +419,18 @@ def test_every_part_has_its_role_and_its_evidence() -> None:
 
     assert found.group_of("IMG_1234.png").owner == "IMG_1234.HEIC"
     assert found.group_of("IMG_1234.THM").parts == (
-        Part("IMG_1234.MOV", Role.MOVIE, MatchedBy.CONTENT_ID),
-        Part("IMG_1234.DNG", Role.RAW, MatchedBy.TIME),
-        Part("IMG_E1234.jpg", Role.EDITED, MatchedBy.TIME),
-        Part("IMG_1234.png", Role.VERSION, MatchedBy.TIME),
-        Part("IMG_1234.heic.json", Role.SIDECAR, MatchedBy.NAMED_INSIDE),
-        Part("IMG_1234.THM", Role.PREVIEW, MatchedBy.NAME),
+        Part("IMG_1234.MOV", CompanionRole.MOVIE, MatchedBy.CONTENT_ID),
+        Part("IMG_1234.DNG", CompanionRole.RAW, MatchedBy.TIME),
+        Part("IMG_E1234.jpg", CompanionRole.EDITED, MatchedBy.TIME),
+        Part("IMG_1234.png", CompanionRole.VERSION, MatchedBy.TIME),
+        Part("IMG_1234.heic.json", CompanionRole.SIDECAR, MatchedBy.NAMED_INSIDE),
+        Part("IMG_1234.THM", CompanionRole.PREVIEW, MatchedBy.NAME),
     )
     assert found.group_of("IMG_1234.jpg.json").is_orphan
-    assert [role for role in Role if role.is_sidecar] == [Role.SIDECAR, Role.PREVIEW]
+    assert [role for role in CompanionRole if role.is_sidecar] == [
+        CompanionRole.SIDECAR,
+        CompanionRole.PREVIEW,
+    ]
 
 
 def test_a_doubt_is_found_from_either_file() -> None:

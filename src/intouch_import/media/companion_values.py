@@ -15,6 +15,8 @@ from intouch_import.secret import pseudonym
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from intouch_import.model import CompanionRole
+
 __all__ = [
     "CompanionDoubt",
     "CompanionFacts",
@@ -23,32 +25,7 @@ __all__ = [
     "MatchedBy",
     "Part",
     "PossibleCompanion",
-    "Role",
 ]
-
-
-class Role(enum.StrEnum):
-    """What a part is to the owner of its group."""
-
-    MOVIE = "movie"
-    """The movie of a live photo, or one that was recorded with a photo."""
-    RAW = "raw"
-    """The RAW of a photo."""
-    EDITED = "edited"
-    """The photo or movie after edits."""
-    VERSION = "version"
-    """The same photo or movie in another format."""
-    BURST = "burst"
-    """Another photo of the same burst."""
-    SIDECAR = "sidecar"
-    """Edits or metadata (``.aae``, ``.xmp``, ``.json``). It shows nothing by itself."""
-    PREVIEW = "preview"
-    """A small copy that the camera wrote (``.thm``, ``.lrv``, ``.lrf``)."""
-
-    @property
-    def is_sidecar(self) -> bool:
-        """Whether such a part is only kept with its owner, and not shown to staff."""
-        return self in {Role.SIDECAR, Role.PREVIEW}
 
 
 class MatchedBy(enum.StrEnum):
@@ -118,7 +95,7 @@ class Part:
     """A file that goes with the owner of its group: the name, what it is to the owner, and why."""
 
     name: str = attrs.field(repr=pseudonym)
-    role: Role
+    role: CompanionRole
     matched_by: MatchedBy
 
 

@@ -6,10 +6,10 @@ patient together.
 
 ::
 
-    found = find_companions({row.name: facts or None for row in rows})   # None: not read
-    found.groups                    # every file is in exactly one group
-    found.group_of("IMG_1.MOV")     # Group(owner="IMG_1.HEIC", parts=(Part("IMG_1.MOV", Role.MOVIE, ...),))
-    found.possible_for("IMG_1.MOV") # what may belong together, and is not certain
+    found = find_companions({row.name: facts or None for row in rows})  # None: not read
+    found.groups  # every file is in exactly one group
+    found.group_of("IMG_1.MOV")  # Group(owner="IMG_1.HEIC", parts=(Part("IMG_1.MOV", …MOVIE, …),))
+    found.possible_for("IMG_1.MOV")  # what may belong together, and is not certain
 
 What belongs together:
 
@@ -52,8 +52,8 @@ from intouch_import.media.companion_values import (
     MatchedBy,
     Part,
     PossibleCompanion,
-    Role,
 )
+from intouch_import.model import CompanionRole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,12 +63,12 @@ if TYPE_CHECKING:
 __all__ = [
     "CompanionDoubt",
     "CompanionFacts",
+    "CompanionRole",
     "Companions",
     "Group",
     "MatchedBy",
     "Part",
     "PossibleCompanion",
-    "Role",
     "find_companions",
     "is_sidecar",
     "names_to_read",
@@ -87,7 +87,7 @@ _PHOTOS: Final = frozenset({Family.STILL, Family.RAW, Family.MOVIE})
 _NAMED_INSIDE: Final = (".json", ".xmp")
 _NUMBER: Final = re.compile(r"\(\d{1,3}\)\Z", re.ASCII)
 _NO_FACTS: Final = CompanionFacts()
-_ROLES: Final = list(Role)
+_ROLES: Final = list(CompanionRole)
 _NO_WORD: Final = re.compile(r"\W")
 
 
@@ -355,16 +355,16 @@ def _fits(name: str, owner_name: str) -> bool:
     return own == given or (len(own) >= _SHORTEST_CUT and given.startswith(own))
 
 
-def _role(one: ParsedName, owner: ParsedName, matched_by: MatchedBy) -> Role:
+def _role(one: ParsedName, owner: ParsedName, matched_by: MatchedBy) -> CompanionRole:
     match one.family:
         case Family.SIDECAR:
-            return Role.SIDECAR
+            return CompanionRole.SIDECAR
         case Family.PREVIEW:
-            return Role.PREVIEW
+            return CompanionRole.PREVIEW
         case Family.MOVIE if owner.family is not Family.MOVIE:
-            return Role.MOVIE
+            return CompanionRole.MOVIE
         case Family.RAW if owner.family is not Family.RAW:
-            return Role.RAW
+            return CompanionRole.RAW
     if one.form is Form.EDITED:
-        return Role.EDITED
-    return Role.BURST if one.burst or matched_by is MatchedBy.BURST_ID else Role.VERSION
+        return CompanionRole.EDITED
+    return CompanionRole.BURST if one.burst or matched_by is MatchedBy.BURST_ID else CompanionRole.VERSION

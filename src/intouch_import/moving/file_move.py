@@ -24,6 +24,7 @@ from intouch_import.errors import (
 from intouch_import.ledger import Event, LedgerEntry
 from intouch_import.model import (
     Attachment,
+    CompanionRole,
     Destination,
     Reason,
     SourceFile,
@@ -78,6 +79,8 @@ class MoveOrder:
     taken_at: datetime | None = None
     taken_from: TakenFrom = TakenFrom.NAME
     operator: str | None = None
+    companion_of: str | None = None
+    companion_role: CompanionRole | None = None
     reason: Reason
     automatic: bool = False
     stored: StoredAttachment | None = None
@@ -197,6 +200,8 @@ class FileMove:
             source_version=order.file.version,
             modified_at=order.file.modified_at,
             operator=order.operator,
+            companion_of=order.companion_of,
+            companion_role=order.companion_role,
         )
 
     def ledger_entry(self, event: Event, reason: Reason, at: datetime) -> LedgerEntry:

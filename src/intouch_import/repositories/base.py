@@ -169,6 +169,20 @@ class PatientRepository(abc.ABC):
         """
         return {}
 
+    def companions_of(
+        self,
+        import_ids: Collection[str],  # noqa: ARG002  # the default finds nothing
+    ) -> Mapping[str, Sequence[StoredAttachment]]:
+        """Return the attachments that belong to these, by their ``companion_of``; omit ids that have none.
+
+        An undo and a reassignment use this to take the movie, the edited twin and the sidecars of a photo
+        with it. The default finds nothing. Then they take only what was chosen.
+
+        Args:
+            import_ids: Import ids of attachments, up to some hundred.
+        """
+        return {}
+
     def sizes_stored(self, sizes_bytes: Collection[int]) -> Collection[int]:  # noqa: ARG002  # finds none
         """Return those of these sizes that at least one stored attachment has.
 

@@ -22,7 +22,7 @@ from intouch_import.errors import (
     RepositoryError,
     UnknownPatient,
 )
-from intouch_import.model import Attachment, Patient, Provider, StoredAttachment
+from intouch_import.model import Attachment, CompanionRole, Patient, Provider, StoredAttachment
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.csv_import import patients_in, providers_in
 from intouch_import.repositories.files import check_id, open_files
@@ -53,6 +53,7 @@ _UPGRADE_LOCK = 0x696E_746F_0001
 _INSERT = {dialect: dialect.insert(attachments).on_conflict_do_nothing() for dialect in (sqlite, postgresql)}
 _PATIENTS = sa.select(*(patients.c[field.name] for field in attrs.fields(Patient)))
 _PROVIDERS = sa.select(providers)
+_SIDECARS = [role for role in CompanionRole if role.is_sidecar]
 _PAGE = 1000
 _MANY_IDS = 250  # for more ids, reading the table is faster than looking up each id
 
@@ -289,14 +290,35 @@ class SqlRepository(Closable, PatientRepository):
             raise AlreadyAssigned("the attachment is in neither of the two records")
         return stored
 
-    def attachments(self, patient_id: str) -> list[StoredAttachment]:
-        """Return the attachments of a patient, sorted by the time taken, or else modified, or else stored."""
+    def companions_of(self, import_ids: Collection[str]) -> Mapping[str, Sequence[StoredAttachment]]:
+        query = (
+            sa.select(attachments)
+            .where(one_of(self.engine.dialect, attachments.c.companion_of, import_ids))
+            .order_by(attachments.c.name, attachments.c.import_id)
+        )
+        found: dict[str, list[StoredAttachment]] = {}
+        with reading(self.engine) as connection:
+            for row in connection.execute(query):
+                found.setdefault(row.companion_of, []).append(attachment_of(row))
+        return found
+
+    def attachments(self, patient_id: str, *, sidecars: bool = False) -> list[StoredAttachment]:
+        """Return the attachments of a patient, sorted by the time taken, or else modified, or else stored.
+
+        Args:
+            patient_id: The patient.
+            sidecars: Also return sidecars and previews, which show nothing of their own
+                (`Attachment.is_sidecar`). `companions_of` finds them by the attachment they belong to.
+        """
         when = sa.func.coalesce(attachments.c.taken_at, attachments.c.modified_at, attachments.c.stored_at)
         query = (
             sa.select(attachments)
             .where(attachments.c.patient_id == patient_id)
             .order_by(when, attachments.c.name, attachments.c.import_id)
         )
+        if not sidecars:
+            role = attachments.c.companion_role
+            query = query.where(role.is_(None) | role.not_in([str(one) for one in _SIDECARS]))
         if not is_text(patient_id):
             return []
         with reading(self.engine) as connection:

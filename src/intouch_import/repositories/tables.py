@@ -71,7 +71,10 @@ attachments = sa.Table(
     sa.Column("source_version", sa.Text, nullable=False),
     sa.Column("modified_at", UtcDateTime),
     sa.Column("operator", sa.Text),
+    sa.Column("companion_of", sa.Text),
+    sa.Column("companion_role", sa.Text),
     sa.Column("stored_at", UtcDateTime, nullable=False),
+    sa.Index("intouch_attachment_companion", "companion_of"),
     sa.Index("intouch_attachment_patient", "patient_id", "taken_at"),
     sa.Index("intouch_attachment_sha256", "sha256"),
     sa.Index("intouch_attachment_size", "size_bytes"),
@@ -89,6 +92,8 @@ def row_of(attachment: Attachment, stored_at: datetime) -> dict[str, Any]:
         row["taken_from"] = str(attachment.taken_from)
     if attachment.soundness is not None:
         row["soundness"] = str(attachment.soundness)
+    if attachment.companion_role is not None:
+        row["companion_role"] = str(attachment.companion_role)
     row["stored_at"] = stored_at
     row["name_bytes"] = None
     if not is_text(attachment.name):

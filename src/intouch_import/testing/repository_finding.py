@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from intouch_import.errors import RepositoryError
 from intouch_import.inbox import DoubtKind, Inbox
 from intouch_import.inbox.doubts import described
-from intouch_import.model import Patient, Provider
+from intouch_import.model import CompanionRole, Patient, Provider
 from intouch_import.testing.checks import Checks, expect, fails, given
 from intouch_import.testing.memory import MemoryFolder
 from intouch_import.testing.records import (
     Records,
+    add,
     bytes_of,
     new,
     offers,
@@ -270,6 +271,28 @@ def withdrawn_copies_are_not_found(records: Records) -> None:
     repository.withdraw(stored.id)
     for asked in (repository, elsewhere):
         expect(not asked.find_by_digest([attachment.sha256]), "it still finds the attachment")
+
+
+@CHECKS.promise("companions_of finds every attachment that belongs to one of these, and no other.")
+def companions_are_found(records: Records) -> None:
+    repository = records.open()
+    if not offers(repository, "companions_of"):
+        return
+    owner, alone = new(), new()
+    roles = (CompanionRole.MOVIE, CompanionRole.SIDECAR)
+    parts = [new(companion_of=owner[0].import_id, companion_role=role) for role in roles]
+    for item in (owner, alone, *parts):
+        add(repository, *item)
+    wanted = {attachment.import_id: attachment for attachment, _ in parts}
+    for asked in (repository, records.open()):
+        found = asked.companions_of([owner[0].import_id, alone[0].import_id, *wanted])
+        expect(set(found) == {owner[0].import_id}, "the answer contains an id without companions")
+        those = found[owner[0].import_id]
+        ids = sorted(one.import_id for one in those)
+        expect(ids == sorted(wanted), "a companion is missing from the answer, or is there twice")
+        for one in those:
+            same(one, wanted[one.import_id], "companions_of")
+        expect(not asked.companions_of([]), "it found an attachment for an empty list of ids")
 
 
 @CHECKS.promise("sizes_stored returns exactly the given sizes that a stored attachment has.")
