@@ -10,7 +10,7 @@ import enum
 import hashlib
 import unicodedata
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -39,9 +39,11 @@ __all__ = [
     "TakenFrom",
     "Verdict",
     "import_id",
+    "normal_form",
     "printable",
 ]
 
+_LONGEST_PART: Final = 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -451,6 +453,18 @@ def import_id(source_id: str, name: str, version: str, *, sha256: str | None = N
     """
     parts = [source_id, name, version] if sha256 is None else [source_id, name, version, sha256]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def normal_form(form: Literal["NFC", "NFKC", "NFKD"], text: str) -> str:
+    """Return a normal form of a text, one part of a path after the other.
+
+    `unicodedata.normalize` sorts combining marks: a part of 100,000 marks takes seconds, in which no other
+    thread of the host runs. No file system has such a part, and it is returned unchanged.
+    """
+    if text.isascii():
+        return text
+    parts = text.split("/")
+    return "/".join(unicodedata.normalize(form, one) if len(one) <= _LONGEST_PART else one for one in parts)
 
 
 def printable(name: str) -> str:

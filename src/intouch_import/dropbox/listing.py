@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.dropbox.errors import NoAnswer, Refused
 from intouch_import.errors import ConfigError, NameRefused, SourceUnavailable
 from intouch_import.forks import ForkSafeLock
-from intouch_import.model import EntryKind, SourceFile
+from intouch_import.model import EntryKind, SourceFile, normal_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -180,7 +179,7 @@ def folder_path(path: str) -> str:
 
 def folded(path: str) -> str:
     """Return a path as Dropbox compares it, nearly. Prefer ``path_lower`` if it is known."""
-    return unicodedata.normalize("NFC", path).lower()
+    return normal_form("NFC", path).lower()
 
 
 def parent_of(path: str) -> str:

@@ -183,9 +183,8 @@ def _kind_of_brands(head: bytes) -> Kind:
 _TEXT_BYTES: Final = 1024
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _HTML: Final = re.compile(
-    r"(?:<!--.*?-->\s*)*"
     r"<(?:!doctype\s+html|(?:html|head|body|script|iframe|title|meta|style|link|table|div|h1|p|br|a)[\s/>])",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE,
 )
 _XML: Final = re.compile(r"<\?xml\s|<!doctype\s|<svg[\s>]", re.IGNORECASE)
 _XHTML: Final = re.compile(r"<html[\s>]", re.IGNORECASE)
@@ -202,7 +201,7 @@ def _kind_of_text(head: bytes) -> Kind:
     except UnicodeDecodeError:
         text, plain = start.decode("latin-1"), False
     text = text.lstrip("\ufeff \t\r\n\f")
-    if _HTML.match(text):
+    if _HTML.match(_after_comments(text)):
         return Kind.HTML
     if _XML.match(text):
         return Kind.HTML if _XHTML.search(text) else Kind.XML
@@ -210,6 +209,17 @@ def _kind_of_text(head: bytes) -> Kind:
     if b"%PDF-" in start:
         return Kind.PDF
     return Kind.TEXT if plain and text else Kind.UNKNOWN
+
+
+def _after_comments(text: str) -> str:
+    """Return what follows the comments at the start of a page.
+
+    A regular expression for repeated comments can try every way to divide them, and no other thread of the
+    host runs meanwhile.
+    """
+    while text.startswith("<!--") and (end := text.find("-->", len("<!--"))) >= 0:
+        text = text[end + len("-->") :].lstrip()
+    return text
 
 
 # --- decoding -----------------------------------------------------------------------------------

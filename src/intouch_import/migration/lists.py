@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import unicodedata
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +24,7 @@ from intouch_import.migration.list_files import (
     is_excel,
 )
 from intouch_import.migration.rule_results import NOON, ListLine
-from intouch_import.model import Reason
+from intouch_import.model import Reason, normal_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,8 +42,7 @@ _COLUMNS: Final = "key, blanks, patient, provider, taken, doubt, folded, outside
 
 def _key(path: str) -> str:
     """Return a path as lists are searched by: with slashes, composed characters, and no leading ``./``."""
-    key = path.replace("\\", "/").removeprefix("./").strip("/")
-    return key if key.isascii() else unicodedata.normalize("NFC", key)
+    return normal_form("NFC", path.replace("\\", "/").removeprefix("./").strip("/"))
 
 
 def _grouped(paths: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
@@ -84,7 +82,7 @@ class ListIndex:
         self._connection = sqlite3.connect(database, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = OFF")
         self._connection.execute("PRAGMA synchronous = OFF")
-        prefix = unicodedata.normalize("NFC", (rule.prefix or "").replace("\\", "/")).rstrip("/")
+        prefix = normal_form("NFC", (rule.prefix or "").replace("\\", "/")).rstrip("/")
         self._prefix = f"{prefix}/" if rule.prefix else ""
         # `blanks`: the path with the blanks around it, if it has any. `folded`: the path in lower case.
         self._connection.execute(
@@ -188,7 +186,7 @@ class ListIndex:
 
     def _inside(self, path: str) -> str:
         """Return a path with slashes, and without the prefix of the rule."""
-        path = unicodedata.normalize("NFC", path.replace("\\", "/"))
+        path = normal_form("NFC", path.replace("\\", "/"))
         length = len(self._prefix)
         return path[length:] if self._folded(path[:length]) == self._folded(self._prefix) else path
 

@@ -8,6 +8,8 @@ import unicodedata
 from difflib import SequenceMatcher
 from typing import Final
 
+from intouch_import.model import normal_form
+
 __all__ = ["agrees", "is_name", "words_of"]
 
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
@@ -17,7 +19,7 @@ _MOST_WORDS: Final = 4
 
 def words_of(text: str) -> tuple[str, ...]:
     """Return the words of a name, without accents and in lower case."""
-    plain = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+    plain = "".join(one for one in normal_form("NFKD", text) if not unicodedata.combining(one))
     return tuple(word.casefold() for word in _WORD.findall(plain))
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import attrs
@@ -24,6 +23,7 @@ from intouch_import.errors import NamingPatternError
 from intouch_import.filenames.parts import MAX_NAME_LENGTH, Atom
 from intouch_import.filenames.reader import read_id
 from intouch_import.migration.readings import NOTHING, TooManyReadings, all_ways
+from intouch_import.model import normal_form
 from intouch_import.verdicts import is_also_a_date
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PathPattern", "Reading"]
 
-_PART: Final = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}|/|[^{}/]+|[{}]")
+_MARK: Final = re.compile(r"([{}/])")
 _DIRECTIVES: Final = {"Y": r"[0-9]{4}", **dict.fromkeys("mdHMS", r"[0-9]{2}"), "%": "%"}
 # An id may be narrowed by characters, sets, \d and \w, each with a count.
 _NARROWED: Final = re.compile(
@@ -132,7 +132,7 @@ class PathPattern:
         found = []
         for at, pieces in sorted(pieces_at.items()):
             kinds = {piece.kind for piece in pieces or ()}
-            text = _composed(segments[at])
+            text = normal_form("NFC", segments[at])
             for known in sorted(values | {piece.text for piece in pieces or ()}, key=len, reverse=True):
                 text = text.replace(known, " ") if len(known) > 1 else text
             if "*" in kinds and ("patient" in kinds or "," in text):
@@ -147,7 +147,7 @@ class PathPattern:
         Raises:
             TooManyReadings: There are more than some hundred ways, or a text is too long to try them all.
         """
-        texts = [_composed(text) for text in segments]
+        texts = [normal_form("NFC", text) for text in segments]
         parts = self._segments[:-1] if self.open_ended else self._segments
 
         def ways(part: int, start: int) -> Ways:
@@ -237,15 +237,22 @@ def _compile(pattern: str) -> _Segments:
 def _split(pattern: str) -> list[list[_Piece]]:
     """Split a pattern into segments, and these into pieces. A slash within braces does not end a segment."""
     segments: list[list[_Piece]] = [[]]
-    for part in _PART.findall(pattern.strip("/")):
-        if part in ("{", "}"):
-            raise NamingPatternError("the pattern has a { without its }, or a } without its {")
-        if part == "/":
+    depth, body = 0, ""
+    for part in filter(None, _MARK.split(pattern.strip("/"))):
+        depth += (part == "{") - (part == "}")
+        if depth < 0:
+            break
+        if depth or part == "}":
+            body += part
+            if not depth:
+                segments[-1].append(_part(body[1:-1]))
+                body = ""
+        elif part == "/":
             segments.append([])
-        elif part.startswith("{"):
-            segments[-1].append(_part(part[1:-1]))
         else:
-            segments[-1].append(_Piece("text", _composed(part)))
+            segments[-1].append(_Piece("text", normal_form("NFC", part)))
+    if depth:
+        raise NamingPatternError("the pattern has a { without its }, or a } without its {")
     if not all(segments):
         raise NamingPatternError("the pattern has an empty segment")
     return segments
@@ -311,8 +318,3 @@ def _date(form: str) -> _Piece:
     if len(set(names)) < len(names):
         raise NamingPatternError("{date:…} has a directive twice")
     return _Piece("date", regex=re.compile(regex, re.ASCII), names=tuple(names))
-
-
-def _composed(text: str) -> str:
-    """Return Unicode's composed form: Macs write names in the decomposed form."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)

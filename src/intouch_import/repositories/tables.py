@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import operator
-import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import sqlalchemy as sa
 
 from intouch_import.database import UtcDateTime
-from intouch_import.model import Attachment, Destination, StoredAttachment, printable
+from intouch_import.model import Attachment, Destination, StoredAttachment, normal_form, printable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -131,4 +130,4 @@ def is_text(value: str) -> bool:
 
 def folded(text: str) -> str:
     """Prepare text for searches: ignore letter case, and use one form of each character."""
-    return unicodedata.normalize("NFKC", text).casefold()
+    return normal_form("NFKC", text).casefold()
