@@ -22,8 +22,7 @@ What belongs together:
 What is likely and not certain is a `PossibleCompanion`: ask a person. Files with one name and other times are
 strangers: cameras repeat their numbers.
 
-Read facts only of files that need them: `names_to_read` returns their names. Read them (`companion_facts`),
-and ask again until it returns nothing.
+Only files that need it are read: `survey` asks for the facts of one file after the other (`companion_facts`).
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ from intouch_import.media.companion_values import (
 from intouch_import.model import CompanionRole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from intouch_import.media.companion_names import ParsedName
 
@@ -72,6 +71,7 @@ __all__ = [
     "find_companions",
     "is_sidecar",
     "names_to_read",
+    "survey",
 ]
 
 _WITHIN_S: Final = 5.0
@@ -109,6 +109,21 @@ def find_companions(files: Mapping[str, CompanionFacts | None]) -> Companions:
     return folder.result()
 
 
+def survey(names: Iterable[str], read: Callable[[str], CompanionFacts | None]) -> Companions:
+    """Find out which files of one folder belong together, and read those whose names do not decide.
+
+    Args:
+        names: The base names. Only ordinary files.
+        read: Called with a name; returns the facts, or None if the file can't be read now.
+    """
+    files: dict[str, CompanionFacts | None] = dict.fromkeys(names)
+    asked: set[str] = set()
+    while wanted := [name for name in names_to_read(files) if name not in asked]:
+        asked.update(wanted)
+        files |= {name: read(name) for name in wanted}
+    return find_companions(files)
+
+
 def names_to_read(files: Mapping[str, CompanionFacts | None]) -> list[str]:
     """Return the names of files that must be read to know their companions; empty if that is known.
 
@@ -118,11 +133,11 @@ def names_to_read(files: Mapping[str, CompanionFacts | None]) -> list[str]:
     folder = _Folder(files)
     buckets = (*folder.stems.values(), *folder.bursts.values())
     wanted = {one.name for members in buckets if len(members) > 1 for one in members}
-    wanted |= {
-        one.name
-        for one in folder.sidecars
-        if folded(one.name).endswith(_NAMED_INSIDE) and folder.candidates(one)
-    }
+    for one in folder.sidecars:
+        if folded(one.name).endswith(_NAMED_INSIDE) and (found := folder.candidates(one)):
+            wanted.add(one.name)
+            if (facts := files[one.name]) is not None and facts.document_id is not None:
+                wanted |= {owner.name for owner in found if owner.family in _PHOTOS}
     # The movie of a live photo may have another stem than its photo. Photos are read only if one is missing.
     wanted |= {one.name for one in folder.media if folded(one.name).endswith(".mov")}
     ids: dict[bool, set[str]] = {True: set(), False: set()}
@@ -351,7 +366,8 @@ def _is_offset(gap_s: float) -> bool:
 
 def _fits(name: str, owner_name: str) -> bool:
     """Return whether a file may be the one that a sidecar names: Takeout numbers and cuts names."""
-    own, given = (_NO_WORD.sub("_", _NUMBER.sub("", read_name(one).stem)) for one in (name, owner_name))
+    stems = (read_name(one).stem or folded(one) for one in (name, owner_name))
+    own, given = (_NO_WORD.sub("_", _NUMBER.sub("", stem)) for stem in stems)
     return own == given or (len(own) >= _SHORTEST_CUT and given.startswith(own))
 
 

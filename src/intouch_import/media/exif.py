@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from intouch_import.media.apple import ids_in_note
 from intouch_import.media.places import Form, find_metadata, in_jpeg
 from intouch_import.media.xmp import MOST_BYTES, read_xmp
 
@@ -34,6 +35,7 @@ _OFFSET_TAKEN: Final = 0x9011
 _OFFSET_DIGITIZED: Final = 0x9012
 _SUB_SECOND_TAKEN: Final = 0x9291
 _SUB_SECOND_DIGITIZED: Final = 0x9292
+_MAKER_NOTE: Final = 0x927C
 _SERIAL: Final = 0xA431
 _DNG_SERIAL: Final = 0xC62F
 _INNER: Final = frozenset(
@@ -45,6 +47,7 @@ _INNER: Final = frozenset(
         _OFFSET_DIGITIZED,
         _SUB_SECOND_TAKEN,
         _SUB_SECOND_DIGITIZED,
+        _MAKER_NOTE,
         _SERIAL,
     }
 )
@@ -74,6 +77,8 @@ class Exif:
         xmp_taken: The original time in the XMP; not read if ``taken`` is there. It may have an offset.
         xmp_created: When the file was created, according to the XMP; not read if ``taken`` is there.
         make, model, serial: The camera.
+        content_id: Apple's id of a live photo, the same in its movie.
+        burst_id: Apple's id of a burst, the same in all its photos.
     """
 
     taken: str | None = None
@@ -87,6 +92,8 @@ class Exif:
     make: str | None = attrs.field(default=None, eq=False)
     model: str | None = attrs.field(default=None, eq=False)
     serial: str | None = attrs.field(default=None, eq=False)
+    content_id: str | None = None
+    burst_id: str | None = None
 
 
 def find_exif(kind: Kind, reader: Reader) -> Exif | None:
@@ -113,8 +120,10 @@ def _values(form: Form, block: Block, *, nested: bool = False) -> Iterator[dict[
     main = tiff.directory(tiff.start, _MAIN)
     pointer = main.get(_EXIF_DIRECTORY)
     inner = tiff.directory(pointer.number, _INNER) if pointer and pointer.kind in _POINTERS else {}
+    note = inner.get(_MAKER_NOTE)
+    ids = ids_in_note(block.part(note.number, note.number + note.count)) if note is not None else {}
     # Some raw files have the times in the main directory.
-    yield _named({tag: tiff.text(entry) for tag, entry in (main | inner).items()})
+    yield _named({tag: tiff.text(entry) for tag, entry in (main | inner).items()}) | ids
     if (xmp := main.get(_XMP)) is not None and xmp.kind in _BYTES:
         yield read_xmp(block.at(xmp.number, min(xmp.count, MOST_BYTES)))
     jpeg = main.get(_PANASONIC_JPEG)

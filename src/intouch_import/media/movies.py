@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from intouch_import.media.apple import apple_id
 from intouch_import.media.boxes import boxes, find_box
 from intouch_import.media.gopro import gps_time, is_gopro
 
@@ -23,8 +24,16 @@ EPOCH_1904: Final = datetime(1904, 1, 1, tzinfo=UTC)
 """The start of the clock of MP4 and QuickTime movies."""
 
 _MOST_TEXT: Final = 256
-_CREATION_KEY: Final = b"com.apple.quicktime.creationdate"
-_NO_KEY: Final = 2**32 - 2
+_FIELDS: Final = {
+    b"com.apple.quicktime.creationdate": "creation_date",
+    b"com.apple.quicktime.content.identifier": "content_id",
+    b"com.apple.quicktime.make": "make",
+    b"com.apple.quicktime.model": "model",
+    b"com.android.manufacturer": "make",
+    b"com.android.model": "model",
+}
+"""The names of a movie's metadata, and the fields of `Movie`."""
+_LONGEST_KEY: Final = max(map(len, _FIELDS))
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +47,8 @@ class Movie:
         created_local: The local time in an AVI, as written.
         creation_date: Apple's creation date, as written, with its offset from UTC.
         gps_at: When the movie began, by the satellites that a GoPro saw.
+        content_id: Apple's content identifier, the same as that of the photo that the movie belongs to.
+        make, model: The camera.
         width_px, height_px: Size of the first track that has one.
     """
 
@@ -47,6 +58,9 @@ class Movie:
     created_local: str | None = None
     creation_date: str | None = None
     gps_at: datetime | None = None
+    content_id: str | None = None
+    make: str | None = None
+    model: str | None = None
     width_px: int | None = None
     height_px: int | None = None
 
@@ -58,13 +72,13 @@ def read_movie(reader: Reader) -> Movie | None:
         return None
     created_s, duration_s = 0, None
     is_local, gps_at = False, None
-    creation_date: str | None = None
+    values: dict[str, str] = {}
     size: tuple[int | None, int | None] = (None, None)
     for box in boxes(reader, moov.start, moov.end):
         if box.kind == b"mvhd":
             created_s, duration_s = _movie_header(reader.at(box.start, 36))
         elif box.kind == b"meta":
-            creation_date = creation_date or _creation_date(reader, box)
+            values = _metadata(reader, box) | values
         elif box.kind == b"udta":
             is_local = is_local or is_gopro(reader, box)
         elif box.kind == b"trak":
@@ -74,8 +88,11 @@ def read_movie(reader: Reader) -> Movie | None:
         created_s=created_s,
         duration_s=duration_s,
         created_is_local=is_local or gps_at is not None,
-        creation_date=creation_date,
+        creation_date=values.get("creation_date"),
         gps_at=gps_at,
+        content_id=apple_id(values.get("content_id", "")),
+        make=values.get("make"),
+        model=values.get("model"),
         width_px=size[0],
         height_px=size[1],
     )
@@ -99,23 +116,22 @@ def _track_size(reader: Reader, track: Box) -> tuple[int | None, int | None]:
     return width >> 16, height >> 16
 
 
-def _creation_date(reader: Reader, meta: Box) -> str | None:
-    """Return Apple's creation date: ``keys`` numbers the names, ``ilst`` has the values by number."""
+def _metadata(reader: Reader, meta: Box) -> dict[str, str]:
+    """Return the values of `_FIELDS`: ``keys`` numbers the names, ``ilst`` has the values by number."""
     # In ISO files, four bytes of version and flags precede the first box; in QuickTime files they don't.
     start = meta.start if reader.at(meta.start + 4, 4) == b"hdlr" else meta.start + 4
     keys, items = (find_box(reader, start, meta.end, kind) for kind in (b"keys", b"ilst"))
     if keys is None or items is None:
-        return None
-    number = 1 + next(
-        (
-            at
-            for at, key in enumerate(boxes(reader, keys.start + 8, keys.end))
-            if reader.at(key.start, len(_CREATION_KEY) + 1)[: key.end - key.start] == _CREATION_KEY
-        ),
-        _NO_KEY,
-    )
-    value = find_box(reader, items.start, items.end, number.to_bytes(4, "big"), b"data")
-    if value is None:
-        return None
-    text = reader.at(value.start + 8, min(_MOST_TEXT, value.end - value.start - 8))
-    return text.decode("ascii", "replace")
+        return {}
+    fields: dict[bytes, str] = {}
+    for number, key in enumerate(boxes(reader, keys.start + 8, keys.end), start=1):
+        name = reader.at(key.start, min(_LONGEST_KEY + 1, key.end - key.start))
+        if name in _FIELDS:
+            fields[number.to_bytes(4, "big")] = _FIELDS[name]
+    found: dict[str, str] = {}
+    for item in boxes(reader, items.start, items.end) if fields else ():
+        value = find_box(reader, item.start, item.end, b"data") if item.kind in fields else None
+        if value is not None:
+            text = reader.at(value.start + 8, min(_MOST_TEXT, value.end - value.start - 8))
+            found.setdefault(fields[item.kind], text.decode("ascii", "replace"))
+    return found

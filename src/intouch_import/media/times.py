@@ -48,6 +48,7 @@ __all__ = [
     "choose",
     "from_exif",
     "from_movie",
+    "readings",
 ]
 
 # No digital camera is older. Clocks that were never set show 1904, 1970 or 1980.
@@ -259,7 +260,7 @@ def _is_usable(time: FoundTime, now: datetime) -> bool:
 
 def _distance(time: FoundTime, other: FoundTime, zone: tzinfo) -> timedelta:
     """Return the difference of two times, in the interpretations that differ least."""
-    pairs = [(one, two) for one in _readings(time, zone) for two in _readings(other, zone)]
+    pairs = [(one, two) for one in readings(time, zone) for two in readings(other, zone)]
     by_day = time.day_only or other.day_only
     if by_day and any(_day(one, zone) == _day(two, zone) for one, two in pairs):
         return timedelta(0)
@@ -273,7 +274,8 @@ def _day(at: datetime, zone: tzinfo) -> date:
         return at.date()
 
 
-def _readings(time: FoundTime, zone: tzinfo) -> list[datetime]:
+def readings(time: FoundTime, zone: tzinfo) -> list[datetime]:
+    """Return every time, aware, that a found time may mean."""
     if time.at is None:
         local = time.local
         return [local.replace(tzinfo=zone, fold=fold) for fold in (0, 1)] if local is not None else []

@@ -1,4 +1,4 @@
-"""Read the times in an XMP packet. No entity is expanded, and no more than 64 KiB are read.
+"""Read some properties of an XMP packet. No entity is expanded, and no more than 64 KiB are read.
 
 Format: ISO 16684-1 (XMP), a subset of RDF: a property is an attribute or an element.
 """
@@ -6,10 +6,14 @@ Format: ISO 16684-1 (XMP), a subset of RDF: a property is an attribute or an ele
 from __future__ import annotations
 
 import contextlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from xml.parsers import expat
 
-__all__ = ["MOST_BYTES", "read_xmp"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+__all__ = ["MOST_BYTES", "read_properties", "read_xmp"]
 
 # The parser is C code that stops the other threads: 30,000 attributes would take a quarter of a second.
 MOST_BYTES: Final = 64 * 1024
@@ -25,16 +29,24 @@ _NAMES: Final = {
     "serial": ("http://ns.adobe.com/exif/1.0/aux/ SerialNumber",),
 }
 """The fields of `Exif`, and the properties that give them, the most trusted first."""
-_WANTED: Final = frozenset(name for names in _NAMES.values() for name in names)
 _MOST_TEXT: Final = 64
 
 
 def read_xmp(packet: bytes) -> dict[str, str]:
-    """Return the original time, the time of creation, and the camera, as far as they are there.
+    """Return the original time, the time of creation, and the camera, as far as they are there."""
+    return read_properties(packet, _NAMES)
+
+
+def read_properties(packet: bytes, names: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the values of some fields, as far as they are there.
 
     A packet that is cut or is not XML gives what was read before the fault.
+
+    Args:
+        packet: The packet.
+        names: For each field the properties that give it, the most trusted first: namespace, blank, name.
     """
-    properties = _Properties()
+    properties = _Properties({name for those in names.values() for name in those})
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = properties.start
     parser.CharacterDataHandler = properties.add
@@ -44,8 +56,8 @@ def read_xmp(packet: bytes) -> dict[str, str]:
     with contextlib.suppress(expat.ExpatError, ValueError):
         parser.Parse(packet.strip(b" \0\t\r\n"), True)  # noqa: FBT003  # the parser's own signature
     given = {
-        field: next((text for name in names if (text := properties.found.get(name, "").strip())), None)
-        for field, names in _NAMES.items()
+        field: next((text for name in those if (text := properties.found.get(name, "").strip())), None)
+        for field, those in names.items()
     }
     return {field: text for field, text in given.items() if text is not None}
 
@@ -53,13 +65,14 @@ def read_xmp(packet: bytes) -> dict[str, str]:
 class _Properties:
     """Collects the wanted properties; of a repeated one, the first."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: AbstractSet[str]) -> None:
+        self._wanted = wanted
         self.found: dict[str, str] = {}
         self._name, self._text = "", ""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._name, self._text = name if name in _WANTED else "", ""
-        for key in attributes.keys() & _WANTED:
+        self._name, self._text = name if name in self._wanted else "", ""
+        for key in attributes.keys() & self._wanted:
             self.found.setdefault(key, attributes[key][:_MOST_TEXT])
 
     def add(self, text: str) -> None:
