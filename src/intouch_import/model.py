@@ -339,7 +339,8 @@ class Attachment:
         taken_at: Capture time, aware, UTC; None if not known.
         taken_from: Where ``taken_at`` was found (`TakenFrom`); None if ``taken_at`` is None, or if the file
             was stored before this field existed.
-        times_disagree: Whether another capture time of the file differs from ``taken_at``.
+        times_disagree: Whether ``taken_at`` is in doubt: another capture time of the file differs from it, or
+            it looks like the time of a camera whose clock was reset.
         soundness: Whether the content could be decoded (`Soundness`); None if it was not checked.
         name: Original base name (see `SourceFile.name`).
         size_bytes: Size of the content in bytes.

@@ -127,3 +127,50 @@ def test_dates_follow_the_order_of_trust(
     place.plan(records=records, dates=dates).run(records).wait(60)
     (stored,) = records.attachments("10042")
     assert (f"{stored.taken_at:%Y-%m-%d %H:%M}", stored.taken_from) == (taken, says)
+
+
+@pytest.mark.parametrize(
+    ("dates", "camera", "taken", "says", "disagree"),
+    [
+        # The clock of the camera was reset: the folder is believed, whatever comes first.
+        (("exif", "folder"), "2012:01:01 00:00:42", "2024-03-01 12:00", TakenFrom.FOLDER, True),
+        (("folder", "exif"), "2012:01:01 00:00:42", "2024-03-01 12:00", TakenFrom.FOLDER, True),
+        (("exif", "folder"), "2024:03:01 09:14:00", "2024-03-01 09:14", TakenFrom.EXIF, False),
+        (("folder",), "2024:03:01 09:14:00", "2024-03-01 12:00", TakenFrom.FOLDER, False),
+        (("folder",), "2024:03:02 09:14:00", "2024-03-01 12:00", TakenFrom.FOLDER, True),
+        (("exif", "folder"), "2024:03:02 09:14:00", "2024-03-02 09:14", TakenFrom.EXIF, True),
+    ],
+)
+def test_a_folder_and_a_camera_that_disagree_are_flagged(
+    tmp_path: Path, dates: tuple[str, ...], camera: str, taken: str, says: TakenFrom, disagree: bool
+) -> None:
+    """Whichever is trusted more, the record and the certificate say that the times disagree."""
+    place = Archive(tmp_path)
+    place.lay(f"{MARSH}/2024-03-01/a.jpg", _photo(camera))
+    records = place.records()
+    run = place.plan(records=records, dates=dates).run(records).wait(60)
+    (stored,) = records.attachments("10042")
+    assert (f"{stored.taken_at:%Y-%m-%d %H:%M}", stored.taken_from, stored.times_disagree) == (
+        taken,
+        says,
+        disagree,
+    )
+    assert run.certificate is not None
+    assert run.certificate.values["times_in_doubt"] == disagree
+    assert ("in doubt" in run.certificate.report.read_text()) is disagree
+
+
+def test_a_folder_and_a_name_that_disagree_are_flagged(tmp_path: Path) -> None:
+    """Two rules that find two days for a photo without a camera's time raise the flag."""
+    place = Archive(tmp_path)
+    place.lay(f"{MARSH}/2024-03-01/scan 2024-03-01.tif", b"II*\0" + bytes(100))
+    place.lay(f"{MARSH}/2024-03-01/scan 2019-03-01.tif", b"II*\0" + bytes(200))
+    rule = RULE | migration.NameRule("{*} {date:%Y-%m-%d}")
+    records = place.records()
+    plan = place.plan(rule, records=records)
+    plan.override({}, accept_content=True)
+    plan.run(records).wait(60)
+    assert {one.name: one.times_disagree for one in records.attachments("10042")} == {
+        "scan 2024-03-01.tif": False,
+        "scan 2019-03-01.tif": True,
+    }

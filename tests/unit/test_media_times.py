@@ -455,3 +455,105 @@ def test_the_ends_of_the_calendar_do_no_harm() -> None:
     )
     assert chosen_of(named(TAKEN), container) == (TakenFrom.NAME, True)
     assert from_exif(Exif(taken="9999:12:31 23:59:59"), SYDNEY)
+
+
+# --- clocks that were reset
+
+
+def exif_at(taken: str) -> FoundTime:
+    (time,) = from_exif(Exif(taken=taken), SYDNEY)
+    return time
+
+
+def stated_at(
+    taken: datetime, taken_from: TakenFrom = TakenFrom.FOLDER, *, day_only: bool = True
+) -> FoundTime:
+    return FoundTime(
+        taken_from=taken_from, at=taken.replace(tzinfo=SYDNEY), zone_from=ZoneFrom.PRACTICE, day_only=day_only
+    )
+
+
+@pytest.mark.parametrize(
+    ("taken", "reset"),
+    [
+        ("2000:01:01 00:00:00", True),
+        ("2000:01:01 00:03:11", True),
+        ("2000:01:20 09:00:00", True),
+        ("2001:01:03 10:00:00", True),
+        ("2000:02:01 09:00:00", False),
+        ("2012:01:01 00:00:42", True),
+        ("2017:01:01 12:01:02", True),
+        ("2017:01:02 00:01:02", False),
+        ("2002:12:08 12:00:00", True),
+        ("2002:12:08 12:00:01", False),
+        ("2026:01:31 14:25:01", False),
+    ],
+)
+def test_the_time_of_a_clock_that_was_reset_is_doubted(taken: str, reset: bool) -> None:
+    """The days after a camera lost its power are listed, and chosen with a flag only if there is no other time."""
+    camera = exif_at(taken)
+    assert camera.looks_reset is reset
+    assert chosen_of(camera) == (TakenFrom.EXIF, reset)
+    for other in (found(TakenFrom.CONTAINER), found(TakenFrom.XMP), stated_at(datetime(2019, 5, 2, 12))):
+        made = choose(
+            [camera, other], zone=SYDNEY, now=NOW, tolerance=timedelta(minutes=5), content_first=True
+        )
+        assert camera in made.found
+        assert made.chosen is (other if reset else min((camera, other), key=made.found.index))
+        assert made.disagree is (camera.at != TAKEN or other.taken_from is TakenFrom.FOLDER)
+
+
+def test_a_name_or_a_folder_confirms_new_years_day() -> None:
+    """If a folder or a name has the same day, the camera is believed: somebody worked on the holiday."""
+    camera = exif_at("2017:01:01 14:25:01")
+    for stated in (
+        stated_at(datetime(2017, 1, 1, 12)),
+        stated_at(datetime(2017, 1, 1, 14, 24), TakenFrom.NAME, day_only=False),
+    ):
+        for content_first in (True, False):
+            made = choose(
+                [camera, stated],
+                zone=SYDNEY,
+                now=NOW,
+                tolerance=timedelta(minutes=5),
+                content_first=content_first,
+            )
+            assert (made.chosen, made.disagree) == (camera if content_first else stated, False)
+
+
+@pytest.mark.parametrize("content_first", [True, False])
+@pytest.mark.parametrize("taken_from", [TakenFrom.NAME, TakenFrom.FOLDER, TakenFrom.LIST])
+@pytest.mark.parametrize(
+    ("stated", "differs"),
+    [
+        (datetime(2026, 1, 31, 12), False),  # noon: only the day is known
+        (datetime(2026, 2, 1, 12), True),
+        (datetime(2026, 1, 31, 14, 26), False),
+        (datetime(2026, 1, 31, 15, 26), True),
+    ],
+)
+def test_times_disagree_whichever_wins(
+    content_first: bool, taken_from: TakenFrom, stated: datetime, differs: bool
+) -> None:
+    """A name, a folder or a list is compared with the camera, whether it is trusted more or less."""
+    made = capture_times(
+        named_at=stated.replace(tzinfo=SYDNEY).astimezone(UTC),
+        named_from=taken_from,
+        content_first=content_first,
+        exif=Exif(taken="2026:01:31 14:25:01"),
+        movie=None,
+        modified_at=None,
+        zone=SYDNEY,
+        now=NOW,
+        tolerance=timedelta(minutes=5),
+    )
+    assert made.chosen is not None
+    assert made.chosen.taken_from is (TakenFrom.EXIF if content_first else taken_from)
+    assert made.disagree is differs
+
+
+def test_days_at_the_ends_of_the_calendar_are_compared() -> None:
+    """A day is compared with times at the limits of datetime without an error."""
+    (end,) = from_exif(Exif(taken="9999:12:31 23:59:59", offset="-12:00"), SYDNEY)
+    made = choose([stated_at(datetime(2019, 5, 2, 12)), end], zone=SYDNEY, now=NOW, tolerance=timedelta(0))
+    assert made.disagree

@@ -256,7 +256,7 @@ def test_dates_follow_the_order_of_trust() -> None:
     )
     now = datetime(2026, 1, 1, tzinfo=UTC)
     by_name = choose_time(times, DATE_ORDER, zone=UTC, now=now)
-    assert by_name == ChosenTime(datetime(2024, 2, 2, 9, tzinfo=UTC), TakenFrom.NAME)
+    assert by_name == ChosenTime(datetime(2024, 2, 2, 9, tzinfo=UTC), TakenFrom.NAME, differ=True)
     by_folder = choose_time(times, date_order(["folder", "name"]), zone=UTC, now=now)
     assert by_folder.taken_from is TakenFrom.FOLDER
     assert choose_time(times, date_order(["exif"]), zone=UTC, now=now) == ChosenTime()

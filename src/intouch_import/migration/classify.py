@@ -269,7 +269,7 @@ def _row(
     return (
         folder, name, raw, file.size_bytes, modified_ns, file.version, file.vendor_hash, file.handle,
         patient and printable(patient), provider and printable(provider), time.taken_at, taken_from,
-        destination, action.value, reason.value, file_id,
+        time.differ, destination, action.value, reason.value, file_id,
     )  # fmt: skip
 
 

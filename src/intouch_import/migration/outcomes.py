@@ -127,6 +127,7 @@ class Tally:
         self._read = 0
         self._intact = 0
         self._there = 0
+        self._in_doubt = 0
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Count all files, and yield the line of each."""
@@ -164,6 +165,7 @@ class Tally:
             "still_in_archive": self._open["in_archive"],
             "confirmed_in_records": self._confirmed if asked else None,
             "duplicates_in_records": self._originals if asked else None,
+            "times_in_doubt": self._in_doubt if asked else None,
             "read_again": self._read if asked else None,
             "intact": self._intact if asked else None,
             "seen_in_archive": self._there if self._folders is not None else None,
@@ -258,6 +260,7 @@ class Tally:
             found["not_in_records"] += 1
         else:
             self._patients.add(stored.patient_id)
+            self._in_doubt += stored.times_disagree
             other_bytes = result is not None and result.sha256 not in (None, stored.sha256)
             other_patient = stored.patient_id != row.patient
             damaged = file.stored_bytes not in (None, StoredBytes.INTACT)
@@ -279,6 +282,10 @@ def _line(file: _File) -> dict[str, Any]:
         "import_id": file.import_id or None,
         "sha256": stored.sha256 if stored is not None else result and result.sha256,
         "attachment_id": stored.id if stored is not None else None,
+        "taken_at": stored.taken_at.isoformat()
+        if stored is not None and stored.taken_at is not None
+        else None,
+        "times_disagree": stored.times_disagree if stored is not None else None,
         "stored_bytes": file.stored_bytes,
     }
 

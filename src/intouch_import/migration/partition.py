@@ -257,6 +257,7 @@ class PartitionRunner:
             destination=row.destination,
             taken_at=row.taken_at,
             taken_from=row.taken_from or TakenFrom.LIST,
+            times_differ=row.times_differ,
             operator=self._options.operator,
             reason=row.reason,
             # A person who chose the patient has not looked at the content.

@@ -203,7 +203,7 @@ def arrow() -> Any:
 
 COLUMNS: Final = (
     "folder", "name", "raw", "size_bytes", "modified_ns", "version", "vendor_hash", "handle", "patient",
-    "provider", "taken_at", "taken_from", "destination", "verdict", "reason", "import_id",
+    "provider", "taken_at", "taken_from", "times_differ", "destination", "verdict", "reason", "import_id",
 )  # fmt: skip
 """The columns of the rows. ``raw`` has folder and name as bytes if they are not valid Unicode."""
 
@@ -215,6 +215,7 @@ def schema(pa: Any) -> Any:
         "size_bytes": pa.int64(),
         "modified_ns": pa.int64(),
         "taken_at": pa.timestamp("us", tz="UTC"),
+        "times_differ": pa.bool_(),
     }
     return pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
 

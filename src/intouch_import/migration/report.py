@@ -71,6 +71,7 @@ def page_of(values: Mapping[str, Any]) -> bytes:
         _bar(values["counts"], values["planned"]),
         _outcomes(values, values["planned"]),
         _years(values["years"]),
+        _times(values),
         "<h2>Reasons</h2>",
         _reasons(values["reasons"]),
         _footer(values),
@@ -209,6 +210,17 @@ def _years(years: Mapping[str, int]) -> str:
         "<h2>Imported files by year taken</h2>"
         '<svg viewBox="0 -14 1000 210" role="img" aria-label="Imported files by year">'
         f'<line x1="0" y1="170.5" x2="1000" y2="170.5" stroke="#dfe5ea"/>{"".join(columns)}</svg>{note}'
+    )
+
+
+def _times(values: Mapping[str, Any]) -> str:
+    """Tell how many capture times are in doubt."""
+    if not (doubtful := values["times_in_doubt"]):
+        return ""
+    return (
+        f"<h2>Capture times</h2><p>{doubtful:,} imported files have a capture time that is in doubt: the names, the"
+        " folders, the list and the camera disagree, or the clock of the camera was reset. In"
+        " <code>files.jsonl</code>, they have <code>times_disagree</code>.</p>"
     )
 
 

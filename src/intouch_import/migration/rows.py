@@ -66,6 +66,7 @@ class PlanRow:
         patient, provider: Ids; None if not known.
         taken_at: When it was taken according to the plan, aware, UTC. What the camera wrote may override it.
         taken_from: Where ``taken_at`` was found.
+        times_differ: Whether another rule found another time.
         destination: Images or notes.
         verdict: What to do: ``IMPORT``, ``FINISH`` (it is in the record already), ``WAIT``, ``ARRIVING`` (it
             is empty, or in iCloud only) or ``IGNORE``.
@@ -84,6 +85,7 @@ class PlanRow:
     provider: str | None = None
     taken_at: datetime | None = None
     taken_from: TakenFrom | None = None
+    times_differ: bool = False
     destination: Destination
     verdict: Action
     reason: Reason
@@ -122,6 +124,7 @@ class PlanRow:
             "provider": self.provider,
             "taken_at": self.taken_at.isoformat() if self.taken_at is not None else None,
             "taken_from": self.taken_from.value if self.taken_from is not None else None,
+            "times_differ": self.times_differ,
             "destination": self.destination.value,
             "verdict": self.verdict.value,
             "reason": self.reason.value,
@@ -247,7 +250,7 @@ class Override:
         if self.provider is not None:
             changes["provider"] = self.provider
         if self.taken_at is not None:
-            changes |= {"taken_at": self.taken_at, "taken_from": None}
+            changes |= {"taken_at": self.taken_at, "taken_from": None, "times_differ": False}
         if self.accept_content:
             changes["accept_content"] = True
         return changes

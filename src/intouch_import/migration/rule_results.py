@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from intouch_import.errors import ConfigError
@@ -39,6 +39,7 @@ DATE_ORDER: Final = (TakenFrom.NAME, TakenFrom.EXIF, TakenFrom.LIST, TakenFrom.F
 """The default order of trust. ``EXIF`` is what the camera wrote into the file, movies included."""
 
 
+_TOLERANCE: Final = timedelta(minutes=5)
 _ID_LENGTHS: Final = range(1, 17)  # a spreadsheet stores up to 15 digits of a number
 
 
@@ -175,11 +176,15 @@ def _values(readings: Iterable[Reading], name: str) -> set[str]:
 
 
 class ChosenTime(NamedTuple):
-    """When a file was taken (aware, UTC), where that is stated, and why a person must look at the file."""
+    """When a file was taken (aware, UTC), where that is stated, and why a person must look at the file.
+
+    ``differ``: whether another stated time differs, in the order of trust or not.
+    """
 
     taken_at: datetime | None = None
     taken_from: TakenFrom | None = None
     doubt: Reason | None = None
+    differ: bool = False
 
 
 def date_order(order: Iterable[str]) -> tuple[TakenFrom, ...]:
@@ -206,14 +211,21 @@ def choose_time(
         if local is None:
             continue
         taken_at, flag = place_in_zone(local, zone)
+        differ = any(_differ(local, time.local) for time in times)
         named = taken_from is TakenFrom.NAME
         if taken_at is None:
             doubt = Reason.TIME_SKIPPED if flag is TakenAtFlag.SKIPPED else Reason.TIME_REPEATED
-            return ChosenTime(doubt=doubt if named else None)
-        if taken_at > now:
-            return ChosenTime(taken_at, taken_from, Reason.TIME_IN_FUTURE if named else Reason.DATE_IN_FUTURE)
-        return ChosenTime(taken_at, taken_from)
+            return ChosenTime(doubt=doubt if named else None, differ=differ)
+        doubt = Reason.TIME_IN_FUTURE if named else Reason.DATE_IN_FUTURE
+        return ChosenTime(taken_at, taken_from, doubt if taken_at > now else None, differ)
     return ChosenTime()
+
+
+def _differ(one: datetime, other: datetime) -> bool:
+    """Return whether two stated times differ by more than minutes; at noon, only the day is known."""
+    if NOON in (one.time(), other.time()):
+        return one.date() != other.date()
+    return abs(one - other) > _TOLERANCE
 
 
 def times_after_exif(order: Sequence[str]) -> frozenset[str | None]:

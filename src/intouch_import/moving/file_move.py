@@ -62,7 +62,8 @@ class MoveOrder:
             other bytes are another file.
         only_finish: Leave another file where it is; otherwise it is imported under an import id of its own.
         keep: Copy the file: it stays in its source.
-        trust_content: Prefer the capture time in the bytes to ``taken_at``.
+        times_differ: Whether a migration found other times than ``taken_at`` in names, folders and lists.
+        trust_content: Prefer the capture times in the bytes to ``taken_at``.
         other_patient_confirmed: A person was asked about the other patient whom the bytes name.
 
     The other fields are those of `Attachment`.
@@ -78,6 +79,7 @@ class MoveOrder:
     comments: str = attrs.field(default="", repr=False)
     taken_at: datetime | None = None
     taken_from: TakenFrom = TakenFrom.NAME
+    times_differ: bool = False
     operator: str | None = None
     companion_of: str | None = None
     companion_role: CompanionRole | None = None
@@ -178,9 +180,9 @@ class FileMove:
         if content is None:
             raise AssertionError("only files that were read are stored")
         taken_at, taken_from = order.taken_at, order.taken_from if order.taken_at is not None else None
-        found = facts.times.chosen if facts is not None else None
-        if found is not None and (taken_at is None or order.trust_content):
-            taken_at, taken_from = found.at, found.taken_from
+        # Among them is the time of the order, before or after those in the bytes.
+        if facts is not None and (chosen := facts.times.chosen) is not None:
+            taken_at, taken_from = chosen.at, chosen.taken_from
         return Attachment(
             import_id=self.import_id,
             patient_id=order.patient_id,
@@ -190,7 +192,7 @@ class FileMove:
             comments=order.comments,
             taken_at=taken_at,
             taken_from=taken_from,
-            times_disagree=facts is not None and facts.times.disagree,
+            times_disagree=order.times_differ or (facts is not None and facts.times.disagree),
             soundness=facts.soundness if facts is not None else None,
             name=order.file.name,
             size_bytes=content.size_bytes,

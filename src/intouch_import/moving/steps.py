@@ -244,7 +244,9 @@ class MoveSteps:
                 name=order.file.name,
                 size_bytes=content.size_bytes,
                 sha256=content.sha256,
-                named_at=None if order.trust_content else order.taken_at,
+                named_at=order.taken_at,
+                named_from=order.taken_from,
+                trust_content=order.trust_content,
                 modified_at=order.file.modified_at,
             )
         return move.facts.doubt
