@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fractions
 import functools
 import io
 import struct
@@ -149,10 +150,10 @@ def cropped(content: bytes) -> bytes:
     return bytes(made)
 
 
-def of_transfer(content: bytes, transfer: int) -> bytes:
-    """Change the transfer function in the box ``colr``."""
-    at = content.index(b"colrnclx") + 10
-    return content[:at] + struct.pack(">H", transfer) + content[at + 2 :]
+def of_colours(content: bytes, primaries: int, transfer: int) -> bytes:
+    """Change the colour space in the box ``colr``."""
+    at = content.index(b"colrnclx") + 8
+    return content[:at] + struct.pack(">HH", primaries, transfer) + content[at + 4 :]
 
 
 # --- ICC profiles
@@ -195,6 +196,135 @@ def swapped_profile() -> bytes:
     """Return a profile of RGB in which red and blue are exchanged."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile.replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
+
+
+# --- high dynamic range
+
+_TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
+PQ, HLG = 16, 18
+
+
+def _of_light(colours: Any, transfer: int) -> Any:
+    """Return the samples, from 0 to 1, of colours of sRGB in BT.2020 and a curve of high dynamic range."""
+    samples = np.asarray(colours) / 255
+    light = np.where(samples <= 0.04045, samples / 12.92, ((samples + 0.055) / 1.055) ** 2.4)
+    nits = np.clip(light @ _TO_BT2020.T, 0, None) * 203
+    if transfer == PQ:
+        power = (nits / 10_000) ** 0.1593017578125
+        return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+    screen = nits / 1000
+    luminance = screen @ np.array([0.2627, 0.6780, 0.0593])
+    scene = screen * (luminance ** (0.2 / -1.2))[..., None]
+    with np.errstate(invalid="ignore"):
+        curve = 0.17883277 * np.log(12 * scene - 0.28466892) + 0.55991073
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), curve)
+
+
+# --- movies
+
+
+def movie(
+    container: str = "mp4",
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    *,
+    matrix: int = 2,
+    full: bool = False,
+    transfer: int = 2,
+    aspect: int = 1,
+    turn: tuple[int, int, int, int] | None = None,
+) -> bytes:
+    """Encode one frame of the four colours, whose luma and chroma are calculated here."""
+    import av
+
+    out = io.BytesIO()
+    made = av.open(out, "w", format=container)
+    stream = made.add_stream(codec, rate=25)
+    stream.width, stream.height = SIZE
+    stream.pix_fmt = pixels
+    context = stream.codec_context
+    if aspect != 1:
+        context.sample_aspect_ratio = fractions.Fraction(aspect)
+    context.colorspace, context.color_trc = matrix, transfer
+    context.color_primaries = 9 if matrix == 9 else 2
+    frame = av.VideoFrame(*SIZE, pixels)
+    if pixels.startswith("yuv"):
+        context.color_range = frame.color_range = 2 if full else 1
+        samples = _of_light(COLOURS, transfer) if transfer in {PQ, HLG} else np.array(COLOURS) / 255
+        _fill(frame, samples, matrix=matrix, full=full)
+    else:
+        frame = av.VideoFrame.from_ndarray(quarters(COLOURS), format="rgb24").reformat(format=pixels)
+    frame.colorspace = matrix
+    frame.pts = 0
+    for packet in [*stream.encode(frame), *stream.encode()]:
+        made.mux(packet)
+    made.close()
+    content = out.getvalue()
+    if turn is not None:
+        at = content.index(b"tkhd") + 44
+        a, b, c, d = (value * 65536 for value in turn)
+        content = content[:at] + struct.pack(">9l", a, b, 0, c, d, 0, 0, 0, 1 << 30) + content[at + 36 :]
+    return content
+
+
+def _fill(frame: Any, samples: Any, *, matrix: int, full: bool) -> None:
+    red, blue = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}.get(matrix, (0.299, 0.114))
+    luma = samples @ np.array([red, 1 - red - blue, blue])
+    chroma = [(samples[:, 2] - luma) / (1 - blue) / 2, (samples[:, 0] - luma) / (1 - red) / 2]
+    depth = 10 if frame.format.name.endswith("10le") else 8
+    scales = (255, 255, 0) if full else (219, 224, 16)
+    parts = [luma * scales[0] + scales[2], *(part * scales[1] + 128 for part in chroma)]
+    for part, plane in zip(parts, frame.planes, strict=True):
+        values = np.clip(np.rint(part * (1 << depth - 8)), 0, (1 << depth) - 1)
+        rows = quarters(values, np.uint16 if depth == 10 else np.uint8)
+        rows = rows[:: SIZE[1] // plane.height, :: SIZE[0] // plane.width].copy().view(np.uint8)
+        padded = np.zeros((plane.height, plane.line_size), np.uint8)
+        padded[:, : rows.shape[1]] = rows
+        plane.update(padded.tobytes())
+
+
+TURNED = {
+    (1, 0, 0, 1): (RED, GREEN, BLUE, YELLOW),
+    (-1, 0, 0, 1): (GREEN, RED, YELLOW, BLUE),
+    (-1, 0, 0, -1): (YELLOW, BLUE, GREEN, RED),
+    (1, 0, 0, -1): (BLUE, YELLOW, RED, GREEN),
+    (0, 1, 1, 0): (RED, BLUE, GREEN, YELLOW),
+    (0, 1, -1, 0): (BLUE, RED, YELLOW, GREEN),
+    (0, -1, -1, 0): (YELLOW, GREEN, BLUE, RED),
+    (0, -1, 1, 0): (GREEN, YELLOW, RED, BLUE),
+}
+"""For each display matrix, the four quarters as they are seen."""
+
+
+@functools.cache
+def movies() -> dict[str, Case]:
+    """Return a movie for each layout."""
+    made = {
+        f"{container} {codec} {pixels}": Case(movie(container, codec, pixels))
+        for container, codec, pixels in [
+            ("mp4", "libx264", "yuv420p"),
+            ("mp4", "libx264", "yuv444p"),
+            ("mp4", "libx264", "yuv422p10le"),
+            ("mp4", "mpeg4", "yuv420p"),
+            ("mov", "qtrle", "rgb24"),
+            ("mov", "qtrle", "argb"),
+            ("mov", "prores_ks", "yuv422p10le"),
+            ("mov", "png", "rgb48be"),
+            ("avi", "mjpeg", "yuvj420p"),
+            ("avi", "rawvideo", "bgr24"),
+            ("avi", "huffyuv", "yuv422p"),
+            ("asf", "wmv2", "yuv420p"),
+            ("matroska", "ffv1", "yuv444p"),
+            ("webm", "libvpx-vp9", "yuv420p"),
+        ]
+    }
+    made |= {f"turned {turn}": Case(movie(turn=turn), seen) for turn, seen in TURNED.items()}
+    made |= {f"matrix {matrix}": Case(movie(matrix=matrix)) for matrix in (1, 5, 9)}
+    made |= {f"matrix {matrix}, full": Case(movie(matrix=matrix, full=True)) for matrix in (1, 5)}
+    for transfer in (PQ, HLG):
+        content = movie(pixels="yuv420p10le", matrix=9, transfer=transfer)
+        made[f"high dynamic range {transfer}"] = Case(content)
+    return made
 
 
 # --- the table
@@ -413,8 +543,13 @@ def _heifs() -> Iterator[tuple[str, Case]]:
         yield f"{kind} RGBA", Case(encode(image(WITH_ALPHA, "RGBA")), HALF_CLEAR)
         yield f"{kind} grey", Case(encode(image(GREYS, "L")), GREYS)
         yield f"{kind} cropped", Case(cropped(content), (RED, RED, BLUE, BLUE), None)
-        for transfer in (16, 18):
-            yield f"{kind} of high dynamic range {transfer}", Case(of_transfer(content, transfer), must=None)
+        for transfer in (PQ, HLG):
+            samples = np.rint(_of_light(COLOURS, transfer) * 255)
+            yield (
+                f"{kind} of high dynamic range {transfer}",
+                Case(of_colours(encode(image(samples)), 9, transfer)),
+            )
+        yield f"{kind} of unknown colours", Case(of_colours(content, 10, 12), must=False)
 
 
 def _profiles() -> Iterator[tuple[str, Case]]:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import layouts
+import movies
 import pictures
 from intouch_import.media.decoders import DecodingPool
 from intouch_import.media.kinds import sniff
@@ -37,17 +38,34 @@ def pool() -> Iterator[DecodingPool]:
     made.close()
 
 
-def quarters_shown(pool: DecodingPool, content: bytes) -> list[tuple[int, ...]] | None:
-    """Return the colours of the four quarters of a thumbnail; None if there is no thumbnail."""
+def thumbnail(pool: DecodingPool, content: bytes) -> Image.Image | None:
     stream = io.BytesIO(content)
     made = pool.decode(stream, kind=sniff(content), size_bytes=len(content), thumbnail_px=64).thumbnail
+    return None if made is None else Image.open(io.BytesIO(made))
+
+
+def quarters_shown(pool: DecodingPool, content: bytes) -> list[tuple[int, ...]] | None:
+    """Return the colours of the four quarters of a thumbnail; None if there is no thumbnail."""
+    made = thumbnail(pool, content)
     if made is None:
         return None
-    thumbnail = Image.open(io.BytesIO(made))
-    assert thumbnail.mode in {"L", "RGB"}
-    width, height = thumbnail.size
+    assert made.mode in {"L", "RGB"}
+    width, height = made.size
     places = [(x, y) for y in (height // 4, height * 3 // 4) for x in (width // 4, width * 3 // 4)]
-    return [thumbnail.convert("RGB").getpixel(place) for place in places]  # type: ignore[misc]
+    return [made.convert("RGB").getpixel(place) for place in places]  # type: ignore[misc]
+
+
+def wrong(pool: DecodingPool, cases: dict[str, layouts.Case]) -> dict[str, object]:
+    """Return what the thumbnails show that are neither right nor absent."""
+    found: dict[str, object] = {}
+    for name, case in cases.items():
+        shown = quarters_shown(pool, case.content)
+        if shown is None:
+            if case.must:
+                found[name] = "absent"
+        elif case.must is False or differs(shown, case.quarters):
+            found[name] = shown
+    return found
 
 
 def differs(found: list[tuple[int, ...]], expected: object) -> bool:
@@ -62,16 +80,24 @@ def differs(found: list[tuple[int, ...]], expected: object) -> bool:
 
 def test_a_thumbnail_is_right_or_absent(pool: DecodingPool, caplog: pytest.LogCaptureFixture) -> None:
     """In every layout, the thumbnail shows the picture, or there is none because it can't be shown right."""
-    wrong = {}
-    for name, case in layouts.cases().items():
-        found = quarters_shown(pool, case.content)
-        if found is None:
-            if case.must:
-                wrong[name] = "absent"
-        elif case.must is False or differs(found, case.quarters):
-            wrong[name] = str(found)
-    assert wrong == {}
+    assert wrong(pool, layouts.cases()) == {}
     assert caplog.records == []
+
+
+def test_the_thumbnail_of_a_movie_is_right(pool: DecodingPool, caplog: pytest.LogCaptureFixture) -> None:
+    """In every format, however turned and in whatever colour space, a movie shows its first picture."""
+    pytest.importorskip("av")
+    assert wrong(pool, layouts.movies()) == {}
+    assert caplog.records == []
+
+
+def test_the_thumbnail_of_a_movie_has_square_pixels(pool: DecodingPool) -> None:
+    """A movie whose pixels are twice as wide as high is shown twice as wide."""
+    pytest.importorskip("av")
+    for container, codec in (("mp4", "libx264"), ("matroska", "libx264"), ("avi", "mpeg4")):
+        made = thumbnail(pool, layouts.movie(container, codec, aspect=2))
+        assert made is not None
+        assert made.size == (64, 24)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "TIFF deflated", "WEBP", "AVIF", "HEIC"])
@@ -109,19 +135,23 @@ def test_the_orientation_in_a_tag_is_believed_before_that_of_a_program(pool: Dec
         assert not differs(found, layouts.COLOURS)
 
 
-def test_a_failure_of_ours_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """If making a thumbnail fails, the file is still verified, and the log names the error, once."""
+@pytest.mark.parametrize("what", ["thumbnail", "first_picture"])
+def test_a_failure_of_ours_is_logged(caplog: pytest.LogCaptureFixture, what: str) -> None:
+    """If making a thumbnail fails, nothing else about the file changes, and the log names the error, once."""
     code = (
+        f"import sys\nsys.path[:] = {sys.path!r}\n"
         "def fails(*args, **options): raise TypeError('a private text')\n"
-        "from intouch_import.media import worker\nworker.thumbnail = fails\nworker.main()"
+        f"from intouch_import.media import worker\nworker.{what} = fails\nworker.main()"
     )
-    command = [sys.executable, "-c", f"import sys\nsys.path[:] = {sys.path!r}\n{code}"]
-    pool = DecodingPool(workers=1, command=command)
-    content = pictures.whole()["png"][1]
+    pool = DecodingPool(workers=1, command=[sys.executable, "-c", code])
+    if what == "thumbnail":
+        content, soundness = pictures.whole()["png"][1], Soundness.VERIFIED
+    else:
+        content, soundness = movies.movie_with(), Soundness.UNVERIFIED
     for _ in range(2):
         stream = io.BytesIO(content)
         found = pool.decode(stream, kind=sniff(content), size_bytes=len(content), thumbnail_px=64)
-        assert (found.soundness, found.thumbnail) == (Soundness.VERIFIED, None)
+        assert (found.soundness, found.thumbnail) == (soundness, None)
     assert [(record.message, record.kind) for record in caplog.records] == [
         ("a thumbnail could not be made", "TypeError")
     ]

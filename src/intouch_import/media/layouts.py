@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from intouch_import.media.boxes import Reader, boxes, find_box
+from intouch_import.media.colour_spaces import Colours
 from intouch_import.media.kinds import Kind
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-__all__ = ["Colours", "Layout", "read_layout"]
+__all__ = ["Layout", "read_layout"]
 
 # --- TIFF: tags and their values
 _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES, _COLOUR_MAP = 258, 259, 262, 284, 320
@@ -47,22 +48,7 @@ _ENUMERATED, _ICC = 1, 2
 _JPEG_2000_COLOURS: Final = {16: "RGB", 17: "L", 18: "RGB", 12: "CMYK", 0: "1", 15: "1"}
 
 # --- ISO media files
-_PQ, _HLG = 16, 18
-_BT2020, _P3 = 9, 12
 _COLR: Final = struct.Struct(">4sHHH")
-
-
-@attrs.frozen
-class Colours:
-    """The colour space of a picture without a profile, by its numbers in ITU-T H.273."""
-
-    primaries: int
-    transfer: int
-
-    @property
-    def are_ordinary(self) -> bool:
-        """Whether the picture can be shown as sRGB without a conversion."""
-        return self.transfer not in {_PQ, _HLG} and self.primaries not in {_BT2020, _P3}
 
 
 @attrs.frozen(kw_only=True)
@@ -186,13 +172,15 @@ def _of_jpeg_2000(image: Image.Image, reader: Reader) -> Layout | None:
 def _of_heif(image: Image.Image, reader: Reader, kind: Kind) -> Layout | None:
     meta = find_box(reader, 0, reader.size_bytes, b"meta")
     properties = None if meta is None else find_box(reader, meta.start + 4, meta.end, b"iprp", b"ipco")
-    colours = None
+    found = set()
     for box in boxes(reader, properties.start, properties.end) if properties is not None else ():
         if box.kind == b"clap" and kind is Kind.AVIF:
             return None  # Pillow does not crop
         content = reader.at(box.start, _COLR.size)
         if box.kind == b"colr" and content.startswith(b"nclx") and len(content) == _COLR.size:
             _, primaries, transfer, _ = _COLR.unpack(content)
-            if colours is None or colours.are_ordinary:
-                colours = Colours(primaries, transfer)
-    return Layout(colours=None if "icc_profile" in image.info else colours)
+            found.add(Colours(primaries, transfer))
+    if "icc_profile" in image.info or not found:
+        return Layout()
+    # Of several, this does not show which one is that of the first picture.
+    return Layout(colours=found.pop()) if len(found) == 1 else None

@@ -6,6 +6,8 @@ import functools
 import io
 from typing import TYPE_CHECKING, Any, Final
 
+from intouch_import.media.colour_spaces import to_srgb
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -33,14 +35,14 @@ def thumbnail(image: Image.Image, px: int, layout: Layout, *, orientation: int |
     """
     from PIL import Image
 
-    if layout.colours is not None and not layout.colours.are_ordinary:
-        return None
     scale = min(1.0, px / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     small = (_from_deep_grey if image.mode[0] in "IF" else _reduced)(image, layout, size)
     if small is None:
         return None
     small = _in_srgb(_on_white(small), layout.profile or image.info.get("icc_profile"))
+    if layout.colours is not None and (small := to_srgb(small, layout.colours)) is None:
+        return None
     turn = _turns().get(orientation or 1)
     clean = Image.new(small.mode, size)
     clean.paste(small)

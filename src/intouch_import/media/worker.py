@@ -18,7 +18,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from intouch_import.media.kinds import MOVIES, PICTURES, Kind
-from intouch_import.media.layouts import Layout, read_layout
+from intouch_import.media.layouts import read_layout
 from intouch_import.media.messages import READY, HostFile, Obstacle, Pipe, ProtocolError
 from intouch_import.media.posters import first_picture
 from intouch_import.media.rendering import thumbnail
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from PIL import Image
+
+    from intouch_import.media.layouts import Layout
 
 __all__ = ["main"]
 
@@ -39,6 +41,8 @@ _BYTES_PER_PIXEL_OF_JPEG_2000: Final = 20
 _PIXELS_PER_BLOCK: Final = 64
 _ORIENTATION: Final = 0x0112
 _ORIENTATIONS: Final = range(1, 9)
+# What a package with a changed interface raises, and no invalid file does.
+_FAULTS: Final = (AttributeError, ImportError, NameError, NotImplementedError, TypeError)
 
 
 def main() -> None:
@@ -147,8 +151,7 @@ class _Decoding:
         obstacle: Obstacle | None = None
         try:
             if self._kind in MOVIES:
-                image = first_picture(file, self._accept_size)
-                self._thumbnail = thumbnail(image, self._px, Layout()) or b""
+                self._decode_movie(file)
                 obstacle = Obstacle.NO_PICTURE
             else:
                 self._decode_picture(file)
@@ -176,6 +179,8 @@ class _Decoding:
         from PIL import Image
 
         if self._kind in MOVIES:
+            if isinstance(exc, _FAULTS) and not _is_missing(exc):
+                self._fault = type(exc).__name__
             return Obstacle.NO_PICTURE
         if isinstance(exc, Image.DecompressionBombError):
             return Obstacle.TOO_MANY_PIXELS
@@ -186,6 +191,12 @@ class _Decoding:
         if needed > self._memory_bytes or "memory" in str(exc):
             return Obstacle.TOO_MUCH_MEMORY
         return Obstacle.UNDECODABLE
+
+    def _decode_movie(self, file: BinaryIO) -> None:
+        found = first_picture(file, self._kind, self._accept_size)
+        if found is not None:
+            image, layout, orientation = found
+            self._thumbnail = thumbnail(image, self._px, layout, orientation=orientation) or b""
 
     def _decode_picture(self, file: BinaryIO) -> None:
         from PIL import Image
@@ -257,6 +268,11 @@ class _Decoding:
         """Refuse a JPEG with fewer bits than blocks: libjpeg would fill all missing blocks with grey."""
         if image.width * image.height > self._size_bytes * 8 * _PIXELS_PER_BLOCK:
             raise _RefusedError(Obstacle.UNDECODABLE)
+
+
+def _is_missing(exc: Exception) -> bool:
+    """Return whether the extra is not installed: an installed package with an error in it is a fault."""
+    return isinstance(exc, ModuleNotFoundError) and exc.name == "av"
 
 
 def _orientation(image: Image.Image) -> int | None:
