@@ -131,6 +131,15 @@ def extras(session: nox.Session, extra: str) -> None:
     shutil.rmtree(session.env_dir)
 
 
+@nox.session(default=False, requires=["wheel"], reuse_venv=False, venv_backend="uv")
+@nox.parametrize("extra", EXTRAS, ids=EXTRAS)
+def lowest(session: nox.Session, extra: str) -> None:
+    """Try one extra with the lowest allowed versions of its packages; `extras` has the highest."""
+    session.install("--resolution", "lowest-direct", _wheel(session, "" if extra == "basic" else extra))
+    session.run("python", "-W", "error", "tests/extras.py", extra)
+    shutil.rmtree(session.env_dir)
+
+
 @nox.session(python=PYTHONS, name="tests-on", requires=["wheel"])
 def tests_on(session: nox.Session) -> None:
     """Run all tests on every supported Python that is installed."""

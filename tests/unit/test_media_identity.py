@@ -67,6 +67,24 @@ def test_odd_letters_are_no_obstacle() -> None:
     assert "100" not in repr(found)
 
 
+def test_a_changed_pydicom_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If pydicom can't be used as before, the log says that patients are not compared, without naming one."""
+    filereader = pytest.importorskip("pydicom.filereader")
+
+    def changed(stream: object) -> None: ...
+
+    monkeypatch.setattr(filereader, "read_partial", changed)
+    assert identity_in(dicom("10043")) is None
+    monkeypatch.delattr(filereader, "read_partial")
+    assert identity_in(dicom("10043")) is None
+    assert [(record.levelname, record.kind) for record in caplog.records] == [
+        ("WARNING", "TypeError"),
+        ("WARNING", "ImportError"),
+    ]
+
+
 def test_without_the_extra_no_identity_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pydicom, the file is imported like any other."""
     content = dicom("10043")

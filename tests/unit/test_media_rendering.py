@@ -13,11 +13,13 @@ import layouts
 import movies
 import pictures
 from intouch_import.media.decoders import DecodingPool
-from intouch_import.media.kinds import sniff
+from intouch_import.media.kinds import Kind, sniff
+from intouch_import.media.messages import Obstacle
 from intouch_import.model import Soundness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 TURNS = {
     1: None,
@@ -153,6 +155,22 @@ def test_a_failure_of_ours_is_logged(caplog: pytest.LogCaptureFixture, what: str
         found = pool.decode(stream, kind=sniff(content), size_bytes=len(content), thumbnail_px=64)
         assert (found.soundness, found.thumbnail) == (soundness, None)
     assert [(record.message, record.kind) for record in caplog.records] == [
-        ("a thumbnail could not be made", "TypeError")
+        ("a decoder failed unexpectedly", "TypeError")
     ]
     pool.close()
+
+
+def test_a_broken_package_does_not_damage_pictures(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """If the package for HEIC is installed but can't be used, its pictures are not damaged, and the log says so."""
+    (tmp_path / "pillow_heif.py").write_text("raise ImportError('libheif is missing')\n")
+    content = movies.box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
+    for path, expected in ((str(tmp_path), ["ImportError"]), (None, [])):
+        hide = "" if path else "sys.modules['pillow_heif'] = None\n"
+        code = f"import sys\nsys.path[:] = {[path or '', *sys.path]!r}\n{hide}"
+        code += "from intouch_import.media import worker\nworker.main()"
+        pool = DecodingPool(workers=1, command=[sys.executable, "-c", code])
+        caplog.clear()
+        found = pool.decode(io.BytesIO(content), kind=Kind.HEIC, size_bytes=len(content))
+        assert (found.soundness, found.obstacle) == (Soundness.UNVERIFIED, Obstacle.NO_DECODER)
+        assert [record.kind for record in caplog.records] == expected
+        pool.close()

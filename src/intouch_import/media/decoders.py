@@ -332,8 +332,8 @@ class _Worker:
             raise failure
         decoded, fault = _checked(answer, thumbnail)
         if fault is not None and fault not in self._faults:
-            # A decoder with a changed interface, for example: all thumbnails would vanish unnoticed.
-            log.warning("a thumbnail could not be made", extra={"kind": fault})
+            # A package with a changed interface, for example: all thumbnails would vanish unnoticed.
+            log.warning("a decoder failed unexpectedly", extra={"kind": fault})
             self._faults.add(fault)
         return decoded
 
@@ -363,7 +363,7 @@ class _Worker:
 
 
 def _checked(answer: bytes, thumbnail: bytes) -> tuple[Decoded, str | None]:
-    """Parse an answer without trusting it. Return the type of the exception of its thumbnail, too."""
+    """Parse an answer without trusting it. Return the type of an exception that is our fault, too."""
     try:
         values = json.loads(answer)
         obstacle = Obstacle(values["obstacle"]) if values["obstacle"] is not None else None

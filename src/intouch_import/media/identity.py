@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
 __all__ = ["IDENTITY_BYTES", "Identity", "identity_in", "is_dicom"]
+
+log = logging.getLogger(__name__)
 
 IDENTITY_BYTES: Final = 1 << 20
 """Bytes to read from the start of a DICOM file: the patient comes before the picture."""
@@ -68,7 +71,9 @@ def identity_in(content: bytes | BinaryIO) -> Identity | None:
         return None
     try:
         from pydicom.filereader import read_partial
-    except ModuleNotFoundError:
+    except ImportError as exc:
+        if not isinstance(exc, ModuleNotFoundError) or exc.name != "pydicom":  # installed, but broken
+            _report(exc)
         return None
     try:
         header = read_partial(
@@ -78,9 +83,15 @@ def identity_in(content: bytes | BinaryIO) -> Identity | None:
         )
         patient_id = _text(header, _PATIENT_ID)
         issuer = _text(header, _ISSUER)
-    except Exception:  # noqa: BLE001  # pydicom raises anything for odd bytes
+    except Exception as exc:  # noqa: BLE001  # pydicom raises anything for odd bytes
+        _report(exc)
         return None
     return Identity(patient_id=patient_id, issuer=issuer or None) if patient_id else None
+
+
+def _report(exc: Exception) -> None:
+    """Log that a patient was not read. If pydicom is the cause, no file is compared with its patient."""
+    log.warning("the patient in a DICOM header could not be read", extra={"kind": type(exc).__name__})
 
 
 def _text(header: FileDataset, tag: int) -> str:

@@ -51,7 +51,7 @@ def main() -> None:
     pipe = _pipe()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host handles Ctrl-C
     warnings.simplefilter("ignore")  # Pillow's bomb warning too: our limit is lower
-    _load_decoders()
+    missing = _load_decoders()
     _confine(limits["memory_bytes"])
     with contextlib.suppress(ProtocolError):
         pipe.send(READY)
@@ -59,7 +59,7 @@ def main() -> None:
             task = json.loads(pipe.receive_task())
             _allow_seconds(limits["time_s"])
             file = io.BufferedReader(HostFile(pipe, task["size_bytes"]), _BLOCK_BYTES)
-            answer, thumbnail = _Decoding(task, limits).run(file)
+            answer, thumbnail = _Decoding(task, limits, missing).run(file)
             pipe.send_answer(json.dumps(answer).encode(), thumbnail)
 
 
@@ -78,20 +78,27 @@ def _pipe() -> Pipe:
     return Pipe(reading, writing)
 
 
-def _load_decoders() -> None:
-    """Import the decoders before memory is limited; with one thread each, because stacks count as memory."""
+def _load_decoders() -> dict[Kind, str | None]:
+    """Import the decoders before memory is limited; with one thread each, because stacks count as memory.
+
+    Returns:
+        The kinds that can't be decoded: each with the type of the exception, if its package is installed.
+    """
     from importlib import import_module
 
     for name in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Pcd", "Png", "Tiff", "WebP"):
         import_module(f"PIL.{name}ImagePlugin")
     with contextlib.suppress(ImportError):  # Pillow before 11.3
         setattr(import_module("PIL.AvifImagePlugin"), "DEFAULT_MAX_THREADS", 1)  # noqa: B010  # untyped
-    with contextlib.suppress(ImportError):
+    try:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
         pillow_heif.options.DECODE_THREADS = 1
         pillow_heif.options.THUMBNAILS = False
+    except Exception as exc:  # noqa: BLE001  # whatever is wrong with the package, the files are not damaged
+        return {Kind.HEIC: None if _is_missing(exc, "pillow_heif") else type(exc).__name__}
+    return {}
 
 
 def _confine(memory_bytes: int) -> None:
@@ -133,8 +140,9 @@ class _RefusedError(Exception):
 class _Decoding:
     """The decoding of one file."""
 
-    def __init__(self, task: dict[str, Any], limits: dict[str, Any]) -> None:
+    def __init__(self, task: dict[str, Any], limits: dict[str, Any], missing: dict[Kind, str | None]) -> None:
         self._kind = Kind(task["kind"])
+        self._missing = missing
         self._size_bytes: int = task["size_bytes"]
         self._px: int = task["thumbnail_px"]
         self._most_pixels: int = limits["pixels"]
@@ -150,7 +158,10 @@ class _Decoding:
         """Decode the file; return the answer and the thumbnail."""
         obstacle: Obstacle | None = None
         try:
-            if self._kind in MOVIES:
+            if self._kind in self._missing:
+                self._fault = self._missing[self._kind]
+                obstacle = Obstacle.NO_DECODER
+            elif self._kind in MOVIES:
                 self._decode_movie(file)
                 obstacle = Obstacle.NO_PICTURE
             else:
@@ -179,7 +190,7 @@ class _Decoding:
         from PIL import Image
 
         if self._kind in MOVIES:
-            if isinstance(exc, _FAULTS) and not _is_missing(exc):
+            if isinstance(exc, _FAULTS) and not _is_missing(exc, "av"):
                 self._fault = type(exc).__name__
             return Obstacle.NO_PICTURE
         if isinstance(exc, Image.DecompressionBombError):
@@ -270,9 +281,9 @@ class _Decoding:
             raise _RefusedError(Obstacle.UNDECODABLE)
 
 
-def _is_missing(exc: Exception) -> bool:
-    """Return whether the extra is not installed: an installed package with an error in it is a fault."""
-    return isinstance(exc, ModuleNotFoundError) and exc.name == "av"
+def _is_missing(exc: Exception, package: str) -> bool:
+    """Return whether a package is not installed. An installed package with an error in it is a fault."""
+    return isinstance(exc, ModuleNotFoundError) and exc.name == package
 
 
 def _orientation(image: Image.Image) -> int | None:
