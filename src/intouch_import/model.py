@@ -341,6 +341,8 @@ class Attachment:
             was stored before this field existed.
         times_disagree: Whether ``taken_at`` is in doubt: another capture time of the file differs from it, or
             it looks like the time of a camera whose clock was reset.
+        taken_written: The local time as the camera wrote it (``2012-01-01T00:00:42``), if a migration
+            corrected the clock of the camera; else None.
         soundness: Whether the content could be decoded (`Soundness`); None if it was not checked.
         name: Original base name (see `SourceFile.name`).
         size_bytes: Size of the content in bytes.
@@ -365,6 +367,7 @@ class Attachment:
     # Convert: a host that keeps attachments as JSON returns plain strings.
     taken_from: TakenFrom | None = attrs.field(default=None, converter=attrs.converters.optional(TakenFrom))
     times_disagree: bool = False
+    taken_written: str | None = None
     soundness: Soundness | None = attrs.field(default=None, converter=attrs.converters.optional(Soundness))
     name: str = attrs.field(repr=pseudonym)
     size_bytes: int

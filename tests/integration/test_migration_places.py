@@ -11,6 +11,7 @@ import fsspec
 import pytest
 from PIL import Image
 
+import dated
 from intouch_import import migration
 from intouch_import.clock import Clock
 from intouch_import.errors import ConfigError
@@ -174,3 +175,33 @@ def test_a_folder_and_a_name_that_disagree_are_flagged(tmp_path: Path) -> None:
         "scan 2024-03-01.tif": False,
         "scan 2019-03-01.tif": True,
     }
+
+
+def test_the_clock_of_a_camera_is_corrected(tmp_path: Path) -> None:
+    """A run corrects the photos of a camera; plan, records and certificate keep what was done."""
+    place = Archive(tmp_path)
+    block = dated.tiff({dated.MODEL: "D7500"}, {dated.TAKEN: "2012:01:01 00:00:42"})
+    place.lay(f"{MARSH}/2024-03-01/a.jpg", dated.jpeg(b"Exif\0\0" + block))
+    place.lay(f"{MARSH}/2024-03-01/b.jpg", _photo("2024:03:01 09:15:00"))
+    records = place.records()
+    clocks = [migration.CameraClock(model="D7500", offset="+4443d 9:13:18", until="2013-01-01T00:00:00")]
+    plan = place.plan(records=records, dates=("name", "exif", "folder"), clocks=clocks)
+    with pytest.raises(ConfigError, match="clocks"):
+        plan.run(records, check_content=False)
+    run = migration.open_plan(plan.directory).run(records).wait(60)
+    assert {
+        one.name: (f"{one.taken_at:%Y-%m-%d %H:%M:%S}", one.taken_written, one.times_disagree)
+        for one in records.attachments("10042")
+    } == {
+        "a.jpg": ("2024-03-01 09:14:00", "2012-01-01T00:00:42", False),
+        "b.jpg": ("2024-03-01 09:15:00", None, False),
+    }
+    assert run.certificate is not None
+    values = run.certificate.values
+    assert values["clocks"] == [
+        {"offset": "+4443d 9:13:18", "model": "D7500", "until": "2013-01-01T00:00:00"}
+    ]
+    assert (values["times_corrected"], values["times_in_doubt"]) == (1, 0)
+    assert "+4443d 9:13:18" in run.certificate.report.read_text()
+    with pytest.raises(ConfigError, match="CameraClock"):
+        place.plan(records=records, to=tmp_path / "other", clocks=[{"model": "D7500"}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from commanding import Command
 from miniature import Practice, jpeg
 
@@ -94,3 +96,16 @@ def test_a_certificate_that_cannot_be_written_is_a_mistake(practice: Practice, c
     (practice.root / "plan" / "certificate").write_text("in the way")
     done = command("migrate", "certificate", "plan")
     assert (done.code, "the certificate can't be written (" in done.err) == (2, True)
+
+
+def test_a_file_names_cameras_with_a_wrong_clock(practice: Practice, command: Command) -> None:
+    """``--clocks`` is kept in the plan; a file without clocks is an error."""
+    _lay(practice)
+    (practice.root / "clocks.toml").write_text('[[clock]]\nmodel = "D7500"\noffset = "-1:00"\n')
+    options = ("migrate", "plan", "old", "--folders", "{patient} - {*}", "--clocks")
+    assert command(*options, "clocks.toml", "--to", "plan").code == 0
+    header = json.loads((practice.root / "plan" / "plan.json").read_text())
+    assert header["clocks"] == [{"offset": "-1:00:00", "model": "D7500"}]
+    (practice.root / "clocks.toml").write_text("")
+    refused = command(*options, "clocks.toml", "--to", "plan-2")
+    assert (refused.code, "clock" in refused.err) == (2, True)

@@ -69,6 +69,9 @@ def migrate_group() -> None:
 @click.option("--prefix", metavar="PATH", help="What paths in the list begin with before the archive.")
 @click.option("--ignore-case", is_flag=True, help="Upper and lower case may differ in paths of the list.")
 @click.option("--ids", type=PATH, metavar="FILE", help="A CSV or Excel list of old and new patient ids.")
+@click.option(
+    "--clocks", type=PATH, metavar="FILE", help="A TOML or JSON file of cameras with a wrong clock."
+)
 @click.option("--patient", metavar="ID", help="All files belong to this patient.")
 @click.option(
     "--exclude",
@@ -99,6 +102,7 @@ def migrate_plan(  # noqa: PLR0913  # as many as the command has options
     encoding: str | None,
     prefix: str | None,
     ids: Path | None,
+    clocks: Path | None,
     patient: str | None,
     excluded: tuple[str, ...],
     provider: str | None,
@@ -150,6 +154,7 @@ def migrate_plan(  # noqa: PLR0913  # as many as the command has options
                 (*practice.exclusions.patterns, *excluded),
                 defaults=practice.exclusions.defaults and not no_default_excludes,
             ),
+            clocks=migration.read_clocks(clocks) if clocks is not None else (),
             zone=practice.zone,
             allow_inactive=allow_inactive,
             on_progress=on_progress,

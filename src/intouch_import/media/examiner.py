@@ -19,10 +19,11 @@ from intouch_import.media.times import capture_times
 from intouch_import.model import Reason, Soundness, TakenFrom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import tzinfo
     from typing import BinaryIO
 
+    from intouch_import.media.clocks import CameraClock
     from intouch_import.media.decoders import DecodingPool
     from intouch_import.media.thumbnails import Thumbnails
 
@@ -49,6 +50,7 @@ class Examiner:
         zone: The practice's time zone, for local times without an offset.
         pool: The pool that decodes. Default: the shared pool, with the default limits.
         thumbnails: If given, the thumbnails that are made while decoding are kept there.
+        clocks: Cameras whose clocks were wrong; of several that fit, the first one counts.
         tolerance: The largest difference between two capture times of a file that agree.
         now: Returns the time, aware.
     """
@@ -59,12 +61,14 @@ class Examiner:
         zone: tzinfo,
         pool: DecodingPool | None = None,
         thumbnails: Thumbnails | None = None,
+        clocks: Sequence[CameraClock] = (),
         tolerance: timedelta = timedelta(minutes=5),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._zone = zone
         self._pool = pool or shared_pool()
         self._thumbnails = thumbnails
+        self._clocks = tuple(clocks)
         self._tolerance = tolerance
         self._now = now
 
@@ -135,5 +139,6 @@ class Examiner:
                 zone=self._zone,
                 now=self._now(),
                 tolerance=self._tolerance,
+                clocks=self._clocks,
             ),
         )

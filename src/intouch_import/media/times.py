@@ -34,9 +34,10 @@ from intouch_import.model import TakenAtFlag, TakenFrom
 from intouch_import.verdicts import place_in_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import date, timezone, tzinfo
 
+    from intouch_import.media.clocks import CameraClock
     from intouch_import.media.exif import Exif
     from intouch_import.media.movies import Movie
 
@@ -87,6 +88,7 @@ class FoundTime:
         zone_from: The source of the offset.
         local: The naive local time as written; None if the source has none.
         flag: Whether a clock change skipped or repeated ``local``.
+        written: The naive local time as the camera wrote it, if its clock was corrected.
         day_only: Whether only the day is known; ``at`` is then noon in the practice's zone.
     """
 
@@ -95,13 +97,15 @@ class FoundTime:
     zone_from: ZoneFrom
     local: datetime | None = None
     flag: TakenAtFlag = TakenAtFlag.EXACT
+    written: datetime | None = None
     day_only: bool = False
 
     @property
     def looks_reset(self) -> bool:
         """Whether this looks like the time of a camera whose clock was reset when its battery ran out."""
         at = self.local or self.at
-        if at is None or self.taken_from in _STATED or self.taken_from is TakenFrom.GPS:
+        believed = self.taken_from in _STATED or self.taken_from is TakenFrom.GPS
+        if at is None or believed or self.written is not None:
             return False
         days = _RESET_DAYS.get(at.year, _RESET_DAYS_LATER)
         return (at.month == 1 and at.day <= days) or at.replace(tzinfo=None, microsecond=0) == _FIXED
@@ -134,6 +138,7 @@ def capture_times(
     zone: tzinfo,
     now: datetime,
     tolerance: timedelta,
+    clocks: Sequence[CameraClock] = (),
 ) -> CaptureTimes:
     """Collect the times from all sources, and choose one. ``named_at`` is aware."""
     found: list[FoundTime] = []
@@ -143,7 +148,7 @@ def capture_times(
             FoundTime(taken_from=named_from, at=named_at, zone_from=ZoneFrom.PRACTICE, day_only=day_only)
         )
     if exif is not None:
-        found += from_exif(exif, zone)
+        found += [_corrected(time, exif, clocks, zone) for time in from_exif(exif, zone)]
     if movie is not None:
         found += from_movie(movie, zone)
     if modified_at is not None:
@@ -168,6 +173,27 @@ def from_exif(exif: Exif, zone: tzinfo) -> list[FoundTime]:
     )
     created = _placed(TakenFrom.DIGITIZED, exif.xmp_created, zone)
     return _placed(TakenFrom.XMP, exif.xmp_taken, zone) + (digitized or created)
+
+
+def _corrected(time: FoundTime, exif: Exif, clocks: Sequence[CameraClock], zone: tzinfo) -> FoundTime:
+    """Correct a time by the first of the clocks that is that of the camera."""
+    local = time.local
+    clock = next((clock for clock in clocks if local is not None and clock.fits(exif, local)), None)
+    if clock is None or local is None:
+        return time
+    try:
+        right = local + clock.offset
+    except OverflowError:
+        return time
+    placed, flag = place_in_zone(right, zone)
+    return FoundTime(
+        taken_from=time.taken_from,
+        at=placed,
+        zone_from=ZoneFrom.PRACTICE,
+        local=right,
+        flag=flag,
+        written=local,
+    )
 
 
 def from_movie(movie: Movie, zone: tzinfo) -> list[FoundTime]:

@@ -10,7 +10,9 @@ Plan, review, run, certificate::
     run.certificate.closes
 """
 
+from intouch_import.media.clocks import CameraClock
 from intouch_import.migration.certificate import Certificate, verify_certificate
+from intouch_import.migration.clock_files import read_clocks
 from intouch_import.migration.id_map import read_ids
 from intouch_import.migration.limits import RunOptions
 from intouch_import.migration.planning import plan
@@ -33,6 +35,7 @@ __all__ = [
     "AllOf",
     "AnyOf",
     "Archive",
+    "CameraClock",
     "CaptureRule",
     "Certificate",
     "FolderRule",
@@ -46,6 +49,7 @@ __all__ = [
     "RunOptions",
     "open_plan",
     "plan",
+    "read_clocks",
     "read_ids",
     "verify_certificate",
 ]

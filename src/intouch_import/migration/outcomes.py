@@ -128,6 +128,7 @@ class Tally:
         self._intact = 0
         self._there = 0
         self._in_doubt = 0
+        self._corrected = 0
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Count all files, and yield the line of each."""
@@ -165,6 +166,8 @@ class Tally:
             "still_in_archive": self._open["in_archive"],
             "confirmed_in_records": self._confirmed if asked else None,
             "duplicates_in_records": self._originals if asked else None,
+            "clocks": list(header.clocks),
+            "times_corrected": self._corrected if asked else None,
             "times_in_doubt": self._in_doubt if asked else None,
             "read_again": self._read if asked else None,
             "intact": self._intact if asked else None,
@@ -261,6 +264,7 @@ class Tally:
         else:
             self._patients.add(stored.patient_id)
             self._in_doubt += stored.times_disagree
+            self._corrected += stored.taken_written is not None
             other_bytes = result is not None and result.sha256 not in (None, stored.sha256)
             other_patient = stored.patient_id != row.patient
             damaged = file.stored_bytes not in (None, StoredBytes.INTACT)
@@ -285,6 +289,7 @@ def _line(file: _File) -> dict[str, Any]:
         "taken_at": stored.taken_at.isoformat()
         if stored is not None and stored.taken_at is not None
         else None,
+        "taken_written": stored.taken_written if stored is not None else None,
         "times_disagree": stored.times_disagree if stored is not None else None,
         "stored_bytes": file.stored_bytes,
     }

@@ -17,6 +17,7 @@ from intouch_import.clock import zone_of
 from intouch_import.errors import FileError, InTouchImportError, SourceError
 from intouch_import.ledger import Event
 from intouch_import.media import Examiner
+from intouch_import.media.clocks import CameraClock
 from intouch_import.migration.limits import Pacer
 from intouch_import.migration.plan_file import (
     PARTITION_ROWS,
@@ -99,8 +100,11 @@ class PartitionRunner:
         self._folders = Folders(root)
         self._pacer = Pacer(options, control, zone=header.zone)
         self._after_exif = times_after_exif(header.dates)
+        clocks = [CameraClock.from_dict(values) for values in header.clocks]
         examiner = (
-            Examiner(zone=zone_of(header.zone), now=options.clock.now) if options.check_content else None
+            Examiner(zone=zone_of(header.zone), clocks=clocks, now=options.clock.now)
+            if options.check_content
+            else None
         )
         self._mover = Mover(repository, ledger, clock=options.clock, threads=threads, examiner=examiner)
 

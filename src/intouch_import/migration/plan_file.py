@@ -50,7 +50,7 @@ __all__ = [
 PLAN: Final = "plan.json"
 SIGNAL: Final = "signal"
 _OVERRIDES: Final = "overrides.jsonl"
-_FORM: Final = 3
+_FORM: Final = 4
 _DAMAGED: Final = "the plan can't be read: plan.json was changed or is damaged"
 
 PARTITION_ROWS: Final = 200
@@ -80,6 +80,7 @@ class Header:
         rule: The rule, from `Rule.to_dict`.
         exclude: The names that were left out, from `Exclusions.to_dict`.
         dates: Where times are taken from, in the order of trust.
+        clocks: Cameras whose clocks were wrong, from `CameraClock.to_dict`.
         zone: Name of the practice's time zone.
         allow_inactive: Whether files of inactive patients are imported without a person.
         parts: The files with the rows.
@@ -97,6 +98,7 @@ class Header:
     rule: dict[str, Any] = attrs.field(repr=False)
     exclude: dict[str, Any] = attrs.field(repr=False)
     dates: tuple[str, ...]
+    clocks: tuple[dict[str, Any], ...] = ()
     zone: str
     allow_inactive: bool = False
     parts: tuple[PartFile, ...] = ()
@@ -158,6 +160,7 @@ def read_header(folder: Path) -> Header:
         values["created_at"] = datetime.fromisoformat(values["created_at"])
         values["parts"] = tuple(PartFile(**part) for part in values["parts"])
         values["dates"] = tuple(values["dates"])
+        values["clocks"] = tuple(values["clocks"])
         header = Header(**values)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise ConfigError(_DAMAGED) from None

@@ -16,6 +16,7 @@ from intouch_import.clock import SYSTEM_CLOCK, Clock, zone_of
 from intouch_import.errors import ConfigError, InTouchImportError, instead_of, without_path
 from intouch_import.exclusions import Exclusions
 from intouch_import.ledger import ledger_for
+from intouch_import.media.clocks import CameraClock
 from intouch_import.migration.classify import Classifier
 from intouch_import.migration.lists import ListIndex
 from intouch_import.migration.plan_file import (
@@ -67,6 +68,7 @@ def plan(
     to: str | os.PathLike[str],
     mode: str = "move",
     dates: Iterable[str] = DATE_ORDER,
+    clocks: Iterable[CameraClock] = (),
     exclude: Exclusions | Iterable[str] | None = None,
     zone: str | tzinfo | None = None,
     allow_inactive: bool = False,
@@ -88,6 +90,8 @@ def plan(
         mode: ``"move"``: files are removed from the archive once they are stored and verified. ``"copy"``:
             the archive stays as it is.
         dates: Where times are taken from, in the order of trust: ``name``, ``exif``, ``list``, ``folder``.
+        clocks: Cameras whose clocks were wrong: their times are corrected when the plan is run. Of several
+            that fit a photo, the first one counts.
         exclude: Patterns of files and folders that are left out, besides those that are excluded by default;
             or `Exclusions`, which can also replace the defaults. By default as ``source`` was opened.
         zone: The practice's time zone; by default this machine's.
@@ -111,7 +115,9 @@ def plan(
         raise ConfigError("plan takes a rule, such as FolderRule(pattern)")
     if mode not in _MODES:
         raise ConfigError('mode is "move" or "copy"')
-    order = date_order(dates)
+    order, corrected = date_order(dates), tuple(clocks)
+    if not all(isinstance(clock, CameraClock) for clock in corrected):
+        raise ConfigError("clocks= takes several CameraClock, such as read_clocks returns")
     time_zone = zone_of(zone)
     opener = archive_of(source)
     folder = _folder_for(to)
@@ -152,6 +158,7 @@ def plan(
             "provider": root.provider,
             "rule": rule_values,
             "dates": tuple(map(str, order)),
+            "clocks": tuple(clock.to_dict() for clock in corrected),
             "exclude": exclusions.to_dict(),
             "zone": getattr(time_zone, "key", None) or str(time_zone),
             "allow_inactive": allow_inactive,

@@ -348,6 +348,8 @@ class Plan:
             chosen = attrs.evolve(chosen, ledger=self._ledger)
         if not chosen.check_content and self.header.dates[:1] == ("exif",):
             raise ConfigError("the plan trusts exif first, which needs check_content=True")
+        if not chosen.check_content and self.header.clocks:
+            raise ConfigError("the plan corrects the clocks of cameras, which needs check_content=True")
         if chosen.source is not None:
             self._archive = archive_of(chosen.source)
         run = start(

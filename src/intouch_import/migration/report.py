@@ -214,14 +214,31 @@ def _years(years: Mapping[str, int]) -> str:
 
 
 def _times(values: Mapping[str, Any]) -> str:
-    """Tell how many capture times are in doubt."""
-    if not (doubtful := values["times_in_doubt"]):
-        return ""
-    return (
-        f"<h2>Capture times</h2><p>{doubtful:,} imported files have a capture time that is in doubt: the names, the"
-        " folders, the list and the camera disagree, or the clock of the camera was reset. In"
-        " <code>files.jsonl</code>, they have <code>times_disagree</code>.</p>"
-    )
+    """Tell how many capture times are in doubt, and which clocks were corrected."""
+    doubtful, clocks = values["times_in_doubt"], values["clocks"]
+    parts = []
+    if doubtful:
+        parts.append(
+            f"<p>{doubtful:,} imported files have a capture time that is in doubt: the names, the folders, the list"
+            " and the camera disagree, or the clock of the camera was reset. In <code>files.jsonl</code>, they have"
+            " <code>times_disagree</code>.</p>"
+        )
+    if clocks:
+        rows = "".join(
+            f"<tr><td>{_text(' '.join(clock.get(name, '') for name in ('make', 'model', 'serial')))}</td>"
+            f"<td>{_text(clock.get('since', ''))}</td><td>{_text(clock.get('until', ''))}</td>"
+            f'<td class="n">{_text(clock["offset"])}</td></tr>'
+            for clock in clocks
+        )
+        corrected = values["times_corrected"]
+        number = "" if corrected is None else f" of {corrected:,} imported files"
+        parts.append(
+            f"<p>The clocks of these cameras were wrong, and the times{number} were corrected. In the records and in"
+            " <code>files.jsonl</code>, <code>taken_written</code> is the time as the camera wrote it.</p>"
+            "<table><thead><tr><th>Camera</th><th>Since (by its clock)</th><th>Until</th>"
+            f'<th class="n">Added</th></tr></thead><tbody>{rows}</tbody></table>'
+        )
+    return f"<h2>Capture times</h2>{''.join(parts)}" if parts else ""
 
 
 def _reasons(reasons: Sequence[Mapping[str, Any]]) -> str:

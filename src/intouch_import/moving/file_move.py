@@ -180,9 +180,11 @@ class FileMove:
         if content is None:
             raise AssertionError("only files that were read are stored")
         taken_at, taken_from = order.taken_at, order.taken_from if order.taken_at is not None else None
+        written: str | None = None
         # Among them is the time of the order, before or after those in the bytes.
         if facts is not None and (chosen := facts.times.chosen) is not None:
             taken_at, taken_from = chosen.at, chosen.taken_from
+            written = chosen.written.isoformat() if chosen.written is not None else None
         return Attachment(
             import_id=self.import_id,
             patient_id=order.patient_id,
@@ -192,6 +194,7 @@ class FileMove:
             comments=order.comments,
             taken_at=taken_at,
             taken_from=taken_from,
+            taken_written=written,
             times_disagree=order.times_differ or (facts is not None and facts.times.disagree),
             soundness=facts.soundness if facts is not None else None,
             name=order.file.name,

@@ -60,6 +60,7 @@ attachments = sa.Table(
     sa.Column("taken_at", UtcDateTime),
     sa.Column("taken_from", sa.Text),
     sa.Column("times_disagree", sa.Boolean, nullable=False),
+    sa.Column("taken_written", sa.Text),
     sa.Column("soundness", sa.Text),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("name_bytes", sa.LargeBinary),  # only for a name with lone surrogates
