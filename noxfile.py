@@ -17,7 +17,7 @@ EXTRAS = ("basic", *PYPROJECT["project"]["optional-dependencies"], "jupyter,migr
 # A test that hangs fails after 10 minutes, and its threads are shown. The first test that needs a service
 # installs the service in that time.
 TIMEOUT = "--timeout=600"
-MEASURED = "azure-fast,dropbox,onedrive"  # the optional packages that benchmarks measure
+MEASURED = "azure-fast,dropbox,media,onedrive"  # the optional packages that benchmarks measure
 # Pure modules, and the move: the code that decides, and the code that removes files.
 COVERED = ("exclusions.py", "extensions.py", "filenames/*.py", "verdicts.py", "moving/*.py")
 

@@ -277,6 +277,15 @@ def heif(folder: Path) -> None:
     assert (found.width_px, found.height_px) == pictures.MADE_FOR
 
 
+def media(folder: Path) -> None:
+    from intouch_import.model import Soundness
+
+    photo = pictures.encoded(pictures.picture(), "JPEG")
+    assert _examined(photo, "a.jpg").soundness is Soundness.VERIFIED
+    found = _examined(photo[: len(photo) // 2] + b"\xff\xd9", "a.jpg")
+    assert found.soundness is Soundness.DAMAGED, found
+
+
 def dicom(folder: Path) -> None:
     from intouch_import.model import Reason
 
@@ -311,6 +320,7 @@ TRIED: dict[str, Callable[[Path], None]] = {
     "heif": heif,
     "jupyter": jupyter,
     "keyring": keyring,
+    "media": media,
     "migration": migration,
     "onedrive": onedrive,
     "postgresql": postgresql,

@@ -310,17 +310,21 @@ class ContentCheck:
         kind: The format found, such as ``"jpeg"`` or ``"html"``.
         soundness: Whether the bytes could be decoded.
         doubt: Why the file is not imported automatically; None if nothing is wrong.
+        detail: What was found, in a sentence for people; None if there is nothing to add.
     """
 
     kind: str
     soundness: Soundness
     doubt: Reason | None = None
+    detail: str | None = None
 
     @property
     def text(self) -> str:
         """The result in one or two sentences for people, without patient data."""
         if self.doubt is Reason.CONTENT_NOT_AS_NAMED and self.kind != "unknown":
             return f"{self.doubt.text} It is {_KIND_WORDS.get(self.kind, self.kind.upper())}."
+        if self.detail is not None and self.doubt in {None, Reason.CONTENT_DAMAGED}:
+            return self.detail
         return self.doubt.text if self.doubt is not None else f"The content is {self.soundness.value}."
 
 

@@ -126,7 +126,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.TIME_IN_FUTURE: "The time in the file name is in the future.",
     Reason.CONTENT_NOT_AS_NAMED: "The content does not match the file extension.",
     Reason.CONTENT_CUT_SHORT: "The content is incomplete: it ends too early.",
-    Reason.CONTENT_DAMAGED: "The content is damaged: it can't be decoded.",
+    Reason.CONTENT_DAMAGED: "The content is damaged: it can't be decoded, or a part of it is missing.",
     Reason.CONTENT_UNCHECKED: "The content could not be checked within the limits of size, time and memory.",
     Reason.OTHER_PATIENT: "The DICOM header names another patient.",
     Reason.DUPLICATE: "The same content is already in this patient's record.",

@@ -377,7 +377,11 @@ def _checked(answer: bytes, thumbnail: bytes) -> tuple[Decoded, str | None]:
         isinstance(fault, str) and fault.isidentifier() and len(fault) <= _LONGEST_NAME
     ):
         raise ProtocolError("not the name of a type")
-    soundness = {None: Soundness.VERIFIED, Obstacle.UNDECODABLE: Soundness.DAMAGED}
+    soundness = {
+        None: Soundness.VERIFIED,
+        Obstacle.UNDECODABLE: Soundness.DAMAGED,
+        Obstacle.GAP: Soundness.DAMAGED,
+    }
     decoded = Decoded(
         soundness=soundness.get(obstacle, Soundness.UNVERIFIED),
         obstacle=obstacle,
@@ -418,8 +422,8 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name.upper() in _ENVIRONMENT or name.startswith(_ENVIRONMENT_PREFIX)
     }
-    # One arena: each additional one reserves 64 MiB of address space, which counts as memory.
-    return {**kept, "MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    # One arena and one thread: each additional one reserves address space, which counts as memory.
+    return {**kept, "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 # --- the shared pool, and the end of the program ------------------------------------------------

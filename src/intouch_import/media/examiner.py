@@ -31,6 +31,7 @@ __all__ = ["Examiner"]
 
 _DOUBTS: Final = {
     Obstacle.UNDECODABLE: Reason.CONTENT_DAMAGED,
+    Obstacle.GAP: Reason.CONTENT_DAMAGED,
     Obstacle.TOO_MANY_PIXELS: Reason.CONTENT_UNCHECKED,
     Obstacle.TOO_MANY_FRAMES: Reason.CONTENT_UNCHECKED,
     Obstacle.TOO_SLOW: Reason.CONTENT_UNCHECKED,

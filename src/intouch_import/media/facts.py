@@ -60,4 +60,5 @@ class MediaFacts:
     @property
     def check(self) -> ContentCheck:
         """The facts that are shown in an outcome and a row."""
-        return ContentCheck(kind=self.kind.value, soundness=self.soundness, doubt=self.doubt)
+        detail = self.obstacle.sentence(self.kind) if self.obstacle is not None else None
+        return ContentCheck(kind=self.kind.value, soundness=self.soundness, doubt=self.doubt, detail=detail)

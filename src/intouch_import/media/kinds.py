@@ -238,16 +238,20 @@ class Supported(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class _Decoder:
-    """How Pillow opens a kind: its names for the format, and the feature or package that it needs."""
+    """How Pillow opens a kind: its names for the format, and the feature or package that it needs.
+
+    Without the package ``strict``, gaps are not found, and nothing is verified.
+    """
 
     formats: tuple[str, ...]
     feature: str | None = None
     package: str | None = None
+    strict: str | None = None
     whole: bool = True
 
 
 PICTURES: Final[Mapping[Kind, _Decoder]] = {
-    Kind.JPEG: _Decoder(formats=("JPEG",), feature="jpg"),
+    Kind.JPEG: _Decoder(formats=("JPEG",), feature="jpg", strict="simplejpeg"),
     Kind.PNG: _Decoder(formats=("PNG",), feature="zlib"),
     Kind.GIF: _Decoder(formats=("GIF",)),
     Kind.TIFF: _Decoder(formats=("TIFF",), feature="libtiff"),
@@ -283,4 +287,5 @@ def supported(kind: Kind) -> Supported:
 
         if not features.check(decoder.feature):
             return Supported.NO
-    return Supported.WHOLE if decoder.whole else Supported.PARTLY
+    whole = decoder.whole and (decoder.strict is None or find_spec(decoder.strict) is not None)
+    return Supported.WHOLE if whole else Supported.PARTLY

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from intouch_import.media.kinds import Kind
+
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
@@ -60,7 +62,9 @@ class Obstacle(enum.StrEnum):
     PARTLY = "partly"
     """The decoder opens only a part of it: of a Photo CD, the base resolution."""
     NO_DECODER = "no_decoder"
-    """Its decoder is not installed: an extra is missing, or Pillow was built without the decoder."""
+    """The decoder that can verify it is not installed, as an extra or as a part of Pillow."""
+    UNSUPPORTED = "unsupported"
+    """The header declares a variant of the format that is not decoded here, such as a lossless JPEG."""
     NO_WORKER = "no_worker"
     """No decoding process could be started on this machine."""
     TOO_MANY_PIXELS = "too_many_pixels"
@@ -71,6 +75,23 @@ class Obstacle(enum.StrEnum):
     """The decoder crashed its process."""
     UNDECODABLE = "undecodable"
     """The decoder reports that the content is invalid."""
+    GAP = "gap"
+    """A part of the picture is missing or was overwritten."""
+
+    def sentence(self, kind: Kind) -> str | None:
+        """Return what it means for a file of this kind, for people; None if there is nothing to explain."""
+        extra = _EXTRAS.get(kind) if self is Obstacle.NO_DECODER else None
+        if extra is not None:
+            return f"The content is unverified: that needs the extra {extra} (intouch-import[{extra}])."
+        return _SENTENCES.get(self)
+
+
+_EXTRAS: Final = {Kind.JPEG: "media", Kind.HEIC: "heif"}
+_SENTENCES: Final = {
+    Obstacle.GAP: "The content is damaged: a part of the picture is missing or was overwritten.",
+    Obstacle.UNDECODABLE: "The content is damaged: it can't be decoded.",
+    Obstacle.UNSUPPORTED: "The content is unverified: this variant of the format can't be decoded here.",
+}
 
 
 @attrs.frozen(kw_only=True)

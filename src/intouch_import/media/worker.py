@@ -17,8 +17,15 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+from intouch_import.media.jpegs import (
+    GapError,
+    JpegHeader,
+    UnsupportedError,
+    decode_strictly,
+    read_header,
+)
 from intouch_import.media.kinds import MOVIES, PICTURES, Kind
-from intouch_import.media.layouts import read_layout
+from intouch_import.media.layouts import Layout, read_layout
 from intouch_import.media.messages import READY, HostFile, Obstacle, Pipe, ProtocolError
 from intouch_import.media.posters import first_picture
 from intouch_import.media.rendering import thumbnail
@@ -28,7 +35,6 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from intouch_import.media.layouts import Layout
 
 __all__ = ["main"]
 
@@ -90,15 +96,20 @@ def _load_decoders() -> dict[Kind, str | None]:
         import_module(f"PIL.{name}ImagePlugin")
     with contextlib.suppress(ImportError):  # Pillow before 11.3
         setattr(import_module("PIL.AvifImagePlugin"), "DEFAULT_MAX_THREADS", 1)  # noqa: B010  # untyped
+    missing: dict[Kind, str | None] = {}
+    try:
+        import_module("simplejpeg")
+    except Exception as exc:  # noqa: BLE001  # whatever is wrong with the package, the files are not damaged
+        missing[Kind.JPEG] = None if _is_missing(exc, "simplejpeg") else type(exc).__name__
     try:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
         pillow_heif.options.DECODE_THREADS = 1
         pillow_heif.options.THUMBNAILS = False
-    except Exception as exc:  # noqa: BLE001  # whatever is wrong with the package, the files are not damaged
-        return {Kind.HEIC: None if _is_missing(exc, "pillow_heif") else type(exc).__name__}
-    return {}
+    except Exception as exc:  # noqa: BLE001
+        missing[Kind.HEIC] = None if _is_missing(exc, "pillow_heif") else type(exc).__name__
+    return missing
 
 
 def _confine(memory_bytes: int) -> None:
@@ -158,8 +169,8 @@ class _Decoding:
         """Decode the file; return the answer and the thumbnail."""
         obstacle: Obstacle | None = None
         try:
-            if self._kind in self._missing:
-                self._fault = self._missing[self._kind]
+            self._fault = self._missing.get(self._kind)
+            if self._kind in self._missing and self._kind is not Kind.JPEG:  # Pillow decodes that, too
                 obstacle = Obstacle.NO_DECODER
             elif self._kind in MOVIES:
                 self._decode_movie(file)
@@ -212,22 +223,71 @@ class _Decoding:
     def _decode_picture(self, file: BinaryIO) -> None:
         from PIL import Image
 
+        if self._kind is Kind.JPEG:
+            self._decode_jpeg(file)
+            return
         if self._kind is Kind.TIFF and self._size_bytes <= _SMALL_TIFF_BYTES:
             # Pillow reads the whole file again for each compressed page.
-            file = io.BytesIO(file.read())
+            file = io.BytesIO(file.read(self._size_bytes))
         with Image.open(file, formats=PICTURES[self._kind].formats) as image:
             self._accept_size(image.size)
             layout = self._layout(image, file)
-            if self._kind is Kind.JPEG:
+            self._load_frames(image, layout)
+
+    def _decode_jpeg(self, file: BinaryIO) -> None:
+        """Decode at an eighth of the size, which reads all of the data.
+
+        A second picture after the first one (a depth map, a gain map) is not decoded.
+        """
+        from PIL import Image
+
+        if self._size_bytes > self._memory_bytes // 2:
+            raise _RefusedError(Obstacle.TOO_MUCH_MEMORY)
+        content = bytearray(self._size_bytes)
+        del content[file.readinto(content) :]  # type: ignore[attr-defined]
+        file.seek(0)
+        header = read_header(content)
+        if header is not None:
+            self._accept_size(header.size)
+            if header.is_rare:
+                raise _RefusedError(Obstacle.UNSUPPORTED)
+        picture, obstacle = self._strict(content, header)
+        layout: Layout | None = Layout()
+        try:
+            image = Image.open(file, formats=PICTURES[Kind.JPEG].formats)
+        except Exception:
+            # Pillow refuses some whole photos with invalid metadata.
+            if picture is None:
+                raise
+        else:
+            layout = self._layout(image, file)
+            if picture is None:
+                # If Pillow raises, the data is invalid; otherwise the strict decoder alone objects.
+                self._accept_size(image.size)
                 self._check_bits(image)
-                # This decodes all of the data, at an eighth of the size. A second picture after the first one
-                # (a depth map, a gain map) is not decoded.
                 image.draft(None, (self._px or 1, self._px or 1))
                 image.load()
-                self._frames = 1
-                self._render(image, layout)
-            else:
-                self._load_frames(image, layout)
+                picture = image
+            picture.info = image.info
+        self._frames = 1
+        self._render(picture, layout)
+        if obstacle is not None:
+            raise _RefusedError(obstacle)
+
+    def _strict(
+        self, content: bytearray, header: JpegHeader | None
+    ) -> tuple[Image.Image | None, Obstacle | None]:
+        """Decode a JPEG strictly; return the picture, if there is one, and the objection, if there is one."""
+        if Kind.JPEG in self._missing:
+            return None, Obstacle.NO_DECODER
+        if header is None:
+            return None, Obstacle.UNDECODABLE
+        try:
+            return decode_strictly(content, header, self._px), None
+        except GapError:
+            return None, Obstacle.GAP
+        except UnsupportedError:
+            return None, Obstacle.UNSUPPORTED
 
     def _layout(self, image: Image.Image, file: BinaryIO) -> Layout | None:
         if not self._px:
