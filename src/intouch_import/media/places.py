@@ -38,7 +38,7 @@ _UUID_BYTES: Final = 16
 _RAW_TIFFS: Final = (b"IIU\0", b"IIRO", b"IIRS", b"MMOR")
 _RAF: Final = b"FUJIFILMCCD-RAW "
 _JXL: Final = b"\0\0\0\x0cJXL \r\n\x87\n"
-_PROFILE: Final = re.compile(rb"\s*(?:exif|APP1|xmp|generic|iptc)\s+\d+\s", re.IGNORECASE)
+_PROFILE: Final = re.compile(rb"\s{0,8}(?:exif|APP1|xmp|generic|iptc)\s{1,40}\d{1,10}\s", re.IGNORECASE)
 _PROFILES: Final = (b"Raw profile type exif", b"Raw profile type APP1", b"Raw profile type xmp")
 _PNG_XMP: Final = b"XML:com.adobe.xmp"
 
