@@ -42,6 +42,8 @@ class Reason(enum.StrEnum):
     CONTENT_ALTERED = "content_altered"
     REAPPEARED = "reappeared"
     UNDONE = "undone"
+    COMPANION_WAITS = "companion_waits"
+    SIDECAR_ALONE = "sidecar_alone"
     CANCELLED = "cancelled"
     NO_RULE = "no_rule"
     NOT_LISTED = "not_listed"
@@ -138,6 +140,10 @@ _REASON_TEXT: dict[Reason, str] = {
     ),
     Reason.REAPPEARED: "This file was imported and removed before, and is here again.",
     Reason.UNDONE: "The import of this file was undone. It is not imported automatically again.",
+    Reason.COMPANION_WAITS: "Another file that belongs to this one must wait. They are imported together.",
+    Reason.SIDECAR_ALONE: (
+        "The file adds to a photo or a movie that is not here, or it is not certain to which it belongs."
+    ),
     Reason.CANCELLED: "The work was cancelled before this file was processed.",
     Reason.NO_RULE: "No rule of the migration identifies the patient.",
     Reason.NOT_LISTED: "The list does not contain this file.",

@@ -37,13 +37,14 @@ from intouch_import.reports import Outcome
 from intouch_import.secret import pseudonym
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from intouch_import.content import Content
     from intouch_import.media import MediaFacts
     from intouch_import.sources.base import Source
 
-__all__ = ["Copy", "FileMove", "MoveOrder", "explain", "precise_reason"]
+__all__ = ["Copy", "FileMove", "MoveOrder", "explain", "hold_companions", "precise_reason"]
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,16 @@ class MoveOrder:
     keep: bool = False
     trust_content: bool = False
     other_patient_confirmed: bool = False
+
+    @property
+    def group_id(self) -> str:
+        """What the orders for files that belong together have in common."""
+        return self.companion_of or self.import_id
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether the file only adds to another one: then equal bytes do not make it a copy."""
+        return self.companion_role is not None and self.companion_role.is_sidecar
 
 
 @attrs.frozen(kw_only=True)
@@ -244,6 +255,23 @@ _EXPLANATIONS: Final[tuple[tuple[type[Exception], Reason, State], ...]] = (
     (RepositoryError, Reason.REPOSITORY_FAILED, State.FAILED),
     (SourceError, Reason.SOURCE_FAILED, State.FAILED),
 )
+
+
+def hold_companions(moves: Collection[FileMove]) -> None:
+    """Let automatic imports wait whose companions wait or failed, so that a group stays together."""
+    held = {
+        move.order.group_id
+        for move in moves
+        if move.outcome is not None and move.outcome.state in {State.WAITING, State.FAILED}
+    }
+    for move in moves:
+        if (
+            move.outcome is None
+            and move.order.automatic
+            and move.stored is None
+            and move.order.group_id in held
+        ):
+            move.end(State.WAITING, Reason.COMPANION_WAITS)
 
 
 def explain(exc: Exception) -> tuple[Reason, State, bool]:

@@ -180,12 +180,13 @@ def _move_in_batches(
 
 
 def batches_of(orders: Sequence[MoveOrder]) -> Iterator[list[MoveOrder]]:
-    """Split orders into batches, each the size of one transaction."""
+    """Split orders into batches, each the size of one transaction. A group of files is not split."""
     batch: list[MoveOrder] = []
     size = 0
     for order in orders:
         files = BATCH_FILES if order.source.concurrency <= _NEAR else min(BATCH_FILES, BATCH_FAR_FILES)
-        if batch and (len(batch) >= files or size + order.file.size_bytes > BATCH_BYTES):
+        full = len(batch) >= files or size + order.file.size_bytes > BATCH_BYTES
+        if batch and full and not (order.companion_of == batch[-1].group_id and len(batch) < 2 * files):
             yield batch
             batch, size = [], 0
         batch.append(order)

@@ -20,7 +20,7 @@ from intouch_import.errors import (
 from intouch_import.ledger import Event
 from intouch_import.media.sniffing import HEAD_BYTES, content_reason
 from intouch_import.model import Reason, State
-from intouch_import.moving.file_move import precise_reason
+from intouch_import.moving.file_move import hold_companions, precise_reason
 from intouch_import.moving.identity import compare_identity
 from intouch_import.moving.settling import Settling, check_age, was_changed
 from intouch_import.moving.storing import Storing
@@ -104,6 +104,7 @@ class MoveSteps:
     def finish(self, moves: list[FileMove]) -> None:
         """Take files that were read through the other steps. A file that has ended takes no further step."""
         self._look_for_vanished(moves)
+        hold_companions(moves)
         if self._rehearsal:
             self._storing.rehearse([move for move in moves if move.outcome is None])
             return
@@ -140,6 +141,7 @@ class MoveSteps:
         for move, both in zip(moves, ids, strict=True):
             if claim.refused.intersection(both):
                 move.end(State.WAITING, Reason.UNDONE, retry_helps=True)
+        hold_companions(moves)
         return claim
 
     def _remove_all(self, moves: Sequence[FileMove], claim: Claim) -> None:

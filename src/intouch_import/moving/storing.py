@@ -23,7 +23,7 @@ from intouch_import.errors import (
     kind_and_place,
 )
 from intouch_import.model import Reason, State, printable
-from intouch_import.moving.file_move import Copy
+from intouch_import.moving.file_move import Copy, hold_companions
 from intouch_import.reports import RECORDS, Problem
 from intouch_import.repositories.base import overrides
 from intouch_import.secret import pseudonym
@@ -72,23 +72,29 @@ class Storing:
         """Store files that were read. Files with the same bytes are stored one after the other."""
         new = [move for move in moves if move.stored is None]
         _refuse_rival_claims(new)
+        hold_companions(new)
         while new := [move for move in new if move.outcome is None]:
             # One file of each digest at a time, so that the next one finds it stored.
             first, new = _one_of_each(new)
             self._store_together(first)
             _follow(first, new)
+            hold_companions([*first, *new])
 
     def rehearse(self, moves: Sequence[FileMove]) -> None:
         """End automatic imports as `store` would, without storing anything."""
         _refuse_rival_claims(moves)
         for move in self._without_copies([move for move in moves if move.outcome is None]):
-            earlier = self._rehearsed.setdefault(move.sha256, move.order)
-            if earlier is move.order:
-                move.end(State.IMPORTED, move.order.reason)
+            if move.order.is_sidecar:
                 continue
-            elsewhere = earlier.patient_id != move.order.patient_id
-            doubt = Reason.DUPLICATE_ELSEWHERE if elsewhere else Reason.DUPLICATE
-            move.take_copy(Copy(attachment_id=None, elsewhere=elsewhere, doubt=doubt))
+            earlier = self._rehearsed.setdefault(move.sha256, move.order)
+            if earlier is not move.order:
+                elsewhere = earlier.patient_id != move.order.patient_id
+                doubt = Reason.DUPLICATE_ELSEWHERE if elsewhere else Reason.DUPLICATE
+                move.take_copy(Copy(attachment_id=None, elsewhere=elsewhere, doubt=doubt))
+        hold_companions(moves)
+        for move in moves:
+            if move.outcome is None:
+                move.end(State.IMPORTED, move.order.reason)
 
     def _store_together(self, moves: list[FileMove]) -> None:
         try:
@@ -153,11 +159,13 @@ class Storing:
                     automatic=move.order.automatic,
                 )
                 for move in moves
+                if not move.order.is_sidecar
             ]
         )
         for move in moves:
             if move.import_id in found:
                 move.take_copy(found[move.import_id])
+        hold_companions(moves)
         return [move for move in moves if move.outcome is None]
 
     def _failed(self, move: FileMove, exc: Exception) -> None:
@@ -182,7 +190,7 @@ def _is_of(stored: StoredAttachment, move: FileMove) -> bool:
 def _refuse_rival_claims(moves: Iterable[FileMove]) -> None:
     """Let files wait whose bytes are the same but whose names claim different patients."""
     patients: dict[str, set[str]] = {}
-    claims = [move for move in moves if move.order.automatic]
+    claims = [move for move in moves if move.order.automatic and not move.order.is_sidecar]
     for move in claims:
         patients.setdefault(move.sha256, set()).add(move.order.patient_id)
     for move in claims:
@@ -190,14 +198,22 @@ def _refuse_rival_claims(moves: Iterable[FileMove]) -> None:
             move.take_copy(Copy(attachment_id=None, elsewhere=True, doubt=Reason.DUPLICATE_ELSEWHERE))
 
 
-def _one_of_each(moves: Iterable[FileMove]) -> tuple[list[FileMove], list[FileMove]]:
-    """Split files into those to store now, and automatic imports whose bytes an earlier file has."""
+def _one_of_each(moves: Sequence[FileMove]) -> tuple[list[FileMove], list[FileMove]]:
+    """Split files into those to store now, and automatic imports whose bytes an earlier file has.
+
+    The companions of a file that is stored later are stored later, too.
+    """
     now: list[FileMove] = []
     later: list[FileMove] = []
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
+    waiting: set[str] = set()
     for move in moves:
-        (later if move.order.automatic and move.sha256 in seen else now).append(move)
-        seen.add(move.sha256)
+        group = move.order.group_id
+        if not move.order.is_sidecar and seen.setdefault(move.sha256, group) != group:
+            waiting.add(group)
+    for move in moves:
+        first = move.order.group_id == moves[0].order.group_id
+        (later if move.order.automatic and move.order.group_id in waiting and not first else now).append(move)
     return now, later
 
 
@@ -205,7 +221,9 @@ def _follow(first: Iterable[FileMove], later: Iterable[FileMove]) -> None:
     """Mark files as copies of the earlier file with the same bytes, unless that file failed."""
     earlier = {move.sha256: move for move in first}
     for move in later:
-        leader = earlier[move.sha256]
+        leader = earlier.get(move.sha256)
+        if leader is None or move.order.is_sidecar:
+            continue
         if leader.stored is not None:
             move.take_copy(Copy(attachment_id=leader.stored.id, elsewhere=False, doubt=Reason.DUPLICATE))
         elif leader.copy is not None:
@@ -217,7 +235,12 @@ def _name_twins(moves: Iterable[FileMove]) -> None:
     first: dict[str, FileMove] = {}
     for move in moves:
         leader = first.setdefault(move.sha256, move)
-        if leader is not move and leader.stored is not None and move.copy is None:
+        if (
+            leader is not move
+            and not move.order.is_sidecar
+            and leader.stored is not None
+            and move.copy is None
+        ):
             elsewhere = leader.order.patient_id != move.order.patient_id
             move.copy = Copy(attachment_id=leader.stored.id, elsewhere=elsewhere, doubt=Reason.DUPLICATE)
 
