@@ -310,6 +310,15 @@ def video(folder: Path) -> None:
     assert Thumbnails(folder / "thumbnails").make(hashlib.sha256(movie).hexdigest(), movie)
 
 
+def pdf(folder: Path) -> None:
+    import hashlib
+
+    from intouch_import.media.thumbnails import Thumbnails
+
+    content = pictures.pdf(b"1 0 0 rg 0 0 200 100 re f")
+    assert Thumbnails(folder / "thumbnails").make(hashlib.sha256(content).hexdigest(), content)
+
+
 TRIED: dict[str, Callable[[Path], None]] = {
     BASIC: basic,
     "azure": azure,
@@ -323,6 +332,7 @@ TRIED: dict[str, Callable[[Path], None]] = {
     "media": media,
     "migration": migration,
     "onedrive": onedrive,
+    "pdf": pdf,
     "postgresql": postgresql,
     "sftp": sftp,
     "video": video,

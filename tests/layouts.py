@@ -327,6 +327,40 @@ def movies() -> dict[str, Case]:
     return made
 
 
+# --- documents
+
+
+def pdf(*, more: bytes = b"", **options: Any) -> bytes:
+    """Write a PDF of one page with the four colours, and black around what shall be seen of it."""
+    width, height = SIZE[0] // 2, SIZE[1] // 2
+    content = b"0 0 0 rg -20 -20 200 200 re f\n"
+    for colour, x, y in zip(COLOURS, (0, width, 0, width), (height, height, 0, 0), strict=True):
+        shown = " ".join(f"{sample / 255:.3f}" for sample in colour)
+        content += f"{shown} rg {x} {y} {width} {height} re f\n".encode()
+    return pictures.pdf(content + more, shown=(0, 0, *SIZE), **options)
+
+
+_KEY = b"<" + b"41" * 32 + b">"
+
+
+@functools.cache
+def documents() -> dict[str, Case]:
+    """Return PDFs, whole and not."""
+    locked = b"/ID[<41><41>]/Encrypt<</Filter/Standard/V 1/R 2/P -1/O%s/U%s>>" % (_KEY, _KEY)
+    image = pdf(more=b"q 80 0 0 60 0 0 cm /I Do Q")
+    return {
+        "whole": Case(pdf()),
+        "turned 90": Case(pdf(rotate=90), TURNED[0, 1, -1, 0]),
+        "turned 180": Case(pdf(rotate=180), TURNED[-1, 0, 0, -1]),
+        "turned 270": Case(pdf(rotate=270), TURNED[0, -1, 1, 0]),
+        "locked": Case(pdf(trailer=locked), must=False),
+        "with an image of 3,600 megapixels": Case(image, must=False),
+        "without a page": Case(pdf().replace(b"/Kids[3 0 R]/Count 1", b"/Kids[]/Count 0     "), must=False),
+        "cut": Case(pdf()[:300], must=False),
+        "nothing but a mark": Case(b"%PDF-1.7\n%%EOF\n", must=False),
+    }
+
+
 # --- the table
 
 

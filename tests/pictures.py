@@ -114,6 +114,33 @@ def heic(image: Image.Image, **options: object) -> bytes:
     return out.getvalue()
 
 
+def pdf(
+    content: bytes,
+    *,
+    shown: tuple[int, int, int, int] = (0, 0, 200, 100),
+    rotate: int = 0,
+    trailer: bytes = b"",
+) -> bytes:
+    """Write a PDF of one page. The page can draw ``/I``, an image of 3,600 megapixels without any data."""
+    box = " ".join(map(str, shown)).encode()
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[-20 -20 300 300]/CropBox[%s]/Rotate %d/Contents 4 0 R"
+        b"/Resources<</XObject<</I 5 0 R>>>>>>" % (box, rotate),
+        b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
+        b"<</Type/XObject/Subtype/Image/Width 60000/Height 60000/Length 1/ColorSpace/DeviceGray/BitsPerComponent 8>>stream\n0\nendstream",
+    ]
+    made, places = b"%PDF-1.7\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(made))
+        made += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    made_of = (len(objects) + 1, table, len(objects) + 1, trailer, len(made))
+    end = b"xref\n0 %d\n0000000000 65535 f \n%strailer<</Root 1 0 R/Size %d%s>>\nstartxref\n%d\n%%%%EOF\n"
+    return made + end % made_of
+
+
 def truncations(content: bytes, count: int, seed: int = 1) -> Iterator[bytes]:
     """Cut a file ``count`` times: by its last bytes one by one, and at random."""
     chance = random.Random(seed)

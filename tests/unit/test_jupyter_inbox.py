@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+import pictures
 from intouch_import.errors import MissingExtraError, SignInNeeded
 from intouch_import.jupyter import InboxWidget
 from intouch_import.jupyter.lines import RecentlyFiled
@@ -229,6 +230,16 @@ def test_pictures_of_what_is_filed(practice: Practice, open_widget: Callable[...
     talk.idle()
     talk.say("pictures", view="v", generation=list_["generation"], places=[0], px=200)
     assert talk.wait("pictures")["shown"] == [[list_["generation"], 0, 200]]
+
+
+def test_documents_have_a_picture(practice: Practice, open_widget: Callable[..., Talk]) -> None:
+    """With the extra ``pdf``, the row of a document shows its first page."""
+    pytest.importorskip("pypdfium2")
+    practice.photo("letter.pdf", pictures.pdf(b"1 0 0 rg 0 0 200 100 re f"))
+    talk = open_widget()
+    list_ = listed(talk)
+    talk.say("pictures", view="v", generation=list_["generation"], places=[0], px=64)
+    assert talk.wait("pictures")["shown"] == [[list_["generation"], 0, 64]]
 
 
 def test_pictures_can_be_left_out(practice: Practice, open_widget: Callable[..., Talk]) -> None:

@@ -102,6 +102,29 @@ def test_the_thumbnail_of_a_movie_has_square_pixels(pool: DecodingPool) -> None:
         assert made.size == (64, 24)
 
 
+def test_the_thumbnail_of_a_document_is_right(pool: DecodingPool, caplog: pytest.LogCaptureFixture) -> None:
+    """A PDF shows its first page. One that is locked, cut or too large has no thumbnail, and is not damaged."""
+    pytest.importorskip("pypdfium2")
+    assert wrong(pool, layouts.documents()) == {}
+    assert caplog.records == []
+    for case in layouts.documents().values():
+        stream = io.BytesIO(case.content)
+        found = pool.decode(stream, kind=Kind.PDF, size_bytes=len(case.content), thumbnail_px=64)
+        assert (found.soundness, found.obstacle) == (Soundness.UNVERIFIED, Obstacle.NO_PICTURE)
+
+
+@pytest.mark.parametrize("kind", [Kind.PDF, Kind.MP4])
+def test_a_thumbnail_does_not_decide_about_a_file(kind: Kind) -> None:
+    """A movie or PDF that crashes the decoder is not refused for that: without thumbnails it is not decoded."""
+    code = "import sys\nsys.path[:] = " + repr(sys.path) + "\nfrom intouch_import.media import worker\n"
+    code += "def crashes(self, file): file.read(1); import os; os._exit(3)\n"
+    code += "worker._Decoding.run = crashes\nworker.main()"
+    pool = DecodingPool(workers=1, command=[sys.executable, "-c", code])
+    found = pool.decode(io.BytesIO(b"abc"), kind=kind, size_bytes=3, thumbnail_px=64)
+    assert (found.soundness, found.obstacle) == (Soundness.UNVERIFIED, Obstacle.NO_PICTURE)
+    pool.close()
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "TIFF deflated", "WEBP", "AVIF", "HEIC"])
 def test_thumbnails_are_upright(pool: DecodingPool, kind: str) -> None:
     """In every format, the picture is turned as its Exif or its container says, once."""

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from intouch_import.forks import ForkSafeLock
-from intouch_import.media.kinds import MOVIES, PICTURES
+from intouch_import.media.kinds import PICTURES, POSTERS
 from intouch_import.media.messages import (
     ANSWER,
     MOST_BYTES,
@@ -103,7 +103,7 @@ class DecodingPool:
     def decode(
         self, stream: BinaryIO, *, kind: Kind, size_bytes: int, thumbnail_px: int | None = None
     ) -> Decoded:
-        """Decode a file. A movie is decoded only for its thumbnail.
+        """Decode a file. Movies and PDF are decoded for a thumbnail only, and that proves nothing about them.
 
         Args:
             stream: The bytes; binary, seekable. Only what the decoder requests is read.
@@ -114,7 +114,7 @@ class DecodingPool:
         Raises:
             OSError: The stream could not be read.
         """
-        if kind not in PICTURES and not (kind in MOVIES and thumbnail_px):
+        if kind not in PICTURES and not (kind in POSTERS and thumbnail_px):
             return _unverified(Obstacle.NO_PICTURE)
         self.leave_parent()
         task = {"kind": kind.value, "size_bytes": size_bytes, "thumbnail_px": thumbnail_px or 0}
@@ -132,7 +132,7 @@ class DecodingPool:
                 if worker.is_late or worker.began or not retry:
                     obstacle = Obstacle.TOO_SLOW if worker.is_late else Obstacle.CRASHED
                     log.warning("a decoding process was lost", extra={"obstacle": obstacle.value})
-                    return _unverified(obstacle)
+                    return _unverified(Obstacle.NO_PICTURE if kind in POSTERS else obstacle)
             else:
                 return decoded
             finally:

@@ -20,6 +20,7 @@ __all__ = [
     "KINDS_OF_EXTENSIONS",
     "MOVIES",
     "PICTURES",
+    "POSTERS",
     "Kind",
     "Supported",
     "bytes_to_recognise",
@@ -267,7 +268,10 @@ PICTURES: Final[Mapping[Kind, _Decoder]] = {
 """The kinds that Pillow decodes, each with its own decoder only."""
 
 MOVIES: Final = frozenset({Kind.MP4, Kind.MOV, Kind.AVI, Kind.ASF, Kind.MATROSKA})
-"""The kinds from which PyAV takes the first picture as a thumbnail. A movie is never verified."""
+"""The kinds from which PyAV takes the first picture as a thumbnail."""
+
+POSTERS: Final = MOVIES | {Kind.PDF}
+"""The kinds of which only the first picture or page is decoded, for a thumbnail. They are never verified."""
 
 
 def support() -> dict[str, Supported]:

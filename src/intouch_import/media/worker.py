@@ -24,9 +24,10 @@ from intouch_import.media.jpegs import (
     decode_strictly,
     read_header,
 )
-from intouch_import.media.kinds import MOVIES, PICTURES, Kind
+from intouch_import.media.kinds import PICTURES, POSTERS, Kind
 from intouch_import.media.layouts import Layout, read_layout
 from intouch_import.media.messages import READY, HostFile, Obstacle, Pipe, ProtocolError
+from intouch_import.media.pages import first_page
 from intouch_import.media.posters import first_picture
 from intouch_import.media.rendering import thumbnail
 
@@ -35,11 +36,10 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-
 __all__ = ["main"]
 
 _BLOCK_BYTES: Final = 512 * 1024
-_SMALL_TIFF_BYTES: Final = 64 * 1024 * 1024
+_SMALL_BYTES: Final = 64 * 1024 * 1024
 _CPU_GRACE_S: Final = 5
 # Memory that a decoder may need for each pixel: the picture twice; for JPEG 2000 four bytes a component.
 _BYTES_PER_PIXEL: Final = 8
@@ -47,6 +47,7 @@ _BYTES_PER_PIXEL_OF_JPEG_2000: Final = 20
 _PIXELS_PER_BLOCK: Final = 64
 _ORIENTATION: Final = 0x0112
 _ORIENTATIONS: Final = range(1, 9)
+_PACKAGES: Final = {Kind.PDF: "pypdfium2"}
 # What a package with a changed interface raises, and no invalid file does.
 _FAULTS: Final = (AttributeError, ImportError, NameError, NotImplementedError, TypeError)
 
@@ -172,8 +173,8 @@ class _Decoding:
             self._fault = self._missing.get(self._kind)
             if self._kind in self._missing and self._kind is not Kind.JPEG:  # Pillow decodes that, too
                 obstacle = Obstacle.NO_DECODER
-            elif self._kind in MOVIES:
-                self._decode_movie(file)
+            elif self._kind in POSTERS:
+                self._try_to_decode_poster(file)
                 obstacle = Obstacle.NO_PICTURE
             else:
                 self._decode_picture(file)
@@ -200,10 +201,6 @@ class _Decoding:
     def _obstacle_of(self, exc: Exception) -> Obstacle:
         from PIL import Image
 
-        if self._kind in MOVIES:
-            if isinstance(exc, _FAULTS) and not _is_missing(exc, "av"):
-                self._fault = type(exc).__name__
-            return Obstacle.NO_PICTURE
         if isinstance(exc, Image.DecompressionBombError):
             return Obstacle.TOO_MANY_PIXELS
         # A codec that gets no memory usually reports that the data is invalid.
@@ -214,8 +211,24 @@ class _Decoding:
             return Obstacle.TOO_MUCH_MEMORY
         return Obstacle.UNDECODABLE
 
-    def _decode_movie(self, file: BinaryIO) -> None:
-        found = first_picture(file, self._kind, self._accept_size)
+    def _try_to_decode_poster(self, file: BinaryIO) -> None:
+        """Make the thumbnail of a movie or a PDF. If that fails, the file is not called damaged."""
+        try:
+            self._decode_poster(file)
+        except ProtocolError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # decoders raise anything on invalid bytes
+            if isinstance(exc, _FAULTS) and not _is_missing(exc, _PACKAGES.get(self._kind, "av")):
+                self._fault = type(exc).__name__
+
+    def _decode_poster(self, file: BinaryIO) -> None:
+        if self._kind is Kind.PDF:
+            if self._size_bytes <= _SMALL_BYTES:  # PDFium reads here and there
+                file = io.BytesIO(file.read())
+            page = first_page(file, self._px, self._check_pixels)
+            found = None if page is None else (page, Layout(), 1)
+        else:
+            found = first_picture(file, self._kind, self._accept_size)
         if found is not None:
             image, layout, orientation = found
             self._thumbnail = thumbnail(image, self._px, layout, orientation=orientation) or b""
@@ -226,7 +239,7 @@ class _Decoding:
         if self._kind is Kind.JPEG:
             self._decode_jpeg(file)
             return
-        if self._kind is Kind.TIFF and self._size_bytes <= _SMALL_TIFF_BYTES:
+        if self._kind is Kind.TIFF and self._size_bytes <= _SMALL_BYTES:
             # Pillow reads the whole file again for each compressed page.
             file = io.BytesIO(file.read(self._size_bytes))
         with Image.open(file, formats=PICTURES[self._kind].formats) as image:
