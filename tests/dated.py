@@ -332,6 +332,7 @@ def dated() -> dict[str, tuple[str, bytes]]:
         "jpeg, xmp attributes": ("jpg", jpeg(XMP_MARK + xmp_attributes(photoshop_DateCreated="2026-01-31T14:25:01+11:00"))),
         "jpeg, xmp created": ("jpg", jpeg(XMP_MARK + xmp(xmp_CreateDate="2026-01-31T14:25+11:00"))),
         "jpeg, another mark": ("jpg", jpeg(b"Exif\0\xff" + block)),
+        "jpeg, bytes between segments": ("jpg", _jpeg_with_rest(marked)),
         "png": ("png", png((b"eXIf", block))),
         "png, xmp": ("png", png((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet))),
         "png, compressed xmp": ("png", png((b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(packet)))),
@@ -373,6 +374,9 @@ def dated() -> dict[str, tuple[str, bytes]]:
         "orf, big-endian": ("orf", tiff({MAKE: "OLYMPUS"}, {TAKEN: TEXT}, magic=b"MMOR") + bytes(1000)),
         "mp4": ("mp4", movies.movie_with(created=at)),
         "mov, apple": ("mov", movies.movie_with(offset_date="2026-01-31T14:25:01+1100")),
+        "mp4, date": ("mp4", _with_user_data(box(b"date", b"2026-01-31T14:25:01+1100"))),
+        "mp4, day": ("mp4", _with_user_data(box(b"\xa9day", b"\0\x18\x15\xc72026-01-31T14:25:01+1100"))),
+        "heic, sequence": ("heic", _with_user_data(b"", at=at, brand=b"msf1")),
         "mkv": ("mkv", matroska(at)),
         "wmv": ("wmv", asf(at)),
         "avi, idit": ("avi", avi(in_header=chunk(b"IDIT", b"Sat Jan 31 14:25:01 2026\n\0"))),
@@ -385,8 +389,27 @@ def dated() -> dict[str, tuple[str, bytes]]:
     if find_spec("pillow_heif") is not None:
         photo = pictures.picture(64, 48)
         made["heic"] = ("heic", pictures.heic(photo, exif=marked))
+        # Some programs leave out the distance to the header.
+        made["heic, bare"] = ("heic", _without_distance(made["heic"][1], block))
         made["heic, xmp"] = ("heic", _heic_with_xmp(packet))
     return made
+
+
+def _without_distance(content: bytes, block: bytes) -> bytes:
+    at = content.index(block)
+    start = content.rindex(b"\0\0\0", 0, at - 6)
+    return content[:start] + block + bytes(at - start) + content[at + len(block) :]
+
+
+def _jpeg_with_rest(segment: bytes) -> bytes:
+    whole = jpeg(segment)
+    return whole[:2] + b"\xff\xfe\0\4no" + bytes(16) + b"\xff\xff" + whole[2:]
+
+
+def _with_user_data(data: bytes, *, at: datetime | None = None, brand: bytes = b"mp41") -> bytes:
+    seconds = int((at - movies.EPOCH_1904).total_seconds()) if at is not None else 0
+    index = movies.movie_header(created_s=seconds, duration_s=None) + box(b"udta", data)
+    return box(b"ftyp", brand + bytes(4) + brand) + box(b"moov", index) + box(b"mdat", bytes(100))
 
 
 def _heic_with_xmp(packet: bytes) -> bytes:

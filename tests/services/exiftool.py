@@ -32,7 +32,7 @@ _TAGS = (
     r"XMP-exif:DateTimeOriginal", r"XMP-photoshop:DateCreated",
     r"Composite:SubSecCreateDate", r"(ExifIFD|IFD0|ExifOffset):CreateDate",
     r"XMP-exif:DateTimeDigitized", r"XMP-xmp:CreateDate",
-    r"Track\d+:GPSDateTime", r"Keys:CreationDate", r"Matroska:DateTimeOriginal", r"ASF:CreationDate",
+    r"Track\d+:GPSDateTime", r"Keys:CreationDate", r"UserData:ContentCreateDate", r"Matroska:DateTimeOriginal", r"ASF:CreationDate",
     r"RIFF:DateTimeOriginal", r"RIFF:DateCreated", r"QuickTime:CreateDate",
 )  # fmt: skip
 _IN_UTC = re.compile(r".*:GPSDateTime")

@@ -161,6 +161,8 @@ def _read_avi(reader: Reader) -> Movie | None:
 _READERS: Final[dict[Kind, Callable[[Reader], Movie | None]]] = {
     Kind.MP4: read_movie,
     Kind.MOV: read_movie,
+    Kind.HEIC: read_movie,  # a sequence of pictures has the index of a movie
+    Kind.AVIF: read_movie,
     Kind.MATROSKA: _read_matroska,
     Kind.ASF: _read_asf,
     Kind.AVI: _read_avi,

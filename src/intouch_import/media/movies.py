@@ -81,6 +81,7 @@ def read_movie(reader: Reader) -> Movie | None:
             values = _metadata(reader, box) | values
         elif box.kind == b"udta":
             is_local = is_local or is_gopro(reader, box)
+            values |= _user_data(reader, box) | values
         elif box.kind == b"trak":
             size = size if size != (None, None) else _track_size(reader, box)
             gps_at = gps_at or gps_time(reader, box, duration_s or 0.0)
@@ -114,6 +115,16 @@ def _track_size(reader: Reader, track: Box) -> tuple[int | None, int | None]:
         return None, None  # a sound track
     width, height = struct.unpack(">LL", content)  # 16.16 fixed point
     return width >> 16, height >> 16
+
+
+def _user_data(reader: Reader, data: Box) -> dict[str, str]:
+    """Return the creation date in the older form of a movie's metadata."""
+    for box in boxes(reader, data.start, data.end):
+        skip = {b"\xa9day": 4, b"date": 0}.get(box.kind)  # a length and a language; neither
+        if skip is not None:
+            text = reader.at(box.start + skip, min(_MOST_TEXT, box.end - box.start - skip))
+            return {"creation_date": text.decode("ascii", "replace")}
+    return {}
 
 
 def _metadata(reader: Reader, meta: Box) -> dict[str, str]:

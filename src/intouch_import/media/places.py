@@ -27,6 +27,8 @@ __all__ = ["Form", "find_metadata", "in_jpeg"]
 _MOST_SEGMENTS: Final = 200
 _MOST_CHUNKS: Final = 2000
 _MOST_TEXT_BYTES: Final = 512 * 1024
+_MOST_BETWEEN_BYTES: Final = 4096
+_MARKER: Final = re.compile(rb"\xff[\xc0-\xfe]")
 _EXIF_MARK: Final = re.compile(rb"Exif\0.", re.DOTALL)
 _EXIF_MARK_BYTES: Final = 6
 _XMP_MARK: Final = b"http://ns.adobe.com/xap/1.0/\0"
@@ -36,6 +38,7 @@ _CANON_UUID: Final = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _UUID_BYTES: Final = 16
 # The offset of the TIFF header of each maker's raw files is 0. The number after the byte order is not TIFF's.
 _RAW_TIFFS: Final = (b"IIU\0", b"IIRO", b"IIRS", b"MMOR")
+_TIFFS: Final = (b"II*\0", b"MM\0*")
 _RAF: Final = b"FUJIFILMCCD-RAW "
 _JXL: Final = b"\0\0\0\x0cJXL \r\n\x87\n"
 _PROFILE: Final = re.compile(rb"\s{0,8}(?:exif|APP1|xmp|generic|iptc)\s{1,40}\d{1,10}\s", re.IGNORECASE)
@@ -82,6 +85,10 @@ def in_jpeg(file: Block) -> _Found:
     at = 2
     for _count in range(_MOST_SEGMENTS):
         header = file.at(at, 4 + len(_XMP_MARK))
+        if len(header) >= 4 and header[0] != 0xFF:  # noqa: PLR2004  # bytes between segments, which decoders skip
+            marker = _MARKER.search(file.at(at, _MOST_BETWEEN_BYTES))
+            at += marker.start() if marker is not None else 0
+            header = file.at(at, 4 + len(_XMP_MARK))
         if len(header) < 4 or header[0] != 0xFF or header[1] in {0xDA, 0xD9}:  # noqa: PLR2004
             return
         if header[1] == 0xFF:  # noqa: PLR2004  # a fill byte
@@ -179,8 +186,9 @@ def _in_items(file: Block) -> _Found:
     for kind, start, end in metadata_items(file.reader):
         if kind == b"Exif":
             # The item begins with the distance to the TIFF header, which "Exif\0\0" may precede.
-            skip = int.from_bytes(file.at(start, 4), "big")
-            yield Form.TIFF, file.part(start + 4 + skip, end)
+            first = file.at(start, 4)
+            skip = 0 if first in _TIFFS else 4 + int.from_bytes(first, "big")
+            yield Form.TIFF, file.part(start + skip, end)
         else:
             yield Form.XMP, file.part(start, end)
 
