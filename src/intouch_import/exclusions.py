@@ -26,7 +26,7 @@ _MAX_LENGTH: Final = 200
 DEFAULT_EXCLUSIONS: Final = (
     # Windows, and the disk checks of DOS.
     "$RECYCLE.BIN/", "RECYCLED/", "RECYCLER/", "System Volume Information/", "MSOCache/", "FOUND.0??/",
-    "Thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "*:Zone.Identifier",
+    "Thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "*:Zone.Identifier", "*.lnk",
     # macOS: on its own disks, and what it writes to network shares and into archives.
     ".Trash/", ".Trashes/", ".Spotlight-V100/", ".fseventsd/", ".TemporaryItems/", ".DocumentRevisions-V100/",
     ".AppleDouble/", ".AppleDB/", ".AppleDesktop/", "Network Trash Folder/", "Temporary Items/",

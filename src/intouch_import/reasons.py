@@ -20,6 +20,7 @@ class Reason(enum.StrEnum):
     LISTED = "listed"
     ONE_PATIENT = "one_patient"
     ALREADY_STORED = "already_stored"
+    COMPANION = "companion"
     # Waits for a person.
     NO_CAPTURE_NAME = "no_capture_name"
     EXTENSION_NOT_ALLOWED = "extension_not_allowed"
@@ -57,6 +58,7 @@ class Reason(enum.StrEnum):
     NAME_DIFFERS = "name_differs"
     DATE_IMPOSSIBLE = "date_impossible"
     DATE_IN_FUTURE = "date_in_future"
+    COMPANIONS_DIFFER = "companions_differ"
     # Waits until it has arrived completely.
     EMPTY = "empty"
     STILL_ARRIVING = "still_arriving"
@@ -72,6 +74,7 @@ class Reason(enum.StrEnum):
     EXCLUDED = "excluded"
     UNFINISHED_DOWNLOAD = "unfinished_download"
     LEFT_OUT = "left_out"
+    SIDECARS_LEFT = "sidecars_left"
     # Failed.
     CHANGED = "changed"
     VANISHED = "vanished"
@@ -115,6 +118,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.LISTED: "The list identifies the patient.",
     Reason.ONE_PATIENT: "All files in this archive belong to one patient.",
     Reason.ALREADY_STORED: "The file is already in the patient's record.",
+    Reason.COMPANION: "The file belongs to a photo or movie whose patient is known.",
     Reason.NO_CAPTURE_NAME: "The file name does not identify the patient. Choose the patient.",
     Reason.EXTENSION_NOT_ALLOWED: "The practice does not allow files with this extension.",
     Reason.AUTO_IMPORT_OFF: "Automatic import is turned off.",
@@ -157,6 +161,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.NAME_DIFFERS: "The folder contains another name than that of the patient with its id.",
     Reason.DATE_IMPOSSIBLE: "The date in the folder name does not exist.",
     Reason.DATE_IN_FUTURE: "The date in the folder name or in the list is in the future.",
+    Reason.COMPANIONS_DIFFER: "Files that belong together are for different patients.",
     Reason.EMPTY: "The file is still empty.",
     Reason.STILL_ARRIVING: "The file is still growing or changing.",
     Reason.OPEN_ELSEWHERE: "Another program has the file open for writing.",
@@ -170,6 +175,7 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.EXCLUDED: "The settings or the plan exclude this name.",
     Reason.UNFINISHED_DOWNLOAD: "This is a temporary file or an unfinished download.",
     Reason.LEFT_OUT: "A person excluded this file from the migration.",
+    Reason.SIDECARS_LEFT: "The settings or the plan leave sidecars out.",
     Reason.CHANGED: "The file changed after it was listed. It stays where it is.",
     Reason.VANISHED: "The file is no longer there.",
     Reason.UNREADABLE: "The file could not be read.",

@@ -25,7 +25,7 @@ from intouch_import.migration.lists import ListIndex
 from intouch_import.migration.plan_file import COLUMNS
 from intouch_import.migration.rule_results import DATE_ORDER
 from intouch_import.migration.rules import FolderRule, ManifestRule, NameRule
-from intouch_import.migration.walking import FoundFiles
+from intouch_import.migration.walking import Folders, FoundFiles
 from intouch_import.model import Action, CaptureName, Patient, Provider, SourceFile
 from intouch_import.testing import MemoryFolder, MemoryRepository
 from miniature import jpeg
@@ -73,7 +73,7 @@ def planned(
         repository=records_of(ids),
         ledger=ledger,
         index=index,
-        folders=None,  # type: ignore[arg-type]  # nothing is stored, so no file is compared
+        folders=Folders(None),  # type: ignore[arg-type]  # nothing is stored, so no file is compared
     )
     file = SourceFile(name=name, size_bytes=1, version="1")
     (values,) = classifier.classify([FoundFiles(folder, [file], "source")], now=NOW)

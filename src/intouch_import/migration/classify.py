@@ -9,6 +9,8 @@ import attrs
 
 from intouch_import.errors import InTouchImportError
 from intouch_import.extensions import classify as destination_of
+from intouch_import.media.companions import is_sidecar
+from intouch_import.migration.companions import Decision, Place, decide_together, place_of
 from intouch_import.migration.names import agrees, is_name, words_of
 from intouch_import.migration.rule_results import ChosenTime, RuleInput, choose_time
 from intouch_import.migration.rules import CaptureRule, Rule
@@ -34,6 +36,8 @@ _IDS_PER_QUERY: Final = 1000
 _MOST_WORDS: Final = 4  # of a text that are searched in the records
 _NO_TIME: Final = ChosenTime()
 _NAMED: Final = CaptureRule()
+_ALONE: Final = Place()
+_LEFT: Final = Decision(Action.IGNORE, Reason.SIDECARS_LEFT)
 # Parquet keeps times as nanoseconds in 64 bits: 1677 to 2262.
 _EARLIEST_NS: Final = -(2**63)
 _LATEST_NS: Final = 2**63 - 1
@@ -46,6 +50,7 @@ class _Candidate(NamedTuple):
     file: SourceFile
     result: RuleResult
     import_id: str
+    place: Place = Place()
     unread: Reason | None = None  # why a file with a known import id could not be compared
 
 
@@ -62,6 +67,7 @@ class Classifier:
     ledger: Ledger
     index: ListIndex | None
     folders: Folders
+    sidecars: str = "keep"
     _last_folder: tuple[str, RuleResult] | None = attrs.field(default=None, init=False)
     # Patients and providers that were looked up; None if unknown.
     _patients: dict[str, Patient | None] = attrs.field(factory=dict, init=False)
@@ -74,25 +80,38 @@ class Classifier:
         rows: list[tuple[Any, ...]] = []
         candidates: list[_Candidate] = []
         lines = self._lines(found)
-        for folder, files, source_id, why in found:
+        for folder, files, source_id, why, places in found:
             for file in files:
                 if why is not None:
                     action = Action.WAIT if why is Reason.FOLDER_UNREADABLE else Action.IGNORE
-                    rows.append(_row(folder, file, action, why))
+                    rows.append(_row(folder, file, Decision(action, why)))
                 elif (verdict := screen(file, self.folders.exclusions)) is not None:
-                    rows.append(_row(folder, file, verdict.action, verdict.reason))
+                    rows.append(_row(folder, file, Decision(verdict.action, verdict.reason)))
+                elif self.sidecars == "leave" and is_sidecar(file.name):
+                    rows.append(_row(folder, file, _LEFT))
                 else:
                     result = self._read(folder, file.name, lines)
                     file_id = import_id(source_id, file.name, file.version)
-                    candidates.append(_Candidate(folder, file, result, file_id))
+                    place = place_of(file.name, places)
+                    candidates.append(_Candidate(folder, file, result, file_id, place))
         self._look_up_people(candidates)
         stored = self._stored(candidates)
         moved = self.ledger.moved(stored) if stored else set()
         if stored:
             candidates = [self._compared(each, stored, moved) for each in candidates]
-        rows += [
-            self._row(each, stored.get(each.import_id), now=now, moved=each.import_id in moved)
+        decided = [
+            self._decide(each, stored.get(each.import_id), now=now, moved=each.import_id in moved)
             for each in candidates
+        ]
+        decisions = [decision for decision, _ in decided]
+        for at, each in enumerate(candidates):
+            if parts := each.place.parts:
+                group = slice(at, at + 1 + parts)
+                roles = [one.place.role for one in candidates[group]]
+                decisions[group] = decide_together(list(zip(decisions[group], roles, strict=True)))
+        rows += [
+            _row(each.folder, each.file, decision, time, each.import_id, each.place)
+            for each, decision, (_, time) in zip(candidates, decisions, decided, strict=True)
         ]
         return rows
 
@@ -125,7 +144,7 @@ class Classifier:
         """Return the row of a file that is in the list but not in the archive."""
         folder, _, name = path.rpartition("/")
         file = SourceFile(name=name, size_bytes=0, version="")
-        return _row(folder, file, Action.WAIT, reason)
+        return _row(folder, file, Decision(Action.WAIT, reason))
 
     def _lines(self, found: Sequence[FoundFiles]) -> dict[str, ListLine]:
         if self.index is None:
@@ -173,15 +192,17 @@ class Classifier:
             stored.update(self.repository.find_attachment(ids))
         return stored
 
-    def _row(
+    def _decide(
         self, each: _Candidate, stored: StoredAttachment | None, *, now: datetime, moved: bool
-    ) -> tuple[Any, ...]:
+    ) -> tuple[Decision, ChosenTime]:
+        """Decide about a file by itself. What belongs together is then decided together."""
         result, patient = each.result, each.result.patient
         time = _NO_TIME
         if result.times:
             time = choose_time(result.times, self.dates, zone=self.zone, now=now)
+        unnamed = result.patient is None and result.doubt is None and each.unread is None and stored is None
         if stored is None or each.unread is not None:
-            doubt = each.unread or self._doubt(result) or time.doubt
+            doubt = each.unread or each.place.doubt or self._doubt(result) or time.doubt
             action = Action.IMPORT if doubt is None else Action.WAIT
             reason = doubt or result.reason or Reason.NO_RULE
         else:
@@ -194,7 +215,8 @@ class Classifier:
                 action, reason = Action.FINISH, Reason.ALREADY_STORED
             patient = stored.patient_id
         provider = result.provider if result.provider is not None else self.provider
-        return _row(each.folder, each.file, action, reason, patient, provider, time, each.import_id)
+        is_stored = stored is not None and each.unread is None
+        return Decision(action, reason, patient, provider, unnamed, is_stored), time
 
     def _doubt(self, result: RuleResult) -> Reason | None:
         if result.doubt is not None:
@@ -246,13 +268,12 @@ class Classifier:
 def _row(
     folder: str,
     file: SourceFile,
-    action: Action,
-    reason: Reason,
-    patient: str | None = None,
-    provider: str | None = None,
+    decision: Decision,
     time: ChosenTime = _NO_TIME,
     file_id: str = "",
+    place: Place = _ALONE,
 ) -> tuple[Any, ...]:
+    action, reason, patient, provider, *_ = decision
     destination = destination_of(file.name).value if file.kind is EntryKind.FILE and file.name else "notes"
     taken_from = time.taken_from.value if time.taken_from is not None else None
     name, raw = file.name, None
@@ -270,6 +291,7 @@ def _row(
         folder, name, raw, file.size_bytes, modified_ns, file.version, file.vendor_hash, file.handle,
         patient and printable(patient), provider and printable(provider), time.taken_at, taken_from,
         time.differ, destination, action.value, reason.value, file_id,
+        place.role and place.role.value, place.behind, place.parts,
     )  # fmt: skip
 
 

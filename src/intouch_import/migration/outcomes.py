@@ -300,8 +300,8 @@ def _files(stored: StoredPlan) -> Iterator[_File]:
     partition, results = -1, {}
     for planned in read_rows(stored.directory, stored.header.parts):
         row = stored.overrides.apply(planned)
-        if row.number // PARTITION_ROWS != partition:
-            partition = row.number // PARTITION_ROWS
+        if planned.owner // PARTITION_ROWS != partition:
+            partition = planned.owner // PARTITION_ROWS
             results = read_results(stored.directory, partition)
         result = results.get(row.number)
         yield _File(row, result, *_outcome(row, result))

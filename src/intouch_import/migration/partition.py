@@ -20,9 +20,8 @@ from intouch_import.media import Examiner
 from intouch_import.media.clocks import CameraClock
 from intouch_import.migration.limits import Pacer
 from intouch_import.migration.plan_file import (
-    PARTITION_ROWS,
     StoredPlan,
-    read_rows,
+    read_partition,
 )
 from intouch_import.migration.results import Result, read_results, write_results
 from intouch_import.migration.rule_results import times_after_exif
@@ -33,7 +32,7 @@ from intouch_import.moving.file_move import explain
 from intouch_import.repositories.base import find_exactly, overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from intouch_import.ledger import Ledger
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["PartitionResult", "PartitionRunner"]
 
 _TO_DO: Final = (Action.IMPORT, Action.FINISH)
+_OF_COMPANIONS: Final = frozenset({Reason.COMPANION_WAITS, Reason.COMPANIONS_DIFFER})
 _FAR_REACHING: Final = frozenset(
     {Reason.REPOSITORY_FAILED, Reason.LEDGER_FAILED, Reason.STORAGE_FULL, Reason.SOURCE_FAILED}
 )
@@ -114,10 +114,7 @@ class PartitionRunner:
 
     def run(self, partition: int) -> PartitionResult:
         """Import the files of a partition that are not done. A pause splits this into several rounds."""
-        start = partition * PARTITION_ROWS
-        planned = list(
-            read_rows(self._directory, self._header.parts, start=start, stop=start + PARTITION_ROWS)
-        )
+        planned = read_partition(self._directory, self._header.parts, partition)
         before = read_results(self._directory, partition)
         results = self._still_true(planned, before) if before else {}
         if results != before and not self._options.dry_run:
@@ -133,7 +130,7 @@ class PartitionRunner:
             elif self._pacer.wait_until_open():
                 continue  # people may have overridden rows during the wait
             else:
-                new, put_off = self._import(left)
+                new, put_off = self._import(left, _owners(wanted, results))
             results |= new
             tried |= new.keys()
             if new and not self._options.dry_run:
@@ -179,48 +176,46 @@ class PartitionRunner:
         self, planned: Sequence[PlanRow], results: Mapping[int, Result], tried: set[int]
     ) -> tuple[list[PlanRow], list[PlanRow]]:
         """Return the rows that are to be imported, and among them those that are not done yet."""
-        wanted, left = [], []
-        for row in self._overrides.read().apply_all(planned):
-            if row.verdict in _TO_DO:
-                wanted.append(row)
-                result = results.get(row.number)
-                if row.number not in tried and (result is None or not result.settles(row)):
-                    left.append(row)
+        wanted = [row for row in self._overrides.read().apply_all(planned) if row.verdict in _TO_DO]
+        waiting = [
+            row
+            for row in wanted
+            if row.number not in tried
+            and ((result := results.get(row.number)) is None or not result.settles(row))
+        ]
+        # What waited for a companion is tried again with it.
+        groups = {row.owner for row in waiting} | {row.owner for row in wanted if _is_stored(row, results)}
+        numbers = {row.number for row in waiting}
+        left = [
+            row
+            for row in wanted
+            if row.number in numbers
+            or (
+                row.number not in tried
+                and row.owner in groups
+                and results[row.number].reason is Reason.COMPANION_WAITS
+            )
+        ]
         return wanted, left
 
-    def _import(self, rows: Sequence[PlanRow]) -> tuple[dict[int, Result], dict[int, Result]]:
-        """Import rows. Return the results, and those of rows that a pause or cancel has put off."""
-        import_ids = [row.import_id for row in rows]
-        patient_ids = {row.patient for row in rows if row.patient is not None}
-        stored = self._repository.find_attachment(import_ids)
-        # Looked up again: since the plan was made, a patient may have left, or been merged into another.
-        patients = find_exactly(self._repository, patient_ids)
+    def _import(
+        self, rows: Sequence[PlanRow], owners: Mapping[int, str | None]
+    ) -> tuple[dict[int, Result], dict[int, Result]]:
+        """Import rows. Return the results, and those of rows that a pause or cancel has put off.
+
+        Args:
+            rows: The rows.
+            owners: By number, the files with parts that the plan imports: their import ids if the records
+                have them, else None.
+        """
         results: dict[int, Result] = {}
         put_off: dict[int, Result] = {}
-        orders: list[MoveOrder] = []
-        ordered: list[PlanRow] = []
         elsewhere: list[PlanRow] = []
-        for row in rows:
-            known = stored.get(row.import_id)
-            doubt = self._doubt(row, patients)
-            if known is None and doubt is not None:
-                state = State.FAILED if doubt is Reason.PATIENT_UNKNOWN else State.WAITING
-                results[row.number] = Result.of(row, state, doubt, retry_helps=True)
-                continue
-            try:
-                source = self._folders.open(row.folder)
-            except (SourceError, FileError) as exc:
-                result = results[row.number] = self._not_opened(row, known, exc)
-                if result.reason is Reason.FINISHED_ELSEWHERE:
-                    elsewhere.append(row)
-                continue
-            # Other bytes than the known ones are another file: it is imported if its patient is certain.
-            orders.append(self._order(row, source, known, only_finish=doubt is not None))
-            ordered.append(row)
+        ordered = list(self._orders(rows, owners, results, elsewhere))
         outcomes, _ = self._mover.move(
-            orders, cancelled=self._pacer.is_closed, pace=self._pacer.wait_for_turn
+            [order for _, order in ordered], cancelled=self._pacer.is_closed, pace=self._pacer.wait_for_turn
         )
-        for row, outcome in zip(ordered, outcomes, strict=True):
+        for (row, _), outcome in zip(ordered, outcomes, strict=True):
             result = Result.of(
                 row,
                 outcome.state,
@@ -234,10 +229,57 @@ class PartitionRunner:
             (put_off if result.reason is Reason.CANCELLED else results)[row.number] = result
             if result.reason is Reason.FINISHED_ELSEWHERE:
                 elsewhere.append(row)
+        off = {row.owner for row in rows if row.number in put_off}
+        for row in rows:
+            waits = row.number in results and results[row.number].reason is Reason.COMPANION_WAITS
+            if waits and row.owner in off:
+                put_off[row.number] = results.pop(row.number)
         if elsewhere:
             self._add_digests(elsewhere, results)
             self._complete_ledger(elsewhere)
         return results, put_off
+
+    def _orders(
+        self,
+        rows: Sequence[PlanRow],
+        owners: Mapping[int, str | None],
+        results: dict[int, Result],
+        elsewhere: list[PlanRow],
+    ) -> Iterator[tuple[PlanRow, MoveOrder]]:
+        """Yield rows with their orders. Rows without one get a result; some of them were moved elsewhere."""
+        of_owners = {owner_id for row in rows if (owner_id := owners.get(row.owner)) is not None}
+        stored = self._repository.find_attachment([*(row.import_id for row in rows), *of_owners])
+        # Looked up again: since the plan was made, a patient may have left, or been merged into another.
+        patients = find_exactly(self._repository, {row.patient for row in rows if row.patient is not None})
+        going: dict[int, str] = {}
+        for row in rows:
+            known = stored.get(row.import_id)
+            owner = stored.get(owners.get(row.owner) or "") if row.behind else None
+            owner_id = owner.import_id if owner is not None else going.get(row.owner)
+            doubt = self._doubt(row, patients)
+            if owner is not None and owner.patient_id != row.patient:
+                doubt = doubt or Reason.COMPANIONS_DIFFER  # a person has moved it to another record
+            elif row.behind and owner_id is None and (row.is_sidecar or row.owner in owners):
+                doubt = doubt or Reason.COMPANION_WAITS
+            if known is None and doubt is not None:
+                state = State.FAILED if doubt is Reason.PATIENT_UNKNOWN else State.WAITING
+                retry_helps = doubt not in _OF_COMPANIONS
+                results[row.number] = Result.of(row, state, doubt, retry_helps=retry_helps)
+                continue
+            try:
+                source = self._folders.open(row.folder)
+            except (SourceError, FileError) as exc:
+                results[row.number] = self._not_opened(row, known, exc)
+                if results[row.number].reason is Reason.FINISHED_ELSEWHERE:
+                    elsewhere.append(row)
+                continue
+            if row.parts:
+                going[row.number] = row.import_id
+            # Other bytes than the known ones are another file: it is imported if its patient is certain.
+            order = self._order(row, source, known, only_finish=doubt is not None)
+            if owner_id is not None:
+                order = attrs.evolve(order, companion_of=owner_id, companion_role=row.role)
+            yield row, order
 
     def _doubt(self, row: PlanRow, patients: Mapping[str, Patient]) -> Reason | None:
         patient = patients.get(row.patient or "")
@@ -329,6 +371,20 @@ class PartitionRunner:
                 state, reason = State.IMPORTED, row.reason
             results[row.number] = Result.of(row, state, reason)
         return results
+
+
+def _is_stored(row: PlanRow, results: Mapping[int, Result]) -> bool:
+    result = results.get(row.number)
+    return result is not None and result.is_stored
+
+
+def _owners(wanted: Sequence[PlanRow], results: Mapping[int, Result]) -> dict[int, str | None]:
+    """Return the files with parts, by number: their import ids if they are in the records, else None."""
+    return {
+        row.number: (results[row.number].import_id or row.import_id) if _is_stored(row, results) else None
+        for row in wanted
+        if row.parts
+    }
 
 
 def _total(wanted: Sequence[PlanRow], results: Mapping[int, Result], tried: set[int]) -> PartitionResult:

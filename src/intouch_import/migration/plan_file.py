@@ -17,7 +17,7 @@ from intouch_import import disk
 from intouch_import.errors import ConfigError, without_path
 from intouch_import.extras import needing
 from intouch_import.migration.rows import OverridesFile, PlanRow
-from intouch_import.model import Action, Destination, Reason, TakenFrom
+from intouch_import.model import Action, CompanionRole, Destination, Reason, TakenFrom
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +37,7 @@ __all__ = [
     "arrow_table",
     "check_part",
     "read_header",
+    "read_partition",
     "read_rows",
     "read_tables",
     "rows_of",
@@ -50,7 +51,7 @@ __all__ = [
 PLAN: Final = "plan.json"
 SIGNAL: Final = "signal"
 _OVERRIDES: Final = "overrides.jsonl"
-_FORM: Final = 4
+_FORM: Final = 5
 _DAMAGED: Final = "the plan can't be read: plan.json was changed or is damaged"
 
 PARTITION_ROWS: Final = 200
@@ -82,6 +83,7 @@ class Header:
         dates: Where times are taken from, in the order of trust.
         clocks: Cameras whose clocks were wrong, from `CameraClock.to_dict`.
         zone: Name of the practice's time zone.
+        sidecars: ``"keep"``: sidecars follow the files that they belong to; ``"leave"``: they are left out.
         allow_inactive: Whether files of inactive patients are imported without a person.
         parts: The files with the rows.
         size_bytes: Size of all planned files.
@@ -100,6 +102,7 @@ class Header:
     dates: tuple[str, ...]
     clocks: tuple[dict[str, Any], ...] = ()
     zone: str
+    sidecars: str = "keep"
     allow_inactive: bool = False
     parts: tuple[PartFile, ...] = ()
     size_bytes: int = 0
@@ -207,6 +210,7 @@ def arrow() -> Any:
 COLUMNS: Final = (
     "folder", "name", "raw", "size_bytes", "modified_ns", "version", "vendor_hash", "handle", "patient",
     "provider", "taken_at", "taken_from", "times_differ", "destination", "verdict", "reason", "import_id",
+    "role", "behind", "parts",
 )  # fmt: skip
 """The columns of the rows. ``raw`` has folder and name as bytes if they are not valid Unicode."""
 
@@ -217,6 +221,8 @@ def schema(pa: Any) -> Any:
         "raw": pa.binary(),
         "size_bytes": pa.int64(),
         "modified_ns": pa.int64(),
+        "behind": pa.int32(),
+        "parts": pa.int32(),
         "taken_at": pa.timestamp("us", tz="UTC"),
         "times_differ": pa.bool_(),
     }
@@ -295,6 +301,18 @@ def read_rows(
         yield from rows_of(range(first, first + len(table)), table)
 
 
+def read_partition(folder: Path, parts: Sequence[PartFile], partition: int) -> list[PlanRow]:
+    """Read the rows of a partition. The files of a group belong to the partition of its owner."""
+    start, stop = partition * PARTITION_ROWS, (partition + 1) * PARTITION_ROWS
+    rows = [row for row in read_rows(folder, parts, start=start, stop=stop) if row.owner >= start]
+    last = rows[-1] if rows else None
+    owner = next((row for row in reversed(rows) if row.number == row.owner), None)
+    end = owner.number + owner.parts + 1 if owner is not None and last is not None else stop
+    if end > stop:
+        rows += read_rows(folder, parts, start=stop, stop=end)
+    return rows
+
+
 def rows_of(numbers: Iterable[int], table: Any) -> Iterator[PlanRow]:
     """Yield the rows of a table with all columns as values."""
     lists = [table.column(name).to_pylist() for name in COLUMNS]
@@ -307,4 +325,5 @@ def rows_of(numbers: Iterable[int], table: Any) -> Iterator[PlanRow]:
         row["destination"] = Destination(row["destination"])
         row["verdict"] = Action(row["verdict"])
         row["reason"] = Reason(row["reason"])
+        row["role"] = CompanionRole(row["role"]) if row["role"] is not None else None
         yield PlanRow(number=number, **row)

@@ -18,6 +18,7 @@ from intouch_import.exclusions import Exclusions
 from intouch_import.ledger import ledger_for
 from intouch_import.media.clocks import CameraClock
 from intouch_import.migration.classify import Classifier
+from intouch_import.migration.companions import SIDECARS, Grouping
 from intouch_import.migration.lists import ListIndex
 from intouch_import.migration.plan_file import (
     PLAN,
@@ -71,6 +72,7 @@ def plan(
     clocks: Iterable[CameraClock] = (),
     exclude: Exclusions | Iterable[str] | None = None,
     zone: str | tzinfo | None = None,
+    sidecars: str = "keep",
     allow_inactive: bool = False,
     ledger: Ledger | str | os.PathLike[str] | None = None,
     on_progress: OnProgress = None,
@@ -95,6 +97,9 @@ def plan(
         exclude: Patterns of files and folders that are left out, besides those that are excluded by default;
             or `Exclusions`, which can also replace the defaults. By default as ``source`` was opened.
         zone: The practice's time zone; by default this machine's.
+        sidecars: What to do with files that only add to a photo or movie (``.aae``, ``.xmp``, ``.json``,
+            ``.thm``, ``.lrv``). ``"keep"``: they go into the same record with it. ``"leave"``: they are left
+            out, and counted.
         allow_inactive: Import files of inactive patients, too, without asking a person.
         ledger: As for `Inbox`.
         on_progress: Called with `Progress` after every batch; ``"tqdm"`` shows a bar.
@@ -115,6 +120,8 @@ def plan(
         raise ConfigError("plan takes a rule, such as FolderRule(pattern)")
     if mode not in _MODES:
         raise ConfigError('mode is "move" or "copy"')
+    if sidecars not in SIDECARS:
+        raise ConfigError('sidecars is "keep" or "leave"')
     order, corrected = date_order(dates), tuple(clocks)
     if not all(isinstance(clock, CameraClock) for clock in corrected):
         raise ConfigError("clocks= takes several CameraClock, such as read_clocks returns")
@@ -144,9 +151,11 @@ def plan(
             ledger=book,
             index=index,
             folders=folders,
+            sidecars=sidecars,
         )
+        grouping = Grouping(time_zone, exclusions, sidecars)
         rows = _Rows(classifier, clock, tell)
-        parts = _write_rows(folder, pa, rows.read(walk(folders)))
+        parts = _write_rows(folder, pa, rows.read(walk(folders, grouping)))
         kept = opener.kept if isinstance(opener, Archive) else None
         values: dict[str, Any] = {
             "created_at": clock.now(),
@@ -161,6 +170,7 @@ def plan(
             "clocks": tuple(clock.to_dict() for clock in corrected),
             "exclude": exclusions.to_dict(),
             "zone": getattr(time_zone, "key", None) or str(time_zone),
+            "sidecars": sidecars,
             "allow_inactive": allow_inactive,
             "parts": tuple(parts),
             "size_bytes": rows.size_bytes,

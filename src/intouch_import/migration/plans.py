@@ -255,6 +255,9 @@ class Plan:
     ) -> int:
         """Override the plan for one row, or for all rows that meet conditions. A later override wins.
 
+        Files that belong together stay together: an override of a photo is also for its movie, its RAW and
+        its sidecars. A sidecar can be left out, but not be given to another patient than its photo.
+
         Overrides are kept in the plan's folder. A file that is in a record already is not changed: to move it
         to another patient, use `Inbox.reassign`.
 
@@ -304,7 +307,10 @@ class Plan:
             by=by,
             note=note,
         )
-        numbers = review.find_changed(self._stored, override)
+        found = review.find_changed(self._stored, override)
+        numbers = review.with_companions(self._stored, override, found)
+        if numbers is not found:
+            override = attrs.evolve(override, where=Where({"number": list(numbers)}))
         if imported := imported_among(self.directory, numbers):
             left = [number for number in numbers if number not in imported]
             override = attrs.evolve(override, where=Where({"number": left}))

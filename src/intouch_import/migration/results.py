@@ -105,9 +105,14 @@ def imported_among(folder: Path, numbers: Iterable[int]) -> set[int]:
     if not (folder / _RESULTS).exists():
         return set()
     found: set[int] = set()
+    before: tuple[int, dict[int, Result]] = (-1, {})
     for partition, some in itertools.groupby(numbers, key=lambda number: number // PARTITION_ROWS):
+        # The first files of a partition may belong to a file at the end of the partition before it.
+        earlier = before[1] if before[0] == partition - 1 else read_results(folder, max(0, partition - 1))
         results = read_results(folder, partition)
-        found.update(number for number in some if number in results and results[number].is_stored)
+        before = partition, results
+        both = earlier | results
+        found.update(number for number in some if number in both and both[number].is_stored)
     return found
 
 

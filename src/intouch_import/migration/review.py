@@ -20,9 +20,9 @@ import attrs
 
 from intouch_import.errors import InTouchImportError
 from intouch_import.extras import needing
-from intouch_import.migration.plan_file import arrow, read_rows, read_tables, rows_of, schema
+from intouch_import.migration.plan_file import PARTITION_ROWS, arrow, read_rows, read_tables, rows_of, schema
 from intouch_import.migration.rows import CONDITIONS, SIZES, Where
-from intouch_import.model import Action, Reason
+from intouch_import.model import Action, CompanionRole, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
@@ -46,6 +46,7 @@ __all__ = [
     "pandas_frame",
     "summary_html",
     "thumbnail_of",
+    "with_companions",
 ]
 
 NOBODY: Final = "nobody"
@@ -256,6 +257,36 @@ def find_changed(plan: StoredPlan, override: Override) -> MutableSequence[int]:
     for rows in _columns(plan, override.where, names=_FOR_OVERRIDES):
         found.extend(rows.numbers(rows.changed_by(override)))
     return found
+
+
+def with_companions(plan: StoredPlan, override: Override, numbers: Sequence[int]) -> Sequence[int]:
+    """Return the rows that an override is for: parts follow their owner, and a sidecar never goes alone.
+
+    Args:
+        plan: The plan.
+        override: The override.
+        numbers: The rows that meet its conditions, in order.
+    """
+    import pyarrow.compute as pc
+
+    if not numbers:
+        return numbers
+    chosen, changed = set(numbers), set(numbers)
+    alone = override.leave_out or override.restore
+    columns = ["behind", "role", *_FOR_OVERRIDES]
+    stop = numbers[-1] + PARTITION_ROWS
+    for first, table in read_tables(
+        plan.directory, plan.header.parts, start=numbers[0], stop=stop, columns=columns
+    ):
+        parts = pc.indices_nonzero(pc.greater(table.column("behind"), 0))
+        for at, row in zip(parts.to_pylist(), table.take(parts).to_pylist(), strict=True):
+            number = first + at
+            can_change = alone or (row["import_id"] and row["verdict"] != Action.FINISH.value)
+            if number - row["behind"] in chosen and can_change:
+                changed.add(number)
+            elif number - row["behind"] not in chosen and CompanionRole(row["role"]).is_sidecar and not alone:
+                changed.discard(number)
+    return numbers if changed == chosen else sorted(changed)
 
 
 def find_rows(

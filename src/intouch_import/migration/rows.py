@@ -15,7 +15,16 @@ import attrs
 
 from intouch_import import disk
 from intouch_import.errors import ConfigError, without_path
-from intouch_import.model import Action, Destination, EntryKind, Reason, SourceFile, TakenFrom, printable
+from intouch_import.model import (
+    Action,
+    CompanionRole,
+    Destination,
+    EntryKind,
+    Reason,
+    SourceFile,
+    TakenFrom,
+    printable,
+)
 from intouch_import.secret import pseudonym
 
 if TYPE_CHECKING:
@@ -46,7 +55,7 @@ SIZES: Final = (
 
 CONDITIONS: Final = {
     "verdict": ("verdict",), "reason": ("reason",), "patient": ("patient",), "provider": ("provider",),
-    "destination": ("destination",), "import_id": ("import_id",), "number": (),
+    "destination": ("destination",), "import_id": ("import_id",), "role": ("role",), "number": (),
     "year": ("taken_at",), "size": ("size_bytes",),
     "folder": ("folder", "raw"), "name": ("name", "raw"), "path": ("folder", "name", "raw"),
 }  # fmt: skip
@@ -73,6 +82,9 @@ class PlanRow:
         reason: Why.
         import_id: Its import id.
         modified_ns, vendor_hash, handle: As in `SourceFile`.
+        role: What the file is to the one it belongs to (`CompanionRole`); None if it belongs to no other.
+        behind: How many rows before this one the row of that file is; 0 if it belongs to no other.
+        parts: The number of files that belong to this one. Their rows follow this row.
         accept_content: Whether a person decided to import the file whatever its content is.
     """
 
@@ -93,12 +105,25 @@ class PlanRow:
     modified_ns: int | None = None
     vendor_hash: str | None = None
     handle: str | None = None
+    role: CompanionRole | None = None
+    behind: int = 0
+    parts: int = 0
     accept_content: bool = False
 
     @property
     def path(self) -> str:
         """Path from the top of the archive, with slashes."""
         return f"{self.folder}/{self.name}" if self.folder else self.name
+
+    @property
+    def owner(self) -> int:
+        """The number of the row of the file that this one belongs to; its own number if it is no part."""
+        return self.number - self.behind
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether the file shows nothing of its own, and is kept with the file that it belongs to."""
+        return self.role is not None and self.role.is_sidecar
 
     @property
     def file(self) -> SourceFile:
@@ -130,6 +155,8 @@ class PlanRow:
             "reason": self.reason.value,
             "text": self.reason.text,
             "import_id": self.import_id,
+            "role": self.role.value if self.role is not None else None,
+            "owner": self.owner if self.behind else None,
         }
 
 

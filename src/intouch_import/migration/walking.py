@@ -13,6 +13,7 @@ import os
 import queue
 import threading
 from collections import OrderedDict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import attrs
@@ -26,6 +27,8 @@ from intouch_import.sources.opening import open_source
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from intouch_import.migration.companions import Grouping, Place
+
 __all__ = ["AnyArchive", "Archive", "Folders", "FoundFiles", "archive_of", "folder_id", "open_root", "walk"]
 
 AnyArchive: TypeAlias = "str | os.PathLike[str] | Source | Callable[[], Source]"
@@ -34,6 +37,8 @@ AnyArchive: TypeAlias = "str | os.PathLike[str] | Source | Callable[[], Source]"
 _KEPT: Final = frozenset({"source_id", "provider", "label"})
 _OPEN_FOLDERS: Final = 64
 _CHUNK: Final = 1000
+# What belongs together is found among at most so many entries of a folder: they are in memory together.
+_MOST_TOGETHER: Final = 200_000
 _DEEPEST: Final = 512
 _CHECK_ROOT_AFTER: Final = 20
 
@@ -109,12 +114,14 @@ class FoundFiles(NamedTuple):
         files: The entries, without the folders that are walked themselves.
         source_id: The folder's source id.
         why: Why a single entry, a folder, is not walked.
+        places: By name, the places of files that belong together. The parts of a file follow it in ``files``.
     """
 
     folder: str
     files: list[SourceFile]
     source_id: str = ""
     why: Reason | None = None
+    places: Mapping[str, Place] = MappingProxyType({})
 
 
 def folder_id(root_id: str, folder: str) -> str:
@@ -180,25 +187,30 @@ class Folders:
                 source.close()
 
 
-def walk(folders: Folders) -> Iterator[FoundFiles]:
+def walk(folders: Folders, grouping: Grouping | None = None) -> Iterator[FoundFiles]:
     """List everything in an archive, folder by folder, at most some thousand entries at a time.
 
-    Memory is used for these entries, and for the names of folders that are still to be listed. A location on
-    a network lists several folders in parallel.
+    Memory is used for the entries of a folder, and for the names of folders that are still to be listed. A
+    location on a network lists several folders in parallel.
+
+    Args:
+        folders: The archive.
+        grouping: Finds what belongs together in each folder.
 
     Raises:
         SourceError: The top folder can't be listed, at first or after many folders that could not be listed.
     """
     threads = min(folders.root.concurrency, 16)
     on_network = threads > 2  # noqa: PLR2004  # a local disk has two
-    return (_ParallelWalk(folders, threads) if on_network else _Walk(folders)).run()
+    return (_ParallelWalk(folders, grouping, threads) if on_network else _Walk(folders, grouping)).run()
 
 
 class _Walk:
     """Lists one folder after the other."""
 
-    def __init__(self, folders: Folders) -> None:
+    def __init__(self, folders: Folders, grouping: Grouping | None) -> None:
         self._folders = folders
+        self._grouping = grouping
         self._pending = [""]
         self._failures = 0
 
@@ -210,7 +222,7 @@ class _Walk:
 
     def _list(self, folder: str, below: list[str]) -> Iterator[FoundFiles]:
         try:
-            yield from _list(self._folders, folder, below)
+            yield from _list(self._folders, folder, below, self._grouping)
             self._failures = 0
         except InTouchImportError:
             self._failures += 1
@@ -223,8 +235,8 @@ class _Walk:
 class _ParallelWalk(_Walk):
     """Lists folders in several threads, and yields what they find in one."""
 
-    def __init__(self, folders: Folders, threads: int) -> None:
-        super().__init__(folders)
+    def __init__(self, folders: Folders, grouping: Grouping | None, threads: int) -> None:
+        super().__init__(folders, grouping)
         self._threads = threads
         self._found: queue.Queue[FoundFiles | BaseException | None] = queue.Queue(maxsize=4 * threads)
         self._condition = threading.Condition()
@@ -283,7 +295,7 @@ class _ParallelWalk(_Walk):
             return None
 
 
-def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[FoundFiles]:
+def _list(folders: Folders, folder: str, below: list[str], grouping: Grouping | None) -> Iterator[FoundFiles]:
     """List one folder; append the folders to be walked to ``below``."""
     files: list[SourceFile] = []
     failure: InTouchImportError | None = None
@@ -293,8 +305,8 @@ def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[FoundFile
         for file in source.scan():
             if file.kind is not EntryKind.FOLDER:
                 files.append(file)
-                if len(files) >= _CHUNK:
-                    yield FoundFiles(folder, files, source.source_id)
+                if len(files) >= (_CHUNK if grouping is None else _MOST_TOGETHER):
+                    yield from _chunks(folder, source, files, grouping)
                     files = []
                 continue
             name = file.name.rstrip("/")
@@ -306,9 +318,23 @@ def _list(folders: Folders, folder: str, below: list[str]) -> Iterator[FoundFile
     except InTouchImportError as exc:
         failure = exc
     if files:
-        yield FoundFiles(folder, files, source.source_id)
+        yield from _chunks(folder, source, files, grouping)
     if failure is not None:
         raise failure  # after the entries that were listed before it
+
+
+def _chunks(
+    folder: str, source: Source, files: list[SourceFile], grouping: Grouping | None
+) -> Iterator[FoundFiles]:
+    """Yield entries of a folder, some thousand at a time. Files that belong together are not separated."""
+    files, places = grouping.group(source, files) if grouping is not None else (files, {})
+    start = 0
+    while start < len(files):
+        stop = start + _CHUNK
+        while stop < len(files) and files[stop].name in places and places[files[stop].name].behind:
+            stop += 1
+        yield FoundFiles(folder, files[start:stop], source.source_id, places=places)
+        start = stop
 
 
 def _is_lost(folders: Folders) -> bool:
