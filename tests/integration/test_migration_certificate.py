@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import json
 import os
 import shutil
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
 from intouch_import import migration
-from intouch_import.errors import NotRemoved
+from intouch_import.errors import ConfigError, NotRemoved
 from intouch_import.ledger import Event, Ledger
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.sql import SqlRepository
@@ -60,6 +62,10 @@ def test_all_is_well(archive: Archive) -> None:
     values = certificate.values
     assert (values["confirmed_in_records"], values["read_again"], values["intact"]) == (6, 6, 6)
     assert values["seen_in_archive"] == 1
+    header = plan.header
+    assert (values["form"], values["plan"]) == (2, header.id)
+    assert (values["source_id"], values["rule"], values["zone"]) == (header.source_id, header.rule, "UTC")
+    assert datetime.fromisoformat(values["certified_at"]).utcoffset() == timedelta(0)
     sizes = dict.fromkeys(values["counts"], 0)
     for row in plan.rows():
         sizes["imported" if row.patient else "waiting"] += row.size_bytes
@@ -399,6 +405,45 @@ def test_a_changed_page_is_detected(archive: Archive, change: Callable[[bytes], 
     assert migration.verify_certificate(certificate.directory) == ["certificate.html was changed"]
     certificate.report.unlink()
     assert migration.verify_certificate(certificate.directory) == ["certificate.html is missing"]
+
+
+def test_every_value_and_every_line_is_covered(archive: Archive) -> None:
+    """A changed value in certificate.json, or a changed line in files.jsonl, is detected and named."""
+    archive.lay(f"{MARSH}/Ödem ☂.jpg")
+    plan, records = _moved(archive)
+    folder = plan.certificate(records).directory
+    file = folder / "certificate.json"
+    values = json.loads(file.read_text("utf-8"))
+    for name, value in values.items():
+        changed = {**values, name: value + 1 if isinstance(value, int) else f"{value} "}
+        file.write_text(json.dumps(changed), "utf-8")
+        assert "certificate.json was changed" in migration.verify_certificate(folder), name
+    file.write_text(json.dumps(dict(reversed(values.items())), indent=1), "utf-8")
+    assert migration.verify_certificate(folder) == []
+    lines = (folder / "files.jsonl").read_bytes()
+    assert lines.isascii()
+    (folder / "files.jsonl").write_bytes(lines.replace(b"imported", b"imparted", 1))
+    assert migration.verify_certificate(folder) == ["files.jsonl was changed"]
+
+
+def test_a_certificate_in_another_folder(archive: Archive, tmp_path: Path) -> None:
+    """The folder is made, for this account only. What can't be written or found is an error that says so."""
+    plan, records = _moved(archive)
+    folder = tmp_path / "for the practice" / "certificate"
+    certificate = plan.certificate(records, to=folder)
+    assert certificate.directory == folder
+    assert str(certificate).startswith("7 planned = 6 imported + ")
+    assert migration.verify_certificate(folder) == []
+    if os.name == "posix":
+        assert folder.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(ConfigError, match="the certificate can't be written") as failed:
+        plan.certificate(records, to=certificate.report)
+    assert failed.value.errno == errno.EEXIST
+    assert str(tmp_path) not in str(failed.value.__cause__)
+    with pytest.raises(ConfigError, match="there is no certificate in that folder") as failed:
+        migration.verify_certificate(tmp_path)
+    assert failed.value.errno == errno.ENOENT
+    assert str(tmp_path) not in str(failed.value.__cause__)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{"])
