@@ -18,6 +18,7 @@ with atheris.instrument_imports(include=["intouch_import"]):
 
 import fuzzing
 
+import dated
 import movies
 import pictures
 
@@ -73,6 +74,7 @@ def seeds() -> list[bytes]:
         b"RIFF\xff\xff\xff\xffAVI ",
         b"\x1a\x45\xdf\xa3\x80",
     ]
+    small += [content[:6000] for _extension, content in dated.dated().values()]
     small += [
         movies.movie_with(created=NOW, size=(640, 480), offset_date="2026-01-31T14:25:01+1100", iso_meta=iso)
         for iso in (False, True)

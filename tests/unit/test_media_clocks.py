@@ -99,10 +99,19 @@ def test_every_time_of_a_photo_is_corrected() -> None:
 
 
 def test_a_correction_out_of_the_calendar_is_not_made() -> None:
-    """A time at the end of the calendar stays as it is."""
+    """A corrected time behind the end of the calendar is no time."""
     clock = CameraClock(model="D7500", offset="+10000d 0:00")
-    (time,) = times_of(Exif(taken="9999:12:31 10:00:00", model="D7500"), clock).found
-    assert time.written is None
+    assert times_of(Exif(taken="9999:12:31 10:00:00", model="D7500"), clock).found == ()
+
+
+@pytest.mark.parametrize("epoch", ["1970:01:01 00:00:42", "1980:01:01 00:00:42"])
+def test_a_clock_that_was_never_set_can_be_corrected(epoch: str) -> None:
+    """A time before there were digital cameras is used, once it is corrected."""
+    exif = Exif(taken=epoch, model="D7500")
+    assert times_of(exif).found == ()
+    written = datetime(int(epoch[:4]), 1, 1, 0, 0, 42)  # the camera's
+    (time,) = times_of(exif, CameraClock(model="D7500", offset=SHOWS - written)).found
+    assert (time.local, time.written) == (SHOWS, written)
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def capture_times(
             FoundTime(taken_from=named_from, at=named_at, zone_from=ZoneFrom.PRACTICE, day_only=day_only)
         )
     if exif is not None:
-        found += [_corrected(time, exif, clocks, zone) for time in from_exif(exif, zone)]
+        found += from_exif(exif, zone, clocks)
     if movie is not None:
         found += from_movie(movie, zone)
     if modified_at is not None:
@@ -159,40 +159,23 @@ def capture_times(
     )
 
 
-def from_exif(exif: Exif, zone: tzinfo) -> list[FoundTime]:
+def from_exif(exif: Exif, zone: tzinfo, clocks: Sequence[CameraClock] = ()) -> list[FoundTime]:
     """Return the times in the metadata of a photo: the original time, or without one, the next best ones."""
-    found = _placed(TakenFrom.EXIF, exif.taken, zone, offset=exif.offset, sub_second=exif.sub_second)
-    if found:
+
+    def placed(
+        taken_from: TakenFrom, text: str | None, offset: str | None = None, sub_second: str | None = None
+    ) -> list[FoundTime]:
+        read = read_time(text, offset=offset, sub_second=sub_second)
+        if read is None:
+            return []
+        clock = next((clock for clock in clocks if clock.fits(exif, read[0])), None)
+        return _in_zone(taken_from, *read, zone, clock)
+
+    if found := placed(TakenFrom.EXIF, exif.taken, exif.offset, exif.sub_second):
         return found
-    digitized = _placed(
-        TakenFrom.DIGITIZED,
-        exif.digitized,
-        zone,
-        offset=exif.digitized_offset,
-        sub_second=exif.digitized_sub_second,
-    )
-    created = _placed(TakenFrom.DIGITIZED, exif.xmp_created, zone)
-    return _placed(TakenFrom.XMP, exif.xmp_taken, zone) + (digitized or created)
-
-
-def _corrected(time: FoundTime, exif: Exif, clocks: Sequence[CameraClock], zone: tzinfo) -> FoundTime:
-    """Correct a time by the first of the clocks that is that of the camera."""
-    local = time.local
-    clock = next((clock for clock in clocks if local is not None and clock.fits(exif, local)), None)
-    if clock is None or local is None:
-        return time
-    try:
-        right = local + clock.offset
-    except OverflowError:
-        return time
-    placed, flag = place_in_zone(right, zone)
-    return FoundTime(
-        taken_from=time.taken_from,
-        at=placed,
-        zone_from=ZoneFrom.PRACTICE,
-        local=right,
-        flag=flag,
-        written=local,
+    digitized = placed(TakenFrom.DIGITIZED, exif.digitized, exif.digitized_offset, exif.digitized_sub_second)
+    return placed(TakenFrom.XMP, exif.xmp_taken) + (
+        digitized or placed(TakenFrom.DIGITIZED, exif.xmp_created)
     )
 
 
@@ -311,27 +294,37 @@ def readings(time: FoundTime, zone: tzinfo) -> list[datetime]:
     return [time.at]
 
 
-def _placed(
-    taken_from: TakenFrom,
-    text: str | None,
-    zone: tzinfo,
-    *,
-    offset: str | None = None,
-    sub_second: str | None = None,
-) -> list[FoundTime]:
+def _placed(taken_from: TakenFrom, text: str | None, zone: tzinfo) -> list[FoundTime]:
     """Return the time that a text has, made aware; nothing if it has none, or one that does not exist."""
-    read = read_time(text, offset=offset, sub_second=sub_second)
+    read = read_time(text)
     return _in_zone(taken_from, *read, zone) if read is not None else []
 
 
 def _in_zone(
-    taken_from: TakenFrom, local: datetime, offset: timezone | None, zone: tzinfo
+    taken_from: TakenFrom,
+    written: datetime,
+    offset: timezone | None,
+    zone: tzinfo,
+    clock: CameraClock | None = None,
 ) -> list[FoundTime]:
-    """Make a local time aware: with its own offset, or in the practice's zone."""
+    """Make a local time aware: with its own offset, or corrected by a clock, or in the practice's zone."""
+    try:
+        local = written + clock.offset if clock is not None else written
+    except OverflowError:
+        return []
     if local.year < _FIRST_YEAR:
         return []
-    if offset is not None:
+    if offset is not None and clock is None:
         at = local.replace(tzinfo=offset)
         return [FoundTime(taken_from=taken_from, at=at, zone_from=ZoneFrom.OWN, local=local)]
     placed, flag = place_in_zone(local, zone)
-    return [FoundTime(taken_from=taken_from, at=placed, zone_from=ZoneFrom.PRACTICE, local=local, flag=flag)]
+    return [
+        FoundTime(
+            taken_from=taken_from,
+            at=placed,
+            zone_from=ZoneFrom.PRACTICE,
+            local=local,
+            flag=flag,
+            written=written if clock is not None else None,
+        )
+    ]
