@@ -13,17 +13,20 @@ import random
 import re
 import sys
 import time
+import zlib
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import dated
 import pictures
 from intouch_import.errors import CaptureNameError
 from intouch_import.filenames import CaptureNaming
-from intouch_import.media.boxes import Reader, read_movie
+from intouch_import.media.boxes import Reader
+from intouch_import.media.containers import find_movie
 from intouch_import.media.exif import find_exif
-from intouch_import.media.facts import from_exif, from_movie
 from intouch_import.media.kinds import KINDS_OF_EXTENSIONS, sniff
 from intouch_import.media.sniffing import HEAD_BYTES, TAIL_BYTES, content_reason
+from intouch_import.media.times import from_exif, from_movie
 from intouch_import.migration.names import agrees, is_name
 from intouch_import.migration.patterns import PathPattern
 from intouch_import.migration.readings import TooManyReadings
@@ -133,6 +136,15 @@ def _contents() -> Iterator[bytes]:
         yield from pictures.flips(content, 2)
     yield from (pictures.circular_tiff(pages=pages) for pages in (1, 1000))
     yield b"\xff\xd8" + b"\xff\xe1\0\x02" * 20_000
+    for packet in (
+        b"<a " + b"".join(b"a%d='x' " % number for number in range(9000)) + b"/>",
+        b"<a " + b"".join(b"xmlns:a%d='x' " % number for number in range(5000)) + b"/>",
+        b"<a>" * 30_000, b"<a>" + b"&lt;" * 20_000, b"<" + b"a" * 65_000,
+    ):  # fmt: skip
+        yield dated.tiff({0x02BC: packet})
+        profile = dated.raw_profile(b"xmp", packet)
+        yield dated.png((b"zTXt", b"Raw profile type xmp\0\0" + zlib.compress(profile)))
+    yield dated.png(*[(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(20_000_000)))] * 100)
     yield b"II*\0\x08\0\0\0" + b"\xff\xff" + bytes(range(256)) * 3000
 
 
@@ -147,7 +159,7 @@ def _examine(content: bytes) -> None:
     for name in names:
         content_reason(name, head=head, tail=tail, size_bytes=size)
     reader = Reader(io.BytesIO(content), size, head=head)
-    exif, movie = find_exif(kind, reader), read_movie(reader)
+    exif, movie = find_exif(kind, reader), find_movie(kind, reader)
     if exif is not None:
         from_exif(exif, ZONE)
     if movie is not None:

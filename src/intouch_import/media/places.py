@@ -26,6 +26,7 @@ __all__ = ["Form", "find_metadata", "in_jpeg"]
 
 _MOST_SEGMENTS: Final = 200
 _MOST_CHUNKS: Final = 2000
+_MOST_TEXTS: Final = 50
 _MOST_TEXT_BYTES: Final = 512 * 1024
 _MOST_BETWEEN_BYTES: Final = 4096
 _MARKER: Final = re.compile(rb"\xff[\xc0-\xfe]")
@@ -104,14 +105,15 @@ def in_jpeg(file: Block) -> _Found:
 
 
 def _in_png(file: Block) -> _Found:
-    at = 8
+    at, texts = 8, 0
     for _count in range(_MOST_CHUNKS):
         header = file.at(at, 8)
         length, kind = int.from_bytes(header[:4], "big"), header[4:]
         if kind == b"eXIf":
             skip = _mark(file.at(at + 8, _EXIF_MARK_BYTES))
             yield Form.TIFF, file.part(at + 8 + skip, at + 8 + length)
-        elif kind in (b"tEXt", b"zTXt", b"iTXt"):
+        elif kind in (b"tEXt", b"zTXt", b"iTXt") and texts < _MOST_TEXTS:
+            texts += 1
             yield from _in_png_text(kind, file.at(at + 8, min(length, _MOST_TEXT_BYTES)))
         elif len(kind) < 4 or kind == b"IEND":  # noqa: PLR2004
             return
