@@ -225,18 +225,23 @@ def _vips(tool: Tool, paths: Sequence[Path]) -> dict[Path, Opinion]:
     for path in paths:
         with tempfile.NamedTemporaryFile(suffix=".png") as made:
             side = str(THUMBNAIL_PX)
-            tool.run("thumbnail", str(path), made.name, side, "--height", side, "--size", "force")
+            tool.run("thumbnail", str(path), f"{made.name}[strip]", side, "--height", side, "--size", "force")
             small = Path(made.name).read_bytes()
         done = tool.run("avg", f"{path}[fail_on=truncated]")
-        found[path] = _opinion(done, _pixels(small) if small else None)
+        found[path] = _opinion(done, _pixels(small))
     return found
 
 
-def _pixels(picture: bytes) -> bytes:
-    """Return a small picture on white, in RGB."""
-    with Image.open(io.BytesIO(picture)) as image:
-        seen = image.point(lambda value: value / 256).convert("L") if image.mode.startswith("I") else image
-        seen = seen.convert("RGBA")
+def _pixels(picture: bytes) -> bytes | None:
+    """Return a small picture on white, in RGB; None if it can't be read."""
+    try:
+        with Image.open(io.BytesIO(picture)) as image:
+            seen = (
+                image.point(lambda value: value / 256).convert("L") if image.mode.startswith("I") else image
+            )
+            seen = seen.convert("RGBA")
+    except Exception:  # what a judge makes of an invalid file may be invalid, too
+        return None
     white = Image.new("RGBA", seen.size, "white")
     return Image.alpha_composite(white, seen).convert("RGB").tobytes()
 

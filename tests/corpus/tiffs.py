@@ -153,7 +153,7 @@ def _raw_photo(
     """Write a raw photo: a small picture first, the full one of a sensor in a directory below it."""
     width, height = 160, 120
     small, jpeg, full = (
-        pictures.random_bytes(64 * 48 * 3),
+        photo("RGB", 64, 48).tobytes(),
         edged(120, 90),
         pictures.random_bytes(width * height * 2),
     )
