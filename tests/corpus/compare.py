@@ -34,7 +34,7 @@ ZONE = ZoneInfo("Australia/Sydney")
 _MIMES: dict[str, str] = {
     "image/x-canon-cr2": "image/tiff", "image/x-nikon-nef": "image/tiff", "image/x-sony-arw": "image/tiff",
     "image/x-adobe-dng": "image/tiff", "image/x-pentax-pef": "image/tiff", "image/x-ms-bmp": "image/bmp",
-    "image/jpx": "image/jp2", "image/heif": "image/heic", "image/heic-sequence": "image/heic",
+    "image/jpx": "image/jp2", "image/heif": "image/heic", "image/heic-sequence": "image/heic", "image/heif-sequence": "image/heic",
     "image/avif-sequence": "image/avif", "image/apng": "image/png", "image/x-jp2-codestream": "image/j2c",
     "image/j2k": "image/j2c", "image/x-j2c": "image/j2c", "image/x-tiff-big": "image/tiff", "image/x-photo-cd": "image/x-photo-cd", "video/msvideo": "video/x-msvideo", "video/avi": "video/x-msvideo",
     "video/x-m4v": "video/mp4", "video/3gpp": "video/mp4", "video/3gpp2": "video/mp4", "video/webm": "video/x-matroska",
