@@ -50,7 +50,7 @@ _OF_KINDS: dict[Kind, str] = {
 """The kinds that every judge names in the same way. Archives and documents have many names."""
 _SAME_WITHIN = timedelta(seconds=2)
 # Mean difference of a sample, of 255. JPEG, scaling and colour profiles make a difference of a few.
-_SAME_PICTURE = 12.0
+_SAME_PICTURE = 16.0
 _DAMAGED = {Reason.CONTENT_CUT_SHORT, Reason.CONTENT_DAMAGED}
 
 

@@ -19,6 +19,7 @@ from corpus.files import whole_files
 from corpus.judges import find_tools
 from intouch_import.media import Examiner
 from intouch_import.media.decoders import DecodingPool
+from intouch_import.media.kinds import Kind
 from intouch_import.model import Soundness
 
 if TYPE_CHECKING:
@@ -74,18 +75,28 @@ def false_alarms(files: Sequence[Whole], examiner: Examiner) -> list[str]:
 
 
 def believed(found: Sequence[Found]) -> list[str]:
-    """List the cut files that are verified, or that would be imported automatically."""
-    cut = [one for one in found if one.damage == "cut" and one.file.format not in PENDING]
-    return [
-        str(one)
-        for one in cut
-        if one.verified
-        or (not one.waits and one.lost > EDGE_BYTES and one.file.format.partition(",")[0] in FOUND)
-    ]
+    """List the cut files that are verified, or that would be imported automatically, and JPEGs with a hole."""
+    return [str(one) for one in found if one.file.format not in PENDING and _is_believed(one)]
+
+
+def _is_believed(one: Found) -> bool:
+    kind = one.file.format.partition(",")[0]
+    if one.damage == "cut":
+        return one.verified or (not one.waits and one.lost > EDGE_BYTES and kind in FOUND)
+    # Holes in metadata do no harm.
+    return one.file.kind is Kind.JPEG and one.verified and one.at >= _picture_at(one.file.content)
+
+
+def _picture_at(jpeg: bytes) -> int:
+    """Return where the header of the first scan begins, behind all metadata with their previews."""
+    at = 2
+    while jpeg[at + 1] != 0xDA:
+        at += 1 if jpeg[at + 1] == 0xFF else 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    return at
 
 
 def test_damaged_files_of_each_format_are_not_believed(examiner: Examiner) -> None:
-    """No whole file waits, no cut file is verified, and no file without more than its last bytes is imported."""
+    """No whole file waits, no cut file and no JPEG with a hole is verified, and no file is imported that is cut."""
     files = sample()
     assert not false_alarms(files, examiner)
     found = look(files, examiner, count=3)
