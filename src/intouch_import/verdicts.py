@@ -70,10 +70,14 @@ _KINDS: Final = {
     EntryKind.LINK: Reason.LINK,
     EntryKind.SPECIAL: Reason.SPECIAL_FILE,
 }
+# The endings that browsers, download managers, copy and sync tools give a file until it is whole.
 _UNFINISHED: Final = frozenset(
     {
-        "part", "partial", "filepart", "crdownload", "download", "opdownload", "tmp", "temp", "swp", "aria2",
-        "!ut", "dwl", "inprogress", "lock",
+        "part", "partial", "filepart", "tmp", "temp", "swp", "lock", "dwl", "inprogress", "incomplete",
+        "unfinished", "pending", "uploading", "upload", "downloading", "copying", "transferring",
+        "crdownload", "download", "opdownload", "fdmdownload", "partialdownload", "crswap", "drivedownload",
+        "driveupload", "ffs_tmp", "!sync", "synctemp", "syncpart", "tacitpart", "ocpart", "gstmp", "davtmp",
+        "aria2", "!ut", "ut!", "!qb", "bc!", "jc!", "az!", "td", "xltd", "dctmp", "antifrag",
     }
 )  # fmt: skip
 

@@ -39,8 +39,8 @@ _RECORDINGS = (
     ("webm vp8", Kind.MATROSKA, "webm", "webm", "libvpx", {}, False),
     ("webm vp9", Kind.MATROSKA, "webm", "webm", "libvpx-vp9", {}, True),
     ("wmv", Kind.ASF, "wmv", "asf", "wmv2", {}, False),
-    ("mts", Kind.UNKNOWN, "mts", "mpegts", "libx264", {"mpegts_m2ts_mode": "1"}, False),
-    ("ts", Kind.UNKNOWN, "ts", "mpegts", "mpeg2video", {}, False),
+    ("mts", Kind.TRANSPORT_STREAM, "mts", "mpegts", "libx264", {"mpegts_m2ts_mode": "1"}, False),
+    ("ts", Kind.TRANSPORT_STREAM, "ts", "mpegts", "mpeg2video", {}, False),
     ("mpg", Kind.UNKNOWN, "mpg", "mpeg", "mpeg2video", {}, False),
 )
 

@@ -157,7 +157,8 @@ def _examine(content: bytes) -> None:
         *(f"a.{extension}" for extension, kinds in KINDS_OF_EXTENSIONS.items() if kind in kinds),
     }
     for name in names:
-        content_reason(name, head=head, tail=tail, size_bytes=size)
+        whole = Reader(io.BytesIO(content), size, bytes_left=1 << 26, reads_left=100_000)
+        content_reason(name, head=head, tail=tail, size_bytes=size, reader=whole)
     reader = Reader(io.BytesIO(content), size, head=head)
     exif, movie = find_exif(kind, reader), find_movie(kind, reader)
     if exif is not None:

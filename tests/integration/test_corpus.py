@@ -34,7 +34,7 @@ SAMPLE = 40
 # The formats of which every cut beyond the last 64 bytes must stop an automatic import.
 FOUND = ("jpeg", "png", "tiff", "gif", "bmp", "webp", "heic", "avif", "jp2", "mp4", "mov", "pdf")
 # What is not right yet.
-PENDING = {"raw", "tiff, pyramid", "jpeg, MPF"}
+PENDING = {"jpeg, MPF"}
 PENDING_ALARMS = (
     "tiff half",
     "tiff colour floats",

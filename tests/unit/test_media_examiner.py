@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import struct
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
@@ -154,7 +155,7 @@ def test_limits_leave_a_doubt() -> None:
         ("a.fpx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(5000), Obstacle.NO_PICTURE),
         ("a.pcd", photo_cd(), Obstacle.PARTLY),
         ("a.pdf", b"%PDF-1.7\n%%EOF", Obstacle.NO_PICTURE),
-        ("a.docx", b"PK\3\4" + bytes(100), Obstacle.NO_PICTURE),
+        ("a.docx", b"PK\5\6" + bytes(18), Obstacle.NO_PICTURE),
         ("a.mp4", movies.movie_with(created=TAKEN), Obstacle.NO_PICTURE),
     ],
 )
@@ -273,3 +274,23 @@ def test_every_kind_that_is_decoded_is_a_kind_of_picture_or_movie() -> None:
     """No kind has two decoders."""
     assert not set(kinds.PICTURES) & kinds.MOVIES
     assert containers._READERS.keys() - kinds.PICTURES.keys() == kinds.MOVIES
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.dng", "a.uploaded"])
+def test_every_directory_of_a_tiff_is_read(examiner: Examiner, name: str) -> None:
+    """A TIFF whose directory in the middle of the file points beyond the end is damaged."""
+    first = grey_page(following=100_008)
+    middle = grey_page(following=0, strip_at=300_000)
+    content = (b"II*\0\x08\0\0\0" + first).ljust(100_008, b"\1") + middle
+    whole = content.ljust(300_000, b"\1") + bytes(range(256)) * 40
+    assert examiner.examine(whole, name=name).doubt is None
+    facts = examiner.examine(whole[:-1000], name=name)
+    assert (facts.soundness, facts.doubt) == (Soundness.DAMAGED, Reason.CONTENT_CUT_SHORT)
+
+
+def grey_page(*, following: int, strip_at: int = 1000) -> bytes:
+    """Make the directory of a grey page of 100 by 100 pixels."""
+    tags = [(256, 3, 1, 100), (257, 3, 1, 100), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    tags += [(273, 4, 1, strip_at), (277, 3, 1, 1), (278, 3, 1, 100), (279, 4, 1, 10_000)]
+    entries = b"".join(struct.pack("<HHLL", *tag) for tag in tags)
+    return struct.pack("<H", len(tags)) + entries + struct.pack("<L", following)

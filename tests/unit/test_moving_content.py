@@ -61,6 +61,12 @@ def stored(inbox: Inbox) -> StoredAttachment:
     return only
 
 
+def changed(content: bytes) -> bytes:
+    """Change a byte in the middle of a picture."""
+    half = len(content) // 2
+    return content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+
+
 @pytest.mark.parametrize(
     ("extension", "content", "reason", "soundness"),
     [
@@ -68,7 +74,7 @@ def stored(inbox: Inbox) -> StoredAttachment:
         ("jpg", EXE, Reason.CONTENT_NOT_AS_NAMED, Soundness.UNVERIFIED),
         ("jpg", b"%PDF-1.7\n%%EOF", Reason.CONTENT_NOT_AS_NAMED, Soundness.UNVERIFIED),
         ("jpg", pictures.whole()["jpeg"][1][:9000], Reason.CONTENT_CUT_SHORT, Soundness.DAMAGED),
-        ("bmp", pictures.whole()["bmp"][1][:9000], Reason.CONTENT_DAMAGED, Soundness.DAMAGED),
+        ("png", changed(pictures.whole()["png"][1]), Reason.CONTENT_DAMAGED, Soundness.DAMAGED),
         ("jpg", pictures.bomb_jpeg(60_000, 60_000), Reason.CONTENT_UNCHECKED, Soundness.UNVERIFIED),
         ("heic", pictures.whole()["jpeg"][1], Reason.CONTENT_NOT_AS_NAMED, Soundness.VERIFIED),
         ("jpg", pictures.whole()["heic"][1], Reason.CONTENT_NOT_AS_NAMED, Soundness.VERIFIED),

@@ -101,6 +101,11 @@ def test_only_files_are_looked_at(kind: EntryKind, reason: Reason) -> None:
         ("photo.JPG.CRDOWNLOAD", Reason.UNFINISHED_DOWNLOAD),
         ("photo.tmp", Reason.UNFINISHED_DOWNLOAD),
         ("photo.filepart", Reason.UNFINISHED_DOWNLOAD),
+        ("photo.jpg.tacitpart", Reason.UNFINISHED_DOWNLOAD),
+        ("photo.jpg.FFS_TMP", Reason.UNFINISHED_DOWNLOAD),
+        ("photo.jpg.!sync", Reason.UNFINISHED_DOWNLOAD),
+        ("photo.jpg.uploading", Reason.UNFINISHED_DOWNLOAD),
+        ("photo.jpg.pending", Reason.UNFINISHED_DOWNLOAD),
         ("~$letter.docx", Reason.UNFINISHED_DOWNLOAD),
     ],
 )

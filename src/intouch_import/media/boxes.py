@@ -57,6 +57,7 @@ class Reader:
         stream: Binary and seekable; belongs to the caller.
         size_bytes: Size of the file in bytes.
         head: The first bytes of the file, if they are known.
+        bytes_left, reads_left: The budget.
     """
 
     _stream: BinaryIO
@@ -65,8 +66,8 @@ class Reader:
     # Entries and values are often close together: the bytes behind each one that is read are kept.
     _window: bytes = attrs.field(default=b"", init=False, repr=False)
     _window_at: int = attrs.field(default=0, init=False)
-    _bytes_left: int = attrs.field(default=_MOST_BYTES, init=False)
-    _reads_left: int = attrs.field(default=_MOST_READS, init=False)
+    _bytes_left: int = attrs.field(default=_MOST_BYTES, kw_only=True)
+    _reads_left: int = attrs.field(default=_MOST_READS, kw_only=True)
 
     def at(self, offset: int, length: int) -> bytes:
         """Return ``length`` bytes at an offset, or fewer at the end of the file and of the budget.

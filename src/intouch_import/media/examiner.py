@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Examiner"]
 
+# For a search of the end: the directories of a TIFF with a thousand pages, or all of a large JPEG.
+_MOST_BYTES: Final = 64 * 1024 * 1024
+_MOST_READS: Final = 100_000
 _DOUBTS: Final = {
     Obstacle.UNDECODABLE: Reason.CONTENT_DAMAGED,
     Obstacle.GAP: Reason.CONTENT_DAMAGED,
@@ -106,7 +109,14 @@ class Examiner:
             size_bytes = stream.seek(0, os.SEEK_END)
         head, tail = read_ranges(stream, (0, HEAD_BYTES), (max(0, size_bytes - TAIL_BYTES), TAIL_BYTES))
         kind = sniff(head)
-        doubt = content_reason(name, head=head, tail=tail, size_bytes=size_bytes, kind=kind)
+        doubt = content_reason(
+            name,
+            head=head,
+            tail=tail,
+            size_bytes=size_bytes,
+            kind=kind,
+            reader=Reader(stream, size_bytes, bytes_left=_MOST_BYTES, reads_left=_MOST_READS),
+        )
         reader = Reader(stream, size_bytes, head=head)
         exif = find_exif(kind, reader)
         movie = find_movie(kind, reader)

@@ -56,11 +56,13 @@ class Kind(enum.StrEnum):
     """Windows Media."""
     MATROSKA = "matroska"
     """Matroska and WebM."""
+    TRANSPORT_STREAM = "transport_stream"
+    """MPEG-TS, in camcorders AVCHD (``.mts``)."""
     PDF = "pdf"
     ZIP = "zip"
     """A ZIP archive, or an Office document in the format since 2007."""
     EXECUTABLE = "executable"
-    """A program for Windows, Linux or macOS, or a script with a ``#!`` line."""
+    """A program for Windows, Linux or macOS, a script with a ``#!`` line, or a shortcut of Windows."""
     HTML = "html"
     XML = "xml"
     RTF = "rtf"
@@ -87,6 +89,8 @@ def sniff(head: bytes, /) -> Kind:
     for at, magic, kind in _MAGIC:
         if head.startswith(magic, at):
             return kind
+    if any(head[at : at + 4 * packet : packet] == b"GGGG" for at, packet in _PACKETS):
+        return Kind.TRANSPORT_STREAM
     return _kind_of_text(head)
 
 
@@ -97,7 +101,7 @@ def bytes_to_recognise(kinds: Collection[Kind]) -> int:
 
 _ISO_VIDEO: Final = (Kind.MP4, Kind.MOV)
 KINDS_OF_EXTENSIONS: Final[Mapping[str, tuple[Kind, ...]]] = {
-    **dict.fromkeys(("jpg", "jpeg", "jif", "jfif"), (Kind.JPEG,)),
+    **dict.fromkeys(("jpg", "jpeg", "jif", "jfif", "jpe", "mpo"), (Kind.JPEG,)),
     **dict.fromkeys(("tif", "tiff"), (Kind.TIFF,)),
     **dict.fromkeys(("jp2", "jpx"), (Kind.JP2,)),
     **dict.fromkeys(("j2k", "j2c"), (Kind.J2K, Kind.JP2)),
@@ -115,6 +119,26 @@ KINDS_OF_EXTENSIONS: Final[Mapping[str, tuple[Kind, ...]]] = {
     **dict.fromkeys(("wmv", "asf"), (Kind.ASF,)),
     **dict.fromkeys(("mkv", "webm"), (Kind.MATROSKA,)),
     "pdf": (Kind.PDF,),
+    # A document with a password is a compound file.
+    **dict.fromkeys(
+        (
+            "docx",
+            "docm",
+            "dotx",
+            "dotm",
+            "xlsx",
+            "xlsm",
+            "xlsb",
+            "xltx",
+            "xltm",
+            "pptx",
+            "pptm",
+            "potx",
+            "ppsx",
+        ),
+        (Kind.ZIP, Kind.OLE),
+    ),
+    **dict.fromkeys(("odt", "ods", "odp", "odg", "epub"), (Kind.ZIP,)),
 }
 """The kinds that a file with a known extension may have, the usual one first."""
 
@@ -129,6 +153,8 @@ _MAGIC: Final[tuple[tuple[int, bytes, Kind], ...]] = (
     (0, b"\x89PNG\r\n\x1a\n", Kind.PNG),
     (0, b"GIF87a", Kind.GIF),
     (0, b"GIF89a", Kind.GIF),
+    # Before TIFF: the 128 bytes before the mark may be the header of a TIFF (DICOM PS3.10, 7.1).
+    (128, b"DICM", Kind.DICOM),
     (0, b"II*\0", Kind.TIFF),
     (0, b"MM\0*", Kind.TIFF),
     (0, b"II+\0\x08\0\0\0", Kind.TIFF),
@@ -152,13 +178,15 @@ _MAGIC: Final[tuple[tuple[int, bytes, Kind], ...]] = (
     (0, b"\xcf\xfa\xed\xfe", Kind.EXECUTABLE),
     (0, b"\xca\xfe\xba\xbe", Kind.EXECUTABLE),
     (0, b"#!", Kind.EXECUTABLE),
+    (0, b"L\0\0\0\x01\x14\x02\0", Kind.EXECUTABLE),
     (0, b"{\\rtf", Kind.RTF),
     # QuickTime movies from before 2001 have no "ftyp" box.
     *((4, box, Kind.MOV) for box in (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),
-    (128, b"DICM", Kind.DICOM),
     (_PCD_OFFSET, _PCD_MARK, Kind.PCD),
 )
 
+_PACKETS: Final = ((0, 188), (4, 192))
+"""The first mark of an MPEG transport stream, and the bytes from one mark to the next."""
 _RIFF_FORMS: Final = {b"AVI ": Kind.AVI, b"WEBP": Kind.WEBP}
 _HEIC_BRANDS: Final = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"}
