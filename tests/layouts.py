@@ -412,6 +412,8 @@ def _tiffs_written(more: dict[str, Any]) -> Iterator[tuple[str, Case]]:
     yield "grey 16", Case(tiff(deep_grey, **black), GREYS)
     for bits in (10, 12, 14):
         yield f"grey {bits} in 16", Case(tiff(deep_grey >> 16 - bits, **black), GREYS)
+    most = [(281, 3, 1, 65535, True)]
+    yield "grey 16, dark", Case(tiff(deep_grey >> 4, extratags=most, **black), (0, 5, 10, 16))
     reading = True if more["byteorder"] == "<" else None  # Pillow can't read the other byte order
     yield "grey 16, white is zero", Case(tiff(65535 - deep_grey, **white), GREYS, reading)
     yield "grey 32", Case(tiff(deep_grey.astype(np.uint32) << 16, **black), GREYS, None)
@@ -576,7 +578,7 @@ def _heifs() -> Iterator[tuple[str, Case]]:
         yield kind, Case(content)
         yield f"{kind} RGBA", Case(encode(image(WITH_ALPHA, "RGBA")), HALF_CLEAR)
         yield f"{kind} grey", Case(encode(image(GREYS, "L")), GREYS)
-        yield f"{kind} cropped", Case(cropped(content), (RED, RED, BLUE, BLUE), None)
+        yield f"{kind} cropped", Case(cropped(content), (RED, RED, BLUE, BLUE))
         for transfer in (PQ, HLG):
             samples = np.rint(_of_light(COLOURS, transfer) * 255)
             yield (

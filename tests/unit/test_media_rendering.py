@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import layouts
 import movies
@@ -158,6 +159,21 @@ def test_the_orientation_in_a_tag_is_believed_before_that_of_a_program(pool: Dec
         found = quarters_shown(pool, content)
         assert found is not None
         assert not differs(found, layouts.COLOURS)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
+def test_an_orientation_in_xmp_alone_is_doubtful(pool: DecodingPool, kind: str) -> None:
+    """If only XMP says how to turn a picture, viewers differ, and there is no thumbnail."""
+    for orientation in (1, 6):
+        xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="%d"/></x:xmpmeta>' % orientation
+        options: dict[str, object] = {"xmp": xmp}
+        if kind == "TIFF":
+            options = {"tiffinfo": {700: xmp}}
+        elif kind == "PNG":
+            options = {"pnginfo": PngInfo()}
+            options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())  # type: ignore[attr-defined]
+        content = pictures.encoded(layouts.image(layouts.COLOURS), kind, **options)
+        assert (thumbnail(pool, content) is not None) == (orientation == 1)
 
 
 @pytest.mark.parametrize("what", ["thumbnail", "first_picture"])

@@ -10,6 +10,7 @@ ITU-T H.273 (the numbers of colour spaces); PNG, third edition.
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-__all__ = ["Layout", "read_layout"]
+__all__ = ["Layout", "is_turned_by_xmp_alone", "read_layout"]
 
 # --- TIFF: tags and their values
 _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES, _COLOUR_MAP = 258, 259, 262, 284, 320
-_INKS, _SAMPLE_FORMAT = 332, 339
+_INKS, _SAMPLE_FORMAT, _MOST = 332, 339, 281
+_ORIENTATION: Final = 274
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _GREY: Final = frozenset({_WHITE_IS_ZERO, _BLACK_IS_ZERO})
 _SHOWN: Final = _GREY | {_RGB, _PALETTE, _SEPARATED, _YCBCR, _LAB}
@@ -36,6 +38,7 @@ _UNSIGNED, _FLOAT = 1, 3
 _CMYK_INKS: Final = 1
 _NEW_JPEG: Final = 7
 _SMALL_VALUES: Final = 256
+_MOST_OF_16: Final = 65535
 
 # --- PNG
 _SRGB_GAMMA: Final = 0.45455
@@ -43,12 +46,15 @@ _GAMMA_TOLERANCE: Final = 0.03
 _KEY_SCALES: Final = {"L;2": 85, "L;4": 17, "L": 1, "RGB": 1, "I;16B": 1}
 """For each raw mode whose transparent colour can be compared: by what Pillow multiplied the samples."""
 
+_XMP: Final = frozenset({"xmp", "XML:com.adobe.xmp"})
+
 # --- JPEG 2000
 _ENUMERATED, _ICC = 1, 2
 _JPEG_2000_COLOURS: Final = {16: "RGB", 17: "L", 18: "RGB", 12: "CMYK", 0: "1", 15: "1"}
 
 # --- ISO media files
 _COLR: Final = struct.Struct(">4sHHH")
+_CLAP: Final = struct.Struct(">LLLLlLlL")
 
 
 @attrs.frozen(kw_only=True)
@@ -63,6 +69,7 @@ class Layout:
         profile: The ICC profile, if Pillow does not find it.
         colours: The colour space, if there is no profile.
         most: If no sample is larger than this, the picture can't be shown.
+        crop: The part to show, as left, top, right and bottom, if Pillow does not crop.
     """
 
     inverted: bool = False
@@ -72,6 +79,7 @@ class Layout:
     profile: bytes | None = attrs.field(default=None, repr=False)
     colours: Colours | None = None
     most: int = -1
+    crop: tuple[int, int, int, int] | None = None
 
 
 def read_layout(image: Image.Image, file: BinaryIO, size_bytes: int, kind: Kind) -> Layout | None:
@@ -93,8 +101,21 @@ def read_layout(image: Image.Image, file: BinaryIO, size_bytes: int, kind: Kind)
     return Layout()
 
 
+def is_turned_by_xmp_alone(image: Image.Image) -> bool:
+    """Return whether only XMP says how to turn a picture: Pillow believes that, and most viewers do not."""
+    from PIL import Image
+
+    if image.getexif().get(_ORIENTATION, 1) == 1:
+        return False
+    without = Image.new("1", (1, 1))
+    without.info = {name: value for name, value in image.info.items() if name not in _XMP}
+    return _ORIENTATION not in without.getexif()
+
+
 def _of_tiff(image: Image.Image) -> Layout | None:
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    if _ORIENTATION not in tags and image.getexif().get(_ORIENTATION, 1) != 1:
+        return None  # Pillow believes XMP; see below
     photometric, bits = tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO), tuple(tags.get(_BITS, (1,)))
     formats = set(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)))
     if photometric not in _SHOWN or (formats != {_UNSIGNED} and (formats != {_FLOAT} or image.mode != "F")):
@@ -109,13 +130,12 @@ def _of_tiff(image: Image.Image) -> Layout | None:
         return Layout(palette=_palette_of_bytes(tags.get(_COLOUR_MAP, ())))
     if photometric in _GREY:
         # Of 16 bits, cameras and X-ray machines often use 10, 12 or 14, and no tag says so.
+        all_bits = bits != (16,) or _MOST_OF_16 in tags.get(_MOST, ())
         deep = image.mode.startswith(("I", "F"))
         decoder, rawmode = _decoding_of(image)
         if image.mode == "F" and decoder == "libtiff" and rawmode.endswith("BF"):
             return None  # Pillow swaps the bytes, but libtiff did so already
-        return Layout(
-            inverted=photometric == _WHITE_IS_ZERO and deep, bits=None if bits == (16,) else bits[0]
-        )
+        return Layout(inverted=photometric == _WHITE_IS_ZERO and deep, bits=bits[0] if all_bits else None)
     # Pillow keeps the upper 8 of 16 bits of a colour: of 14 bits or fewer, too little is left.
     return Layout(most=63 if max(bits) > 8 else -1)  # noqa: PLR2004
 
@@ -172,15 +192,32 @@ def _of_jpeg_2000(image: Image.Image, reader: Reader) -> Layout | None:
 def _of_heif(image: Image.Image, reader: Reader, kind: Kind) -> Layout | None:
     meta = find_box(reader, 0, reader.size_bytes, b"meta")
     properties = None if meta is None else find_box(reader, meta.start + 4, meta.end, b"iprp", b"ipco")
-    found = set()
+    found: set[Colours] = set()
+    crops: list[tuple[int, int, int, int] | None] = []
     for box in boxes(reader, properties.start, properties.end) if properties is not None else ():
         if box.kind == b"clap" and kind is Kind.AVIF:
-            return None  # Pillow does not crop
+            crops.append(_crop(reader.at(box.start, _CLAP.size), image.size))
         content = reader.at(box.start, _COLR.size)
         if box.kind == b"colr" and content.startswith(b"nclx") and len(content) == _COLR.size:
             _, primaries, transfer, _ = _COLR.unpack(content)
             found.add(Colours(primaries, transfer))
-    if "icc_profile" in image.info or not found:
-        return Layout()
+    if "icc_profile" in image.info:
+        found.clear()
     # Of several, this does not show which one is that of the first picture.
-    return Layout(colours=found.pop()) if len(found) == 1 else None
+    if len(found) > 1 or len(crops) > 1 or None in crops:
+        return None
+    return Layout(colours=found.pop() if found else None, crop=crops[0] if crops else None)
+
+
+def _crop(content: bytes, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Return the part of a picture that the box ``clap`` gives by its size and the offset of its centre."""
+    if len(content) < _CLAP.size:
+        return None
+    numbers = _CLAP.unpack(content)
+    if 0 in numbers[1::2]:
+        return None
+    width, height, right, down = (Fraction(*numbers[at : at + 2]) for at in (0, 2, 4, 6))
+    left, top = (size[0] - width) / 2 + right, (size[1] - height) / 2 + down
+    crop = (round(left), round(top), round(left + width), round(top + height))
+    inside = 0 <= crop[0] < crop[2] <= size[0] and 0 <= crop[1] < crop[3] <= size[1]
+    return crop if inside else None

@@ -35,6 +35,8 @@ def thumbnail(image: Image.Image, px: int, layout: Layout, *, orientation: int |
     """
     from PIL import Image
 
+    if layout.crop is not None:
+        image = image.crop(layout.crop)
     scale = min(1.0, px / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     small = (_from_deep_grey if image.mode[0] in "IF" else _reduced)(image, layout, size)

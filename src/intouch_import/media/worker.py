@@ -25,7 +25,7 @@ from intouch_import.media.jpegs import (
     read_header,
 )
 from intouch_import.media.kinds import PICTURES, POSTERS, Kind
-from intouch_import.media.layouts import Layout, read_layout
+from intouch_import.media.layouts import Layout, is_turned_by_xmp_alone, read_layout
 from intouch_import.media.messages import READY, HostFile, Obstacle, Pipe, ProtocolError
 from intouch_import.media.pages import first_page
 from intouch_import.media.posters import first_picture
@@ -319,6 +319,8 @@ class _Decoding:
         if layout is None:
             return
         try:
+            if is_turned_by_xmp_alone(image):
+                return
             self._thumbnail = thumbnail(image, self._px, layout, orientation=self._orientation) or b""
         except MemoryError:
             pass
