@@ -35,14 +35,7 @@ SAMPLE = 40
 FOUND = ("jpeg", "png", "tiff", "gif", "bmp", "webp", "heic", "avif", "jp2", "mp4", "mov", "pdf")
 # What is not right yet.
 PENDING = {"jpeg, MPF"}
-PENDING_ALARMS = (
-    "tiff half",
-    "tiff colour floats",
-    "tiff doubles",
-    "tiff big and big",
-    "tiff raw pef",
-    "mov index first",
-)
+PENDING_ALARMS = ("mov index first",)
 EDGE_BYTES = 64
 
 

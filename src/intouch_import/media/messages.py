@@ -60,7 +60,7 @@ class Obstacle(enum.StrEnum):
     NO_PICTURE = "no_picture"
     """A document, or a kind of media that is not decoded here, such as a movie or a FlashPix image."""
     PARTLY = "partly"
-    """The decoder opens only a part of it: of a Photo CD, the base resolution."""
+    """The decoder reads only a part of it: of a Photo CD the base resolution, of a raw file the preview."""
     NO_DECODER = "no_decoder"
     """The decoder that can verify it is not installed, as an extra or as a part of Pillow."""
     UNSUPPORTED = "unsupported"

@@ -17,6 +17,9 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+from intouch_import.media.boxes import Reader
+from intouch_import.media.checksums import png_is_intact
+from intouch_import.media.confinement import allow_seconds, confine
 from intouch_import.media.jpegs import (
     GapError,
     JpegHeader,
@@ -30,6 +33,7 @@ from intouch_import.media.messages import READY, HostFile, Obstacle, Pipe, Proto
 from intouch_import.media.pages import first_page
 from intouch_import.media.posters import first_picture
 from intouch_import.media.rendering import thumbnail
+from intouch_import.media.variants import declared_size, is_valid, read_pages
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -40,11 +44,14 @@ __all__ = ["main"]
 
 _BLOCK_BYTES: Final = 512 * 1024
 _SMALL_BYTES: Final = 64 * 1024 * 1024
-_CPU_GRACE_S: Final = 5
 # Memory that a decoder may need for each pixel: the picture twice; for JPEG 2000 four bytes a component.
 _BYTES_PER_PIXEL: Final = 8
 _BYTES_PER_PIXEL_OF_JPEG_2000: Final = 20
 _PIXELS_PER_BLOCK: Final = 64
+_TRUNCATED: Final = "Truncated File Read|(Possibly c|C)orrupt EXIF data|Tag data larger than file"
+_BIG_ENDIAN_BIG_TIFF: Final = b"MM\0+"
+_LIBHEIF_UNSUPPORTED: Final = "Unsupported"
+_MOST_TEXT_BYTES: Final = 64 * 1024 * 1024
 _ORIENTATION: Final = 0x0112
 _ORIENTATIONS: Final = range(1, 9)
 _PACKAGES: Final = {Kind.PDF: "pypdfium2"}
@@ -58,13 +65,14 @@ def main() -> None:
     pipe = _pipe()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host handles Ctrl-C
     warnings.simplefilter("ignore")  # Pillow's bomb warning too: our limit is lower
+    warnings.filterwarnings("error", _TRUNCATED, UserWarning, r"PIL\.TiffImagePlugin")
     missing = _load_decoders()
-    _confine(limits["memory_bytes"])
+    confine(limits["memory_bytes"])
     with contextlib.suppress(ProtocolError):
         pipe.send(READY)
         while True:
             task = json.loads(pipe.receive_task())
-            _allow_seconds(limits["time_s"])
+            allow_seconds(limits["time_s"])
             file = io.BufferedReader(HostFile(pipe, task["size_bytes"]), _BLOCK_BYTES)
             answer, thumbnail = _Decoding(task, limits, missing).run(file)
             pipe.send_answer(json.dumps(answer).encode(), thumbnail)
@@ -95,6 +103,9 @@ def _load_decoders() -> dict[Kind, str | None]:
 
     for name in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Pcd", "Png", "Tiff", "WebP"):
         import_module(f"PIL.{name}ImagePlugin")
+    png = import_module("PIL.PngImagePlugin")
+    for limit in ("MAX_TEXT_CHUNK", "MAX_TEXT_MEMORY"):  # editors keep their history there
+        setattr(png, limit, _MOST_TEXT_BYTES)
     with contextlib.suppress(ImportError):  # Pillow before 11.3
         setattr(import_module("PIL.AvifImagePlugin"), "DEFAULT_MAX_THREADS", 1)  # noqa: B010  # untyped
     missing: dict[Kind, str | None] = {}
@@ -111,34 +122,6 @@ def _load_decoders() -> dict[Kind, str | None]:
     except Exception as exc:  # noqa: BLE001
         missing[Kind.HEIC] = None if _is_missing(exc, "pillow_heif") else type(exc).__name__
     return missing
-
-
-def _confine(memory_bytes: int) -> None:
-    """Limit memory, and forbid core dumps, which would contain the picture."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Add what is mapped already, mostly libraries. macOS accepts this limit but does not enforce it.
-    with contextlib.suppress(OSError, ValueError):
-        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
-            mapped = int(statm.read().split()[0]) * resource.getpagesize()
-        limit = mapped + memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
-def _allow_seconds(time_s: float) -> None:
-    """Limit processor time for one task: if the host is gone, nothing else ends a loop in a codec."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(usage.ru_utime + usage.ru_stime + time_s) + _CPU_GRACE_S
-    _soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = seconds if hard == resource.RLIM_INFINITY else min(seconds, hard)
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 class _RefusedError(Exception):
@@ -162,6 +145,7 @@ class _Decoding:
         self._memory_bytes: int = limits["memory_bytes"]
         self._size: tuple[int, int] | None = None
         self._frames = 0
+        self._opened = False
         self._orientation: int | None = None
         self._thumbnail = b""
         self._fault: str | None = None
@@ -171,6 +155,9 @@ class _Decoding:
         obstacle: Obstacle | None = None
         try:
             self._fault = self._missing.get(self._kind)
+            if (size := declared_size(self._kind, Reader(file, self._size_bytes))) is not None:
+                self._accept_size(size)
+            file.seek(0)
             if self._kind in self._missing and self._kind is not Kind.JPEG:  # Pillow decodes that, too
                 obstacle = Obstacle.NO_DECODER
             elif self._kind in POSTERS:
@@ -186,7 +173,7 @@ class _Decoding:
         except MemoryError:
             obstacle = Obstacle.TOO_MUCH_MEMORY
         except Exception as exc:  # noqa: BLE001  # decoders raise anything on invalid bytes
-            obstacle = self._obstacle_of(exc)
+            obstacle = self._obstacle_of(exc, file)
         width, height = self._size or (None, None)
         answer = {
             "obstacle": obstacle.value if obstacle is not None else None,
@@ -198,7 +185,7 @@ class _Decoding:
         }
         return answer, self._thumbnail
 
-    def _obstacle_of(self, exc: Exception) -> Obstacle:
+    def _obstacle_of(self, exc: Exception, file: BinaryIO) -> Obstacle:
         from PIL import Image
 
         if isinstance(exc, Image.DecompressionBombError):
@@ -209,7 +196,16 @@ class _Decoding:
         needed = pixels * (_BYTES_PER_PIXEL_OF_JPEG_2000 if jpeg_2000 else _BYTES_PER_PIXEL)
         if needed > self._memory_bytes or "memory" in str(exc):
             return Obstacle.TOO_MUCH_MEMORY
-        return Obstacle.UNDECODABLE
+        if isinstance(exc, Warning):
+            return Obstacle.GAP
+        if self._kind is Kind.HEIC and str(exc).startswith(_LIBHEIF_UNSUPPORTED):
+            return Obstacle.UNSUPPORTED
+        return self._unsupported_or_broken(file)
+
+    def _unsupported_or_broken(self, file: BinaryIO) -> Obstacle:
+        reader = Reader(file, self._size_bytes)
+        valid = is_valid(self._kind, reader, page=self._frames, opened=self._opened)
+        return Obstacle.UNSUPPORTED if valid else Obstacle.UNDECODABLE
 
     def _try_to_decode_poster(self, file: BinaryIO) -> None:
         """Make the thumbnail of a movie or a PDF. If that fails, the file is not called damaged."""
@@ -242,10 +238,25 @@ class _Decoding:
         if self._kind is Kind.TIFF and self._size_bytes <= _SMALL_BYTES:
             # Pillow reads the whole file again for each compressed page.
             file = io.BytesIO(file.read(self._size_bytes))
+        if file.read(len(_BIG_ENDIAN_BIG_TIFF)) == _BIG_ENDIAN_BIG_TIFF:  # Pillow takes it for a small one
+            raise _RefusedError(self._unsupported_or_broken(file))
+        file.seek(0)
         with Image.open(file, formats=PICTURES[self._kind].formats) as image:
             self._accept_size(image.size)
+            if self._kind is Kind.PNG and not png_is_intact(file):
+                raise _RefusedError(Obstacle.UNDECODABLE)
             layout = self._layout(image, file)
             self._load_frames(image, layout)
+        if self._kind is Kind.TIFF:
+            self._check_pages(file)
+
+    def _check_pages(self, file: BinaryIO) -> None:
+        """Check that Pillow has read all pages, and that there is nothing else that it does not read."""
+        pages = read_pages(Reader(file, self._size_bytes), self._most_frames)
+        if pages.count > self._frames:
+            raise _RefusedError(Obstacle.GAP)
+        if pages.has_more:
+            raise _RefusedError(Obstacle.PARTLY)
 
     def _decode_jpeg(self, file: BinaryIO) -> None:
         """Decode at an eighth of the size, which reads all of the data.
@@ -329,8 +340,10 @@ class _Decoding:
 
     def _load_frames(self, image: Image.Image, layout: Layout | None) -> None:
         while True:
+            self._opened = True
             image.load()
             self._frames += 1
+            self._opened = False
             if self._frames == 1:
                 # Now, because Pillow does not bring back all of the first frame later.
                 self._render(image, layout)
