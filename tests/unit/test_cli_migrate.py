@@ -109,3 +109,20 @@ def test_a_file_names_cameras_with_a_wrong_clock(practice: Practice, command: Co
     (practice.root / "clocks.toml").write_text("")
     refused = command(*options, "clocks.toml", "--to", "plan-2")
     assert (refused.code, "clock" in refused.err) == (2, True)
+
+
+def test_sidecars_are_listed_with_their_photo_and_can_be_left_out(
+    practice: Practice, command: Command
+) -> None:
+    """A plan shows what a sidecar belongs to; with ``--leave-sidecars``, it is left out and counted."""
+    _lay(practice)
+    (practice.root / "old" / "10042 - Marsh" / "a.aae").write_bytes(b"<plist/>")
+    plan = ("migrate", "plan", "old", "--folders", "{patient} - {*}", "--json")
+
+    assert command(*plan, "--to", "kept").json["counts"] == {"folder_name": 2, "companion": 1, "no_rule": 1}
+    rows = command("migrate", "review", "kept", "--where", "role=sidecar", "--json").json["rows"]
+    assert [(row["path"], row["patient"], row["owner"]) for row in rows] == [
+        ("10042 - Marsh/a.aae", "10042", rows[0]["number"] - 1)
+    ]
+    left = command(*plan, "--to", "left", "--leave-sidecars").json["counts"]
+    assert left == {"folder_name": 2, "sidecars_left": 1, "no_rule": 1}

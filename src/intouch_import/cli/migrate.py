@@ -86,6 +86,7 @@ def migrate_group() -> None:
     is_flag=True,
     help="Do not leave out the files and folders of systems, storage servers and sync programs.",
 )
+@click.option("--leave-sidecars", is_flag=True, help="Leave out sidecars (.aae, .xmp, .json, .thm, .lrv).")
 @click.option("--copy", is_flag=True, help="Do not change the archive.")
 @click.option("--allow-inactive", is_flag=True, help="Also import files of inactive patients.")
 @provider_option
@@ -108,6 +109,7 @@ def migrate_plan(  # noqa: PLR0913  # as many as the command has options
     provider: str | None,
     practice: Practice,
     *,
+    leave_sidecars: bool,
     no_default_excludes: bool,
     ignore_case: bool,
     copy: bool,
@@ -156,6 +158,7 @@ def migrate_plan(  # noqa: PLR0913  # as many as the command has options
             ),
             clocks=migration.read_clocks(clocks) if clocks is not None else (),
             zone=practice.zone,
+            sidecars="leave" if leave_sidecars else "keep",
             allow_inactive=allow_inactive,
             on_progress=on_progress,
         )

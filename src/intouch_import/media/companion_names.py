@@ -155,17 +155,18 @@ def read_name(name: str, /) -> ParsedName:
     if family is Family.OTHER:
         return ParsedName(name, "", family, rank=(_FAMILY_RANKS[family], 0, 0, name))
     form, burst = Form.PLAIN, ""
-    if found := _BURST.fullmatch(stem):
+    # Most names need none of the expressions.
+    if "burst" in stem and (found := _BURST.fullmatch(stem)):
         burst = next(filter(None, found.group(1, 3, 5)))
         form = Form.COVER if any(found.group(2, 4, 6)) else Form.FRAME
-    elif found := _PIXEL.fullmatch(stem):
+    elif "." in stem and (found := _PIXEL.fullmatch(stem)):
         form = {None: Form.PLAIN, "cover": Form.COVER, "original": Form.ORIGINAL}[found[2]]
         stem, form = found[1], Form.EDITED if found[3] else form
-    elif found := _IPHONE.fullmatch(stem):
+    elif stem.startswith(("img_e", "img_o")) and (found := _IPHONE.fullmatch(stem)):
         stem, form = found[1] + found[3], Form.EDITED
-    elif found := _EDITED.fullmatch(stem):
+    elif ("-" in stem or "~" in stem) and (found := _EDITED.fullmatch(stem)):
         stem, form = found[1] + (found[2] or ""), Form.EDITED
-    elif found := _GOPRO.fullmatch(stem):
+    elif stem[:1] == "g" and (found := _GOPRO.fullmatch(stem)):
         stem = f"gopro {found[1]}"
     rank = (_FAMILY_RANKS[family], _FORM_RANKS[form], _SHOWN_FIRST.get(extension, 99), name)
     return ParsedName(name, stem, family, form, burst, rank)

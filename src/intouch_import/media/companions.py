@@ -99,14 +99,7 @@ def find_companions(files: Mapping[str, CompanionFacts | None]) -> Companions:
     Args:
         files: Facts by base name; None if the content was not read. Only ordinary files.
     """
-    folder = _Folder(files)
-    folder.join_equal("content_id", MatchedBy.CONTENT_ID)
-    folder.join_equal("burst_id", MatchedBy.BURST_ID)
-    for stem, members in itertools.chain(folder.bursts.items(), folder.stems.items()):
-        folder.join_likely(stem, members)
-    for sidecar in folder.sidecars:
-        folder.attach(sidecar)
-    return folder.result()
+    return _Folder(files).find()
 
 
 def survey(names: Iterable[str], read: Callable[[str], CompanionFacts | None]) -> Companions:
@@ -117,11 +110,12 @@ def survey(names: Iterable[str], read: Callable[[str], CompanionFacts | None]) -
         read: Called with a name; returns the facts, or None if the file can't be read now.
     """
     files: dict[str, CompanionFacts | None] = dict.fromkeys(names)
+    folder = _Folder(files)
     asked: set[str] = set()
-    while wanted := [name for name in names_to_read(files) if name not in asked]:
+    while wanted := [name for name in folder.to_read() if name not in asked]:
         asked.update(wanted)
-        files |= {name: read(name) for name in wanted}
-    return find_companions(files)
+        files.update((name, read(name)) for name in wanted)
+    return folder.find()
 
 
 def names_to_read(files: Mapping[str, CompanionFacts | None]) -> list[str]:
@@ -130,24 +124,7 @@ def names_to_read(files: Mapping[str, CompanionFacts | None]) -> list[str]:
     Args:
         files: As for `find_companions`.
     """
-    folder = _Folder(files)
-    buckets = (*folder.stems.values(), *folder.bursts.values())
-    wanted = {one.name for members in buckets if len(members) > 1 for one in members}
-    for one in folder.sidecars:
-        if folded(one.name).endswith(_NAMED_INSIDE) and (found := folder.candidates(one)):
-            wanted.add(one.name)
-            if (facts := files[one.name]) is not None and facts.document_id is not None:
-                wanted |= {owner.name for owner in found if owner.family in _PHOTOS}
-    # The movie of a live photo may have another stem than its photo. Photos are read only if one is missing.
-    wanted |= {one.name for one in folder.media if folded(one.name).endswith(".mov")}
-    ids: dict[bool, set[str]] = {True: set(), False: set()}
-    for one in folder.media:
-        facts = files[one.name]
-        if facts is not None and facts.content_id is not None:
-            ids[one.family is Family.MOVIE].add(facts.content_id)
-    if ids[True] - ids[False]:
-        wanted |= {one.name for one in folder.media if one.family is not Family.MOVIE}
-    return sorted(name for name in wanted if files[name] is None)
+    return _Folder(files).to_read()
 
 
 class _Folder:
@@ -166,11 +143,42 @@ class _Folder:
             if one.burst:
                 self.bursts[one.burst].append(one)
         self._parents: dict[str, str] = {}
-        self._content_ids: dict[str, str] = {
-            name: facts.content_id for name, facts in files.items() if facts is not None and facts.content_id
-        }
+        self._content_ids: dict[str, str] = {}
         self._matched: dict[str, MatchedBy] = {}
         self._possible: dict[tuple[str, str], CompanionDoubt] = {}
+
+    def to_read(self) -> list[str]:
+        """Return the names of files that must be read; see `names_to_read`."""
+        buckets = (*self.stems.values(), *self.bursts.values())
+        wanted = {one.name for members in buckets if len(members) > 1 for one in members}
+        for one in self.sidecars:
+            if folded(one.name).endswith(_NAMED_INSIDE) and (found := self.candidates(one)):
+                wanted.add(one.name)
+                if (facts := self._facts[one.name]) is not None and facts.document_id is not None:
+                    wanted |= {owner.name for owner in found if owner.family in _PHOTOS}
+        # The movie of a live photo may have another stem. Photos are read only if one is missing.
+        wanted |= {one.name for one in self.media if folded(one.name).endswith(".mov")}
+        ids: dict[bool, set[str]] = {True: set(), False: set()}
+        for one in self.media:
+            facts = self._facts[one.name]
+            if facts is not None and facts.content_id is not None:
+                ids[one.family is Family.MOVIE].add(facts.content_id)
+        if ids[True] - ids[False]:
+            wanted |= {one.name for one in self.media if one.family is not Family.MOVIE}
+        return sorted(name for name in wanted if self._facts[name] is None)
+
+    def find(self) -> Companions:
+        """Find the groups."""
+        for name, facts in self._facts.items():
+            if facts is not None and facts.content_id is not None:
+                self._content_ids[name] = facts.content_id
+        self.join_equal("content_id", MatchedBy.CONTENT_ID)
+        self.join_equal("burst_id", MatchedBy.BURST_ID)
+        for stem, members in itertools.chain(self.bursts.items(), self.stems.items()):
+            self.join_likely(stem, members)
+        for sidecar in self.sidecars:
+            self.attach(sidecar)
+        return self.result()
 
     @functools.cached_property
     def _full_names(self) -> dict[str, list[ParsedName]]:
