@@ -102,6 +102,15 @@ def ycck() -> bytes:
     return bytes(content)
 
 
+def with_jp2_box(content: bytes, kind: bytes, body: bytes) -> bytes:
+    """Add a box to the header of a JPEG 2000."""
+    at = content.index(b"jp2h") - 4
+    length = int.from_bytes(content[at : at + 4], "big")
+    box = struct.pack(">L4s", 8 + len(body), kind) + body
+    whole = (length + len(box)).to_bytes(4, "big") + content[at + 4 : at + length] + box
+    return content[:at] + whole + content[at + length :]
+
+
 # --- HEIC and AVIF
 
 
@@ -350,6 +359,7 @@ def documents() -> dict[str, Case]:
     image = pdf(more=b"q 80 0 0 60 0 0 cm /I Do Q")
     return {
         "whole": Case(pdf()),
+        "filled in": Case(pdf(field=True), (RED, RED, RED, RED)),
         "turned 90": Case(pdf(rotate=90), TURNED[0, 1, -1, 0]),
         "turned 180": Case(pdf(rotate=180), TURNED[-1, 0, 0, -1]),
         "turned 270": Case(pdf(rotate=270), TURNED[0, -1, 1, 0]),
@@ -553,8 +563,14 @@ def _jpeg_2000() -> Iterator[tuple[str, Case]]:
         yield f"{label} grey", Case(encode(image(GREYS, "L"), **options), GREYS)
         deep = Image.fromarray(quarters(GREYS, np.uint16) * 257)
         yield f"{label} grey 16", Case(encode(deep, **options), GREYS)
-        yield f"{label} RGBA", Case(encode(image(WITH_ALPHA, "RGBA"), **options), HALF_CLEAR)
+        must = "no_jp2" not in options  # there, the fourth component may be anything
+        yield f"{label} RGBA", Case(encode(image(WITH_ALPHA, "RGBA"), **options), HALF_CLEAR, must)
     content = encode(image(COLOURS))
+    swapped = struct.pack(">H9H", 3, 0, 0, 3, 1, 0, 2, 2, 0, 1)
+    yield (
+        "JPEG 2000 of BGR",
+        Case(with_jp2_box(content, b"cdef", swapped), (BLUE, GREEN, RED, (0, 255, 255)), None),
+    )
     at = content.index(b"colr") + 7
     yield "JPEG 2000 of Lab", Case(content[:at] + struct.pack(">L", 14) + content[at + 4 :], must=False)
 

@@ -119,17 +119,24 @@ def pdf(
     *,
     shown: tuple[int, int, int, int] = (0, 0, 200, 100),
     rotate: int = 0,
+    field: bool = False,
     trailer: bytes = b"",
 ) -> bytes:
-    """Write a PDF of one page. The page can draw ``/I``, an image of 3,600 megapixels without any data."""
+    """Write a PDF of one page. The page can draw ``/I``, an image of 3,600 megapixels without any data.
+
+    With ``field``, it has one field, which is filled in: in red, over the whole page.
+    """
     box = " ".join(map(str, shown)).encode()
+    root, page = (b"/AcroForm<</Fields[6 0 R]>>", b"/Annots[6 0 R]") if field else (b"", b"")
     objects = [
-        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Catalog/Pages 2 0 R%s>>" % root,
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
         b"<</Type/Page/Parent 2 0 R/MediaBox[-20 -20 300 300]/CropBox[%s]/Rotate %d/Contents 4 0 R"
-        b"/Resources<</XObject<</I 5 0 R>>>>>>" % (box, rotate),
+        b"/Resources<</XObject<</I 5 0 R>>>>%s>>" % (box, rotate, page),
         b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
         b"<</Type/XObject/Subtype/Image/Width 60000/Height 60000/Length 1/ColorSpace/DeviceGray/BitsPerComponent 8>>stream\n0\nendstream",
+        b"<</Type/Annot/Subtype/Widget/FT/Tx/T(a)/V(x)/F 4/Rect[0 0 300 300]/AP<</N 7 0 R>>>>",
+        b"<</Type/XObject/Subtype/Form/BBox[0 0 300 300]/Length 26>>stream\n1 0 0 rg 0 0 300 300 re f\nendstream",
     ]
     made, places = b"%PDF-1.7\n", []
     for number, body in enumerate(objects, 1):

@@ -49,7 +49,12 @@ _KEY_SCALES: Final = {"L;2": 85, "L;4": 17, "L": 1, "RGB": 1, "I;16B": 1}
 _XMP: Final = frozenset({"xmp", "XML:com.adobe.xmp"})
 
 # --- JPEG 2000
-_ENUMERATED, _ICC = 1, 2
+_ENUMERATED, _ICC = b"\1", b"\2"
+_SYCC: Final = 18
+_ICC_SPACES: Final = {b"RGB ": "RGB", b"GRAY": "L"}
+_CHANNEL: Final = struct.Struct(">HHH")
+_COMPONENTS_AT: Final = 40
+_SIGNED: Final = 0x80
 _JPEG_2000_COLOURS: Final = {16: "RGB", 17: "L", 18: "RGB", 12: "CMYK", 0: "1", 15: "1"}
 
 # --- ISO media files
@@ -91,14 +96,19 @@ def read_layout(image: Image.Image, file: BinaryIO, size_bytes: int, kind: Kind)
     if kind is Kind.JPEG:
         # Without Adobe's mark, nothing says whether the inks are inverted.
         return Layout() if image.mode != "CMYK" or "adobe" in image.info else None
-    if kind in {Kind.JP2, Kind.AVIF, Kind.HEIC}:
-        position = file.tell()
-        try:
-            reader = Reader(file, size_bytes)
-            return _of_jpeg_2000(image, reader) if kind is Kind.JP2 else _of_heif(image, reader, kind)
-        finally:
-            file.seek(position)
-    return Layout()
+    if kind not in {Kind.JP2, Kind.J2K, Kind.AVIF, Kind.HEIC}:
+        return Layout()
+    position = file.tell()
+    try:
+        reader = Reader(file, size_bytes)
+        if kind in {Kind.AVIF, Kind.HEIC}:
+            return _of_heif(image, reader, kind)
+        if kind is Kind.JP2:
+            return _of_jpeg_2000(image, reader)
+        # Without a file format around it, nothing says what two or four components are.
+        return Layout() if _are_plain(reader, 0, {1, 3}) else None
+    finally:
+        file.seek(position)
 
 
 def is_turned_by_xmp_alone(image: Image.Image) -> bool:
@@ -173,20 +183,41 @@ def _of_png(image: Image.Image) -> Layout | None:
 
 def _of_jpeg_2000(image: Image.Image, reader: Reader) -> Layout | None:
     header = find_box(reader, 0, reader.size_bytes, b"jp2h")
-    if header is None:
+    codestream = find_box(reader, 0, reader.size_bytes, b"jp2c")
+    if header is None or codestream is None:
         return None
+    found: dict[bytes, bytes] = {}
     for box in boxes(reader, header.start, header.end):
-        if box.kind == b"colr":
-            content = reader.at(box.start, box.end - box.start)
-            method, number = content[0], int.from_bytes(content[3:7], "big")
-            if method == _ICC:
-                return Layout(profile=content[3:])
-            if method == _ENUMERATED:
-                mode = _JPEG_2000_COLOURS.get(number)
-                alike = image.mode.removesuffix("A") in {mode, "P"} or (mode, image.mode) == ("L", "I;16")
-                return Layout() if alike else None
-            return None
-    return None
+        found.setdefault(box.kind, reader.at(box.start, box.end - box.start))
+    colour, channels = found.get(b"colr", b""), found.get(b"cdef", b"")[2:]
+    method, number = colour[:1], int.from_bytes(colour[3:7], "big")
+    uses = [_CHANNEL.unpack_from(channels, at) for at in range(0, len(channels) - 5, _CHANNEL.size)]
+    # Pillow takes the channels in the order in which they are.
+    if any(use == 0 and colour_number != channel + 1 for channel, use, colour_number in uses):
+        return None
+    if image.mode in {"LA", "PA", "RGBA"} and not any(use for _, use, _ in uses):
+        return None  # a channel of unknown use, not of transparency
+    mode, layout = _JPEG_2000_COLOURS.get(number) if method == _ENUMERATED else None, Layout()
+    if method == _ICC:
+        mode, layout = _ICC_SPACES.get(colour[3 + 16 : 3 + 20]), Layout(profile=colour[3:])
+    if image.mode.removesuffix("A") not in {mode, "P"} and (mode, image.mode) != ("L", "I;16"):
+        return None
+    count = {"LA": 2, "PA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}.get(image.mode, 1)
+    # Pillow enlarges the colours of sYCC only.
+    subsampled = method == _ENUMERATED and number == _SYCC
+    return layout if _are_plain(reader, codestream.start, {count}, subsampled=subsampled) else None
+
+
+def _are_plain(reader: Reader, start: int, counts: set[int], *, subsampled: bool = False) -> bool:
+    """Return whether the components of a codestream are unsigned, of one depth and of full resolution."""
+    content = reader.at(start + _COMPONENTS_AT, 2 + 3 * max(counts))
+    count = int.from_bytes(content[:2], "big")
+    if count not in counts or len(content) < 2 + 3 * count:
+        return False
+    parts = [content[at : at + 3] for at in range(2, 2 + 3 * count, 3)]
+    depths = {part[:1] for part in parts}
+    full = subsampled or all(part[1:] == b"\1\1" for part in parts)
+    return full and len(depths) == 1 and not depths.pop()[0] & _SIGNED
 
 
 def _of_heif(image: Image.Image, reader: Reader, kind: Kind) -> Layout | None:

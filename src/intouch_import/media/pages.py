@@ -37,6 +37,7 @@ def first_page(
     try:
         if not len(document):
             return None
+        document.init_forms()  # otherwise, a form that was filled in looks empty
         page = document[0]
         width, height = page.get_size()
         if not min(width, height) > 0:
@@ -44,7 +45,7 @@ def first_page(
         images = page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE])
         for _, image in zip(range(_MOST_IMAGES), images, strict=False):
             check_pixels(image.get_px_size())
-        bitmap = page.render(scale=px / max(width, height), fill_color=_OPAQUE_WHITE, may_draw_forms=False)
+        bitmap = page.render(scale=px / max(width, height), fill_color=_OPAQUE_WHITE)
         picture: Image.Image = bitmap.to_pil().convert("RGB")
         return picture
     finally:

@@ -65,7 +65,7 @@ def first_picture(
     options = {"metadata_errors": "replace"} if until_18 else {}
     with av.open(file, mode="r", format=_FORMATS[kind], **options) as movie:
         stream = next((each for each in movie.streams.video if not _is_cover(each)), None)
-        if stream is None:
+        if stream is None or stream.codec_context is None:  # no picture, or by an unknown codec
             return None
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
