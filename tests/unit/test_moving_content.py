@@ -163,6 +163,18 @@ def test_where_the_name_says_nothing_the_file_does(
     assert (found.taken_at, found.taken_from) == (taken_at, taken_from)
 
 
+@pytest.mark.parametrize(
+    ("taken", "disagree"), [(b"2012:01:01 00:00:42\0", True), (b"2012:03:01 09:00:42\0", False)]
+)
+def test_a_clock_that_was_reset_is_marked_where_nothing_else_is_known(
+    practice: Practice, taken: bytes, disagree: bool
+) -> None:
+    """A person's save of a photo whose camera lost its power records the doubt about the time."""
+    inbox, _ = refreshed(practice, "IMG_1.jpg", with_exif(taken))
+    saved(inbox)
+    assert (stored(inbox).taken_from, stored(inbox).times_disagree) == (TakenFrom.EXIF, disagree)
+
+
 def test_a_camera_that_knows_its_offset_settles_a_repeated_time(practice: Practice) -> None:
     """A name whose time came twice waits; the person's save records the instant that Exif names."""
     inbox, outcome = refreshed(
