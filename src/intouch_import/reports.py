@@ -42,6 +42,7 @@ class Outcome:
         duplicate_of: Id of an attachment with the same bytes that was stored before: in another patient's
             record if there is one, else in this patient's.
         duplicate_elsewhere: Whether that attachment is in another patient's record.
+        companions: After an undo or a reassignment: the outcomes of the files that belong to this one.
     """
 
     name: str = attrs.field(repr=pseudonym)
@@ -55,6 +56,7 @@ class Outcome:
     sha256: str | None = None
     duplicate_of: str | None = None
     duplicate_elsewhere: bool = False
+    companions: tuple[Outcome, ...] = ()
 
     @classmethod
     def about(
@@ -94,6 +96,7 @@ class Outcome:
             "sha256": self.sha256,
             "duplicate_of": self.duplicate_of,
             "duplicate_elsewhere": self.duplicate_elsewhere,
+            **({"companions": [one.to_dict() for one in self.companions]} if self.companions else {}),
         }
 
 

@@ -25,6 +25,7 @@ from intouch_import.cli.options import (
     Practice,
     inbox_of,
     json_option,
+    only_option,
     open_folder,
     patient_option,
     practice_options,
@@ -229,27 +230,32 @@ def watch(
 @click.option(
     "--source", "folder", required=True, metavar="FOLDER", help="The folder that the file came from."
 )
+@only_option
 @practice_options("records", "files", "operator")
 @json_option
-def undo(import_id: str, folder: str, practice: Practice, *, json: bool) -> int:
+def undo(import_id: str, folder: str, practice: Practice, *, only: bool, json: bool) -> int:
     """Move an imported file back into its folder.
 
-    The file is removed from the patient's record. IMPORT_ID is the import id, as in reports and the ledger.
+    The file, and what belongs to it, is removed from the patient's record. IMPORT_ID is the import id, as in
+    reports and the ledger.
     """
-    return _finish_one(practice.inbox([open_folder(folder)]).undo(import_id), json=json)
+    outcome = practice.inbox([open_folder(folder)]).undo(import_id, companions=not only)
+    return _finish_one(outcome, asked=import_id, json=json)
 
 
 @app.command()
 @click.argument("attachment")
 @patient_option
+@only_option
 @practice_options("records", "files", "operator")
 @json_option
-def reassign(attachment: str, patient: str, practice: Practice, *, json: bool) -> int:
-    """Move an attachment into another patient's record.
+def reassign(attachment: str, patient: str, practice: Practice, *, only: bool, json: bool) -> int:
+    """Move an attachment, and what belongs to it, into another patient's record.
 
     ATTACHMENT is the import id or the attachment id, as in reports and the ledger.
     """
-    return _finish_one(practice.inbox([]).reassign(attachment, patient=patient), json=json)
+    outcome = practice.inbox([]).reassign(attachment, patient=patient, companions=not only)
+    return _finish_one(outcome, asked=attachment, json=json)
 
 
 for _command in (
@@ -260,10 +266,13 @@ for _command in (
     app.add_command(_command)
 
 
-def _finish_one(outcome: Outcome, *, json: bool) -> int:
-    """Print the outcome of one file, and return the exit code."""
+def _finish_one(outcome: Outcome, *, asked: str, json: bool) -> int:
+    """Print the outcome of a file, or of another one that belongs to it; return the exit code."""
     if json:
         show.as_json(outcome.to_dict())
     else:
-        show.console.print(outcome.reason.text)
+        other = asked not in (outcome.import_id, outcome.attachment_id)
+        about = f"{printable(outcome.name)}: " if other else ""
+        more = f" Files that belong to it: {len(outcome.companions)}." if outcome.companions else ""
+        show.console.print(f"{show.escape(about)}{outcome.reason.text}{more}")
     return FILES_FAILED if outcome.state is State.FAILED else OK

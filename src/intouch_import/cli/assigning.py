@@ -12,6 +12,7 @@ from intouch_import.cli.options import (
     Practice,
     folder_argument,
     json_option,
+    only_option,
     open_folder,
     patient_option,
     practice_options,
@@ -47,6 +48,7 @@ def _save_options(command: Command) -> Command:
         ),
         click.option("--comments", default="", help="Comments for all files."),
         click.option("--title", default="", help="A title for all files."),
+        only_option,
         click.option("--all", "everything", is_flag=True, help="All files that wait in the folder."),
         patient_option,
         click.argument("names", nargs=-1, metavar="[NAME]..."),
@@ -66,8 +68,8 @@ def assign(
 ) -> int:
     """Move the named files into one patient's record.
 
-    With --all, move every file that waits and can be saved: images and other documents. The others are
-    listed, and the exit code is 1.
+    The movie, the RAW and the sidecars of a photo go with it. With --all, move every file that waits and can
+    be saved: images and other documents. The others are listed, and the exit code is 1.
     """
     source = open_folder(folder, provider=provider, exclude=practice.exclusions)
     inbox = practice.inbox([source], auto_import=False)
@@ -125,8 +127,11 @@ def _prepare_all(inbox: Inbox, rows: list[Row], **values: Any) -> tuple[list[Sav
     """
     requests: list[SaveRequest] = []
     left: list[Row] = []
+    companions = values["companions"]
     for destination in Destination:
-        chosen = [row for row in rows if row.destination is destination]
+        chosen = [
+            row for row in rows if row.destination is destination and (row.owner is row or not companions)
+        ]
         while chosen:
             try:
                 requests.append(inbox.prepare(chosen, **values))
@@ -145,6 +150,7 @@ def _save(
     *,
     patient: str,
     everything: bool,
+    only: bool,
     title: str,
     comments: str,
     yes: bool,
@@ -152,7 +158,12 @@ def _save(
     json: bool,
 ) -> int:
     rows = _choose(inbox.rows, names, everything=everything)
-    values = {"patient": patient, "title": title, "comments": comments}
+    values: dict[str, Any] = {
+        "patient": patient,
+        "title": title,
+        "comments": comments,
+        "companions": not only,
+    }
     if everything:
         requests, left = _prepare_all(inbox, rows, **values)
     else:
@@ -164,7 +175,7 @@ def _save(
     report = Report(
         outcomes=(*(one for done in reports for one in done.outcomes), *RowOutcomes(left, {})),
         problems=tuple(problem for done in reports for problem in done.problems),
-        listed=len(rows),
+        listed=len(left) + sum(request.count for request in requests),
     )
     if json:
         show.as_json({**report.to_dict(), **saving.patient_and_doubts(requests)})

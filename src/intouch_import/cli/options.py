@@ -42,6 +42,7 @@ __all__ = [
     "folder_argument",
     "inbox_of",
     "json_option",
+    "only_option",
     "open_folder",
     "patient_option",
     "practice_options",
@@ -86,6 +87,9 @@ _PRACTICE_OPTIONS: Final = {
 }
 
 folder_argument = click.argument("folder")
+only_option = click.option(
+    "--only", is_flag=True, help="Only these files, without the movies and sidecars that belong to them."
+)
 json_option = click.option("--json", is_flag=True, help="Print one JSON document instead of a table.")
 patient_option = click.option("--patient", required=True, metavar="ID", help="The id of the patient.")
 provider_option = click.option("--provider", metavar="ID", help="The provider who owns the folder.")

@@ -39,7 +39,7 @@ def confirm(request: SaveRequest, *, yes: bool, other_patient: bool, json: bool)
     if request.needs_confirmation and not other_patient:
         missing.append("--other-patient")
     others = [doubt for doubt in request.doubts if doubt.severity is not Severity.CONFIRM]
-    if (request.count > 1 or others) and not yes:
+    if (len(request.chosen) > 1 or others) and not yes:
         missing.append("--yes")
     text = request.warning or request.summary
     if not missing:

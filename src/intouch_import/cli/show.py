@@ -107,20 +107,30 @@ def row_dict(row: Row) -> dict[str, Any]:
         "duplicate_elsewhere": row.duplicate_elsewhere,
         "patient": row.patient.id if row.patient is not None else None,
         "title": row.title,
+        "belongs_to": printable(row.owner.name) if row.owner is not row else None,
+        "companion_role": row.companion_role.value if row.companion_role is not None else None,
     }
 
 
 def rows_table(rows: Iterable[Row]) -> None:
-    """Print rows for people."""
+    """Print rows for people: a photo with its movie and its sidecars is one line."""
     shown = table("File", "From", "Goes to", "Size", "Verdict", "Why")
     for row in rows:
+        if row.owner is not row:
+            continue
+        more = f" {row.group.summary}" if row.group is not None and row.group.parts else ""
         shown.add_row(
-            escape(printable(row.name)),
+            escape(printable(row.name) + more),
             row.location,
             row.destination.value.capitalize(),
             _size(row.size_bytes),
             f"[{_STYLES[row.state]}]{_verdict(row)}[/]",
-            row.reason.text,
+            " ".join(
+                [
+                    row.reason.text,
+                    *(f"{escape(printable(one.name))}: {one.reason.text}" for one in row.held_by),
+                ]
+            ),
         )
     console.print(shown)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -28,7 +29,7 @@ from intouch_import.reports import Outcome
 from intouch_import.repositories.base import overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from intouch_import.ledger import Ledger
@@ -70,8 +71,19 @@ class Corrections:
 
     # --- undo
 
-    def undo(self, wanted: str, sources: Sequence[Source]) -> Outcome:
-        """Put an imported file back into its source. See `Inbox.undo`.
+    def undo(self, wanted: str, sources: Sequence[Source], *, companions: bool) -> Outcome:
+        """Put an imported file, and what belongs to it, back into their source. See `Inbox.undo`."""
+        if not overrides(self._repository, "withdraw"):
+            raise NotSupported("this repository can't withdraw an attachment")
+        stored = self._stored(wanted)
+        others = self._companions_of(stored) if companions else []
+        return _all_of(
+            [partial(self._undo_one, one.import_id, sources) for one in others],
+            partial(self._undo_one, wanted, sources),
+        )
+
+    def _undo_one(self, wanted: str, sources: Sequence[Source]) -> Outcome:
+        """Put one file back.
 
         While any workstation is moving the file, the undo is refused: the removal could take the file after
         the record has released it.
@@ -80,8 +92,6 @@ class Corrections:
         so that a crash at any later step can't bring it back into the record. Then the bytes are put
         back and read again, and only then does the attachment leave the record.
         """
-        if not overrides(self._repository, "withdraw"):
-            raise NotSupported("this repository can't withdraw an attachment")
         stored = self._stored(wanted)
         source = next((source for source in sources if source.source_id == stored.source_id), None)
         if source is None:
@@ -143,8 +153,8 @@ class Corrections:
 
     # --- reassign
 
-    def reassign(self, wanted: str, patient: Patient) -> Outcome:
-        """Move one attachment from a patient's record into another's. See `Inbox.reassign`.
+    def reassign(self, wanted: str, patient: Patient, *, companions: bool) -> Outcome:
+        """Move an attachment, and what belongs to it, into another record. See `Inbox.reassign`.
 
         The records move it in one step. Then its bytes are read back. A crash leaves it in one record or in
         the other; the next refresh asks the records which, and writes it down.
@@ -154,6 +164,13 @@ class Corrections:
         stored = self._find(wanted) or self._find(self._ledger.import_id_of(wanted))
         if stored is None:
             raise SelectionError("nothing is stored under this id")
+        others = self._companions_of(stored) if companions else []
+        return _all_of(
+            [partial(self._reassign_one, one, patient) for one in others],
+            partial(self._reassign_one, stored, patient),
+        )
+
+    def _reassign_one(self, stored: StoredAttachment, patient: Patient) -> Outcome:
         # An undo would withdraw it from the record that it has just been moved to.
         with self._ledger.claims.move([stored.import_id]) as claim:
             if claim.refused:
@@ -219,6 +236,16 @@ class Corrections:
 
     # --- inside
 
+    def _companions_of(self, stored: StoredAttachment) -> list[StoredAttachment]:
+        """Return the other attachments of a group that are in the same record."""
+        owner_id = stored.companion_of or stored.import_id
+        owner = self._find(stored.companion_of)
+        found = [owner] if owner is not None else []
+        found += self._repository.companions_of([owner_id]).get(owner_id, ())
+        return [
+            one for one in found if one.import_id != stored.import_id and one.patient_id == stored.patient_id
+        ]
+
     def _stored(self, import_id: str) -> StoredAttachment:
         stored = self._find(import_id)
         if stored is None:
@@ -243,6 +270,20 @@ class Corrections:
             from_patient_id=None if to_patient_id is None else stored.patient_id,
         )
         self._ledger.append([entry])
+
+
+def _all_of(others: Iterable[Callable[[], Outcome]], asked: Callable[[], Outcome]) -> Outcome:
+    """Correct the files of a group: the one that was asked for is the last.
+
+    If one of the others fails, that one stays as it was, and its outcome has the reason: nobody may think
+    that all is done. A second attempt goes on from there.
+    """
+    done: list[Outcome] = []
+    for correct in others:
+        done.append(correct())
+        if done[-1].state is State.FAILED:
+            return attrs.evolve(done[-1], companions=tuple(done[:-1]))
+    return attrs.evolve(asked(), companions=tuple(done))
 
 
 def is_same(source: Source, there: SourceFile, stored: StoredAttachment) -> bool:

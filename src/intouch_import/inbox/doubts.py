@@ -47,6 +47,8 @@ class DoubtKind(enum.StrEnum):
     """The file was imported before, and undone or put back."""
     ARRIVING = "arriving"
     """Another program may still write to the file."""
+    COMPANION = "companion"
+    """A file that belongs, or may belong, to a chosen one is left behind."""
     PROVIDER = "provider"
     TIME = "time"
     OTHER = "other"
@@ -159,6 +161,7 @@ class DoubtFinder:
             kind = DoubtKind.INACTIVE_PATIENT
             doubts.append(Doubt(kind=kind, severity=Severity.WARNING, rows=tuple(rows), text=text))
         doubts += _about_duplicates(rows, duplicates)
+        doubts += _about_companions(rows)
         doubts += self._about_files(rows, glimpses, copies={one.row for one in duplicates})
         return tuple(sorted(doubts, key=_strength))
 
@@ -277,6 +280,29 @@ def _about_duplicates(rows: Sequence[Row], duplicates: Collection[Duplicate]) ->
             yield Doubt(kind=kind, severity=severity, rows=found, text=f"{what} in {record} already.")
 
 
+def _about_companions(rows: Sequence[Row]) -> Iterator[Doubt]:
+    """Yield what belongs, or may belong, to a chosen file: what is left behind, and what is uncertain."""
+    chosen = set(rows)
+    groups = dict.fromkeys(row.group for row in rows if row.group is not None)
+    for group in groups:
+        there = tuple(row for row in group.rows if row in chosen)
+        left = [row for row in group.rows if row not in chosen and row.state not in _STORED_STATES]
+        if left:
+            text = (
+                f"{_names(left)} {'belongs' if len(left) == 1 else 'belong'} to it and will be left behind."
+            )
+            if len(rows) > 1:
+                text = f"{_names(there)}: {text}"
+            yield Doubt(kind=DoubtKind.COMPANION, severity=Severity.WARNING, rows=there, text=text)
+        for row in there:
+            for other, why in group.possible.get(row, ()):
+                if other.state in _STORED_STATES or (other in chosen and other.name < row.name):
+                    continue
+                end = "" if other in chosen else " It will be left behind."
+                text = f"{printable(other.name)} may belong to {printable(row.name)}. {why.text}{end}"
+                yield Doubt(kind=DoubtKind.COMPANION, severity=Severity.NOTE, rows=(row,), text=text)
+
+
 def _ids_at_start(name: str, *, like: str) -> list[str]:
     """Return what may be a patient id at the start of a name: it has the form of the id ``like``.
 
@@ -308,9 +334,13 @@ def _of(some: Sequence[Row], rows: Sequence[Row]) -> str:
     """Return the names of the rows that a doubt concerns, unless only one row was chosen."""
     if len(rows) == 1:
         return ""
-    names = ", ".join(printable(row.name) for row in some[:_NAMES_SHOWN])
-    more = len(some) - _NAMES_SHOWN
-    return f"{names} and {more:,} more: " if more > 0 else f"{names}: "
+    return f"{_names(some)}: "
+
+
+def _names(rows: Sequence[Row]) -> str:
+    names = ", ".join(printable(row.name) for row in rows[:_NAMES_SHOWN])
+    more = len(rows) - _NAMES_SHOWN
+    return f"{names} and {more:,} more" if more > 0 else names
 
 
 def _strength(doubt: Doubt) -> tuple[int, int]:
@@ -342,6 +372,7 @@ _OF_CONTENT: Final = frozenset(
         Reason.STORED_COPY_DIFFERS,
     }
 )
+_STORED_STATES: Final = (State.IMPORTED, State.STORED)
 _OF_COPIES: Final = frozenset({Reason.DUPLICATE, Reason.DUPLICATE_ELSEWHERE})
 # Not doubts, or doubts about patients, which are found without the reason.
 _NO_DOUBT: Final = frozenset(
@@ -349,6 +380,7 @@ _NO_DOUBT: Final = frozenset(
         Reason.AUTO_IMPORT_OFF,
         Reason.CANCELLED,
         Reason.CAPTURE_NAME,
+        Reason.COMPANION_WAITS,
         Reason.INTERRUPTED,
         Reason.NO_CAPTURE_NAME,
         Reason.PATIENT_INACTIVE,
@@ -367,6 +399,7 @@ _KINDS: Final = {
     Reason.PROVIDER_UNKNOWN: (DoubtKind.PROVIDER, Severity.NOTE),
     Reason.REAPPEARED: (DoubtKind.HISTORY, Severity.WARNING),
     Reason.UNDONE: (DoubtKind.HISTORY, Severity.NOTE),
+    Reason.SIDECAR_ALONE: (DoubtKind.COMPANION, Severity.WARNING),
     **dict.fromkeys(
         (Reason.TIME_IMPOSSIBLE, Reason.TIME_IN_FUTURE, Reason.TIME_REPEATED, Reason.TIME_SKIPPED),
         (DoubtKind.TIME, Severity.NOTE),

@@ -20,7 +20,7 @@ from intouch_import.inbox.locations import Locations, let_sign_in
 from intouch_import.inbox.recovery import Recovery
 from intouch_import.inbox.refresh import Refresh, RowMover, guarded
 from intouch_import.inbox.rows import Row
-from intouch_import.inbox.save_request import SaveRequest, check_choice
+from intouch_import.inbox.save_request import SaveRequest, check_choice, with_companions
 from intouch_import.inbox.summary import summary_html
 from intouch_import.inbox.watch import Pace, Watch
 from intouch_import.ledger import Ledger, ledger_for
@@ -326,9 +326,17 @@ class Inbox(Closable):
     # --- save
 
     def prepare(
-        self, rows: Row | Sequence[Row], *, patient: str | Patient, title: str = "", comments: str = ""
+        self,
+        rows: Row | Sequence[Row],
+        *,
+        patient: str | Patient,
+        title: str = "",
+        comments: str = "",
+        companions: bool = True,
     ) -> SaveRequest:
         """Check a choice of rows for one patient, and find what to ask the person before saving.
+
+        The movie, the RAW, the edited version and the sidecars of a chosen photo are saved with it.
 
         The first and last bytes of the files are read, up to a limit. Files that may be in a record already
         are read completely to find out; their sizes tell which. Nothing is changed.
@@ -338,6 +346,7 @@ class Inbox(Closable):
             patient: The patient, or the id.
             title: The same for all rows; may be empty.
             comments: The same for all rows; may be empty.
+            companions: Whether to add the rows that belong to the chosen ones. If not, a doubt names them.
 
         Returns:
             A request for `save`. Its ``doubts`` are what to ask the person, and its ``warning`` is the text
@@ -346,7 +355,7 @@ class Inbox(Closable):
 
         Raises:
             UnknownPatient: There is no such patient.
-            MixedDestinations: Images and other documents were chosen together.
+            MixedDestinations: Images and other documents were chosen together that don't belong together.
             UnsuitableText: The title or the comments can't be stored.
             SelectionError: Nothing was chosen, or rows that can't be saved; it has their names.
             ConfigError: Something other than rows was passed.
@@ -364,6 +373,8 @@ class Inbox(Closable):
         if gone:
             raise SelectionError("a selected row is not in the list any more: it was refreshed", names=gone)
         check_choice(rows, title=title, comments=comments)
+        if companions:
+            rows = with_companions(rows)
         with host_errors():
             duplicates = self._duplicates.find(rows, found)
             doubts = self._doubts.find(rows, found, duplicates)
@@ -444,18 +455,28 @@ class Inbox(Closable):
 
     # --- correct
 
-    def undo(self, import_id: str | Outcome | StoredAttachment, *, source: Source | None = None) -> Outcome:
+    def undo(
+        self,
+        import_id: str | Outcome | StoredAttachment,
+        *,
+        source: Source | None = None,
+        companions: bool = True,
+    ) -> Outcome:
         """Put an imported file back into its source, and take it out of the patient's record.
 
-        The file then waits in the list; it is not imported automatically again.
+        The files that were stored as belonging to it are put back before it. All of them then wait in the
+        list; they are not imported automatically again.
 
         Args:
             import_id: The import id, or an outcome or attachment that has it.
             source: The source of the file, if it is not one of this inbox.
+            companions: Whether to put the files back, too, that belong to this one.
 
         Returns:
             `State.WAITING` when the file is back. `State.FAILED` with the reason when it could not be put
-            back; the record is then as it was.
+            back; the record is then as it was. If a file that belongs to it could not be put back, the
+            outcome is the failure of that file, and the file itself is still in the record. ``companions``
+            has the outcomes of those that were put back before.
 
         Raises:
             SelectionError: Nothing is stored under that id, or its source is not open here.
@@ -467,22 +488,29 @@ class Inbox(Closable):
             raise SelectionError("that file was not imported")
         with self._lock, host_errors():
             sources = (*self.sources, *([source] if source is not None else []))
-            return self._corrections.undo(wanted, sources)
+            return self._corrections.undo(wanted, sources, companions=companions)
 
-    def reassign(self, which: str | Outcome | StoredAttachment, *, patient: str | Patient) -> Outcome:
+    def reassign(
+        self,
+        which: str | Outcome | StoredAttachment,
+        *,
+        patient: str | Patient,
+        companions: bool = True,
+    ) -> Outcome:
         """Move an attachment from a wrong record into the right one.
 
-        The ledger names both patients. The bytes are read before and after, and do not change. A second
-        call changes nothing. If the file is still in its source, the next refresh removes it from there, as
-        after any interrupted move.
+        The attachments that belong to it are moved before it. The ledger names both patients. The bytes are
+        read before and after, and do not change. A second call changes nothing. If the file is still in its
+        source, the next refresh removes it from there, as after any interrupted move.
 
         Args:
             which: An import id, an attachment id that the ledger knows, or an object with an import id.
             patient: The right patient, or the id.
+            companions: Whether to move the attachments, too, that belong to this one.
 
         Returns:
             `State.IMPORTED` when it is in that patient's record. `State.FAILED` with the reason when it is
-            not; it is then where it was.
+            not; it is then where it was. ``companions`` is as for `undo`.
 
         Raises:
             SelectionError: Nothing is stored under that id.
@@ -498,7 +526,7 @@ class Inbox(Closable):
         if self._patient is not None and found.id != self._patient.id:
             raise SelectionError("this folder was opened for another patient")
         with self._lock, host_errors():
-            return self._corrections.reassign(wanted, found)
+            return self._corrections.reassign(wanted, found, companions=companions)
 
     # --- inside
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import operator
 from typing import TYPE_CHECKING, NamedTuple
 
+from intouch_import.inbox.groups import GroupFinder, decide_together, tie
 from intouch_import.inbox.locations import problem_of
 from intouch_import.inbox.recognition import Recognition, SecondReading, among_put_back, is_unchanged
 from intouch_import.inbox.rows import Row
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from intouch_import.clock import Clock
     from intouch_import.filenames import CaptureNaming
     from intouch_import.ledger import Ledger, LedgerEntry
+    from intouch_import.media.companions import Companions
     from intouch_import.model import SourceFile
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
@@ -38,11 +41,13 @@ class Listed(NamedTuple):
         found: Its rows by name, including rows that are already known; or the problem that prevented the
             listing.
         seen_s: Monotonic time of the listing, seconds.
+        companions: Which files belong together; None if that is as before.
     """
 
     source: Source
     found: dict[str, Row] | Problem
     seen_s: float
+    companions: Companions | None = None
 
 
 class Lister:
@@ -77,6 +82,9 @@ class Lister:
         self._copies = CopyFinder(repository, ledger)
         self._recognition = Recognition(repository, ledger)
         self._second_reading = SecondReading()
+        self._groups = GroupFinder(zone=zone, allowed=allowed_extensions)
+        self._tied: dict[str, list[Row]] = {}
+        self._changed: set[str] = set()  # sources whose rows have changed since they were grouped
         self._rows: dict[str, dict[str, Row]] = {source.source_id: {} for source in sources}
 
     def add(self, source: Source) -> None:
@@ -91,6 +99,7 @@ class Lister:
         """Remove rows from the list: their files are no longer in their sources."""
         for row in rows:
             self._rows[row.source.source_id].pop(row.name, None)
+            self._changed.add(row.source.source_id)
 
     # --- list
 
@@ -110,7 +119,10 @@ class Lister:
             return Listed(source, problem_of(source, exc), seen_s)
         for row in self._second_reading.others(source, shelf, now_s=seen_s):
             shelf[row.name] = _new_row(source, row.file, seen_s, settled=settled)
-        return Listed(source, shelf, seen_s)
+        same = len(shelf) == len(known) and all(map(operator.is_, shelf.values(), map(known.get, shelf)))
+        if same and source.source_id not in self._changed and not self._groups.is_due(source.source_id):
+            return Listed(source, shelf, seen_s)
+        return Listed(source, shelf, seen_s, self._groups.find(source, shelf))
 
     def take(
         self,
@@ -136,6 +148,7 @@ class Lister:
             if isinstance(one.found, Problem):
                 problems.append(one.found)
                 self._rows[one.source.source_id] = {}
+                self._tied.pop(one.source.source_id, None)
             else:
                 self._rows[one.source.source_id] = _begun_anew(one.source, one.found, one.seen_s)
         tell(Progress(stage=Stage.LISTING, done=sum(map(len, self._rows.values()))))
@@ -143,9 +156,21 @@ class Lister:
         problems += self._settle(sources, tell)
         freed = self._look_for_copies_again()
         self._look_up(sources, unfinished)
+        for one in listed:
+            if one.companions is not None:
+                self._tie(one.source.source_id, one.companions)
         for source in dict.fromkeys((*sources, *freed)):
             self._judge(source)
+            for group in dict.fromkeys(row.group for row in self._tied.get(source.source_id, ())):
+                if group is not None:
+                    decide_together(group)
         return self.rows(), problems
+
+    def _tie(self, source_id: str, companions: Companions) -> None:
+        for row in self._tied.get(source_id, ()):
+            row.group = None
+        self._tied[source_id] = tie(companions, self._rows[source_id])
+        self._changed.discard(source_id)
 
     # --- settle
 
@@ -185,12 +210,14 @@ class Lister:
                     row.settled = True
                     continue
                 shelf[file.name] = _new_row(source, file, seen_s)
+                self._changed.add(source.source_id)
         except Exception as exc:  # noqa: BLE001  # as in `_list_one`
             for row in late.values():
                 row.judge(arriving(row.name, Reason.STILL_ARRIVING))
             return problem_of(source, exc)
         for name in gone:
             del shelf[name]
+            self._changed.add(source.source_id)
         return None
 
     # --- look up

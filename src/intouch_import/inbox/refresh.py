@@ -6,7 +6,7 @@ import logging
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from intouch_import.inbox.rows import Row
     from intouch_import.inbox.save_request import SaveRequest
     from intouch_import.ledger import LedgerEntry
-    from intouch_import.model import StoredAttachment
+    from intouch_import.model import Patient, StoredAttachment
     from intouch_import.reports import Outcome, Problem
     from intouch_import.repositories.base import PatientRepository
     from intouch_import.sources.base import Source
@@ -266,7 +266,7 @@ class RowMover:
         Returns:
             The outcomes by ``id(row)``, and one problem per location that failed.
         """
-        ready = [row for row in rows if row.verdict.action in _NEED_NOBODY]
+        ready = _together([row for row in rows if row.verdict.action in _NEED_NOBODY])
         interrupted = [row.import_id for row in ready if row.verdict.action is Action.FINISH]
         stored = self._repository.find_attachment(interrupted) if interrupted else {}
         ready = [row for row in ready if _still_stored(row, stored)]
@@ -278,7 +278,7 @@ class RowMover:
 
     def rehearse(self, rows: Sequence[Row], tell: Callable[[Progress], None]) -> list[Problem]:
         """Check the rows that a refresh would import. A row that it would not import gets the reason."""
-        ready = [row for row in rows if row.verdict.action is Action.IMPORT]
+        ready = _together([row for row in rows if row.verdict.action is Action.IMPORT])
         orders = [self._order_of(row, {}) for row in ready]
         outcomes, problems = self._move(orders, Stage.CHECKING, tell, None)
         for row, outcome in zip(ready, outcomes, strict=True):
@@ -291,13 +291,14 @@ class RowMover:
     ) -> tuple[list[Outcome], list[Problem]]:
         """Move what a person chose. One outcome per row, in order."""
         asked = request.rows_with(Evidence.CONTENT)
+        chosen = set(request.rows)
         orders = [
             MoveOrder(
                 source=row.source,
                 file=row.file,
                 import_id=row.import_id,
                 patient_id=request.patient.id,
-                provider_id=row.capture.provider if row.capture is not None else row.source.provider,
+                provider_id=_provider_of(row),
                 destination=row.destination,
                 title=request.title,
                 comments=request.comments,
@@ -305,6 +306,7 @@ class RowMover:
                 operator=self._operator,
                 reason=Reason.CHOSEN,
                 other_patient_confirmed=row in asked,
+                **_companionship(row, chosen, request.patient),
             )
             for row in request.rows
         ]
@@ -352,7 +354,7 @@ class RowMover:
             import_id=import_id,
             # The record that it is in now: it may have been reassigned since the list was made.
             patient_id=stored.patient_id if stored is not None else verdict.patient_id,
-            provider_id=verdict.capture.provider if verdict.capture is not None else row.source.provider,
+            provider_id=_provider_of(row),
             destination=verdict.destination,
             taken_at=verdict.taken_at,
             operator=self._operator,
@@ -360,7 +362,34 @@ class RowMover:
             automatic=True,
             stored=stored,
             only_finish=stored is not None,
+            companion_of=row.owner.import_id if row.companion_role is not None else None,
+            companion_role=row.companion_role,
         )
+
+
+def _provider_of(row: Row) -> str | None:
+    """Return the provider in the name of a row, or of the photo that it belongs to; or else the folder's."""
+    capture = row.capture or row.owner.capture
+    return capture.provider if capture is not None else row.source.provider
+
+
+def _companionship(row: Row, chosen: Collection[Row], patient: Patient) -> dict[str, Any]:
+    """Return what a chosen row is to its owner, if the owner is or comes into the same record."""
+    owner = row.owner
+    stored = owner.patient is not None and owner.patient.id == patient.id
+    if row.companion_role is None or not (owner in chosen or stored):
+        return {}
+    return {"companion_of": owner.import_id, "companion_role": row.companion_role}
+
+
+def _together(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return rows in their order, but each group at the place of its first row, and its owner first."""
+    if all(row.group is None for row in rows):
+        return rows
+    places: dict[Row, int] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row.owner, place)
+    return sorted(rows, key=lambda row: (places[row.owner], row is not row.owner))
 
 
 def _still_stored(row: Row, stored: Mapping[str, StoredAttachment]) -> bool:

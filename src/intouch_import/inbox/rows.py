@@ -1,13 +1,15 @@
-"""`Row`: a file in the list of an inbox. `RowOutcomes`: the outcomes of a refresh."""
+"""`Row`: a file in a list. `RowGroup`: rows that belong together. `RowOutcomes`: what became of rows."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Final, overload
 
 import attrs
 
-from intouch_import.model import Action, SourceFile, State, import_id
+from intouch_import.media.companions import is_sidecar
+from intouch_import.model import Action, CompanionRole, Reason, SourceFile, State, import_id
 from intouch_import.reports import Outcome
 from intouch_import.secret import pseudonym
 from intouch_import.verdicts import waiting
@@ -16,23 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+    from intouch_import.media.companions import CompanionDoubt
     from intouch_import.model import (
         CaptureName,
         ContentCheck,
         Destination,
         EntryKind,
         Patient,
-        Reason,
         Verdict,
     )
     from intouch_import.sources.base import Source
 
-__all__ = ["Row", "RowOutcomes"]
+__all__ = ["Row", "RowGroup", "RowOutcomes"]
 
 # Looking up a member of an enum takes as long as the rest of `Row.judge`.
 _IGNORE = Action.IGNORE
 _IGNORED = State.IGNORED
 _WAITING = State.WAITING
+_NOT_HOLDING = (Reason.COMPANION_WAITS, Reason.NO_CAPTURE_NAME, Reason.CAPTURE_NAME)
+_WORDS: Final = {
+    CompanionRole.MOVIE: ("movie", "movies"),
+    CompanionRole.RAW: ("RAW", "RAWs"),
+    CompanionRole.EDITED: ("edited version", "edited versions"),
+    CompanionRole.VERSION: ("other version", "other versions"),
+    CompanionRole.BURST: ("photo of the burst", "photos of the burst"),
+    CompanionRole.SIDECAR: ("sidecar", "sidecars"),
+    CompanionRole.PREVIEW: ("preview", "previews"),
+}
 
 
 @attrs.define(eq=False, repr=False, init=False)
@@ -54,6 +66,7 @@ class Row:
         first_seen_s: Monotonic time at which this version was first listed here, seconds.
         settled: Whether the file has kept its size and time for long enough.
         claim: The parts of a capture name, until they are in the verdict.
+        group: The rows that belong or may belong to this one; None if there are none.
     """
 
     source: Source
@@ -76,6 +89,7 @@ class Row:
     sha256: str | None
     duplicate_of: str | None
     duplicate_elsewhere: bool
+    group: RowGroup | None
     _import_id: str | None
 
     def __init__(
@@ -93,6 +107,7 @@ class Row:
         self.first_seen_s = first_seen_s
         self.settled = settled
         self.claim = self.patient = self.content = self.sha256 = self.duplicate_of = self._import_id = None
+        self.group = None
         self.title = ""
         self.duplicate_elsewhere = False
         self.judge(verdict)
@@ -167,12 +182,74 @@ class Row:
             self._import_id = import_id(self.source.source_id, self.name, self.version)
         return self._import_id
 
+    @property
+    def owner(self) -> Row:
+        """The row that stands for this one in a list: itself, if it belongs to no other."""
+        return self if self.group is None else self.group.owner
+
+    @property
+    def held_by(self) -> tuple[Row, ...]:
+        """The rows of the group because of which this one waits, although nothing is wrong with it."""
+        if self.group is None or self.reason is not Reason.COMPANION_WAITS:
+            return ()
+        return tuple(
+            row for row in self.group.rows if row.state is not _IGNORED and row.reason not in _NOT_HOLDING
+        )
+
+    @property
+    def companion_role(self) -> CompanionRole | None:
+        """What the file is to `owner`; None if it is the owner."""
+        return None if self.group is None else self.group.parts.get(self)
+
     def import_as(self, import_id: str) -> None:
         """Replace the import id, once the bytes have shown which file this is."""
         self._import_id = import_id
 
     def __repr__(self) -> str:
         return f"<Row {pseudonym(self.name)} {self.location} {self.state} {self.reason}>"
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class RowGroup:
+    """Rows of one source that belong together.
+
+    Attributes:
+        owner: The row that stands for the group in a list.
+        parts: The other rows, and what each is to the owner.
+        possible: Rows that may belong to a row of the group, and why that is not certain.
+    """
+
+    owner: Row
+    parts: Mapping[Row, CompanionRole] = attrs.field(factory=dict)
+    possible: Mapping[Row, tuple[tuple[Row, CompanionDoubt], ...]] = attrs.field(factory=dict)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows, the owner first."""
+        return (self.owner, *self.parts)
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether it is a sidecar whose photo or movie is not here, or is not certain."""
+        return not self.parts and is_sidecar(self.owner.name)
+
+    @property
+    def summary(self) -> str:
+        """What belongs to the owner, such as ``"+ movie, 2 sidecars"``; empty if it has no parts."""
+        counts = Counter(self.parts.values())
+        return (
+            f"+ {', '.join(_counted(role, counts[role]) for role in _WORDS if counts[role])}"
+            if counts
+            else ""
+        )
+
+    def __repr__(self) -> str:
+        return f"<RowGroup {1 + len(self.parts)} rows>"
+
+
+def _counted(role: CompanionRole, number: int) -> str:
+    one, many = _WORDS[role]
+    return one if number == 1 else f"{number} {many}"
 
 
 class RowOutcomes(Sequence[Outcome]):

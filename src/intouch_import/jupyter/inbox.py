@@ -301,7 +301,9 @@ class InboxWidget(Widget):
 
     def _list_again(self) -> None:
         with self._listing:
-            rows, sources = self.inbox.rows, self.inbox.sources
+            # A photo stands for its movie and its sidecars: they are saved and undone with it.
+            rows = [row for row in self.inbox.rows if row.owner is row]
+            sources = self.inbox.sources
             with self._lock:
                 generation = self._listed.generation + 1
                 self._listed = _Listed(generation=generation, rows=rows, sources=sources)

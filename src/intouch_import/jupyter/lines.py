@@ -38,7 +38,8 @@ def line_of(row: Row, *, source: int) -> list[Any]:
 
     Returns:
         Name, source, size in bytes, milliseconds since 1970 or None, destination, status, reason, a doubt
-        about the content, patient or None, title, whether the row can be selected.
+        about the content, patient or None, title, whether the row can be selected, the files that belong to
+        it in words, the names of files that may belong to it.
     """
     return [
         printable(row.name),
@@ -52,6 +53,8 @@ def line_of(row: Row, *, source: int) -> list[Any]:
         patient_of(row.patient) if row.patient is not None else None,
         row.title,
         _can_be_selected(row),
+        row.group.summary if row.group is not None else "",
+        _possible(row),
     ]
 
 
@@ -86,8 +89,14 @@ def _status(row: Row) -> str:
     return "arriving" if row.verdict.action is Action.ARRIVING else "waiting"
 
 
+def _possible(row: Row) -> list[str]:
+    if row.group is None:
+        return []
+    return [printable(other.name) for others in row.group.possible.values() for other, _ in others]
+
+
 def _doubt(row: Row) -> str:
-    texts = []
+    texts = [f"{printable(one.name)}: {one.reason.text}" for one in row.held_by]
     content = row.content
     if content is not None and content.doubt is not None and content.doubt is not row.reason:
         texts.append(content.text)
@@ -135,7 +144,8 @@ class RecentlyFiled:
                 "automatic": automatic,
             }
             for import_id in reversed(ids)
-            if import_id in stored
+            # A photo stands for what belongs to it: an undo takes all of it back.
+            if import_id in stored and stored[import_id].companion_of not in stored
         ]
         with self._lock:
             self._entries = (added + self._entries)[:_MOST_FILED]

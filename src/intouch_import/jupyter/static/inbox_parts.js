@@ -2,7 +2,7 @@
 
 // --- a line of the inbox as Python sends it: its fields, and the filters and orders of the list
 
-const [NAME, SOURCE, SIZE, TIME, DESTINATION, STATUS, REASON, DOUBT, PATIENT, TITLE, CHOOSABLE] = Array(11).keys();
+const [NAME, SOURCE, SIZE, TIME, DESTINATION, STATUS, REASON, DOUBT, PATIENT, TITLE, CHOOSABLE, COMPANIONS, POSSIBLE] = Array(13).keys();
 const STATUS_WORDS = { waiting: "Waiting", arriving: "Arriving", imported: "Filed", stored: "Filed, still in its folder", failed: "Failed", ignored: "Ignored" };
 const SHOWN = {
   open: ["All", (line) => line[STATUS] !== "ignored"],
@@ -47,6 +47,7 @@ function inboxRow({ look, toggle, range, goTo, undo: takeBack }) {
   const box = h("input", { type: "checkbox", class: "itx-check", tabindex: "-1" });
   const thumb = frame("itx-thumb");
   const name = h("span", { class: "itx-name" });
+  const companions = h("span", { class: "itx-muted itx-companions" });
   const facts = h("span", { class: "itx-muted" });
   const place = icon("local", 18);
   const placeName = h("span", { class: "itx-place" });
@@ -64,7 +65,7 @@ function inboxRow({ look, toggle, range, goTo, undo: takeBack }) {
     { class: "itx-row", role: "row" },
     h("span", { role: "gridcell", class: "itx-cell-check" }, box),
     h("span", { role: "gridcell" }, thumb.element),
-    h("span", { role: "gridcell", class: "itx-two" }, name, facts),
+    h("span", { role: "gridcell", class: "itx-two" }, h("span", { class: "itx-line" }, name, companions), facts),
     h("span", { role: "gridcell", class: "itx-from" }, place, h("span", { class: "itx-two" }, placeName, placeLabel)),
     h("span", { role: "gridcell", class: "itx-col-to itx-to" }, kind, kindName),
     h("span", { role: "gridcell", class: "itx-status" }, h("span", { class: "itx-two" }, h("span", { class: "itx-line" }, pill, patient), why), undo),
@@ -97,6 +98,7 @@ function inboxRow({ look, toggle, range, goTo, undo: takeBack }) {
       thumb.show(picture, line[DESTINATION]);
       setText(name, line[NAME]);
       name.title = line[NAME];
+      setText(companions, line[COMPANIONS]);
       setText(facts, factsOf(line, dates));
       redraw(place, source.location);
       setText(placeName, locationName(source.location));
@@ -158,13 +160,15 @@ function savePanel({ search, onChange, onSave, onClear, onLeave }) {
       element.classList.toggle("itx-nothing", !line);
       if (!line) return;
       preview.show(picture, line[DESTINATION]);
-      setText(previewName, line[NAME]);
+      setText(previewName, [line[NAME], line[COMPANIONS]].filter(Boolean).join(" "));
       setText(previewFacts, facts);
     },
     /** Show the selection, and whether it can be saved now. */
     show(chosen, { isSaving }) {
       const images = chosen.filter((line) => line[DESTINATION] === "images").length;
-      const mixed = images > 0 && images < chosen.length;
+      const names = new Set(chosen.map((line) => line[NAME]));
+      const belongs = (line) => line[POSSIBLE].some((name) => names.has(name));
+      const mixed = images > 0 && chosen.some((line) => line[DESTINATION] !== "images" && !belongs(line));
       const what = images ? count(images, "image") : count(chosen.length, "document");
       setText(choice, !chosen.length ? "No file selected" : mixed ? `${count(images, "image")} and ${count(chosen.length - images, "document")}` : what);
       setText(hint, mixed ? "Images and other documents can’t be saved together." : chosen.length ? "" : "Select files with the checkboxes or the space bar.");
