@@ -7,7 +7,6 @@ lengths of the name and the patterns.
 
 from __future__ import annotations
 
-import functools
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,7 +42,7 @@ DEFAULT_EXCLUSIONS: Final = (
     "LOST.DIR/", ".trashed-*", ".pending-*", ".nomedia",
     # Programs that synchronise folders: Dropbox, Syncthing, Resilio, Google Drive, Nextcloud, FreeFileSync.
     ".dropbox.cache/", ".dropbox", ".dropbox.attr", ".stfolder/", ".stversions/", ".stignore", ".sync/",
-    ".tmp.driveupload/", ".tmp.drivedownload/", ".owncloudsync.log", ".sync_*.db*",
+    ".tmp.driveupload/", ".tmp.drivedownload/", ".owncloudsync.log", ".sync_*",
     "sync.ffs_db", ".sync.ffs_db", "sync.ffs_lock",
     # Programs that show photos.
     "Picasa.ini", "ZbThumbnail.info",
@@ -90,13 +89,21 @@ class Exclusions:
 
     patterns: tuple[str, ...] = attrs.field(default=(), converter=_patterns, repr=False)
     defaults: bool = attrs.field(default=True, kw_only=True)
+    _own: _Compiled | None = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(
+            lambda self: _compiled(self.patterns) if self.patterns else None, takes_self=True
+        ),
+    )
 
     def of_folder(self, name: str) -> Reason | None:
         """Return why a folder is not looked into; None if it is."""
         folded = _folded(name)
-        if self.patterns and _compiled(self.patterns).folders.match(folded):
+        if self._own is not None and self._own.folders.match(folded):
             return Reason.EXCLUDED
-        if name.startswith(".") or (self.defaults and _compiled(DEFAULT_EXCLUSIONS).folders.match(folded)):
+        if name.startswith(".") or (self.defaults and _DEFAULTS.folders.match(folded)):
             return Reason.FOLDER_SKIPPED
         return None
 
@@ -106,9 +113,9 @@ class Exclusions:
         Hidden files are not among them: `intouch_import.verdicts.screen` finds them.
         """
         folded = _folded(name)
-        if self.patterns and _compiled(self.patterns).files.match(folded):
+        if self._own is not None and self._own.files.match(folded):
             return Reason.EXCLUDED
-        if self.defaults and _compiled(DEFAULT_EXCLUSIONS).files.match(folded):
+        if self.defaults and _DEFAULTS.files.match(folded):
             return Reason.SYSTEM_FILE
         return None
 
@@ -134,12 +141,16 @@ class _Matcher:
         known = self._names | {f"{one}*" for one in self._starts} | {f"*{one}" for one in self._ends}
         self._others = tuple(folded - known)
 
+        # Most names of a listing match nothing: one letter at each end shows it.
+        self._first = frozenset(one[0] for one in self._starts)
+        self._last = frozenset(one[-1] for one in self._ends)
+
     def match(self, folded: str) -> bool:
         return (
             folded in self._names
-            or folded.startswith(self._starts)
-            or folded.endswith(self._ends)
-            or any(_matches(folded, pattern) for pattern in self._others)
+            or (folded[:1] in self._first and folded.startswith(self._starts))
+            or (folded[-1:] in self._last and folded.endswith(self._ends))
+            or (bool(self._others) and any(_matches(folded, pattern) for pattern in self._others))
         )
 
 
@@ -149,7 +160,6 @@ class _Compiled:
     files: _Matcher
 
 
-@functools.lru_cache(maxsize=64)
 def _compiled(patterns: tuple[str, ...]) -> _Compiled:
     return _Compiled(
         folders=_Matcher(one.removesuffix("/") for one in patterns if one.endswith("/")),
@@ -177,3 +187,6 @@ def _matches(name: str, pattern: str) -> bool:
         else:
             return False
     return not pattern[place:].strip("*")
+
+
+_DEFAULTS: Final = _compiled(DEFAULT_EXCLUSIONS)

@@ -8,7 +8,8 @@ companions. Only these are compared, and only those of them are read whose names
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+import re
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -35,8 +36,8 @@ log = logging.getLogger(__name__)
 _READ_AT_ONCE: Final = 1000
 _READ_FAR: Final = 100
 _NEAR: Final = 2
-_NO_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789"))
-_SIDECAR_ENDINGS: Final = ("aae", "xmp", "json", "thm", "lrv", "lrf")
+_NO_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789\0"))
+_SIDECAR_ENDINGS: Final = frozenset({".aae", ".xmp", "json", ".thm", ".lrv", ".lrf"})
 # Google Takeout cuts the names of its metadata, to 46 characters before ".json".
 _CUT: Final = 40
 
@@ -84,18 +85,19 @@ class GroupFinder:
 
     def _candidates(self, rows: Iterable[Row]) -> set[str]:
         """Return the names that may have companions, and all sidecars: few names of a listing."""
-        similar: dict[bytes | str, list[str]] = defaultdict(list)
-        sidecars = []
-        for row in rows:
-            if row.state is not _IGNORED:
-                name = row.name
-                similar[_key(name)].append(name)
-                if name.endswith(_SIDECAR_ENDINGS) or name.lower().endswith(_SIDECAR_ENDINGS):
-                    sidecars.append(name)
-        found = {name for names in similar.values() if len(names) > 1 for name in names}
+        names = [row.name for row in rows if row.state is not _IGNORED]
+        keys = _keys(names)
+        found: set[str] = set()
+        if len(set(keys)) < len(keys):
+            seen: set[bytes] = set()
+            twice: set[bytes] = set()
+            for key in keys:
+                (twice if key in seen else seen).add(key)
+            found = {name for name, key in zip(names, keys, strict=True) if key in twice}
+        sidecars = [name for name in names if name[-4:].lower() in _SIDECAR_ENDINGS]
         found.update(sidecars)
         if starts := {name[:_CUT] for name in sidecars if len(name) > _CUT}:
-            found.update(name for names in similar.values() for name in names if name[:_CUT] in starts)
+            found.update(name for name in names if name[:_CUT] in starts)
         return {name for name in found if self._allowed is None or is_allowed(name, self._allowed)}
 
     def _read(self, source: Source, rows: Sequence[Row]) -> dict[str, CompanionFacts | None]:
@@ -196,18 +198,28 @@ def _goes_to(row: Row, patient_id: str | None) -> bool:
     return row.verdict.action in (_IMPORT, Action.FINISH) and row.verdict.patient_id == patient_id
 
 
-def _key(name: str) -> bytes | str:
+def _keys(names: Sequence[str]) -> list[bytes]:
     """Return what the names of companions have in common: the digits before the first dot, tilde or bracket.
 
     ``IMG_1234.HEIC``, ``IMG_E1234.JPG``, ``IMG_1234-edited.jpg`` and ``IMG_1234.CR2.xmp`` have the same key.
+    All names are read at once: a list may have 100,000.
     """
-    stem = name.partition(".")[0].partition("(")[0].partition("~")[0]
-    digits = stem.encode("utf-8", "surrogatepass").translate(None, _NO_DIGITS)
-    if not digits:
-        return stem.lower()
-    return "burst" if "burst" in stem.lower() else digits
+    stems = _END_OF_STEM.sub(b"", "\0".join(names).encode("utf-8", "surrogatepass"))
+    keys = stems.translate(None, _NO_DIGITS).split(b"\0") if names else []
+    bursts = b"urst" in stems or b"URST" in stems
+    if bursts or b"" in keys:
+        for place, stem in enumerate(stems.split(b"\0")):
+            if bursts and b"urst" in stem.lower():
+                keys[place] = b"burst"  # their names have different numbers
+            elif not keys[place]:
+                text = unicodedata.normalize(
+                    "NFC", names[place].partition(".")[0].partition("(")[0].partition("~")[0]
+                )
+                keys[place] = text.casefold().encode("utf-8", "surrogatepass")
+    return keys
 
 
+_END_OF_STEM: Final = re.compile(rb"[.(~][^\0]*")
 _IGNORED: Final = State.IGNORED
 _IMPORT: Final = Action.IMPORT
 _OF_GROUP: Final = (Reason.COMPANION_WAITS, Reason.SIDECAR_ALONE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import operator
 from typing import TYPE_CHECKING, NamedTuple
 
 from intouch_import.inbox.groups import GroupFinder, decide_together, tie
@@ -109,18 +108,25 @@ class Lister:
         shelf: dict[str, Row] = {}
         seen_s = self._clock.monotonic_s()
         settled = source.commits_whole
+        same = True
         try:
             for file in source.scan():
                 row = known.get(file.name)
                 if row is None or not is_unchanged(row, file):
                     row = _new_row(source, file, seen_s, settled=settled)
+                    same = False
                 shelf[file.name] = row
         except Exception as exc:  # noqa: BLE001  # a dead location never stops the others
             return Listed(source, problem_of(source, exc), seen_s)
         for row in self._second_reading.others(source, shelf, now_s=seen_s):
             shelf[row.name] = _new_row(source, row.file, seen_s, settled=settled)
-        same = len(shelf) == len(known) and all(map(operator.is_, shelf.values(), map(known.get, shelf)))
-        if same and source.source_id not in self._changed and not self._groups.is_due(source.source_id):
+            same = False
+        if (
+            same
+            and len(shelf) == len(known)
+            and source.source_id not in self._changed
+            and not self._groups.is_due(source.source_id)
+        ):
             return Listed(source, shelf, seen_s)
         return Listed(source, shelf, seen_s, self._groups.find(source, shelf))
 
