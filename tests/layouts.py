@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 import pictures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SIZE = (160, 120)
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 0)
@@ -330,6 +330,8 @@ def movies() -> dict[str, Case]:
     made |= {f"turned {turn}": Case(movie(turn=turn), seen) for turn, seen in TURNED.items()}
     made |= {f"matrix {matrix}": Case(movie(matrix=matrix)) for matrix in (1, 5, 9)}
     made |= {f"matrix {matrix}, full": Case(movie(matrix=matrix, full=True)) for matrix in (1, 5)}
+    made["of a camcorder"] = Case(movie(matrix=1, transfer=11))
+    made["of an unknown matrix"] = Case(movie(matrix=8), must=False)
     for transfer in (PQ, HLG):
         content = movie(pixels="yuv420p10le", matrix=9, transfer=transfer)
         made[f"high dynamic range {transfer}"] = Case(content)
@@ -375,21 +377,9 @@ def documents() -> dict[str, Case]:
 
 
 @functools.cache
-def cases() -> dict[str, Case]:
-    """Return a file for each layout."""
-    makers = (
-        _tiffs,
-        _other_tiffs,
-        _pngs,
-        _deep_pngs,
-        _animations,
-        _jpegs,
-        _jpeg_2000,
-        _others,
-        _heifs,
-        _profiles,
-    )
-    return {name: case for maker in makers for name, case in maker()}
+def cases(group: str) -> dict[str, Case]:
+    """Return a file for each layout of a group."""
+    return dict(GROUPS[group]())
 
 
 def _tiffs() -> Iterator[tuple[str, Case]]:
@@ -626,3 +616,17 @@ def _profiles() -> Iterator[tuple[str, Case]]:
     for kind in ("TIFF", "JPEG"):
         content = pictures.encoded(inks, kind, icc_profile=ink_profile(), quality=95)
         yield f"{kind} of CMYK with a profile", Case(content, (_GREEN_INK, WHITE, BLACK, _GREEN_INK))
+
+
+GROUPS: dict[str, Callable[[], Iterator[tuple[str, Case]]]] = {
+    "TIFF": _tiffs,
+    "TIFF by Pillow": _other_tiffs,
+    "PNG": _pngs,
+    "deep PNG": _deep_pngs,
+    "animations": _animations,
+    "JPEG": _jpegs,
+    "JPEG 2000": _jpeg_2000,
+    "others": _others,
+    "HEIF": _heifs,
+    "profiles": _profiles,
+}

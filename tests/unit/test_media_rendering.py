@@ -81,9 +81,12 @@ def differs(found: list[tuple[int, ...]], expected: object) -> bool:
     )
 
 
-def test_a_thumbnail_is_right_or_absent(pool: DecodingPool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("group", layouts.GROUPS)
+def test_a_thumbnail_is_right_or_absent(
+    pool: DecodingPool, caplog: pytest.LogCaptureFixture, group: str
+) -> None:
     """In every layout, the thumbnail shows the picture, or there is none because it can't be shown right."""
-    assert wrong(pool, layouts.cases()) == {}
+    assert wrong(pool, layouts.cases(group)) == {}
     assert caplog.records == []
 
 

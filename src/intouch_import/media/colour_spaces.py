@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Colours", "to_srgb"]
 
 _PQ, _HLG, _LINEAR = 16, 18, 8
-# BT.709 and its equals, gamma 2.2 and 2.8, and sRGB differ little. 2: the file does not say.
-_ORDINARY_TRANSFERS: Final = frozenset({0, 1, 2, 4, 5, 6, 7, 13, 14, 15})
+# BT.709 and its equals (11: xvYCC of camcorders), gamma 2.2 and 2.8, and sRGB differ little. 2: not known.
+_ORDINARY_TRANSFERS: Final = frozenset({0, 1, 2, 4, 5, 6, 7, 11, 12, 13, 14, 15})
 _ORDINARY_PRIMARIES: Final = frozenset({0, 1, 2, 5, 6, 7})
 _TO_SRGB: Final = {
     **dict.fromkeys(_ORDINARY_PRIMARIES, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))),

@@ -26,8 +26,10 @@ _FORMATS: Final = {
     Kind.MATROSKA: "matroska",
 }
 _MOST_DAMAGED: Final = 50  # A recording may begin between two complete pictures.
-# The matrices of luma and chroma that swscale knows. All others are those of standard definition.
-_BT601, _KNOWN_MATRICES = 5, (1, 4, 5, 7, 9)
+# The matrices of luma and chroma that swscale knows. RGB has none; where none is given, BT.601 is usual.
+_BT601, _KNOWN_MATRICES, _NO_MATRIX = 5, frozenset({1, 4, 5, 7, 9}), frozenset({0, 2, 3, 6})
+_UNKNOWN: Final = 2
+_DOLBY_VISION: Final = frozenset({"dvh1", "dvhe", "dav1"})
 _LIMITED, _FULL = 1, 2
 _MOST_STRETCHED: Final = 8.0
 _MATRIX: Final = struct.Struct("=9l")
@@ -72,10 +74,12 @@ def first_picture(
         accept_size((stream.codec_context.width, stream.codec_context.height))
         frame = _whole_frame(movie.decode(stream))
         orientation = _orientation(frame) if frame is not None else None
-        if frame is None or orientation is None:
-            return None
-        accept_size((frame.width, frame.height))
         codec = stream.codec_context
+        if frame is None or orientation is None or int(frame.colorspace) not in _KNOWN_MATRICES | _NO_MATRIX:
+            return None
+        if codec.codec_tag in _DOLBY_VISION and int(codec.color_trc) == _UNKNOWN:
+            return None  # colours that only Dolby's decoder knows
+        accept_size((frame.width, frame.height))
         layout = Layout(colours=Colours(int(codec.color_primaries), int(codec.color_trc)))
         return _rgb(frame, float(stream.sample_aspect_ratio or 1)), layout, orientation
 
