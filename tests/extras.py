@@ -284,6 +284,7 @@ def media(folder: Path) -> None:
     assert _examined(photo, "a.jpg").soundness is Soundness.VERIFIED
     found = _examined(photo[: len(photo) // 2] + b"\xff\xd9", "a.jpg")
     assert found.soundness is Soundness.DAMAGED, found
+    assert _examined(pictures.lab_tiff(), "a.tif").soundness is Soundness.VERIFIED
 
 
 def dicom(folder: Path) -> None:

@@ -52,6 +52,22 @@ def big_endian_tiff() -> bytes:
     return head + struct.pack(">LLLL", 126, 2174, 2048, 2048) + random_bytes(4096)
 
 
+def lab_tiff() -> bytes:
+    """Write a TIFF with Lab colours of 16 bits, as Photoshop does; Pillow does not open it."""
+    tags = [
+        (256, 3, 1, 16),
+        (257, 3, 1, 16),
+        (258, 3, 3, 110),
+        (259, 3, 1, 1),
+        (262, 3, 1, 8),
+        (273, 4, 1, 116),
+    ]
+    tags += [(277, 3, 1, 3), (279, 4, 1, 1536)]
+    table = b"".join(struct.pack("<HHLL", *tag) for tag in tags)
+    head = b"II*\0" + struct.pack("<LH", 8, len(tags)) + table + bytes(4)
+    return head + struct.pack("<HHH", 16, 16, 16) + random_bytes(1536)
+
+
 def photo_cd() -> bytes:
     """Make a Photo CD image that contains only its mark."""
     return b"\xff" * 2048 + b"PCD_IPI" + bytes(786_432 - 2055)

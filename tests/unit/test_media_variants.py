@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import struct
+import sys
 import zlib
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, PngImagePlugin
 
 import layouts
@@ -32,6 +35,18 @@ SIZE = (48, 32)
 @pytest.fixture(scope="module")
 def pool() -> Iterator[DecodingPool]:
     made = DecodingPool(workers=1)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def basic_pool() -> Iterator[DecodingPool]:
+    """Decode as an installation without pyvips does."""
+    code = (
+        f"import json, sys; sys.path[:] = json.loads({json.dumps(sys.path)!r}); sys.modules['pyvips'] = None; "
+        "from intouch_import.media.worker import main; main()"
+    )
+    made = DecodingPool(workers=1, command=[sys.executable, "-c", code])
     yield made
     made.close()
 
@@ -122,12 +137,32 @@ def unsupported() -> dict[str, bytes]:
     }
 
 
+BY_VIPS = {
+    "half floats",
+    "colour floats",
+    "compressed colour floats",
+    "colours of 32 bits",
+    "big and big-endian",
+    "raw photo of a sensor",
+    "linear raw photo",
+    "Lab of 16 bits",
+}
+
+
 @pytest.mark.parametrize("label", unsupported())
-def test_what_is_not_supported_is_unverified(pool: DecodingPool, label: str) -> None:
-    """A valid file of a rare variant is imported, and not called damaged."""
+def test_what_is_not_supported_is_unverified(
+    pool: DecodingPool, basic_pool: DecodingPool, label: str
+) -> None:
+    """A valid file of a rare variant is imported, and not called damaged. Some are verified by libvips."""
     content = unsupported()[label]
-    found = look(pool, content)
+    found = look(basic_pool, content)
     assert (found.soundness, found.obstacle) == (Soundness.UNVERIFIED, Obstacle.UNSUPPORTED)
+    found = look(pool, content)
+    if label in BY_VIPS:
+        assert (found.soundness, found.obstacle, found.frames) == (Soundness.VERIFIED, None, 1)
+        assert (found.width_px, found.height_px) == SIZE
+    else:
+        assert (found.soundness, found.obstacle) == (Soundness.UNVERIFIED, Obstacle.UNSUPPORTED)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +188,8 @@ def test_an_invalid_header_is_damage(pool: DecodingPool, content: bytes) -> None
     assert look(pool, content).soundness is Soundness.DAMAGED
 
 
-def test_a_page_that_is_not_supported_is_no_damage(pool: DecodingPool) -> None:
-    """The first page is decoded, and the second one is of a rare variant."""
+def test_a_page_that_is_not_supported_is_no_damage(pool: DecodingPool, basic_pool: DecodingPool) -> None:
+    """The first page is decoded, and the second one is of a rare variant: libvips decodes both, or neither counts."""
     first = tiff()
     second = tiff(photometric=32803, bits=16)
     at = len(first)
@@ -162,16 +197,49 @@ def test_a_page_that_is_not_supported_is_no_damage(pool: DecodingPool) -> None:
     moved |= {278: (SIZE[1],), 279: (SIZE[0] * SIZE[1] * 2,)}
     data = second[8 : 8 + SIZE[0] * SIZE[1] * 2]
     content = tiff(following=at + len(data)) + data + directory(moved, at + len(data))
-    found = look(pool, content)
+    found = look(basic_pool, content)
     assert (found.obstacle, found.frames) == (Obstacle.UNSUPPORTED, 1)
-
-
-def test_pictures_that_are_no_pages_are_not_verified(pool: DecodingPool) -> None:
-    """Pillow decodes the preview of a raw photo, which proves nothing about the full picture."""
-    content = tiff(inner=8)
     found = look(pool, content)
+    assert (found.soundness, found.frames) == (Soundness.VERIFIED, 2)
+
+
+def raw_photo(**changes: int | tuple[int, ...]) -> bytes:
+    """Write a preview, to which the full picture of a sensor belongs."""
+    full = tiff(photometric=32803, bits=16, **changes)
+    length = SIZE[0] * SIZE[1] * 2
+    moved = struct.unpack("<L", full[4:8])[0]
+    preview = bytearray(tiff(inner=8))
+    at = len(preview)
+    inner = directory({256: (SIZE[0],), 257: (SIZE[1],), 258: (16,), 259: (changes.get("compression", 1),),
+                       262: (32803,), 273: (at,), 277: (1,), 278: (SIZE[1],), 279: (length,)}, at + length)  # fmt: skip
+    place = preview.rindex(struct.pack("<HHL", 330, 4, 1)) + 8
+    preview[place : place + 4] = struct.pack("<L", at + length)
+    return bytes(preview) + full[8:moved] + inner
+
+
+def test_pictures_that_are_no_pages_are_decoded_or_nothing_is_verified(
+    pool: DecodingPool, basic_pool: DecodingPool
+) -> None:
+    """Pillow decodes the preview of a raw photo, which proves nothing about the full picture. libvips decodes both."""
+    found = look(basic_pool, raw_photo())
     assert (found.soundness, found.obstacle) == (Soundness.UNVERIFIED, Obstacle.PARTLY)
     assert (found.width_px, found.frames) == (SIZE[0], 1)
+    assert look(pool, raw_photo()).soundness is Soundness.VERIFIED
+    for content in (raw_photo(compression=52546), raw_photo()[:-200], tiff(inner=8)):
+        assert look(pool, content).obstacle is Obstacle.PARTLY
+    pyramid = io.BytesIO()
+    with tifffile.TiffWriter(pyramid) as writer:
+        writer.write(np.zeros((64, 64), "u1"), photometric="minisblack", subifds=1)
+        writer.write(np.zeros((32, 32), "u1"), photometric="minisblack", subfiletype=1)
+    assert look(pool, pyramid.getvalue()).soundness is Soundness.VERIFIED
+
+
+def test_pictures_within_pictures_within_pictures_are_not_verified(pool: DecodingPool) -> None:
+    """Only what belongs to a page is decoded by libvips, and nothing below that."""
+    content = tiff(inner=(8,))
+    place = content.rindex(struct.pack("<HHL", 330, 4, 1)) + 8
+    to_itself = content[:place] + content[4:8] + content[place + 4 :]
+    assert look(pool, to_itself).obstacle is Obstacle.PARTLY
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])

@@ -47,22 +47,26 @@ class Pages:
     """The pages of a TIFF, as its chain of directories has them.
 
     Args:
-        count: How many there are.
-        has_more: Whether a page has directories of its own, with pictures that are no pages: smaller copies,
-            or the full picture of a raw file.
+        inner: For each page, how many pictures belong to it that are no pages: smaller copies, or the full
+            picture of a raw file.
+        nested: Whether more pictures belong to one of those.
     """
 
-    count: int
-    has_more: bool
+    inner: tuple[int, ...]
+    nested: bool
 
 
 def read_pages(reader: Reader, most: int) -> Pages:
-    """Count the pages of a TIFF, at most so many."""
-    count, has_more = 0, False
-    for tags in _directories(reader, most):
-        count += 1
-        has_more |= _SUB_DIRECTORIES in tags
-    return Pages(count, has_more)
+    """Count the pages of a TIFF and the pictures that belong to each, at most so many pages."""
+    inner: list[int] = []
+    nested = False
+    for page in _directories(reader, most):
+        places = page.get(_SUB_DIRECTORIES, ())
+        inner.append(len(places))
+        for place in places:
+            chain = [*_directories(reader, 2, at=place)]
+            nested |= len(chain) > 1 or any(_SUB_DIRECTORIES in tags for tags in chain)
+    return Pages(tuple(inner), nested)
 
 
 def is_valid(kind: Kind, reader: Reader, *, page: int, opened: bool) -> bool:
@@ -90,8 +94,8 @@ def declared_size(kind: Kind, reader: Reader) -> tuple[int, int] | None:
     return None
 
 
-def _directories(reader: Reader, most: int) -> Iterator[_Tags]:
-    """Yield the tags of each page: those with numbers, and not too many of them."""
+def _directories(reader: Reader, most: int, *, at: int | None = None) -> Iterator[_Tags]:
+    """Yield the tags of each directory of a chain, by default of the pages: those with few numbers."""
     head = reader.at(0, 16)
     order, is_big = "<>"[head.startswith(b"MM")], b"+" in head[2:4]
     number = struct.Struct(order + ("Q" if is_big else "L"))
@@ -99,7 +103,8 @@ def _directories(reader: Reader, most: int) -> Iterator[_Tags]:
         struct.Struct(order + "HQ"[is_big]),
         struct.Struct(order + ("HHQ8s" if is_big else "HHL4s")),
     )
-    at = number.unpack_from(head.ljust(16, b"\0"), number.size)[0]
+    if at is None:
+        at = number.unpack_from(head.ljust(16, b"\0"), number.size)[0]
     visited: set[int] = set()
     while at and at not in visited and len(visited) < most:
         visited.add(at)

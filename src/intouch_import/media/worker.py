@@ -30,10 +30,12 @@ from intouch_import.media.jpegs import (
 from intouch_import.media.kinds import PICTURES, POSTERS, Kind
 from intouch_import.media.layouts import Layout, is_turned_by_xmp_alone, read_layout
 from intouch_import.media.messages import READY, HostFile, Obstacle, Pipe, ProtocolError
+from intouch_import.media.packages import is_missing, load_decoders
 from intouch_import.media.pages import first_page
 from intouch_import.media.posters import first_picture
 from intouch_import.media.rendering import thumbnail
 from intouch_import.media.variants import declared_size, is_valid, read_pages
+from intouch_import.media.vips import decode_pages
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -51,7 +53,7 @@ _PIXELS_PER_BLOCK: Final = 64
 _TRUNCATED: Final = "Truncated File Read|(Possibly c|C)orrupt EXIF data|Tag data larger than file"
 _BIG_ENDIAN_BIG_TIFF: Final = b"MM\0+"
 _LIBHEIF_UNSUPPORTED: Final = "Unsupported"
-_MOST_TEXT_BYTES: Final = 64 * 1024 * 1024
+_SECOND_TRY: Final = frozenset({Obstacle.UNSUPPORTED, Obstacle.PARTLY})
 _ORIENTATION: Final = 0x0112
 _ORIENTATIONS: Final = range(1, 9)
 _PACKAGES: Final = {Kind.PDF: "pypdfium2"}
@@ -66,7 +68,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host handles Ctrl-C
     warnings.simplefilter("ignore")  # Pillow's bomb warning too: our limit is lower
     warnings.filterwarnings("error", _TRUNCATED, UserWarning, r"PIL\.TiffImagePlugin")
-    missing = _load_decoders()
+    missing = load_decoders()
     confine(limits["memory_bytes"])
     with contextlib.suppress(ProtocolError):
         pipe.send(READY)
@@ -91,37 +93,6 @@ def _pipe() -> Pipe:
         for fd in (reading, writing):
             msvcrt.setmode(fd, os.O_BINARY)
     return Pipe(reading, writing)
-
-
-def _load_decoders() -> dict[Kind, str | None]:
-    """Import the decoders before memory is limited; with one thread each, because stacks count as memory.
-
-    Returns:
-        The kinds that can't be decoded: each with the type of the exception, if its package is installed.
-    """
-    from importlib import import_module
-
-    for name in ("Bmp", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Pcd", "Png", "Tiff", "WebP"):
-        import_module(f"PIL.{name}ImagePlugin")
-    png = import_module("PIL.PngImagePlugin")
-    for limit in ("MAX_TEXT_CHUNK", "MAX_TEXT_MEMORY"):  # editors keep their history there
-        setattr(png, limit, _MOST_TEXT_BYTES)
-    with contextlib.suppress(ImportError):  # Pillow before 11.3
-        setattr(import_module("PIL.AvifImagePlugin"), "DEFAULT_MAX_THREADS", 1)  # noqa: B010  # untyped
-    missing: dict[Kind, str | None] = {}
-    try:
-        import_module("simplejpeg")
-    except Exception as exc:  # noqa: BLE001  # whatever is wrong with the package, the files are not damaged
-        missing[Kind.JPEG] = None if _is_missing(exc, "simplejpeg") else type(exc).__name__
-    try:
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
-        pillow_heif.options.DECODE_THREADS = 1
-        pillow_heif.options.THUMBNAILS = False
-    except Exception as exc:  # noqa: BLE001
-        missing[Kind.HEIC] = None if _is_missing(exc, "pillow_heif") else type(exc).__name__
-    return missing
 
 
 class _RefusedError(Exception):
@@ -174,6 +145,8 @@ class _Decoding:
             obstacle = Obstacle.TOO_MUCH_MEMORY
         except Exception as exc:  # noqa: BLE001  # decoders raise anything on invalid bytes
             obstacle = self._obstacle_of(exc, file)
+        if obstacle in _SECOND_TRY and self._kind is Kind.TIFF and self._is_read_by_vips(file):
+            obstacle = None
         width, height = self._size or (None, None)
         answer = {
             "obstacle": obstacle.value if obstacle is not None else None,
@@ -207,6 +180,23 @@ class _Decoding:
         valid = is_valid(self._kind, reader, page=self._frames, opened=self._opened)
         return Obstacle.UNSUPPORTED if valid else Obstacle.UNDECODABLE
 
+    def _is_read_by_vips(self, file: BinaryIO) -> bool:
+        """Return whether a second decoder reads all of a TIFF. If not, nothing is proved."""
+        pages = read_pages(Reader(file, self._size_bytes), self._most_frames)
+        if pages.nested or self._size_bytes > self._memory_bytes // 4:
+            return False
+        try:
+            file.seek(0)
+            size = decode_pages(file.read(self._size_bytes), pages.inner, self._check_pixels)
+        except ProtocolError:
+            raise
+        except Exception as exc:  # noqa: BLE001  # of invalid bytes, or of what it does not support
+            if isinstance(exc, _FAULTS) and not is_missing(exc, "pyvips"):
+                self._fault = type(exc).__name__
+            return False
+        self._size, self._frames = size, len(pages.inner)
+        return True
+
     def _try_to_decode_poster(self, file: BinaryIO) -> None:
         """Make the thumbnail of a movie or a PDF. If that fails, the file is not called damaged."""
         try:
@@ -214,7 +204,7 @@ class _Decoding:
         except ProtocolError:
             raise
         except Exception as exc:  # noqa: BLE001  # decoders raise anything on invalid bytes
-            if isinstance(exc, _FAULTS) and not _is_missing(exc, _PACKAGES.get(self._kind, "av")):
+            if isinstance(exc, _FAULTS) and not is_missing(exc, _PACKAGES.get(self._kind, "av")):
                 self._fault = type(exc).__name__
 
     def _decode_poster(self, file: BinaryIO) -> None:
@@ -253,9 +243,9 @@ class _Decoding:
     def _check_pages(self, file: BinaryIO) -> None:
         """Check that Pillow has read all pages, and that there is nothing else that it does not read."""
         pages = read_pages(Reader(file, self._size_bytes), self._most_frames)
-        if pages.count > self._frames:
+        if len(pages.inner) > self._frames:
             raise _RefusedError(Obstacle.GAP)
-        if pages.has_more:
+        if any(pages.inner):
             raise _RefusedError(Obstacle.PARTLY)
 
     def _decode_jpeg(self, file: BinaryIO) -> None:
@@ -367,11 +357,6 @@ class _Decoding:
         """Refuse a JPEG with fewer bits than blocks: libjpeg would fill all missing blocks with grey."""
         if image.width * image.height > self._size_bytes * 8 * _PIXELS_PER_BLOCK:
             raise _RefusedError(Obstacle.UNDECODABLE)
-
-
-def _is_missing(exc: Exception, package: str) -> bool:
-    """Return whether a package is not installed. An installed package with an error in it is a fault."""
-    return isinstance(exc, ModuleNotFoundError) and exc.name == package
 
 
 def _orientation(image: Image.Image) -> int | None:
