@@ -164,10 +164,9 @@ def _dicom() -> Iterator[Whole]:
         ("run lengths", RLELossless, 1, encapsulate([packed])),
         ("movie", MPEG4HP41, 1, encapsulate([packed * 3], has_bot=False)),
     ):
-        encapsulated = syntax.is_encapsulated
-        yield Whole.of(
-            f"dicom {name}", Kind.DICOM, "dcm", _dataset(syntax, frames, content, encapsulated=encapsulated)
-        )
+        made = _dataset(syntax, frames, content, encapsulated=syntax.is_encapsulated)
+        called = "dicom, deflated" if syntax.is_deflated else ""
+        yield Whole.of(f"dicom {name}", Kind.DICOM, "dcm", made, called=called)
 
 
 def _dataset(syntax: str, frames: int, content: bytes, *, encapsulated: bool) -> bytes:

@@ -60,7 +60,9 @@ def files() -> Iterator[Whole]:
         except Exception:  # this build of FFmpeg does not have it
             continue
         content = _recording(container, codec, options, has_time=has_time)
-        yield Whole.of(label, kind, extension, content, called=extension if kind is Kind.UNKNOWN else "")
+        yield Whole.of(
+            label, kind, extension, content, called=extension if extension in {"mts", "ts", "mpg"} else ""
+        )
 
 
 def _recording(container: str, codec: str, options: dict[str, str], *, has_time: bool) -> bytes:
