@@ -156,3 +156,24 @@ def test_a_record_that_refuses_one_file_gets_the_others(practice: Practice) -> N
     assert found == {"a.jpg": IMPORTED, "a.xmp": (State.FAILED, Reason.REPOSITORY_FAILED)}
     stored = bench.records.companions_of([orders[0].import_id])
     assert stored == {}
+
+
+def test_a_part_belongs_to_its_own_photo_and_to_no_other_of_that_name(practice: Practice) -> None:
+    """If another photo was imported under the import id of a photo, its sidecar belongs to the new one."""
+    bench = Bench(practice, "a.jpg")
+    (order,) = bench.orders()
+    bench.move([order])
+    (earlier,) = bench.records.attachments("10042")
+    practice.photo("a.jpg", jpeg("another"))
+    (practice.photos / "a.xmp").write_bytes(XMP)
+    again = [
+        attrs.evolve(one, import_id=order.import_id, stored=earlier) if one.file.name == "a.jpg" else one
+        for one in bench.orders()
+    ]
+
+    assert moved(bench, grouped(again, a_xmp=SIDECAR)) == {"a.jpg": IMPORTED, "a.xmp": IMPORTED}
+    (later,) = (one for one in bench.records.attachments("10042") if one.id != earlier.id)
+    found = bench.records.companions_of([earlier.import_id, later.import_id])
+    assert {owner: [one.name for one in those] for owner, those in found.items()} == {
+        later.import_id: ["a.xmp"]
+    }

@@ -123,7 +123,8 @@ class FileMove:
 
     Attributes:
         order, source: What is done, and where the file comes from.
-        import_id: The import id, from the order.
+        import_id: The import id: that of the order, unless other bytes are stored under it.
+        companion_of: The import id of the file that this one belongs to.
         content: The bytes, once they are read.
         sha256: The digest of the bytes; empty until they are read.
         facts: What the examiner found in the bytes.
@@ -132,12 +133,16 @@ class FileMove:
         outcome: How the move ended; None while it goes on.
     """
 
-    __slots__ = ("content", "copy", "facts", "import_id", "order", "outcome", "sha256", "source", "stored")
+    __slots__ = (
+        "companion_of", "content", "copy", "facts", "import_id", "order", "outcome", "sha256", "source",
+        "stored",
+    )  # fmt: skip
 
     def __init__(self, order: MoveOrder) -> None:
         self.order = order
         self.source = order.source
         self.import_id = order.import_id
+        self.companion_of = order.companion_of
         self.content: Content | None = None
         self.sha256 = ""
         self.facts: MediaFacts | None = None
@@ -216,7 +221,7 @@ class FileMove:
             source_version=order.file.version,
             modified_at=order.file.modified_at,
             operator=order.operator,
-            companion_of=order.companion_of,
+            companion_of=self.companion_of,
             companion_role=order.companion_role,
         )
 

@@ -71,6 +71,7 @@ class Storing:
     def store(self, moves: list[FileMove]) -> None:
         """Store files that were read. Files with the same bytes are stored one after the other."""
         new = [move for move in moves if move.stored is None]
+        _follow_own_ids(moves)
         _refuse_rival_claims(new)
         hold_companions(new)
         while new := [move for move in new if move.outcome is None]:
@@ -185,6 +186,14 @@ class Storing:
 def _is_of(stored: StoredAttachment, move: FileMove) -> bool:
     wanted = (move.import_id, move.order.patient_id, move.sha256)
     return (stored.import_id, stored.patient_id, stored.sha256) == wanted
+
+
+def _follow_own_ids(moves: Iterable[FileMove]) -> None:
+    """Let files belong to their owner under its own import id: another file is stored under the first one."""
+    own = {move.order.import_id: move.import_id for move in moves if move.import_id != move.order.import_id}
+    for move in moves:
+        if move.companion_of in own:
+            move.companion_of = own[move.companion_of]
 
 
 def _refuse_rival_claims(moves: Iterable[FileMove]) -> None:
