@@ -40,6 +40,12 @@ EXTENSIONS = (
     "wmv",
     "mkv",
     "pdf",
+    "docx",
+    "doc",
+    "dcm",
+    "mts",
+    "bmp",
+    "unknown",
 )
 EDGE_BYTES = 512
 
@@ -51,6 +57,8 @@ def look(data: bytes) -> None:
     content_reason(name, head=content, tail=content, size_bytes=len(content))
     head, tail = content[:EDGE_BYTES], content[-EDGE_BYTES:]
     content_reason(name, head=head, tail=tail, size_bytes=len(content) + 1000 * choice)
+    whole = Reader(io.BytesIO(content), len(content))
+    content_reason(name, head=head, tail=tail, size_bytes=len(content), reader=whole)
     kind = sniff(content)
     found = []
     for tried in (kind, Kind.TIFF, Kind.HEIC, Kind.UNKNOWN):

@@ -145,7 +145,8 @@ def _contents() -> Iterator[bytes]:
         profile = dated.raw_profile(b"xmp", packet)
         yield dated.png((b"zTXt", b"Raw profile type xmp\0\0" + zlib.compress(profile)))
     yield dated.png(*[(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(20_000_000)))] * 100)
-    yield b"II*\0\x08\0\0\0" + b"\xff\xff" + bytes(range(256)) * 3000
+    yield b"II*\0\x08\0\0\0" + b"\xff\xff" + bytes(range(256)) * 3100
+    yield b"II+\0\x08\0\0\0\x10" + bytes(7) + b"\xa0\x86\x01\0\0\0\0\0" + bytes(2_100_000)
 
 
 def _examine(content: bytes) -> None:

@@ -273,6 +273,24 @@ def test_remains_of_another_photo_are_harmless() -> None:
     assert check("a.jpg", first + rest, read=False) is CUT
 
 
+def test_remains_behind_an_old_jpeg_in_a_tiff_are_harmless() -> None:
+    """Old writers put whole buffers into a TIFF: the end mark of the JPEG comes before the end of the strip."""
+    jpeg = pictures.encoded(pictures.picture(), "JPEG")
+    strip = jpeg + random_bytes(6000).replace(b"\xff", b"\xfe")
+    for compression, reason in ((6, None), (7, CUT)):
+        page = directory([(259, 3, 1, compression), (273, 4, 1, 1000), (279, 4, 1, len(strip))])
+        assert check("a.tif", (b"II*\0\x08\0\0\0" + page).ljust(1000, b"\1") + strip) is reason
+
+
+def test_a_jpeg_2000_with_an_invalid_box_is_whole_with_its_end_mark() -> None:
+    """Of a JPEG 2000 with a box that declares no valid length, the end mark decides."""
+    whole = pictures.encoded(pictures.picture(), "JPEG2000")
+    start = whole.index(b"jp2c") - 4
+    odd = whole[:start] + b"\0\0\0\x02resd" + whole[start:]
+    assert check("a.jp2", odd) is None
+    assert check("a.jp2", odd[:-9]) is CUT
+
+
 def test_an_empty_jfif_segment_is_harmless() -> None:
     """A JPEG with an empty JFIF segment is not cut short."""
     photo = pictures.encoded(pictures.picture(), "JPEG")

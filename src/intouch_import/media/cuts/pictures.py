@@ -92,9 +92,11 @@ def jp2_is_cut(known: Edges) -> bool:
     types, end = boxes_of(known)
     if end is None:
         return False
-    if end > known.size or not {b"jp2c", b"ftbl"}.intersection(types):
+    lacks_codestream = not {b"jp2c", b"ftbl"}.intersection(types)
+    if end > known.size or (lacks_codestream and end == known.size):
         return True
-    return types[-1] == b"jp2c" and j2k_is_cut(known)
+    # What follows a box that is not valid may contain the codestream.
+    return (lacks_codestream or types[-1] == b"jp2c") and j2k_is_cut(known)
 
 
 def pcd_is_cut(known: Edges) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["tiff_is_cut"]
 
 _MOST_DIRECTORIES: Final = 10_000
+_MOST_ENTRIES: Final = 65_535
 # Hostile directories may overlap, and list the same numbers many times.
 _MOST_NUMBERS: Final = 1_000_000
 _NUMBERS_AT_ONCE: Final = 8192
@@ -31,7 +32,8 @@ _SIZES: Final = {
 """The bytes of a value by its type."""
 _NUMBERS: Final = {3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
 _COMPRESSION: Final = 259
-_JPEGS: Final = frozenset({6, 7})
+_JPEGS: Final = {6: 65_536, 7: 4096}
+"""How far from the end of a JPEG its end mark may be: old writers left remains of their buffers behind it."""
 # LZW, Deflate and what came after them never end in many zeros.
 _WITHOUT_ZEROS: Final = frozenset({5, 8, 32946, 34712, 34892, 34925, 50000, 50001, 50002})
 _END_BYTES: Final = 64
@@ -89,7 +91,7 @@ class _Walk:
             length = count * self.entry.size
             if not count or at + length > self.known.size:
                 return True
-            table = self.known.at(at, length) if count <= self.numbers_left else None
+            table = self.known.at(at, length) if count <= _MOST_ENTRIES else None
             if table is None:
                 continue
             self.numbers_left -= count
@@ -129,7 +131,7 @@ class _Walk:
 
     def _is_half(self, offset: int, size: int, compression: int) -> bool:
         """Return whether a piece is a JPEG without its end mark, or compressed and ends in zeros."""
-        length = min(size, _END_BYTES)
+        length = min(size, _JPEGS.get(compression, _END_BYTES))
         start, end = self.known.at(offset, 2), self.known.at(offset + size - length, length)
         if not end:
             return False
