@@ -90,6 +90,20 @@ def test_a_thumbnail_is_right_or_absent(
     assert caplog.records == []
 
 
+def test_a_damaged_picture_has_no_thumbnail(pool: DecodingPool) -> None:
+    """If a later picture of a file is damaged, the first one is not shown as if all were well."""
+    first, second = layouts.image(layouts.COLOURS), pictures.picture(*layouts.SIZE)
+    content = pictures.encoded(
+        first, "TIFF", save_all=True, append_images=[second], compression="tiff_adobe_deflate"
+    )
+    assert thumbnail(pool, content) is not None
+    with Image.open(io.BytesIO(content)) as pages:
+        pages.seek(1)
+        (at,) = pages.tag_v2[273]  # type: ignore[attr-defined]
+    damaged = content[:at] + bytes(200) + content[at + 200 :]
+    assert thumbnail(pool, damaged) is None
+
+
 def test_the_thumbnail_of_a_movie_is_right(pool: DecodingPool, caplog: pytest.LogCaptureFixture) -> None:
     """In every format, however turned and in whatever colour space, a movie shows its first picture."""
     pytest.importorskip("av")

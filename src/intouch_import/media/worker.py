@@ -147,6 +147,8 @@ class _Decoding:
             obstacle = self._obstacle_of(exc, file)
         if obstacle in _SECOND_TRY and self._kind is Kind.TIFF and self._is_read_by_vips(file):
             obstacle = None
+        if obstacle is Obstacle.UNDECODABLE:
+            self._thumbnail = b""  # of a first picture, before what is damaged
         width, height = self._size or (None, None)
         answer = {
             "obstacle": obstacle.value if obstacle is not None else None,
