@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
 from intouch_import import migration
-from intouch_import.errors import ConfigError
-from intouch_import.migration.companions import Decision, decide_together
+from intouch_import.errors import ConfigError, FileUnreadable
+from intouch_import.exclusions import Exclusions
+from intouch_import.migration.companions import Decision, Grouping, decide_together
 from intouch_import.model import Action, CompanionRole, Destination, Reason
+from intouch_import.testing import MemoryFolder
+from intouch_import.testing.memory import MemorySource
 from migrating import MARSH, OKAFOR, Archive
 from miniature import jpeg
 from movies import TAKEN, movie_with
@@ -21,6 +25,7 @@ from movies import TAKEN, movie_with
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from intouch_import.model import SourceFile
     from intouch_import.repositories.sql import SqlRepository
 
 MOVIE = movie_with(created=TAKEN, size=(64, 48))
@@ -265,3 +270,29 @@ def _list(folder: Path, lines: list[tuple[str, str]]) -> migration.ManifestRule:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("File", "Patient"), *lines])
     return migration.ManifestRule(path=path, columns={"path": "File", "patient": "Patient"})
+
+
+class _WholeFiles(MemorySource):
+    """A location that can't read a part of a file."""
+
+    def peek(self, file: SourceFile, size_bytes: int) -> None:  # type: ignore[override]
+        """Read nothing."""
+
+
+class _Unreadable(_WholeFiles):
+    def fetch(self, file: SourceFile, **_options: object) -> Any:
+        raise FileUnreadable("the file could not be read")
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(MemorySource, 1), (_WholeFiles, 1), (_Unreadable, 0)])
+def test_a_location_that_reads_whole_files_only_finds_the_same_groups(
+    kind: type[MemorySource], expected: int
+) -> None:
+    """Small files are read as a whole, so that photo and movie are found; what can't be read is no companion."""
+    folder = MemoryFolder()
+    folder.write("IMG_1.JPG", photo())
+    folder.write("IMG_1.MOV", MOVIE)
+    source = kind(folder)
+    files, places = Grouping(UTC, Exclusions()).group(source, list(source.scan()))
+    assert sum(place.behind for place in places.values()) == expected
+    assert {file.name for file in files} == {"IMG_1.JPG", "IMG_1.MOV"}

@@ -25,7 +25,8 @@ __all__ = ["SIDECARS", "Decision", "Grouping", "Place", "decide_together", "plac
 
 SIDECARS: Final = ("keep", "leave")
 """What a plan may do with sidecars."""
-_LARGEST_SIDECAR: Final = 1024 * 1024
+# Files that are read as a whole, where a location can't read a part of a file: photos, and short movies.
+_LARGEST_FETCHED: Final = 16 * 1024 * 1024
 # The rows of a group are next to each other: a partition reads some rows more.
 _MOST_PARTS: Final = 199
 
@@ -75,7 +76,7 @@ class Grouping:
     def group(self, source: Source, files: list[SourceFile]) -> tuple[list[SourceFile], dict[str, Place]]:
         """Return the entries of a folder, each part behind its owner; and the places of those in groups.
 
-        Files whose names do not decide are read, as far as the location can read a part of a file.
+        Files whose names do not decide are read: both ends, or the whole file if the location can't do that.
         """
         by_name = {file.name: file for file in files}
         keep = self.sidecars == "keep"
@@ -104,7 +105,7 @@ class Grouping:
     def _read(self, source: Source, file: SourceFile) -> CompanionFacts | None:
         try:
             edges = source.peek(file, EDGE_BYTES)
-            if edges is None and is_sidecar(file.name) and file.size_bytes <= _LARGEST_SIDECAR:
+            if edges is None and file.size_bytes <= _LARGEST_FETCHED:
                 with source.fetch(file) as content:
                     edges = content.edges(EDGE_BYTES)
         except InTouchImportError:
