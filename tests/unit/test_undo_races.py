@@ -11,7 +11,7 @@ import pytest
 
 from intouch_import.errors import NotRemoved, RepositoryError, SelectionError, SourceUnavailable
 from intouch_import.inbox.corrections import Corrections
-from intouch_import.ledger import claims
+from intouch_import.ledger import Event, claims
 from intouch_import.ledger.claims import Claim
 from intouch_import.model import Reason, State
 from intouch_import.sources.local import LocalSource
@@ -288,3 +288,54 @@ def test_an_id_that_was_given_away_again_is_not_withdrawn(practice: Practice) ->
     report = practice.inbox(records=records.reopen(), ledger=ledger).refresh()
     assert records.attachments("10043") == [saved]
     assert reasons(report) == {PHOTO: ("waiting", "undone")}
+
+
+def test_an_undo_that_was_cut_off_does_not_take_another_file_for_its_own(practice: Practice) -> None:
+    """Other bytes of the same size under the name stay, the record keeps its photo, and the ledger says so."""
+    records, inbox = stored_not_removed(practice)
+    (stored,) = records.attachments("10042")
+    begin_undo(inbox, records)
+    other = jpeg(PHOTO)[::-1]
+    (practice.photos / PHOTO).unlink()
+    practice.photo(PHOTO, other)
+    outcome = inbox.undo(stored)
+    assert (outcome.state, outcome.reason, outcome.retry_helps) == (State.FAILED, Reason.NAME_TAKEN, False)
+    assert (practice.photos / PHOTO).read_bytes() == other
+    assert records.attachments("10042") == [stored]
+    last = list(inbox.ledger.entries(import_id=stored.import_id))[-1]
+    assert (last.event, last.reason, last.from_patient_id) == (Event.FAILED, "name_taken", None)
+    (practice.photos / PHOTO).unlink()
+    practice.photo(PHOTO)
+    assert inbox.undo(stored).state is State.WAITING
+    assert records.attachments("10042") == []
+
+
+def test_an_undo_of_a_damaged_copy_is_refused(practice: Practice) -> None:
+    """A photo that never left its folder stays there and in the record, where the damage can be seen."""
+    records, inbox = stored_not_removed(practice)
+    (stored,) = records.attachments("10042")
+    (practice.files / stored.id[:2] / stored.id).write_bytes(jpeg(PHOTO)[::-1])
+    outcome = inbox.undo(stored)
+    assert (outcome.state, outcome.reason) == (State.FAILED, Reason.STORED_COPY_DIFFERS)
+    assert practice.left() == [PHOTO]
+    assert records.attachments("10042") == [stored]
+
+
+def test_a_photo_that_is_being_undone_is_not_reassigned(practice: Practice) -> None:
+    """The undo would withdraw it from the other record. A second attempt helps."""
+    records, inbox = stored_not_removed(practice)
+    (stored,) = records.attachments("10042")
+    with inbox.ledger.claims.undo(stored.import_id):
+        outcome = practice.inbox(records=records).reassign(stored, patient="10043")
+    assert (outcome.state, outcome.reason, outcome.retry_helps) == (State.FAILED, Reason.IN_PROGRESS, True)
+    assert records.attachments("10042") == [stored]
+
+
+def test_a_photo_that_can_not_be_read_is_not_reassigned(practice: Practice) -> None:
+    """Afterwards nobody could say which of the two records had lost it."""
+    records, inbox = stored_not_removed(practice)
+    (stored,) = records.attachments("10042")
+    (practice.files / stored.id[:2] / stored.id).unlink()
+    outcome = inbox.reassign(stored, patient="10043")
+    assert (outcome.state, outcome.reason) == (State.FAILED, Reason.STORED_COPY_DIFFERS)
+    assert records.attachments("10042") == [stored]
