@@ -71,12 +71,15 @@ def test_three_photos_find_their_patient(practice: Practice, jupyterlab: Lab, br
     practice.photo("10042_DRJ_20260131_142501.jpg")
     for number in range(5):
         practice.photo(f"IMG_{number}.jpg")
+    practice.photo("IMG_1.AAE", b"<plist/>")
+    waiting = [name for name in practice.left() if name.startswith("IMG")]
     person = Person(browser, jupyterlab.show(browser, "inbox.ipynb", opened(practice)))
     person.until(lambda: len(person.rows()) == 5)
     # What says whose it is was filed, and the person is told.
     assert "1 file was filed automatically." in person.one(".itx-notice").text
     person.until(lambda: len(person.all(".itx-sheet .itx-thumb[data-state=shown]")) == 5)
 
+    assert "+ sidecar" in person.rows()["IMG_1.jpg"]
     person.tick("IMG_1", "IMG_2", "IMG_3")
     assert person.one(".itx-choice").text == "3 images"
     assert not person.one(".itx-save").is_enabled()  # no patient yet
@@ -86,15 +89,15 @@ def test_three_photos_find_their_patient(practice: Practice, jupyterlab: Lab, br
     person.one(".itx-title-field").send_keys("Left <b>forearm</b>")
     person.one(".itx-save").click()
     warning = person.one(".itx-warning-text").text
-    assert warning == "3 images will be saved to Ada Marsh (10042) with the same title."
-    assert practice.left() == [f"IMG_{number}.jpg" for number in range(5)]
+    assert warning.startswith("3 images and 1 file that belongs to them will be saved to Ada Marsh (10042)")
+    assert practice.left() == waiting
 
     person.one(".itx-cancel").click()
     assert not person.all(".itx-dialog")
-    assert practice.left() == [f"IMG_{number}.jpg" for number in range(5)]
+    assert practice.left() == waiting
     person.one(".itx-save").click()
     person.one(".itx-proceed").click()
-    person.until(lambda: "3 files filed to Ada Marsh (10042)." in person.one(".itx-notice").text)
+    person.until(lambda: "4 files filed to Ada Marsh (10042)." in person.one(".itx-notice").text)
     rows = person.rows()
     for number in (1, 2, 3):
         shown = rows[f"IMG_{number}.jpg"]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+import movies
 from commanding import EVERY, Command
 from intouch_import.cli import show
 from intouch_import.clock import Clock
@@ -259,6 +260,51 @@ def test_assign_moves_the_named_files(command: Command, practice: Practice) -> N
     with practice.records() as records:
         (attachment,) = records.attachments("10042")
     assert (attachment.title, attachment.comments) == ("Left", "Soon")
+
+
+GROUP = ("20260131_142501.jpg", "20260131_142501.mp4", "20260131_142501.AAE")
+
+
+def _put_group(practice: Practice) -> None:
+    contents = (None, movies.movie_with(), b'<?xml version="1.0"?><plist version="1.0"><dict/></plist>')
+    for name, content in zip(GROUP, contents, strict=True):
+        practice.photo(name, content)
+
+
+def test_a_group_is_one_line_and_one_save(command: Command, practice: Practice) -> None:
+    """A photo is listed with what belongs to it, and is assigned, reassigned and undone with it."""
+    _put_group(practice)
+    printed = command("scan", practice.photos).out
+    assert "+ movie, sidecar" in " ".join(printed.split())
+    assert ".mp4" not in printed
+    rows = {row["name"]: row for row in command("scan", practice.photos, "--json").json["rows"]}
+    assert [(rows[name]["belongs_to"], rows[name]["companion_role"]) for name in GROUP] == [
+        (None, None),
+        (GROUP[0], "movie"),
+        (GROUP[0], "sidecar"),
+    ]
+    done = command("assign", practice.photos, GROUP[0], "--patient", "10042", "--json")
+    assert (done.code, done.json["imported"], done.json["listed"]) == (0, 3, 3)
+    photo = next(one for one in done.json["outcomes"] if one["name"] == GROUP[0])
+    done = command("reassign", photo["import_id"], "--patient", "10043")
+    assert (done.code, "Files that belong to it: 2." in done.out) == (0, True)
+    done = command("undo", photo["import_id"], "--source", practice.photos, "--json")
+    assert [one["state"] for one in done.json["companions"]] == ["waiting", "waiting"]
+    assert practice.left() == sorted(GROUP)
+
+
+def test_one_file_of_a_group_can_be_moved_alone(command: Command, practice: Practice) -> None:
+    """With --only, what belongs to a file stays, after a question; --all takes each group once."""
+    _put_group(practice)
+    practice.photo("b.pdf")
+    asked = command("assign", practice.photos, GROUP[0], "--patient", "10042", "--only")
+    assert (asked.code, "left behind" in asked.err) == (2, True)
+    done = command("assign", practice.photos, GROUP[0], "--patient", "10042", "--only", "--yes", "--json")
+    assert (done.json["imported"], practice.left()) == (1, [*sorted(GROUP[1:]), "b.pdf"])
+    undone = command("undo", done.json["outcomes"][0]["import_id"], "--source", practice.photos, "--only")
+    assert (undone.code, practice.left()) == (0, [*sorted(GROUP), "b.pdf"])
+    done = command("assign", practice.photos, "--all", "--patient", "10042", "--yes", "--json")
+    assert (done.json["imported"], done.json["listed"], practice.left()) == (4, 4, [])
 
 
 def test_the_table_says_what_is_wrong_with_a_file(command: Command, practice: Practice) -> None:

@@ -110,6 +110,35 @@ def test_three_files_are_saved(practice: Practice, open_widget: Callable[..., Ta
     assert talk.widget.report.listed == 1
 
 
+def test_a_photo_stands_for_its_movie_and_its_sidecar(
+    practice: Practice, open_widget: Callable[..., Talk]
+) -> None:
+    """A group is one line, and is saved and taken back with one click; a movie that may belong is named."""
+    for name in ("20260131_142501.jpg", "20260131_142501.mp4", "20260131_142501.AAE", "a.jpg", "a.mp4"):
+        practice.photo(name)
+    talk = open_widget()
+    list_ = listed(talk)
+    assert [(line[NAME], *line[CHOOSABLE + 1 :]) for line in list_["lines"]] == [
+        ("20260131_142501.jpg", "+ movie, sidecar", []),
+        ("a.jpg", "", ["a.mp4"]),
+        ("a.mp4", "", ["a.jpg"]),
+    ]
+    answer = prepared(talk, list_, 0)
+    assert (answer["count"], answer["summary"]) == (
+        3,
+        "The image and 2 files that belong to it will be saved to Ada Marsh (10042).",
+    )
+    assert prepared(talk, list_, 1, 2)["count"] == 2
+    talk.say("save", job=answer["job"])
+    (filed,) = talk.wait("saved")["filed"]
+    talk.idle()
+    assert practice.left() == ["a.jpg", "a.mp4"]
+    talk.say("undo", id=filed["id"])
+    assert talk.wait("undone")["filed"] == []
+    talk.idle()
+    assert len(practice.left()) == 5
+
+
 def test_a_doubt_about_the_patient_needs_a_confirmation(
     practice: Practice, open_widget: Callable[..., Talk]
 ) -> None:

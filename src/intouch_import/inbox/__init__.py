@@ -3,7 +3,7 @@
 from intouch_import.inbox.doubts import Doubt, DoubtKind, Evidence, Severity
 from intouch_import.inbox.duplicates import Duplicate
 from intouch_import.inbox.inbox import Inbox
-from intouch_import.inbox.rows import Row
+from intouch_import.inbox.rows import Row, RowGroup
 from intouch_import.inbox.save_request import SaveRequest
 from intouch_import.inbox.watch import Changes, Pace, Watch
 
@@ -16,6 +16,7 @@ __all__ = [
     "Inbox",
     "Pace",
     "Row",
+    "RowGroup",
     "SaveRequest",
     "Severity",
     "Watch",

@@ -376,7 +376,9 @@ class Inbox(Closable):
         if companions:
             rows = with_companions(rows)
         with host_errors():
-            duplicates = self._duplicates.find(rows, found)
+            # Equal sidecars are no copies: most edits and metadata of an app are the same.
+            shown = [row for row in rows if row.companion_role is None or not row.companion_role.is_sidecar]
+            duplicates = self._duplicates.find(shown, found)
             doubts = self._doubts.find(rows, found, duplicates)
         return SaveRequest(
             rows=tuple(rows),

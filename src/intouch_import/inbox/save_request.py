@@ -83,7 +83,7 @@ class SaveRequest:
             f" and {parts} {'file that belongs' if parts == 1 else 'files that belong'} to" if parts else ""
         )
         more += "" if not parts else " it" if len(chosen) == 1 else " them"
-        same = " with the same title" if self.count > 1 and self.title else ""
+        same = " with the same title" if len(chosen) > 1 and self.title else ""
         return f"{what}{more} will be saved to {described(self.patient)}{same}."
 
     @property
