@@ -181,6 +181,7 @@ def test_an_outcome_says_which_file_and_which_bytes(practice: Practice) -> None:
         "sha256": hashlib.sha256(jpeg("a.jpg")).hexdigest(),
         "duplicate_of": None,
         "duplicate_elsewhere": False,
+        "companions": (),
     }
 
 
