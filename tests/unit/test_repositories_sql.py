@@ -262,6 +262,26 @@ def test_many_threads_add_the_same_files(practice: Practice, tmp_path: Path) -> 
     assert len(practice.records().attachments("10042")) == 10
 
 
+def test_new_records_may_be_opened_while_another_workstation_stores_the_first_file(
+    practice: Practice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder was still unused a moment ago, and now the records have a row: that is the right folder."""
+    first = practice.records()
+    is_unused = DirectoryFiles.is_unused
+
+    def another_stores(files: DirectoryFiles) -> bool:
+        monkeypatch.setattr(DirectoryFiles, "is_unused", is_unused)
+        unused = is_unused(files)
+        first.add(*item(tmp_path, 1))
+        return unused
+
+    monkeypatch.setattr(DirectoryFiles, "is_unused", another_stores)
+    with practice.records() as records:
+        assert len(records.attachments("10042")) == 1
+    with pytest.raises(ConfigError, match="elsewhere"):
+        SqlRepository.open(practice.url, files=tmp_path / "another folder")
+
+
 def test_thousands_of_ids_are_looked_up_at_once(records: SqlRepository, tmp_path: Path) -> None:
     """A refresh may ask about as many files as it likes."""
     records.add(*item(tmp_path, 7))

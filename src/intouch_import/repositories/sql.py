@@ -345,8 +345,10 @@ class SqlRepository(Closable, PatientRepository):
         if not self._files.is_unused():
             return
         with reading(self.engine) as connection:
-            if connection.scalar(sa.select(attachments.c.import_id).limit(1)) is not None:
-                raise ConfigError("these records keep their files elsewhere: the folder of files= has none")
+            used = connection.scalar(sa.select(attachments.c.import_id).limit(1)) is not None
+        # Look again: another process may have stored the first file meanwhile. It did so before its row.
+        if used and self._files.is_unused():
+            raise ConfigError("these records keep their files elsewhere: the folder of files= has none")
 
     def _insert(
         self, connection: sa.Connection, new: list[dict[str, Any]], known: dict[str, StoredAttachment]
