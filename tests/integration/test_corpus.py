@@ -50,8 +50,8 @@ FOUND = (
     "dicom",
 )
 FOUND += ("docx", "xlsx", "pptx", "odt", "zip", "avi", "asf", "matroska", "pcd")
-# Head and tail do not show the end of a deflated data set, or of a second picture in a JPEG.
-PENDING = {"jpeg, MPF", "dicom, deflated"}
+# Head and tail do not show the end of a deflated data set.
+PENDING = {"dicom, deflated"}
 EDGE_BYTES = 64
 
 

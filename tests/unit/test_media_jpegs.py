@@ -167,6 +167,33 @@ def test_a_missing_scan_is_a_gap(examiner: Examiner, kept: int) -> None:
     assert (facts.soundness, facts.obstacle) == (Soundness.DAMAGED, Obstacle.GAP)
 
 
+@pytest.mark.parametrize("lost", [1, 3000, 20_000])
+def test_a_second_picture_that_is_missing_is_a_gap(examiner: Examiner, lost: int) -> None:
+    """A JPEG that declares several pictures, as stereo cameras and phones write it, has all of them."""
+    first, second = pictures.picture(300, 200), pictures.picture(300, 200).rotate(180)
+    whole = pictures.encoded(first, "MPO", save_all=True, append_images=[second])
+    facts = examiner.examine(whole, name="a.jpg")
+    assert (facts.soundness, facts.doubt) == (Soundness.VERIFIED, None)
+    second_at = whole.rindex(b"\xff\xd8\xff")
+    elsewhere = whole[:second_at] + bytes(4) + whole[second_at + 4 :]
+    for content, obstacle in (
+        (whole[:-lost], Obstacle.GAP),
+        (zeroed(whole, len(whole) - HOLE_BYTES - lost % 500), Obstacle.GAP),
+        (elsewhere, Obstacle.UNSUPPORTED),
+    ):
+        assert examiner.examine(content, name="a.jpg").obstacle is obstacle
+
+
+@pytest.mark.parametrize(
+    "index", [b"", b"II*\0", b"II*\0\x08\0\0\0\x09\0\2\xb0", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\0\0"]
+)
+def test_an_invalid_index_of_pictures_is_no_gap(examiner: Examiner, index: bytes) -> None:
+    """An index that can't be read declares nothing."""
+    segment = b"\xff\xe2" + (6 + len(index)).to_bytes(2, "big") + b"MPF\0" + index
+    facts = examiner.examine(_with_segment(photo("baseline"), segment), name="a.jpg")
+    assert (facts.soundness, facts.doubt) == (Soundness.VERIFIED, None)
+
+
 def _frame_as(content: bytes, *, process: int = 0xC0, bits: int = 8, height: int | None = None) -> bytes:
     at = content.index(b"\xff\xc0")
     size = content[at + 5 : at + 7] if height is None else struct.pack(">H", height)

@@ -7,19 +7,21 @@ because many photos have junk in their headers, which does no harm.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import struct
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from PIL import Image
 
-__all__ = ["GapError", "JpegHeader", "UnsupportedError", "decode_strictly", "read_header"]
+__all__ = ["GapError", "JpegHeader", "UnsupportedError", "check_others", "decode_strictly", "read_header"]
 
-_END, _SCAN, _APP0, _APP14 = 0xD9, 0xDA, 0xE0, 0xEE
+_END, _SCAN, _APP0, _APP2, _APP14 = 0xD9, 0xDA, 0xE0, 0xE2, 0xEE
 _SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
 _PROGRESSIVE: Final = 0xC2
 _RARE_PROCESSES: Final = frozenset({0xC3, 0xC9, 0xCA, 0xCB})
@@ -34,6 +36,9 @@ _SCAN_BYTES: Final = 8
 _JFIF_BYTES: Final = 18
 _ADOBE_BYTES: Final = 16
 _BITS: Final = 8
+_START_OF_IMAGE: Final = b"\xff\xd8"
+_SEVERAL_PICTURES: Final = b"MPF\0"
+_PICTURES: Final = 0xB002
 _LAST: Final = 63
 """The number of the last coefficient."""
 _ABSENT: Final = 99
@@ -65,6 +70,7 @@ class JpegHeader:
         components: The ids of the components.
         tables: The header without metadata and without junk.
         scan_at: Offset of the first scan.
+        others: Offset and size of each further picture, as declared (CIPA DC-007).
     """
 
     process: int
@@ -73,6 +79,7 @@ class JpegHeader:
     components: bytes
     tables: bytes = attrs.field(repr=False)
     scan_at: int
+    others: tuple[tuple[int, int], ...]
 
     @property
     def is_rare(self) -> bool:
@@ -83,6 +90,7 @@ class JpegHeader:
 def read_header(content: bytearray) -> JpegHeader | None:
     """Read the segments before the first scan; None if there is no valid frame or no scan."""
     frame = b""
+    others: tuple[tuple[int, int], ...] = ()
     tables = bytes(content[:_MARKER_BYTES])
     for marker, at, end in _segments(content, _MARKER_BYTES):
         segment = bytes(content[at:end])
@@ -94,6 +102,7 @@ def read_header(content: bytearray) -> JpegHeader | None:
                 components=frame[_FRAME_BYTES::3],
                 tables=tables,
                 scan_at=at,
+                others=others,
             )
         if marker in _FRAMES:
             if len(segment) < _FRAME_BYTES:
@@ -105,7 +114,25 @@ def read_header(content: bytearray) -> JpegHeader | None:
             tables += segment[:9] + b"\1\1" + segment[11:]  # libjpeg warns of other versions
         elif marker == _APP14 and segment.startswith(b"Adobe", 4) and len(segment) >= _ADOBE_BYTES:
             tables += segment
+        elif marker == _APP2 and segment.startswith(_SEVERAL_PICTURES, 4):
+            places = _places_of_pictures(segment[8:])
+            others = tuple((at + 8 + offset, size) for offset, size in places if offset)
     return None
+
+
+def _places_of_pictures(index: bytes) -> list[tuple[int, int]]:
+    """Return the offsets (from the start of the index; of the first one, 0) and sizes of several pictures."""
+    order = "<" if index.startswith(b"II") else ">"
+    entry = struct.Struct(order + "HHLL")
+    with contextlib.suppress(struct.error):
+        at = struct.unpack_from(order + "L", index, 4)[0]
+        for number in range(struct.unpack_from(order + "H", index, at)[0]):
+            tag, _, count, start = entry.unpack_from(index, at + 2 + entry.size * number)
+            if tag == _PICTURES:
+                pictures = struct.Struct(order + "4xLL4x")
+                end = start + count // pictures.size * pictures.size
+                return [(offset, size) for size, offset in pictures.iter_unpack(index[start:end])]
+    return []
 
 
 def decode_strictly(content: bytearray, header: JpegHeader, px: int) -> Image.Image | None:
@@ -144,6 +171,31 @@ def decode_strictly(content: bytearray, header: JpegHeader, px: int) -> Image.Im
     if mode is None:
         return None
     return Image.frombuffer(mode, (pixels.shape[1], pixels.shape[0]), pixels, "raw", mode, 0, 1)
+
+
+def check_others(
+    content: bytearray, header: JpegHeader, accept_size: Callable[[tuple[int, int]], None]
+) -> None:
+    """Decode the other pictures of a file with several: a gain map, a depth map, the other eye.
+
+    Args:
+        content: The file.
+        header: Its header.
+        accept_size: Called with the size of each picture before it is decoded. Raises if it is too large.
+
+    Raises:
+        GapError: A picture, or a part of it, is missing or was overwritten.
+        UnsupportedError: At a declared place is no JPEG, or a rare one.
+    """
+    if any(at + size > len(content) for at, size in header.others):
+        raise GapError("a picture is missing")
+    for at, size in header.others:
+        picture = content[at : at + size]
+        found = read_header(picture) if picture.startswith(_START_OF_IMAGE) else None
+        if found is None or found.is_rare:
+            raise UnsupportedError
+        accept_size(found.size)
+        decode_strictly(picture, found, 0)
 
 
 def _segments(content: bytearray, at: int) -> Iterator[tuple[int, int, int]]:

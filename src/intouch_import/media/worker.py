@@ -24,6 +24,7 @@ from intouch_import.media.jpegs import (
     GapError,
     JpegHeader,
     UnsupportedError,
+    check_others,
     decode_strictly,
     read_header,
 )
@@ -251,10 +252,7 @@ class _Decoding:
             raise _RefusedError(Obstacle.PARTLY)
 
     def _decode_jpeg(self, file: BinaryIO) -> None:
-        """Decode at an eighth of the size, which reads all of the data.
-
-        A second picture after the first one (a depth map, a gain map) is not decoded.
-        """
+        """Decode at an eighth of the size, which reads all of the data."""
         from PIL import Image
 
         if self._size_bytes > self._memory_bytes // 2:
@@ -298,12 +296,15 @@ class _Decoding:
             return None, Obstacle.NO_DECODER
         if header is None:
             return None, Obstacle.UNDECODABLE
+        picture: Image.Image | None = None
         try:
-            return decode_strictly(content, header, self._px), None
+            picture = decode_strictly(content, header, self._px)
+            check_others(content, header, self._check_pixels)
         except GapError:
-            return None, Obstacle.GAP
+            return picture, Obstacle.GAP
         except UnsupportedError:
-            return None, Obstacle.UNSUPPORTED
+            return picture, Obstacle.UNSUPPORTED
+        return picture, None
 
     def _layout(self, image: Image.Image, file: BinaryIO) -> Layout | None:
         if not self._px:
