@@ -178,17 +178,21 @@ BOMBS = {
     ),
 }
 # Pillow steps over what makes no sense in these, and decodes the picture, which is there.
+UNKNOWN = {"tiff with an unknown compression"}
 HARMLESS = {"tiff whose directory follows itself", "tiff whose directories run in a circle"}
 
 
 @pytest.mark.parametrize("what", BOMBS)
 def test_a_bomb_is_not_verified(examiner: Examiner, what: str) -> None:
-    """A bomb is refused by its header or stopped by a limit, and the next picture is decoded."""
+    """A bomb is refused by its header or stopped by a limit, and the next picture is decoded.
+
+    What no decoder here knows may be whole.
+    """
     extension, make = BOMBS[what]
     facts = examine(examiner, make(), f"a.{extension}")
     print(f"{what}: {facts.soundness} {facts.obstacle} {facts.doubt}")
     assert (facts.soundness is Soundness.VERIFIED) == (what in HARMLESS)
-    assert (facts.doubt is None) == (what in HARMLESS)
+    assert (facts.doubt is None) == (what in HARMLESS | UNKNOWN)
     assert facts.obstacle is not Obstacle.CRASHED
     assert examine(examiner, pictures.whole()["png"][1], "b.png").soundness is Soundness.VERIFIED
 
