@@ -135,7 +135,7 @@ def _contents() -> Iterator[bytes]:
         yield from pictures.truncations(content, 2)
         yield from pictures.flips(content, 2)
     yield from (pictures.circular_tiff(pages=pages) for pages in (1, 1000))
-    yield b"\xff\xd8" + b"\xff\xe1\0\x02" * 20_000
+    yield b"\xff\xd8" + b"\xff\xe1\0\x02" * 5_000
     for packet in (
         b"<a " + b"".join(b"a%d='x' " % number for number in range(9000)) + b"/>",
         b"<a " + b"".join(b"xmlns:a%d='x' " % number for number in range(5000)) + b"/>",
@@ -145,7 +145,7 @@ def _contents() -> Iterator[bytes]:
         profile = dated.raw_profile(b"xmp", packet)
         yield dated.png((b"zTXt", b"Raw profile type xmp\0\0" + zlib.compress(profile)))
     yield dated.png(*[(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(20_000_000)))] * 100)
-    yield b"II*\0\x08\0\0\0" + b"\xff\xff" + bytes(range(256)) * 3100
+    yield b"II*\0\x08\0\0\0" + b"\xff\x3f" + bytes(range(256)) * 800
     yield b"II+\0\x08\0\0\0\x10" + bytes(7) + b"\xa0\x86\x01\0\0\0\0\0" + bytes(2_100_000)
 
 
