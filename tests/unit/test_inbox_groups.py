@@ -11,7 +11,8 @@ from PIL import Image
 
 from intouch_import.errors import MixedDestinations
 from intouch_import.inbox import DoubtKind, Severity
-from intouch_import.inbox.groups import GroupFinder
+from intouch_import.inbox.groups import GroupFinder, tie
+from intouch_import.media.companions import find_companions
 from intouch_import.model import CompanionRole, Reason, State
 from intouch_import.sources.local import LocalSource
 from movies import box, movie_header
@@ -416,3 +417,56 @@ def test_a_file_of_an_extension_that_is_not_allowed_holds_nothing(practice: Prac
     inbox.refresh()
     assert list(stored(practice)) == [f"{STEM}.jpg"]
     assert found(inbox) == {f"{STEM}.AAE": ("wait", "extension_not_allowed")}
+
+
+# --- which names are compared
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("IMG_1234.HEIC", "IMG_E1234.HEIC"),
+        ("IMG_1234.CR2", "img_1234.cr2.xmp"),
+        ("IMG_1234.jpg", "IMG_1234-edited.jpg"),
+        ("IMG_1234.jpg", "IMG_1234~2.jpg"),
+        ("GX010123.MP4", "GL010123.LRV"),
+        ("photo.jpg", "Photo.MOV"),
+        ("Ä.jpg", "a\N{COMBINING DIAERESIS}.mov"),
+        ("00000IMG_00000_BURST20190101120000123_COVER.jpg", "00001IMG_00001_BURST20190101120000123.jpg"),
+        ("x" * 50 + ".jpg", "x" * 46 + ".json"),  # Google Takeout cuts names
+    ],
+)
+def test_names_that_may_belong_together_are_compared(practice: Practice, name: str, other: str) -> None:
+    """The quick comparison of all names of a listing finds every pair that the rules may join."""
+    for each in (name, other, "IMG_77.jpg", "letter.pdf"):
+        practice.photo(each)
+    inbox = practice.inbox(auto_import=False)
+    inbox.refresh()
+    finder = GroupFinder(zone=inbox.zone, allowed=None)
+    assert finder._candidates(inbox.rows) == {name, other}
+
+
+def test_a_file_that_cannot_be_read_stops_no_listing(practice: Practice) -> None:
+    """If the files of a group can't be read now, they are listed, and their names decide."""
+
+    class Failing(LocalSource):
+        def peek(self, file: Any, size_bytes: int) -> Any:
+            raise OSError("no")
+
+    practice.photo("20260131_142501.jpg")
+    practice.photo("20260131_142501.mp4")
+    inbox = practice.inbox(Failing(str(practice.photos)))
+    assert inbox.refresh().problems == ()
+    assert inbox.rows[1].owner is inbox.rows[0]
+
+
+def test_a_sidecar_whose_photo_has_just_gone_is_alone(practice: Practice) -> None:
+    """If the photo of a group vanishes while the list is made, its sidecar belongs to no row."""
+    inbox = live(practice)
+    names_before = dict.fromkeys(row.name for row in inbox.rows)
+    shelf = {row.name: row for row in inbox.rows if row.name != "IMG_1.JPG"}
+    tied = tie(find_companions(names_before), shelf)
+    sidecar = shelf["IMG_1.AAE"]
+    assert sidecar in tied
+    assert sidecar.group is not None
+    assert sidecar.group.is_orphan
