@@ -174,6 +174,8 @@ def test_a_second_picture_that_is_missing_is_a_gap(examiner: Examiner, lost: int
     whole = pictures.encoded(first, "MPO", save_all=True, append_images=[second])
     facts = examiner.examine(whole, name="a.jpg")
     assert (facts.soundness, facts.doubt) == (Soundness.VERIFIED, None)
+    three = pictures.encoded(first, "MPO", save_all=True, append_images=[second, first])
+    assert examiner.examine(three, name="a.jpg").soundness is Soundness.VERIFIED
     second_at = whole.rindex(b"\xff\xd8\xff")
     elsewhere = whole[:second_at] + bytes(4) + whole[second_at + 4 :]
     for content, obstacle in (

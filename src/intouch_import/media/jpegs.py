@@ -70,7 +70,7 @@ class JpegHeader:
         components: The ids of the components.
         tables: The header without metadata and without junk.
         scan_at: Offset of the first scan.
-        others: Offset and size of each further picture, as declared (CIPA DC-007).
+        others: The offset of each further picture, as declared (CIPA DC-007).
     """
 
     process: int
@@ -79,7 +79,7 @@ class JpegHeader:
     components: bytes
     tables: bytes = attrs.field(repr=False)
     scan_at: int
-    others: tuple[tuple[int, int], ...]
+    others: tuple[int, ...]
 
     @property
     def is_rare(self) -> bool:
@@ -90,7 +90,7 @@ class JpegHeader:
 def read_header(content: bytearray) -> JpegHeader | None:
     """Read the segments before the first scan; None if there is no valid frame or no scan."""
     frame = b""
-    others: tuple[tuple[int, int], ...] = ()
+    others: tuple[int, ...] = ()
     tables = bytes(content[:_MARKER_BYTES])
     for marker, at, end in _segments(content, _MARKER_BYTES):
         segment = bytes(content[at:end])
@@ -116,12 +116,12 @@ def read_header(content: bytearray) -> JpegHeader | None:
             tables += segment
         elif marker == _APP2 and segment.startswith(_SEVERAL_PICTURES, 4):
             places = _places_of_pictures(segment[8:])
-            others = tuple((at + 8 + offset, size) for offset, size in places if offset)
+            others = tuple(at + 8 + offset for offset in places if offset)
     return None
 
 
-def _places_of_pictures(index: bytes) -> list[tuple[int, int]]:
-    """Return the offsets (from the start of the index; of the first one, 0) and sizes of several pictures."""
+def _places_of_pictures(index: bytes) -> list[int]:
+    """Return the offsets of several pictures, from the start of the index; 0 for the first one."""
     order = "<" if index.startswith(b"II") else ">"
     entry = struct.Struct(order + "HHLL")
     with contextlib.suppress(struct.error):
@@ -129,9 +129,9 @@ def _places_of_pictures(index: bytes) -> list[tuple[int, int]]:
         for number in range(struct.unpack_from(order + "H", index, at)[0]):
             tag, _, count, start = entry.unpack_from(index, at + 2 + entry.size * number)
             if tag == _PICTURES:
-                pictures = struct.Struct(order + "4xLL4x")
+                pictures = struct.Struct(order + "8xL4x")
                 end = start + count // pictures.size * pictures.size
-                return [(offset, size) for size, offset in pictures.iter_unpack(index[start:end])]
+                return [offset for (offset,) in pictures.iter_unpack(index[start:end])]
     return []
 
 
@@ -187,10 +187,12 @@ def check_others(
         GapError: A picture, or a part of it, is missing or was overwritten.
         UnsupportedError: At a declared place is no JPEG, or a rare one.
     """
-    if any(at + size > len(content) for at, size in header.others):
+    if any(at >= len(content) for at in header.others):
         raise GapError("a picture is missing")
-    for at, size in header.others:
-        picture = content[at : at + size]
+    for at in header.others:
+        picture = content[
+            at:
+        ]  # not by the declared sizes, which Pillow writes wrong from the third picture on
         found = read_header(picture) if picture.startswith(_START_OF_IMAGE) else None
         if found is None or found.is_rare:
             raise UnsupportedError
