@@ -7,6 +7,7 @@ import io
 import mimetypes
 import struct
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +85,15 @@ def dicom(*, syntax: bytes = b"1.2.840.10008.1.2.1\0", packed: bool = False, bef
     return bytes(128) + b"DICM" + meta + data
 
 
+def deflated_dicom() -> bytes:
+    """Make a DICOM picture whose elements are compressed as a whole."""
+    plain = dicom()
+    at = plain.index(struct.pack("<HH", 8, 0x1140))
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    meta = element(2, 0x10, b"UI", b"1.2.840.10008.1.2.1.99")
+    return plain[:132] + meta + deflate.compress(plain[at:]) + deflate.flush()
+
+
 def avi(*, index: bool = True, parts: int = 1) -> bytes:
     """Make an AVI that declares an index."""
 
@@ -142,6 +152,7 @@ FILES = {
     "fpx": compound(),
     "dcm": dicom(),
     "packed.dcm": dicom(packed=True),
+    "deflated.dcm": deflated_dicom(),
     "avi": avi(),
     "large.avi": avi(parts=3),
     "mts": packets(192),
@@ -220,7 +231,7 @@ def test_a_letter_that_ends_in_zeros_is_cut_short() -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.dcm", dicom(syntax=b"1.2.840.10008.1.2.1.99")),  # compressed as a whole
+        ("a.dcm", dicom(syntax=b"1.2.840.10008.1.2.1.99")),  # said to be compressed, and is not
         ("a.dcm", dicom()[:132] + random_bytes(500)),  # no file meta information
         ("a.dcm", dicom(before=element(8, 8, b"CS", b"XY"))[:-50]),  # elements that are not in order
         ("a.dcm", dicom(before=b"\x10\0\x20\0\1\2\3\4")[:-50]),  # no such type
@@ -256,7 +267,9 @@ def test_what_must_be_there_is_missing(name: str, content: bytes) -> None:
     assert check(name, content) is CUT
 
 
-@pytest.mark.parametrize("content", [dicom() + bytes(300), dicom(packed=True) + b"\0"])
+@pytest.mark.parametrize(
+    "content", [dicom() + bytes(300), dicom(packed=True) + b"\0", deflated_dicom() + b"\0"]
+)
 def test_zeros_after_a_dicom_picture_are_harmless(content: bytes) -> None:
     """Padding after the last element is accepted."""
     assert check("a.dcm", content) is None

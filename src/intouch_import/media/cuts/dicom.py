@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ _META_AT: Final = 132
 _MOST_ELEMENTS: Final = 100_000
 _HEADER_BYTES: Final = 8
 _UNDEFINED: Final = 0xFFFF_FFFF
+_PIECE_BYTES: Final = 256 * 1024
+_MOST_INFLATED_BYTES: Final = 512 * 1024 * 1024
 _LONG: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _SYNTAX: Final = (0x0002, 0x0010)
 _ROWS: Final = (0x0028, 0x0010)
@@ -49,7 +52,7 @@ def dicom_is_cut(known: Edges) -> bool:
     """Return whether an element or the picture extends beyond the end, or the picture is missing."""
     try:
         at, syntax = _after_meta(known)
-        return syntax != _DEFLATED and _data_is_cut(known, at, syntax)
+        return _deflated_is_cut(known, at) if syntax == _DEFLATED else _data_is_cut(known, at, syntax)
     except _UnclearError:
         return False
     except _BeyondError:
@@ -99,6 +102,27 @@ def _data_is_cut(known: Edges, at: int, syntax: bytes) -> bool:
         else:
             depth += 1
     return False
+
+
+def _deflated_is_cut(known: Edges, at: int) -> bool:
+    """Return whether the compressed data do not reach their end mark."""
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    pieces_left = _MOST_INFLATED_BYTES // _PIECE_BYTES
+    while at < known.size:
+        compressed = _bytes(known, at, min(_PIECE_BYTES, known.size - at))
+        at += len(compressed)
+        while compressed and not inflating.eof:
+            if pieces_left == 0:
+                raise _UnclearError
+            pieces_left -= 1
+            try:
+                inflating.decompress(compressed, _PIECE_BYTES)
+            except zlib.error:
+                raise _UnclearError from None
+            compressed = inflating.unconsumed_tail
+        if inflating.eof:
+            return False
+    return True
 
 
 def _ends_at(known: Edges, at: int) -> bool:
