@@ -51,7 +51,7 @@ FOUND = (
 )
 FOUND += ("docx", "xlsx", "pptx", "odt", "zip", "avi", "asf", "matroska", "pcd")
 # Head and tail do not show the end of a deflated data set.
-PENDING = {"dicom, deflated"}
+UNKNOWN_ENDS = {"dicom, deflated"}
 EDGE_BYTES = 64
 
 
@@ -82,16 +82,17 @@ def false_alarms(files: Sequence[Whole], examiner: Examiner) -> list[str]:
 
 
 def believed(found: Sequence[Found]) -> list[str]:
-    """List the cut files that are verified, or that would be imported automatically, and JPEGs with a hole."""
-    return [str(one) for one in found if one.file.format not in PENDING and _is_believed(one)]
+    """List the cut files that are verified, or that would be imported automatically, and JPEG and PNG with a hole."""
+    return [str(one) for one in found if one.file.format not in UNKNOWN_ENDS and _is_believed(one)]
 
 
 def _is_believed(one: Found) -> bool:
     kind = one.file.format.partition(",")[0]
     if one.damage == "cut":
         return one.verified or (not one.waits and one.lost > EDGE_BYTES and kind in FOUND)
-    # Holes in metadata do no harm.
-    return one.file.kind is Kind.JPEG and one.verified and one.at >= _picture_at(one.file.content)
+    if one.file.kind is Kind.JPEG:  # holes in metadata do no harm
+        return one.verified and one.at >= _picture_at(one.file.content)
+    return one.file.kind is Kind.PNG and one.verified
 
 
 def _picture_at(jpeg: bytes) -> int:
@@ -103,7 +104,7 @@ def _picture_at(jpeg: bytes) -> int:
 
 
 def test_damaged_files_of_each_format_are_not_believed(examiner: Examiner) -> None:
-    """No whole file waits, no cut file and no JPEG with a hole is verified, and no file is imported that is cut."""
+    """No whole file waits, no cut file and no JPEG or PNG with a hole is verified, and no cut one is imported."""
     files = sample()
     assert not false_alarms(files, examiner)
     found = look(files, examiner, count=3)

@@ -190,11 +190,14 @@ def check_others(
     if any(at >= len(content) for at in header.others):
         raise GapError("a picture is missing")
     for at in header.others:
-        picture = content[
-            at:
-        ]  # not by the declared sizes, which Pillow writes wrong from the third picture on
-        found = read_header(picture) if picture.startswith(_START_OF_IMAGE) else None
-        if found is None or found.is_rare:
+        # Not by the declared sizes, which Pillow writes wrong from the third picture on.
+        picture = content[at:]
+        if not picture.startswith(_START_OF_IMAGE):
+            raise UnsupportedError
+        found = read_header(picture)
+        if found is None:
+            raise GapError("a picture has no data")
+        if found.is_rare:
             raise UnsupportedError
         accept_size(found.size)
         decode_strictly(picture, found, 0)
