@@ -50,8 +50,6 @@ FOUND = (
     "dicom",
 )
 FOUND += ("docx", "xlsx", "pptx", "odt", "zip", "avi", "asf", "matroska", "pcd")
-# Head and tail do not show the end of a deflated data set.
-UNKNOWN_ENDS = {"dicom, deflated"}
 EDGE_BYTES = 64
 
 
@@ -83,7 +81,7 @@ def false_alarms(files: Sequence[Whole], examiner: Examiner) -> list[str]:
 
 def believed(found: Sequence[Found]) -> list[str]:
     """List the cut files that are verified, or that would be imported automatically, and JPEG and PNG with a hole."""
-    return [str(one) for one in found if one.file.format not in UNKNOWN_ENDS and _is_believed(one)]
+    return [str(one) for one in found if _is_believed(one)]
 
 
 def _is_believed(one: Found) -> bool:
