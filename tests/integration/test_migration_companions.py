@@ -174,6 +174,18 @@ def test_an_override_of_a_photo_is_for_all_that_belongs_to_it(tmp_path: Path) ->
     assert [row.role for row in plan.rows({"role": "movie"})] == [CompanionRole.MOVIE]
 
 
+def test_a_movie_that_a_person_gives_to_another_patient_is_on_its_own(tmp_path: Path) -> None:
+    """No attachment belongs to one in another patient's record."""
+    archive = Archive(tmp_path)
+    names = lay_set(archive, MARSH)
+    records = archive.records()
+    plan = archive.plan(records=records)
+    assert plan.override({"role": "movie"}, patient="10043") == 1
+    plan.run(records).wait()
+    assert held(records, "10043") == {names[1]: None}
+    assert held(records, "10042") == {names[0]: None, names[2]: names[0], names[3]: names[0]}
+
+
 @pytest.mark.parametrize("listed", [("IMG_1.JPG",), ("IMG_1.MOV",), ("IMG_1.JPG", "IMG_1.MOV")])
 def test_one_line_of_a_list_is_enough_for_a_photo_and_its_movie(
     tmp_path: Path, listed: tuple[str, ...]

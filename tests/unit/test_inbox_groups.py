@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from intouch_import.errors import MixedDestinations
-from intouch_import.inbox import DoubtKind, Severity
+from intouch_import.inbox import DoubtKind, Severity, groups
 from intouch_import.inbox.groups import GroupFinder, tie
 from intouch_import.media.companions import find_companions
 from intouch_import.model import CompanionRole, Reason, State
@@ -298,6 +298,37 @@ def test_a_reassignment_takes_the_whole_group(practice: Practice) -> None:
     # What is in another record by now does not follow.
     assert inbox.undo(photo_outcome).companions == ()
     assert sorted(stored(practice, "10043")) == ["IMG_1.AAE", "IMG_1.MOV"]
+
+
+def test_edits_go_where_their_photo_goes(practice: Practice) -> None:
+    """If the photo changes before the save, its edits wait with it, and then go into its record."""
+    inbox = live(practice)
+    request = inbox.prepare(row_of(inbox, "IMG_1.JPG"), patient="10042")
+    practice.photo("IMG_1.JPG", photo(77))
+    report = inbox.save(request)
+    assert {one.name: one.reason for one in report.outcomes} == {
+        "IMG_1.JPG": Reason.CHANGED,
+        "IMG_1.MOV": Reason.CHOSEN,
+        "IMG_1.AAE": Reason.COMPANION_WAITS,
+    }
+    inbox.refresh()
+    inbox.save(inbox.prepare(row_of(inbox, "IMG_1.JPG"), patient="10043"))
+    assert stored(practice) == {"IMG_1.MOV": ("notes", CompanionRole.MOVIE)}
+    assert sorted(stored(practice, "10043")) == ["IMG_1.AAE", "IMG_1.JPG"]
+
+
+def test_a_group_that_no_transaction_takes_is_no_group(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more files than one transaction takes, each is on its own: no group is stored in part."""
+    monkeypatch.setattr(groups, "MOST_PARTS", 1)
+    inbox = live(practice)
+    assert [(row.name, row.owner.name, row.reason.value) for row in inbox.rows] == [
+        ("IMG_1.AAE", "IMG_1.AAE", "sidecar_alone"),
+        ("IMG_1.JPG", "IMG_1.JPG", "no_capture_name"),
+        ("IMG_1.MOV", "IMG_1.MOV", "no_capture_name"),
+        ("IMG_2.JPG", "IMG_2.JPG", "no_capture_name"),
+    ]
 
 
 # --- automatic import

@@ -9,8 +9,9 @@ import pytest
 
 from intouch_import.errors import RepositoryError
 from intouch_import.model import CompanionRole, Reason, State
+from intouch_import.moving import Mover
 from intouch_import.moving import mover as batching
-from miniature import jpeg
+from miniature import HostRecords, jpeg
 from moving_bench import Bench, wrap
 
 if TYPE_CHECKING:
@@ -104,14 +105,83 @@ def test_equal_sidecars_are_no_copies(practice: Practice, *, automatic: bool, re
     assert {(one.state, one.duplicate_of) for one in outcomes} == {(State.IMPORTED, None)}
 
 
-def test_a_person_may_save_a_part_alone(practice: Practice) -> None:
-    """Files that a person saves do not wait for each other."""
+@pytest.mark.parametrize("reversed_", [False, True])
+def test_only_sidecars_wait_when_a_person_saves(practice: Practice, *, reversed_: bool) -> None:
+    """A movie that a person saves does not wait for its photo; a sidecar does: nobody would see it alone."""
+    bench = Bench(practice, "a.jpg", "a.mov")
+    (practice.photos / "a.xmp").write_bytes(XMP)
+    orders = grouped(bench.orders(), a_xmp=SIDECAR, a_mov=MOVIE)
+    (practice.photos / "a.jpg").unlink()
+    found = moved(bench, orders[::-1] if reversed_ else orders)
+    assert found == {"a.jpg": (State.FAILED, Reason.VANISHED), "a.xmp": HELD, "a.mov": IMPORTED}
+
+
+def assigned(bench: Bench, name: str) -> None:
+    """Store a file for another patient, as another workstation does that can't remove it yet."""
+    (order,) = (one for one in bench.orders(patient_id="10043", keep=True) if one.file.name == name)
+    bench.move([order])
+
+
+ASSIGNED = (State.FAILED, Reason.ALREADY_ASSIGNED)
+
+
+@pytest.mark.parametrize(
+    ("automatic", "taken", "expected"),
+    [
+        (True, "a.jpg", {"a.jpg": ASSIGNED, "a.jpeg": HELD, "a.xmp": HELD, "b.jpg": IMPORTED}),
+        (True, "a.jpeg", {"a.jpg": HELD, "a.jpeg": ASSIGNED, "a.xmp": HELD, "b.jpg": IMPORTED}),
+        (True, "b.jpg", {"a.jpg": IMPORTED, "a.jpeg": IMPORTED, "a.xmp": IMPORTED, "b.jpg": ASSIGNED}),
+        (False, "a.jpg", {"a.jpg": ASSIGNED, "a.jpeg": IMPORTED, "a.xmp": HELD, "b.jpg": IMPORTED}),
+    ],
+)
+def test_a_group_waits_for_the_file_that_another_workstation_assigned(
+    practice: Practice, automatic: bool, taken: str, expected: dict[str, tuple[State, Reason]]
+) -> None:
+    """If another workstation stores a file of a group for another patient meanwhile, the rest stays."""
+    bench = Bench(practice, "a.jpg", "a.jpeg", "b.jpg")
+    (practice.photos / "a.xmp").write_bytes(XMP)
+    orders = grouped(bench.orders(automatic=automatic), a_xmp=SIDECAR, a_jpeg=VERSION)
+    assigned(bench, taken)
+    assert moved(bench, orders) == expected
+    left = {name for name, (state, _) in expected.items() if state is not State.IMPORTED}
+    assert {one.name for one in bench.records.attachments("10042", sidecars=True)} == expected.keys() - left
+    assert set(practice.left()) == left
+
+
+def test_a_group_of_one_photo_that_is_refused_ends(practice: Practice) -> None:
+    """If nothing but a refused group is stored, the move ends with it."""
     bench = Bench(practice, "a.jpg")
     (practice.photos / "a.xmp").write_bytes(XMP)
+    orders = grouped(bench.orders(automatic=True), a_xmp=SIDECAR)
+    assigned(bench, "a.jpg")
+    assert moved(bench, orders) == {"a.jpg": ASSIGNED, "a.xmp": HELD}
+
+
+def test_records_without_transactions_keep_what_they_stored(practice: Practice) -> None:
+    """Records that can't take a file back keep the sidecar of a photo that they refuse, and report that."""
+    bench = Bench(practice, "a.jpg")
+    (practice.photos / "a.xmp").write_bytes(XMP)
+    orders = grouped(bench.orders(automatic=True), a_xmp=SIDECAR)
+    assigned(bench, "a.jpg")
+    outcomes, _ = Mover(HostRecords(bench.records), bench.ledger).move(orders)
+    assert {one.name: (one.state, one.reason) for one in outcomes} == {"a.jpg": ASSIGNED, "a.xmp": IMPORTED}
+
+
+def test_the_sidecar_of_a_photo_that_the_records_fail_at_waits(practice: Practice) -> None:
+    """If the records fail at a photo, its sidecar is not stored without it; other files are."""
+    bench = Bench(practice, "a.jpg", "b.jpg")
+    (practice.photos / "a.xmp").write_bytes(XMP)
     orders = grouped(bench.orders(), a_xmp=SIDECAR)
-    (practice.photos / "a.jpg").unlink()
-    found = moved(bench, orders)
-    assert found == {"a.jpg": (State.FAILED, Reason.VANISHED), "a.xmp": IMPORTED}
+    add_many = bench.records.add_many
+
+    def refuse(items: Any) -> Any:
+        if any(attachment.name == "a.jpg" for attachment, _ in items):
+            raise RepositoryError("no")
+        return add_many(items)
+
+    wrap(bench, add_many=refuse)
+    found = moved(bench, orders[::-1])
+    assert found == {"a.jpg": (State.FAILED, Reason.REPOSITORY_FAILED), "a.xmp": HELD, "b.jpg": IMPORTED}
 
 
 def test_an_undo_of_the_photo_holds_its_companions(practice: Practice) -> None:

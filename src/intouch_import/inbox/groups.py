@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from intouch_import.extensions import is_allowed
 from intouch_import.inbox.rows import RowGroup
 from intouch_import.media.companion_facts import EDGE_BYTES, companion_facts
+from intouch_import.media.companion_values import MOST_PARTS
 from intouch_import.media.companions import find_companions, is_sidecar, names_to_read
 from intouch_import.model import Action, Reason, State, Verdict
 from intouch_import.verdicts import waiting
@@ -138,8 +139,9 @@ def tie(companions: Companions, shelf: Mapping[str, Row]) -> list[Row]:
         if not rows or (len(rows) == 1 and not possible and not is_sidecar(rows[0].name)):
             continue
         roles = {part.name: part.role for part in group.parts}
-        # Without its owner, the rest is no group: each file is on its own.
-        together = rows if rows[0].name == group.owner else rows[:1]
+        # Without its owner, the rest is no group: each file is on its own. So is each of too many.
+        is_group = rows[0].name == group.owner and len(rows) <= 1 + MOST_PARTS
+        together = rows if is_group else rows[:1]
         made = RowGroup(
             owner=together[0], parts={row: roles[row.name] for row in together[1:]}, possible=possible
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from intouch_import.model import CompanionRole
 
 __all__ = [
+    "MOST_PARTS",
     "CompanionDoubt",
     "CompanionFacts",
     "Companions",
@@ -26,6 +27,10 @@ __all__ = [
     "Part",
     "PossibleCompanion",
 ]
+
+
+MOST_PARTS: Final = 199
+"""The most files that are moved together with an owner: one transaction stores all of them, or none."""
 
 
 class MatchedBy(enum.StrEnum):

@@ -8,6 +8,7 @@ import attrs
 
 from intouch_import.errors import InTouchImportError
 from intouch_import.media.companion_facts import EDGE_BYTES, companion_facts
+from intouch_import.media.companion_values import MOST_PARTS
 from intouch_import.media.companions import is_sidecar, survey
 from intouch_import.model import Action, CompanionRole, Reason
 from intouch_import.verdicts import screen
@@ -27,8 +28,6 @@ SIDECARS: Final = ("keep", "leave")
 """What a plan may do with sidecars."""
 # Files that are read as a whole, where a location can't read a part of a file: photos, and short movies.
 _LARGEST_FETCHED: Final = 16 * 1024 * 1024
-# The rows of a group are next to each other: a partition reads some rows more.
-_MOST_PARTS: Final = 199
 
 
 class Place(NamedTuple):
@@ -90,7 +89,7 @@ class Grouping:
         found = survey(names, lambda name: self._read(source, by_name[name]))
         places: dict[str, Place] = {}
         for group in found.groups:
-            if 0 < len(group.parts) <= _MOST_PARTS:
+            if 0 < len(group.parts) <= MOST_PARTS:
                 places[group.owner] = Place(parts=len(group.parts))
                 places |= {part.name: Place(part.role, at) for at, part in enumerate(group.parts, start=1)}
         ordered: list[SourceFile] = []

@@ -251,11 +251,12 @@ class PartitionRunner:
         stored = self._repository.find_attachment([*(row.import_id for row in rows), *of_owners])
         # Looked up again: since the plan was made, a patient may have left, or been merged into another.
         patients = find_exactly(self._repository, {row.patient for row in rows if row.patient is not None})
-        going: dict[int, str] = {}
+        going: dict[int, MoveOrder] = {}
         for row in rows:
             known = stored.get(row.import_id)
             owner = stored.get(owners.get(row.owner) or "") if row.behind else None
-            owner_id = owner.import_id if owner is not None else going.get(row.owner)
+            before = owner or going.get(row.owner)
+            owner_id = before.import_id if before is not None else None
             doubt = self._doubt(row, patients)
             if owner is not None and owner.patient_id != row.patient:
                 doubt = doubt or Reason.COMPANIONS_DIFFER  # a person has moved it to another record
@@ -273,12 +274,13 @@ class PartitionRunner:
                 if results[row.number].reason is Reason.FINISHED_ELSEWHERE:
                     elsewhere.append(row)
                 continue
-            if row.parts:
-                going[row.number] = row.import_id
             # Other bytes than the known ones are another file: it is imported if its patient is certain.
             order = self._order(row, source, known, only_finish=doubt is not None)
-            if owner_id is not None:
-                order = attrs.evolve(order, companion_of=owner_id, companion_role=row.role)
+            if row.parts:
+                going[row.number] = order
+            # A person may have chosen another patient for the part.
+            if before is not None and before.patient_id == order.patient_id:
+                order = attrs.evolve(order, companion_of=before.import_id, companion_role=row.role)
             yield row, order
 
     def _doubt(self, row: PlanRow, patients: Mapping[str, Patient]) -> Reason | None:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from intouch_import.media import MediaFacts
     from intouch_import.sources.base import Source
 
-__all__ = ["Copy", "FileMove", "MoveOrder", "explain", "hold_companions", "precise_reason"]
+__all__ = ["Copy", "FileMove", "MoveOrder", "companions_held", "explain", "hold_companions", "precise_reason"]
 
 log = logging.getLogger(__name__)
 
@@ -262,21 +262,35 @@ _EXPLANATIONS: Final[tuple[tuple[type[Exception], Reason, State], ...]] = (
 )
 
 
+def companions_held(moves: Collection[FileMove], ended: Collection[FileMove]) -> list[FileMove]:
+    """Return the files that must wait because others wait or failed: a group, or the sidecars of a photo.
+
+    An automatic import takes all files of a group, or none. Of the files that a person saves, only sidecars
+    wait for their photo: alone in the record, nobody would see them.
+    """
+    groups = {move.order.group_id for move in ended}
+    owners = {move.order.import_id for move in ended}
+    return [
+        move
+        for move in moves
+        if move.outcome is None
+        and move.stored is None
+        and (
+            (move.order.automatic and move.order.group_id in groups)
+            or (move.order.is_sidecar and move.order.companion_of in owners)
+        )
+    ]
+
+
 def hold_companions(moves: Collection[FileMove]) -> None:
-    """Let automatic imports wait whose companions wait or failed, so that a group stays together."""
-    held = {
-        move.order.group_id
+    """Let files wait whose companions wait or failed; see `companions_held`."""
+    ended = [
+        move
         for move in moves
         if move.outcome is not None and move.outcome.state in {State.WAITING, State.FAILED}
-    }
-    for move in moves:
-        if (
-            move.outcome is None
-            and move.order.automatic
-            and move.stored is None
-            and move.order.group_id in held
-        ):
-            move.end(State.WAITING, Reason.COMPANION_WAITS)
+    ]
+    for move in companions_held(moves, ended) if ended else ():
+        move.end(State.WAITING, Reason.COMPANION_WAITS)
 
 
 def explain(exc: Exception) -> tuple[Reason, State, bool]:

@@ -23,7 +23,7 @@ from intouch_import.errors import (
     kind_and_place,
 )
 from intouch_import.model import Reason, State, printable
-from intouch_import.moving.file_move import Copy, hold_companions
+from intouch_import.moving.file_move import Copy, companions_held, hold_companions
 from intouch_import.reports import RECORDS, Problem
 from intouch_import.repositories.base import overrides
 from intouch_import.secret import pseudonym
@@ -62,6 +62,7 @@ class Storing:
     ) -> None:
         self._repository = repository
         self._problems = problems
+        self._can_take_back = overrides(repository, "transaction")
         self._copies = CopyFinder(repository, ledger)
         self._failures_in_a_row = 0
         self._has_stored = False
@@ -104,9 +105,12 @@ class Storing:
             if len(moves) == 1:
                 self._failed(moves[0], exc)
                 return
-            # Some file broke the transaction. Store them one by one, so that it stops no other file.
-            for move in moves:
-                self._store_alone(move)
+            # Some file broke the transaction. Store them one by one, so that it stops no other file. Photos
+            # come before their sidecars.
+            for move in sorted(moves, key=lambda move: move.order.companion_of is not None):
+                if move.outcome is None:
+                    self._store_alone(move)
+                    hold_companions(moves)
 
     def _store_alone(self, move: FileMove) -> None:
         if self.given_up:
@@ -118,31 +122,56 @@ class Storing:
             self._failed(move, exc)
 
     def _add(self, moves: list[FileMove]) -> None:
-        # Look and store in one transaction: what was not found is then still not there when it is stored.
-        with self._repository.transaction():
-            moves = self._without_copies(moves)
-            items = [(move.attachment(), move.content) for move in moves if move.content is not None]
-            results = self._repository.add_many(items) if items else []
-            answers = list(zip(moves, results, strict=True))
-            for move, result in answers:
-                if not (isinstance(result, FileError) or _is_of(result, move)):
-                    # Raised inside the transaction, so that the records take the file back.
-                    raise RepositoryError("the records stored it otherwise than asked", retry_helps=False)
-        others = []
-        for move, result in answers:
-            if isinstance(result, (AlreadyAssigned, ContentMismatch)) and self._is_other(move):
-                others.append(move)
-            elif isinstance(result, FileError):
-                move.fail(result)
-            else:
-                move.stored = result
-        _name_twins(moves)
+        try:
+            others = self._add_together(moves)
+        except _GroupRefused as exc:
+            for move, refusal in exc.refused:
+                move.fail(refusal)
+            _follow_own_ids(moves)
+            hold_companions(moves)
+            if left := [move for move in moves if move.outcome is None]:
+                self._add(left)
+            return
+        _name_twins(move for move in moves if move.stored is not None)
         self._failures_in_a_row = 0
         self._has_stored = True
         self.given_up = False
         self._problems.pop(_RECORDS_KEY, None)
         if others:
             self._store_together(others)
+
+    def _add_together(self, moves: list[FileMove]) -> list[FileMove]:
+        """Store files in one transaction. Return those that are to be stored under an import id of their own.
+
+        Raises:
+            _GroupRefused: The records refuse a file without which others must not be stored.
+        """
+        # Look and store in one transaction: what was not found is then still not there when it is stored.
+        with self._repository.transaction():
+            moves = self._without_copies(moves)
+            items = [(move.attachment(), move.content) for move in moves if move.content is not None]
+            results = self._repository.add_many(items) if items else []
+            others: list[FileMove] = []
+            refused: list[tuple[FileMove, FileError]] = []
+            for move, result in zip(moves, results, strict=True):
+                if not isinstance(result, FileError):
+                    if not _is_of(result, move):
+                        # Raised inside the transaction, so that the records take the file back.
+                        raise RepositoryError("the records stored it otherwise than asked", retry_helps=False)
+                elif isinstance(result, (AlreadyAssigned, ContentMismatch)) and self._is_other(move):
+                    others.append(move)
+                else:
+                    refused.append((move, result))
+            # Another workstation may have just stored one file of a group, for another patient.
+            ended = {*others, *(move for move, _ in refused)}
+            if ended and self._can_take_back and not ended.issuperset(companions_held(moves, ended)):
+                raise _GroupRefused(refused)
+        for move, result in zip(moves, results, strict=True):
+            if not isinstance(result, FileError):
+                move.stored = result
+        for move, refusal in refused:
+            move.fail(refusal)
+        return others
 
     def _is_other(self, move: FileMove) -> bool:
         """Return whether other bytes are stored under the import id of a file. It then gets another id."""
@@ -181,6 +210,14 @@ class Storing:
             move.end(State.FAILED, Reason.REPOSITORY_FAILED, retry_helps=True)
             return
         move.fail(exc)
+
+
+class _GroupRefused(Exception):
+    """The records refuse files without which others must not be stored."""
+
+    def __init__(self, refused: list[tuple[FileMove, FileError]]) -> None:
+        super().__init__()
+        self.refused = refused
 
 
 def _is_of(stored: StoredAttachment, move: FileMove) -> bool:
@@ -246,8 +283,8 @@ def _name_twins(moves: Iterable[FileMove]) -> None:
         leader = first.setdefault(move.sha256, move)
         if (
             leader is not move
-            and not move.order.is_sidecar
             and leader.stored is not None
+            and not move.order.is_sidecar
             and move.copy is None
         ):
             elsewhere = leader.order.patient_id != move.order.patient_id
