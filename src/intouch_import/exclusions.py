@@ -7,12 +7,12 @@ lengths of the name and the patterns.
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from intouch_import.errors import ConfigError
+from intouch_import.model import normal_form
 from intouch_import.reasons import Reason
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _compiled(patterns: tuple[str, ...]) -> _Compiled:
 
 def _folded(name: str) -> str:
     """Return a name without the differences that file systems make: letter case, and composed letters."""
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
+    return name.lower() if name.isascii() else normal_form("NFC", name.casefold())
 
 
 def _matches(name: str, pattern: str) -> bool:

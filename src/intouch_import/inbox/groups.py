@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,7 @@ from intouch_import.inbox.rows import RowGroup
 from intouch_import.media.companion_facts import EDGE_BYTES, companion_facts
 from intouch_import.media.companion_values import MOST_PARTS
 from intouch_import.media.companions import find_companions, is_sidecar, names_to_read
-from intouch_import.model import Action, Reason, State, Verdict
+from intouch_import.model import Action, Reason, State, Verdict, normal_form
 from intouch_import.verdicts import waiting
 
 if TYPE_CHECKING:
@@ -206,7 +205,10 @@ def _keys(names: Sequence[str]) -> list[bytes]:
     ``IMG_1234.HEIC``, ``IMG_E1234.JPG``, ``IMG_1234-edited.jpg`` and ``IMG_1234.CR2.xmp`` have the same key.
     All names are read at once: a list may have 100,000.
     """
-    stems = _END_OF_STEM.sub(b"", "\0".join(names).encode("utf-8", "surrogatepass"))
+    joined = "\0".join(names)
+    if joined.count("\0") >= len(names) > 0:  # no file system has such a name, but a source may list one
+        joined = "\0".join(name.replace("\0", " ") for name in names)
+    stems = _END_OF_STEM.sub(b"", joined.encode("utf-8", "surrogatepass"))
     keys = stems.translate(None, _NO_DIGITS).split(b"\0") if names else []
     bursts = b"urst" in stems or b"URST" in stems
     if bursts or b"" in keys:
@@ -214,9 +216,7 @@ def _keys(names: Sequence[str]) -> list[bytes]:
             if bursts and b"urst" in stem.lower():
                 keys[place] = b"burst"  # their names have different numbers
             elif not keys[place]:
-                text = unicodedata.normalize(
-                    "NFC", names[place].partition(".")[0].partition("(")[0].partition("~")[0]
-                )
+                text = normal_form("NFC", names[place].partition(".")[0].partition("(")[0].partition("~")[0])
                 keys[place] = text.casefold().encode("utf-8", "surrogatepass")
     return keys
 

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import enum
 import re
-import unicodedata
 from typing import Final
 
 import attrs
+
+from intouch_import.model import normal_form
 
 __all__ = [
     "ADDITIONS",
@@ -130,7 +131,7 @@ def has_time(text: str) -> bool:
 
 def folded(name: str) -> str:
     """Return a name as it is compared: macOS decomposes letters, and cameras use both letter cases."""
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+    return name.lower() if name.isascii() else normal_form("NFC", name).casefold()
 
 
 def is_sidecar(name: str, /) -> bool:
