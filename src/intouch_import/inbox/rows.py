@@ -287,11 +287,15 @@ class RowOutcomes(Sequence[Outcome]):
         return tuple(self._moved.values())
 
     def __add__(self, later: RowOutcomes) -> RowOutcomes:
-        """Join these outcomes and those of sources that were listed later."""
-        both = RowOutcomes((), {**self._moved, **later._moved})
-        both._rows = self._rows + later._rows
-        both._states = self._states + later._states
-        both._reasons = self._reasons + later._reasons
+        """Join these outcomes and those of sources that were listed later. A file has its later outcome."""
+        again = {row.import_id for row in later._rows}
+        kept = [number for number, row in enumerate(self._rows) if row.import_id not in again]
+        ids = {id(self._rows[number]) for number in kept}
+        moved = {key: outcome for key, outcome in self._moved.items() if key in ids}
+        both = RowOutcomes((), {**moved, **later._moved})
+        both._rows = [self._rows[number] for number in kept] + later._rows
+        both._states = [self._states[number] for number in kept] + later._states
+        both._reasons = [self._reasons[number] for number in kept] + later._reasons
         return both
 
     def states(self) -> Iterator[State]:

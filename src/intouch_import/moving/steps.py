@@ -14,6 +14,7 @@ from intouch_import.errors import (
     FileError,
     FileUnreadable,
     FileVanished,
+    SignInNeeded,
     SourceError,
     kind_and_place,
 )
@@ -406,5 +407,6 @@ class MoveSteps:
                     location=source.location,
                     text=str(exc),
                     retry_helps=exc.retry_helps,
+                    sign_in=isinstance(exc, SignInNeeded),
                 ),
             )

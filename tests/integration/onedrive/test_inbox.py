@@ -182,3 +182,31 @@ def test_a_sign_in_that_ends_concerns_its_location_alone(
     assert problems
     assert report.closes
     assert "sign" in problems[0].text
+    assert problems[0].sign_in
+
+
+def test_after_a_sign_in_the_rest_is_imported(
+    business: OneDriveServer, opened: Callable[..., Any], practice: Practice
+) -> None:
+    """If a sign-in is revoked while photos are fetched, a refresh asks for a new one, and then imports the rest."""
+    photos = business.drive.folder("images/intouch")
+    names = [f"10042_DRJ_20260131_14250{number}.jpg" for number in range(5)]
+    for name in names:
+        business.drive.write(photos, name, jpeg(name))
+    token = [business.token()]
+    source = opened(business, signin=lambda force=False: token[0])
+    asked: list[int] = []
+
+    def sign_in(*, cancelled: Callable[[], bool]) -> bool:
+        asked.append(1)
+        token[0] = business.token()
+        return True
+
+    source.sign_in = sign_in
+    business.fail("download", Fault.somebody(business.identity.revoke))
+    with practice.records() as records:
+        report = practice.inbox(source, records=records).refresh()
+        assert sorted(one.name for one in records.attachments("10042")) == names
+    assert (asked, report.imported, report.failed, report.listed) == ([1], 5, 0, 5)
+    assert sorted(outcome.name for outcome in report.outcomes) == names
+    assert (report.closes, report.problems) == (True, ())
