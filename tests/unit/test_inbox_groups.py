@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from intouch_import.errors import MixedDestinations
+from intouch_import.errors import MixedDestinations, SelectionError
 from intouch_import.inbox import DoubtKind, Severity, groups
 from intouch_import.inbox.groups import GroupFinder, tie
 from intouch_import.media.companions import find_companions
@@ -283,7 +283,7 @@ def test_an_undo_that_fails_at_a_part_is_no_success(practice: Practice) -> None:
 
 
 def test_a_reassignment_takes_the_whole_group(practice: Practice) -> None:
-    """All files of a group move into the right record; asked for one alone, only that one moves."""
+    """All files of a group move into the right record; asked for a photo alone, it moves with its edits."""
     inbox = live(practice)
     report = inbox.save(inbox.prepare(row_of(inbox, "IMG_1.JPG"), patient="10042"))
     photo_outcome = next(one for one in report.outcomes if one.name == "IMG_1.JPG")
@@ -293,11 +293,24 @@ def test_a_reassignment_takes_the_whole_group(practice: Practice) -> None:
         [],
         ["IMG_1.AAE", "IMG_1.JPG", "IMG_1.MOV"],
     )
-    assert inbox.reassign(photo_outcome, patient="10042", companions=False).companions == ()
-    assert sorted(stored(practice)) == ["IMG_1.JPG"]
+    moved = inbox.reassign(photo_outcome, patient="10042", companions=False)
+    assert [one.name for one in moved.companions] == ["IMG_1.AAE"]
+    assert sorted(stored(practice)) == ["IMG_1.AAE", "IMG_1.JPG"]
     # What is in another record by now does not follow.
-    assert inbox.undo(photo_outcome).companions == ()
-    assert sorted(stored(practice, "10043")) == ["IMG_1.AAE", "IMG_1.MOV"]
+    assert [one.name for one in inbox.undo(photo_outcome).companions] == ["IMG_1.AAE"]
+    assert sorted(stored(practice, "10043")) == ["IMG_1.MOV"]
+
+
+def test_edits_are_not_in_a_record_without_their_photo(practice: Practice) -> None:
+    """Nobody would see them there: they can't be reassigned alone, and an undo of the photo takes them."""
+    inbox = live(practice)
+    report = inbox.save(inbox.prepare(row_of(inbox, "IMG_1.JPG"), patient="10042"))
+    by_name = {one.name: one for one in report.outcomes}
+    with pytest.raises(SelectionError, match="record of its photo"):
+        inbox.reassign(by_name["IMG_1.AAE"], patient="10043", companions=False)
+    assert inbox.reassign(by_name["IMG_1.AAE"], patient="10042", companions=False).state is State.IMPORTED
+    assert inbox.undo(by_name["IMG_1.JPG"], companions=False).state is State.WAITING
+    assert sorted(stored(practice)) == ["IMG_1.MOV"]
 
 
 def test_edits_go_where_their_photo_goes(practice: Practice) -> None:

@@ -88,7 +88,9 @@ _PRACTICE_OPTIONS: Final = {
 
 folder_argument = click.argument("folder")
 only_option = click.option(
-    "--only", is_flag=True, help="Only these files, without the movies and sidecars that belong to them."
+    "--only",
+    is_flag=True,
+    help="Only these files, without what belongs to them. An undo or reassignment takes the sidecars along.",
 )
 json_option = click.option("--json", is_flag=True, help="Print one JSON document instead of a table.")
 patient_option = click.option("--patient", required=True, metavar="ID", help="The id of the patient.")

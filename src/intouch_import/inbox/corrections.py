@@ -76,7 +76,7 @@ class Corrections:
         if not overrides(self._repository, "withdraw"):
             raise NotSupported("this repository can't withdraw an attachment")
         stored = self._stored(wanted)
-        others = self._companions_of(stored) if companions else []
+        others = self._companions_of(stored, all_=companions)
         return _all_of(
             [partial(self._undo_one, one.import_id, sources) for one in others],
             partial(self._undo_one, wanted, sources),
@@ -164,7 +164,10 @@ class Corrections:
         stored = self._find(wanted) or self._find(self._ledger.import_id_of(wanted))
         if stored is None:
             raise SelectionError("nothing is stored under this id")
-        others = self._companions_of(stored) if companions else []
+        owner = self._find(stored.companion_of) if stored.is_sidecar and not companions else None
+        if owner is not None and owner.patient_id == stored.patient_id != patient.id:
+            raise SelectionError("a sidecar is in the record of its photo: move that")
+        others = self._companions_of(stored, all_=companions)
         return _all_of(
             [partial(self._reassign_one, one, patient) for one in others],
             partial(self._reassign_one, stored, patient),
@@ -236,14 +239,23 @@ class Corrections:
 
     # --- inside
 
-    def _companions_of(self, stored: StoredAttachment) -> list[StoredAttachment]:
-        """Return the other attachments of a group that are in the same record."""
+    def _companions_of(self, stored: StoredAttachment, *, all_: bool) -> list[StoredAttachment]:
+        """Return the other attachments of a group that are in the same record.
+
+        Args:
+            stored: One of them.
+            all_: Whether to return all. If not, those that nobody would see without this one: its sidecars.
+        """
         owner_id = stored.companion_of or stored.import_id
         owner = self._find(stored.companion_of)
         found = [owner] if owner is not None else []
         found += self._repository.companions_of([owner_id]).get(owner_id, ())
         return [
-            one for one in found if one.import_id != stored.import_id and one.patient_id == stored.patient_id
+            one
+            for one in found
+            if one.import_id != stored.import_id
+            and one.patient_id == stored.patient_id
+            and (all_ or (one.is_sidecar and one.companion_of == stored.import_id))
         ]
 
     def _stored(self, import_id: str) -> StoredAttachment:

@@ -472,7 +472,8 @@ class Inbox(Closable):
         Args:
             import_id: The import id, or an outcome or attachment that has it.
             source: The source of the file, if it is not one of this inbox.
-            companions: Whether to put the files back, too, that belong to this one.
+            companions: Whether to put the files back, too, that belong to this one. Its sidecars always are:
+                nobody would see them in the record.
 
         Returns:
             `State.WAITING` when the file is back. `State.FAILED` with the reason when it could not be put
@@ -508,14 +509,16 @@ class Inbox(Closable):
         Args:
             which: An import id, an attachment id that the ledger knows, or an object with an import id.
             patient: The right patient, or the id.
-            companions: Whether to move the attachments, too, that belong to this one.
+            companions: Whether to move the attachments, too, that belong to this one. Its sidecars always
+                are: nobody would see them in the other record.
 
         Returns:
             `State.IMPORTED` when it is in that patient's record. `State.FAILED` with the reason when it is
             not; it is then where it was. ``companions`` is as for `undo`.
 
         Raises:
-            SelectionError: Nothing is stored under that id.
+            SelectionError: Nothing is stored under that id. Or it is a sidecar, and its photo is not to be
+                moved.
             UnknownPatient: There is no such patient.
             NotSupported: The repository can't reassign attachments.
             RepositoryError: The records or the ledger failed. If the move had begun, the next refresh asks
