@@ -224,6 +224,19 @@ def test_a_rare_kind_is_unverified_and_imported(examiner: Examiner, header: dict
     assert facts.check.text == "The content is unverified: this variant of the format can't be decoded here."
 
 
+@pytest.mark.parametrize(
+    ("rest", "soundness"),
+    [(b"\0", Soundness.VERIFIED), (bytes(7), Soundness.UNVERIFIED), (b"\1\2\3\4" * 25, Soundness.DAMAGED)],
+)
+def test_bytes_that_are_left_over_in_the_picture_data(
+    examiner: Examiner, rest: bytes, soundness: Soundness
+) -> None:
+    """Some cameras write a few bytes too many, which is no gap. Many bytes are what a gap leaves."""
+    whole = bytes(photo("baseline"))
+    facts = examiner.examine(whole[:-2] + rest + whole[-2:], name="a.jpg")
+    assert facts.soundness is soundness
+
+
 def test_an_unusual_subsampling_is_unverified(examiner: Examiner) -> None:
     """Pillow decodes it, and the strict decoder does not: nothing is wrong with the photo."""
     whole = bytearray(photo("baseline"))

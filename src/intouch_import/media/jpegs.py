@@ -47,6 +47,8 @@ _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 # a scan of a progressive JPEG has no long runs of zeros, except a scan of averages.
 _ZEROS: Final = bytes(1024)
 _SMALLEST_SCALE: Final = 8
+# Some cameras write a few bytes more than the picture has. A gap seldom leaves so few.
+_LEFT_OVER: Final = re.compile(r"Corrupt JPEG data: [1-4] extraneous bytes before marker 0xd9")
 _MODES: Final = {"Gray": ("GRAY", "L"), "CMYK": ("CMYK", None), "YCCK": ("CMYK", None)}
 _RGB: Final = ("RGB", "RGB")
 
@@ -56,7 +58,7 @@ class GapError(Exception):
 
 
 class UnsupportedError(Exception):
-    """The JPEG is valid, but of a rare kind that the strict decoder does not support."""
+    """The JPEG is of a rare kind: the strict decoder does not support it, or can't say that it is whole."""
 
 
 @attrs.frozen(kw_only=True)
@@ -148,7 +150,7 @@ def decode_strictly(content: bytearray, header: JpegHeader, px: int) -> Image.Im
 
     Raises:
         GapError: A part of the picture is missing or was overwritten.
-        UnsupportedError: The decoder does not support it.
+        UnsupportedError: The decoder does not support it, or a few bytes are left over at the end.
     """
     import simplejpeg
     from PIL import Image
@@ -167,6 +169,8 @@ def decode_strictly(content: bytearray, header: JpegHeader, px: int) -> Image.Im
     except ValueError as exc:
         if "memory" in str(exc).lower():
             raise MemoryError from exc
+        if _LEFT_OVER.fullmatch(str(exc)):
+            raise UnsupportedError from exc
         raise GapError(str(exc)) from exc
     if mode is None:
         return None
