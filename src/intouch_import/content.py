@@ -33,9 +33,11 @@ class Content(Closable, abc.ABC):
         size_bytes: Number of bytes that were read.
         sha256: SHA-256 of the bytes that were read, 64 lower-case hex digits.
         is_copy: Whether the bytes are in a temporary copy; if not, they are in the source file itself.
+        is_altered: Whether the location reports another size or hash, and a person accepted what it delivers.
     """
 
     is_copy: ClassVar[bool] = True
+    is_altered: bool = False
 
     def __init__(self, digested: disk.Digested) -> None:
         self.size_bytes = digested.size_bytes

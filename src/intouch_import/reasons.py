@@ -81,6 +81,7 @@ class Reason(enum.StrEnum):
     UNREADABLE = "unreadable"
     ALREADY_ASSIGNED = "already_assigned"
     DIGEST_DIFFERS = "digest_differs"
+    NOT_DELIVERED = "not_delivered"
     STORED_COPY_DIFFERS = "stored_copy_differs"
     ARCHIVED = "archived"
     NOT_REMOVED = "not_removed"
@@ -181,6 +182,10 @@ _REASON_TEXT: dict[Reason, str] = {
     Reason.UNREADABLE: "The file could not be read.",
     Reason.ALREADY_ASSIGNED: "This file is already stored in another patient's record.",
     Reason.DIGEST_DIFFERS: "The received bytes do not have the checksum that the location reports.",
+    Reason.NOT_DELIVERED: (
+        "Something else was delivered in place of the file, such as an error page or a part of it. Check the"
+        " network and its proxy."
+    ),
     Reason.STORED_COPY_DIFFERS: (
         "The stored copy can't be read back, or differs from the source file. The source file was kept."
     ),
@@ -201,7 +206,7 @@ _REASON_TEXT: dict[Reason, str] = {
         "The file is stored, but this account is not allowed to delete it from its source."
     ),
     Reason.LEFT_IN_SOURCE: (
-        "The file is stored as the location delivered it. A person must remove the original."
+        "The file is stored as the location delivered it. A person must compare it with the original."
     ),
     Reason.NAME_TAKEN: "The source already contains a file of that name.",
     Reason.NAME_REFUSED: "The location does not allow a file of that name.",

@@ -17,6 +17,7 @@ import pytest
 from intouch_import import migration
 from intouch_import.errors import ConfigError, NotRemoved
 from intouch_import.ledger import Event, Ledger
+from intouch_import.model import Reason
 from intouch_import.repositories.base import PatientRepository
 from intouch_import.repositories.sql import SqlRepository
 from intouch_import.sources.local import LocalSource
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from intouch_import.model import StoredAttachment
+    from intouch_import.content import Content
+    from intouch_import.model import SourceFile, StoredAttachment
 
 
 @pytest.fixture
@@ -265,6 +267,31 @@ def test_a_file_that_could_not_be_removed(archive: Archive, monkeypatch: pytest.
     certificate = plan.run(records, check_content=False).wait().certificate
     assert certificate is not None
     assert certificate.closes
+
+
+@pytest.mark.parametrize("mode", ["move", "copy"])
+def test_files_that_were_stored_as_delivered(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """A certificate does not close over files whose location reports another digest than that of the delivered bytes."""
+    fetch = LocalSource.fetch
+
+    def altered(self: LocalSource, file: SourceFile, *, staging: Path | None = None) -> Content:
+        content = fetch(self, file, staging=staging)
+        content.is_altered = True
+        return content
+
+    def refuse(*_args: Any, **_options: Any) -> None:
+        raise NotRemoved("altered", reason=Reason.LEFT_IN_SOURCE)
+
+    monkeypatch.setattr(LocalSource, "fetch", altered)
+    monkeypatch.setattr(LocalSource, "remove", refuse)
+    records = archive.records()
+    plan = archive.plan(records=records, mode=mode)
+    certificate = plan.run(records, check_content=False).wait().certificate
+    assert certificate is not None
+    assert certificate.values["open"]["as_delivered"] == 6
+    assert certificate.values["confirmed_in_records"] == 0
 
 
 @pytest.mark.parametrize("gone", ["loose.jpg", "."])

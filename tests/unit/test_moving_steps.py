@@ -199,6 +199,25 @@ def test_a_removal_is_told_the_digest_of_what_was_stored(practice: Practice) -> 
     }
 
 
+def test_a_copy_with_altered_bytes_is_reported(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of bytes that the location has altered is stored, and a person must compare it with the original."""
+    bench, source = watched(practice, "a.jpg")
+    fetch = source.fetch_as_delivered
+
+    def altered(file: SourceFile, *, staging: Path | None = None) -> Content:
+        content = fetch(file, staging=staging)
+        content.is_altered = True
+        return content
+
+    monkeypatch.setattr(source, "fetch_as_delivered", altered)
+    outcomes, _ = bench.move(bench.orders(keep=True))
+    assert [(o.state, o.reason, o.retry_helps) for o in outcomes] == [
+        (State.STORED, Reason.LEFT_IN_SOURCE, False)
+    ]
+    assert (source.removed, practice.left()) == ([], ["a.jpg"])
+    assert [entry.reason for entry in bench.ledger.entries()][-1] == "left_in_source"
+
+
 def test_a_file_that_is_copied_stays_and_shares_nothing_with_the_record(practice: Practice) -> None:
     """It is in the record, is not asked away, and what is stored is another file than the one that stays."""
     bench, source = watched(practice, "a.jpg")

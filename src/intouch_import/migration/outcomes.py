@@ -61,6 +61,10 @@ _OPEN_POINTS: Final = {
     "other_patient": (
         "{} files are in another patient's record than the plan decided: check that a person moved them"
     ),
+    "as_delivered": (
+        "{} files are in the records with another size or digest than their location reports: compare them"
+        " with the originals"
+    ),
     "other_bytes": "{} files are in the records with other bytes than the migration has read",
     StoredBytes.MISSING: "{} files are in the records, but their bytes are missing",
     StoredBytes.ALTERED: "{} files are in the records, but their bytes were altered",
@@ -268,9 +272,11 @@ class Tally:
             other_bytes = result is not None and result.sha256 not in (None, stored.sha256)
             other_patient = stored.patient_id != row.patient
             damaged = file.stored_bytes not in (None, StoredBytes.INTACT)
+            as_delivered = stored.size_bytes != row.size_bytes or file.reason is Reason.LEFT_IN_SOURCE
+            found["as_delivered"] += as_delivered
             found["other_bytes"] += other_bytes
             found["other_patient"] += other_patient
-            self._confirmed += not (other_bytes or other_patient or damaged)
+            self._confirmed += not (other_bytes or other_patient or damaged or as_delivered)
 
 
 def _line(file: _File) -> dict[str, Any]:

@@ -312,7 +312,9 @@ class MoveSteps:
                 move.end(State.STORED, Reason.LEDGER_FAILED, retry_helps=True)
             return
         for move in moves:
-            if move.order.keep:
+            if move.order.keep and move.content is not None and move.content.is_altered:
+                move.end(State.STORED, Reason.LEFT_IN_SOURCE)
+            elif move.order.keep:
                 move.end(State.IMPORTED, move.order.reason)
 
     def _remove(self, claim: Claim, move: FileMove) -> None:

@@ -183,12 +183,12 @@ class GraphClient:
             response = self._pools().bytes_.request(method, address, **what)
         return self._checked(method, "upload", response)
 
-    def download(self, address: str, take: Callable[[Iterator[bytes]], _T]) -> _T:
+    def download(self, address: str, take: Callable[[str, Iterator[bytes]], _T]) -> _T:
         """Read bytes from a download address, without the token.
 
         Args:
             address: A new download address from Graph.
-            take: Called with the bytes in pieces.
+            take: Called with the media type of the answer, ``image/jpeg``, and its bytes in pieces.
 
         Raises:
             TransferFailed: The address was refused, or the answer was cut or of another kind than expected.
@@ -209,7 +209,8 @@ class GraphClient:
                 if response.status_code != HTTPStatus.OK or encoded:
                     raise TransferFailed
                 try:
-                    return take(response.iter_raw())
+                    media_type = response.headers.get("Content-Type", "").partition(";")[0]
+                    return take(media_type.strip().lower(), response.iter_raw())
                 except Exception as exc:
                     if is_transport(exc):  # the service answered, so this is about this file only
                         self._log_failure("GET", "download", kind=type(exc).__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -48,6 +49,8 @@ log = logging.getLogger(__name__)
 
 _SELECT: Final = "id,name,folder,package,remoteItem,parentReference,root"
 _REFUSED: Final = frozenset('"*:<>?|\\')
+# A proxy may have altered the bytes, and stop. Reading a large file in each refresh would load the network.
+_READ_AGAIN_AFTER_S: Final = 15 * 60.0
 
 
 class OneDriveSource(ConnectedSource):
@@ -210,7 +213,8 @@ class OneDriveSource(ConnectedSource):
     def _fetch(self, file: SourceFile, staging: Path | None, *, altered: bool) -> Content:
         _check_kind(file)
         key, state = (file.handle or "", file.version), self._states()
-        if key in state.altered and not altered:
+        since_s = state.altered.get(key)
+        if since_s is not None and not altered and time.monotonic() - since_s < _READ_AGAIN_AFTER_S:
             raise _altered()
         with (
             explaining("the file could not be read", self.source_id),
@@ -225,10 +229,16 @@ class OneDriveSource(ConnectedSource):
                 if exc.status in ABOUT_ALL:
                     raise
                 raise FileUnreadable("OneDrive does not send the file now", status=exc.status) from None
-            (state.read if found.agrees else state.altered).add(key)
-            if not found.agrees and not altered:
-                raise _altered()
-            return StagedContent(path, found.digested)
+            if found.agrees:
+                state.altered.pop(key, None)
+                state.read.add(key)
+            else:
+                state.altered[key] = time.monotonic()
+                if not altered:
+                    raise _altered()
+            content = StagedContent(path, found.digested)
+            content.is_altered = not found.agrees
+            return content
 
     def _folder(self) -> Folder:
         """Return the folder; ask for it only if it is not known yet."""
@@ -246,7 +256,7 @@ class _State:
         self.lock = threading.Lock()
         self.folder: Folder | None = None
         self.listed = False
-        self.altered: set[tuple[str, str]] = set()
+        self.altered: dict[tuple[str, str], float] = {}  # when each was read last, by `time.monotonic`
         self.read: set[tuple[str, str]] = set()
 
 

@@ -20,6 +20,9 @@ from intouch_import.errors import (
     NameTaken,
     SourceUnavailable,
 )
+from intouch_import.media.kinds import Kind, sniff
+from intouch_import.media.sniffing import HEAD_BYTES, TAIL_BYTES, content_reason
+from intouch_import.model import Reason
 from intouch_import.onedrive.client import json_of
 from intouch_import.onedrive.errors import GraphError, is_gone
 from intouch_import.onedrive.listing import hashes_of, is_in, item_path, quoted_tag, source_file
@@ -39,6 +42,10 @@ _DOWNLOAD_URL: Final = "@microsoft.graph.downloadUrl"
 # (https://learn.microsoft.com/graph/api/driveitem-createuploadsession).
 _SMALL_BYTES: Final = 4 * 1024 * 1024
 _FRAGMENT_BYTES: Final = 16 * 320 * 1024
+# The answers of proxies, of sign-in pages of networks, and of services that fail.
+_PAGES: Final = frozenset(
+    {"text/html", "application/xhtml+xml", "application/json", "application/problem+json"}
+)
 _FAIL_IF_TAKEN: Final = {"@microsoft.graph.conflictBehavior": "fail"}
 
 
@@ -52,10 +59,12 @@ class Downloaded:
     Args:
         digested: Size and SHA-256.
         agrees: Whether size and hashes are those that the service reports.
+        fits: Whether this can be the file: it is no error page, complete, and what the extension says.
     """
 
     digested: disk.Digested
     agrees: bool
+    fits: bool
 
 
 def download(client: GraphClient, folder: Folder, file: SourceFile, target: BinaryIO) -> Downloaded:
@@ -63,21 +72,28 @@ def download(client: GraphClient, folder: Folder, file: SourceFile, target: Bina
 
     OneDrive reports a wrong size or hash for some HEIC and JPEG files: it rewrites them on their way, and
     drops the video of a Live Photo. A damaged download looks the same, so a file that does not agree is
-    downloaded again. If both downloads are equal, the service alters the file.
+    downloaded again. If both downloads are equal, the service alters the file. A page of a proxy is equal
+    twice too, so the bytes must also be of the right kind and complete.
 
     Returns:
-        The result. If it does not agree, two downloads were equal.
+        The result. If it does not agree, two downloads were equal, and can be the file.
 
     Raises:
         FileVanished, FileChanged: As in `check_version`.
-        ContentMismatch: Two downloads differ from each other and from the reported hash.
+        ContentMismatch: Two downloads differ from each other and from the reported hash, or are not the file.
         CallFailed: The file can't be downloaded.
     """
     first = client.ask(lambda: _download_once(client, folder, file, target))
     if first.agrees:
         return first
     second = client.ask(lambda: _download_once(client, folder, file, target))
-    if second.agrees or second.digested == first.digested:
+    if second.agrees:
+        return second
+    if not second.fits:
+        exc = ContentMismatch("something else was delivered in place of the file", retry_helps=True)
+        exc.reason = Reason.NOT_DELIVERED
+        raise exc
+    if second.digested == first.digested:
         return second
     raise ContentMismatch("two downloads of the file differ, and both from its hash", retry_helps=True)
 
@@ -110,16 +126,29 @@ def _download_once(client: GraphClient, folder: Folder, file: SourceFile, target
             sha1.update(piece)
             yield piece
 
-    digested = client.download(
-        str(item[_DOWNLOAD_URL]), lambda pieces: disk.copy_and_digest(hashed(pieces), target)
-    )
+    def take(media_type: str, pieces: Iterator[bytes]) -> tuple[str, disk.Digested]:
+        return media_type, disk.copy_and_digest(hashed(pieces), target)
+
+    media_type, digested = client.download(str(item[_DOWNLOAD_URL]), take)
     reported = hashes_of(item)
     if not reported:
         # Without a hash, only an unchanged version shows that these bytes are of one version.
         check_version(_item(client, folder, file), folder, file)
     ours = {"quickxor": quickxor.hexdigest(), "sha1": sha1.hexdigest()}
     agrees = digested.size_bytes == there.size_bytes and reported.items() <= ours.items()
-    return Downloaded(digested=digested, agrees=agrees)
+    fits = agrees or (media_type not in _PAGES and _can_be(file.name, target, digested.size_bytes))
+    return Downloaded(digested=digested, agrees=agrees, fits=fits)
+
+
+def _can_be(name: str, stream: BinaryIO, size_bytes: int) -> bool:
+    """Whether bytes that do not agree can be a file of this name, altered by the service."""
+    stream.seek(0)
+    head = stream.read(HEAD_BYTES)
+    stream.seek(max(0, size_bytes - TAIL_BYTES))
+    kind, tail = sniff(head), stream.read(TAIL_BYTES)
+    if kind in {Kind.EMPTY, Kind.HTML}:
+        return False
+    return content_reason(name, head=head, tail=tail, size_bytes=size_bytes, kind=kind) is None
 
 
 def _item(client: GraphClient, folder: Folder, file: SourceFile) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from intouch_import.errors import (
 )
 from intouch_import.model import EntryKind, Reason, SourceFile
 from intouch_import.onedrive.listing import can_be_held
+from miniature import jpeg
 from services.doubles.http import Answer
 from services.doubles.onedrive import Fault
 
@@ -100,7 +101,7 @@ def test_each_hash_is_compared(
     algorithm: str, personal: OneDriveServer, opened: Callable[..., OneDriveSource]
 ) -> None:
     """A wrong hash of either kind is noticed."""
-    item = personal.drive.write(personal.drive.folder("images/intouch"), "a.jpg", PHOTO)
+    item = personal.drive.write(personal.drive.folder("images/intouch"), "a.jpg", jpeg())
     other = personal.drive.write(personal.drive.root, "b.jpg", PHOTO[::-1])
     item.told_hashes = {**personal.drive.hashes(item), algorithm: personal.drive.hashes(other)[algorithm]}
     source = opened(personal)
@@ -260,7 +261,7 @@ def altered(server: OneDriveServer, item: Item) -> None:
     """Let the service report the size and hash of the original, and deliver other bytes."""
     item.told_hashes = dict(server.drive.hashes(item))
     item.told_size = len(PHOTO)
-    item.content = b"\xff\xd8 without the video"
+    item.content = jpeg("without the video")
 
 
 def test_an_altered_file_waits_for_a_person(
@@ -289,6 +290,69 @@ def test_a_person_takes_what_is_delivered(server: OneDriveServer, item: Item, so
             source.remove(file, sha256=content.sha256)
     assert server.calls["download"] == 2
     assert "delete" not in server.calls
+
+
+PAGES = {
+    "a page": Fault.html(),
+    "a page without its type": Fault(status=200, body=b"<!DOCTYPE html><html><body>Blocked</body></html>"),
+    "an error in JSON": Fault(
+        status=200, body=b'{"error": {}}', headers={"Content-Type": "application/json"}
+    ),
+    "a document": Fault(status=200, body=b"%PDF-1.7 not a photo"),
+    "nothing": Fault.short(0),
+    "a part": Fault(status=200, body=jpeg("cut by a proxy")[:-20]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        *(("a.jpg", fault) for fault in PAGES.values()),
+        ("a.html", PAGES["a page without its type"]),
+        ("a.txt", PAGES["a page"]),
+    ],
+    ids=str,
+)
+def test_a_page_is_never_taken_for_the_file(
+    name: str, fault: Fault, business: OneDriveServer, opened: Callable[..., Any]
+) -> None:
+    """What a proxy delivers in place of a file is refused, for a person too; the file itself is read afterwards."""
+    business.drive.write(business.drive.folder("images/intouch"), name, PHOTO)
+    source = opened(business)
+    (file,) = source.scan()
+    business.fail("download", fault, times=None)
+    for fetch in (source.fetch, source.fetch_as_delivered):
+        with pytest.raises(ContentMismatch) as caught:
+            fetch(file)
+        assert not isinstance(caught.value, ContentAltered)
+        assert (caught.value.reason, caught.value.retry_helps) == (Reason.NOT_DELIVERED, True)
+    business.faults.clear()
+    assert move(source, file) == PHOTO
+
+
+@pytest.mark.parametrize("by_person", [False, True])
+def test_an_altered_file_is_read_again_later(
+    by_person: bool,
+    business: OneDriveServer,
+    opened: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When a file is delivered as it is stored again, it is imported and removed: after some time, or at a person's choice."""
+    item = business.drive.write(business.drive.folder("images/intouch"), "a.jpg", PHOTO)
+    source = opened(business)
+    altered(business, item)
+    (file,) = source.scan()
+    with pytest.raises(ContentAltered):
+        source.fetch(file)
+    item.content = PHOTO
+    with pytest.raises(ContentAltered):
+        source.fetch(file)
+    if not by_person:
+        monkeypatch.setattr("intouch_import.onedrive.source._READ_AGAIN_AFTER_S", 0.0)
+    with (source.fetch_as_delivered if by_person else source.fetch)(file) as content:
+        assert not content.is_altered
+        source.remove(file, sha256=content.sha256)
+    assert item.deleted
 
 
 def test_an_ordinary_file_is_taken_as_ever(
