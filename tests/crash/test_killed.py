@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from scenes import Killer, Scene
 
-RANDOM_KILLS = int(os.environ.get("INTOUCH_CRASH_RUNS", "20"))
+RANDOM_KILLS = int(os.environ.get("INTOUCH_CRASH_RUNS", "10"))
 # Unless all steps are asked for, one in some, others in every run: steps on SQLite take less time.
-STRIDES = (1, 1) if "INTOUCH_CRASH_RUNS" in os.environ else (4, 12)
+STRIDES = (1, 1) if "INTOUCH_CRASH_RUNS" in os.environ else (7, 20)
 
 pytestmark = pytest.mark.both_databases
 
