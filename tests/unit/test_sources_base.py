@@ -98,7 +98,7 @@ def test_sources_carry_what_they_are_given(tmp_path: Path) -> None:
         assert (source.provider, source.source_id, source.label) == ("DRJ", "share", "Room 1")
         assert source.location == "local"
         assert repr(source) == "<LocalSource share>"
-        assert source.filesystem.protocol[0] == "file"
+        assert source.filesystem.protocol == "intouch"
     other = open_source(tmp_path)
     assert (other.provider, other.label) == (None, tmp_path.name)
     assert other.source_id.startswith("local-")

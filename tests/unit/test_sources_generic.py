@@ -295,17 +295,6 @@ def test_an_answer_that_says_no_leaves_the_connection_as_it_is(source: Source, f
     assert (failing.opened, failing.closed) == (0, 0)
 
 
-def test_the_hosts_file_system_is_not_ours(source: Source, failing) -> None:
-    """The file system for the host is never used by an import in another thread."""
-    shown = source.filesystem
-    assert source.filesystem is shown
-    assert isinstance(shown, FailingFileSystem)
-    failing.opened = 0
-    list(source.scan())
-    assert failing.opened == 1
-    source.close()
-
-
 @pytest.fixture
 def debugging() -> Iterator[list[str]]:
     """Log everything, as a host does that looks for a fault; return the names of the loggers."""

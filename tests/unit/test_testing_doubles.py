@@ -173,11 +173,12 @@ def test_a_listing_may_fail(folder: MemoryFolder) -> None:
     assert [file.name for file in source.scan()] == ["a.jpg"]
 
 
-def test_the_filesystem_is_a_copy(folder: MemoryFolder) -> None:
-    """A host may look around in it; what it does there changes nothing."""
+def test_the_filesystem_only_reads(folder: MemoryFolder) -> None:
+    """A host may look around in it, and change nothing."""
     filesystem = MemorySource(folder).filesystem
     assert filesystem.cat_file("/a.jpg") == b"first"
-    filesystem.rm_file("/a.jpg")
+    with pytest.raises(NotImplementedError):
+        filesystem.rm_file("/a.jpg")
     assert folder.names() == {"a.jpg"}
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from fsspec import AbstractFileSystem
-
     from intouch_import.content import Content
     from intouch_import.dropbox.client import DropboxClient
     from intouch_import.model import SourceFile
@@ -115,12 +113,6 @@ class DropboxSource(ConnectedSource):
         self._relist_after_s = relist_after_s
         self._found: tuple[str, str] | None = None
         self._poll_after_s = 0.0
-
-    @property
-    def filesystem(self) -> AbstractFileSystem:
-        from intouch_import.dropbox.filesystem import DropboxFileSystem
-
-        return DropboxFileSystem(self._account)
 
     def scan(self) -> Iterator[SourceFile]:
         with explaining("the folder can't be listed"):

@@ -119,13 +119,15 @@ class Source(Closable, abc.ABC):
         self.label = label if label is not None else url.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
 
     @property
-    @abc.abstractmethod
     def filesystem(self) -> AbstractFileSystem:
-        """An fsspec file system for this location, for a host that wants to look around.
+        """The folder as a read-only fsspec file system, to look around and to read files with pandas.
 
-        The library itself only uses the methods below: generic fsspec calls expand wildcards in file names
-        and hide errors.
+        Its paths start at this folder: ``/photo.jpg``. It also shows the folders below. The library itself
+        does not use it.
         """
+        from intouch_import.sources.filesystem import SourceFileSystem
+
+        return SourceFileSystem(self)
 
     @abc.abstractmethod
     def scan(self) -> Iterator[SourceFile]:

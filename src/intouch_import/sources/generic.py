@@ -87,7 +87,6 @@ class FsspecSource(ConnectedSource):
         **options: Any,
     ) -> None:
         self.location = protocol  # type: ignore[misc]  # known only here, not in the class
-        self._shown: AbstractFileSystem | None = None
         url = f"{protocol}://{path}"
         super().__init__(_public(url), provider=provider, source_id=source_id, label=label)
         with self._failing("the location can't be reached"):
@@ -98,15 +97,7 @@ class FsspecSource(ConnectedSource):
         with self._asking("the folder can't be listed") as filesystem:
             self._check_folder(filesystem)
 
-    @property
-    def filesystem(self) -> AbstractFileSystem:
-        if self._shown is None:
-            with self._failing("the location can't be reached"):
-                self._shown = self._connections.take()  # not given back: hosts may use it
-        return self._shown
-
     def _descend(self, folders: Sequence[str]) -> None:
-        self._shown = None
         with self._asking("the folder can't be looked for") as filesystem:
             for folder in folders:
                 # One by one: a path with several parts would be followed through links.
@@ -122,9 +113,6 @@ class FsspecSource(ConnectedSource):
                 self._folder = self._path(folder)
 
     def _disconnect(self) -> None:
-        if self._shown is not None:
-            self._connections.give_back(self._shown)
-            self._shown = None
         self._connections.close()
 
     # --- the five operations

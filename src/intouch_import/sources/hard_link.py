@@ -229,8 +229,11 @@ class _PositionedReader(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        if whence != os.SEEK_SET:
-            raise io.UnsupportedOperation
+        match whence:
+            case os.SEEK_CUR:
+                offset += self._position
+            case os.SEEK_END:
+                offset += os.fstat(self._fd).st_size
         self._position = offset
         return offset
 

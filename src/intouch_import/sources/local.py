@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from fsspec import AbstractFileSystem
-
     from intouch_import.content import Content
 
 __all__ = ["LocalSource"]
@@ -95,12 +93,6 @@ class LocalSource(Source):
         self._mount = Mount("", keeps_inodes=False)
         self._events: FolderEvents | None = None
         self._check_folder()
-
-    @property
-    def filesystem(self) -> AbstractFileSystem:
-        from fsspec.implementations.local import LocalFileSystem
-
-        return LocalFileSystem()
 
     def scan(self) -> Iterator[SourceFile]:
         self._check_folder()

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
-    from fsspec import AbstractFileSystem
-
     from intouch_import.content import Content
 
 __all__ = ["MemoryFolder", "MemoryRepository", "MemorySource"]
@@ -142,17 +140,6 @@ class MemorySource(Source):
         self.folder = folder
         self.faults = Faults("scan", "look", "fetch", "remove", "put", "sync")
         folder.entries()
-
-    @property
-    def filesystem(self) -> AbstractFileSystem:
-        """A copy of the folder as it is now."""
-        import fsspec
-
-        copy = fsspec.filesystem("memory", skip_instance_cache=True)
-        copy.store, copy.pseudo_dirs = {}, [""]
-        for name in self.folder.names():
-            copy.pipe_file(f"/{name}", self.folder.read(name) or b"")
-        return copy
 
     def scan(self) -> Iterator[SourceFile]:
         self.faults.strike("before", "scan")
