@@ -187,18 +187,23 @@ class GraphClient:
         """Read bytes from a download address, without the token.
 
         Args:
-            address: A new download address from Graph.
+            address: A new download address from Graph; or the path of the content, which Graph redirects.
             take: Called with the media type of the answer, ``image/jpeg``, and its bytes in pieces.
 
         Raises:
             TransferFailed: The address was refused, or the answer was cut or of another kind than expected.
             GraphError: A retry may help.
         """
+        pool, headers = self._pools().bytes_, {}
+        if address.startswith("/"):
+            address, pool = self._url(address), self._pools().graph
+            headers = {"Authorization": f"Bearer {self._tokens.get(None)}", "Accept-Encoding": "identity"}
         for _ in range(_REDIRECTS):
             self._check_origin_of_bytes(address)
-            with unlogged(), self._pools().bytes_.stream("GET", address) as response:
+            with unlogged(), pool.stream("GET", address, headers=headers) as response:
                 if response.has_redirect_location:
                     address = str(response.url.join(response.headers["Location"]))
+                    pool, headers = self._pools().bytes_, {}
                     continue
                 if response.status_code != HTTPStatus.OK:
                     self._log_failure("GET", "download", status=response.status_code)

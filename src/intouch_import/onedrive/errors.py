@@ -36,7 +36,7 @@ __all__ = [
 _THROTTLED: Final = frozenset({429, 503, 509})
 FAILS_FOR_NOW: Final = _THROTTLED | {500, 502, 504}
 """Status codes after which a retry may help."""
-ABOUT_ALL: Final = _THROTTLED | {404}
+ABOUT_ALL: Final = _THROTTLED
 """Status codes that concern more than the file that was asked for."""
 _FINAL: Final = {
     403: "the account has no permission for this: check which permissions were granted",

@@ -10,7 +10,6 @@ Facts about items are from https://learn.microsoft.com/graph/api/resources/drive
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import threading
 import time
@@ -314,15 +313,15 @@ def hashes_of(item: Mapping[str, Any]) -> dict[str, str]:
     """Return the hashes of a file, in lower-case hex: ``quickxor`` and ``sha1``, if the item has them.
 
     Other hashes are left out: ``sha256Hash`` is not always a SHA-256
-    (https://learn.microsoft.com/graph/api/resources/hashes).
+    (https://learn.microsoft.com/graph/api/resources/hashes). A hash that is not base64 agrees with no file.
     """
     hashes = (item.get("file") or {}).get("hashes") or {}
     found = {}
     if text := hashes.get("quickXorHash"):
         try:
             found["quickxor"] = base64.b64decode(str(text), validate=True).hex()
-        except binascii.Error as exc:
-            raise ValueError("a hash is not base64") from exc
+        except ValueError:  # `binascii.Error`, or other characters than ASCII
+            found["quickxor"] = "?"
     if text := hashes.get("sha1Hash"):
         found["sha1"] = str(text).lower()
     return found
@@ -395,5 +394,8 @@ def _kind(item: Mapping[str, Any]) -> EntryKind:
 def _nanoseconds(text: Any) -> int | None:
     if not text:
         return None
-    since = datetime.fromisoformat(str(text)) - _EPOCH
+    try:
+        since = datetime.fromisoformat(str(text)) - _EPOCH
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
+        return None
     return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000

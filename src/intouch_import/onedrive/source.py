@@ -226,7 +226,7 @@ class OneDriveSource(ConnectedSource):
                 raise FileUnreadable("the file could not be downloaded completely") from None
             except GraphError as exc:
                 # Take it as a problem of this file: if the whole drive failed, it could not be listed.
-                if exc.status in ABOUT_ALL:
+                if exc.status in ABOUT_ALL or "driveNotFound" in exc.codes:
                     raise
                 raise FileUnreadable("OneDrive does not send the file now", status=exc.status) from None
             if found.agrees:

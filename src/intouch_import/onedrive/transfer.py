@@ -129,7 +129,9 @@ def _download_once(client: GraphClient, folder: Folder, file: SourceFile, target
     def take(media_type: str, pieces: Iterator[bytes]) -> tuple[str, disk.Digested]:
         return media_type, disk.copy_and_digest(hashed(pieces), target)
 
-    media_type, digested = client.download(str(item[_DOWNLOAD_URL]), take)
+    # Some policies of organisations omit the address.
+    address = item.get(_DOWNLOAD_URL) or f"{item_path(folder.drive_id, file.handle)}/content"
+    media_type, digested = client.download(str(address), take)
     reported = hashes_of(item)
     if not reported:
         # Without a hash, only an unchanged version shows that these bytes are of one version.

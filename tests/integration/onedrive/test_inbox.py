@@ -98,6 +98,47 @@ def test_a_download_that_is_refused_stops_no_other(
     assert report.problems == ()
 
 
+NO_ADDRESS: dict[str, Any] = {"@microsoft.graph.downloadUrl": None}
+
+
+@pytest.mark.parametrize(
+    ("facets", "call", "fault", "state"),
+    [
+        (NO_ADDRESS, "content", None, State.IMPORTED),
+        (NO_ADDRESS, "content", Fault.refused(403, "accessDenied"), State.FAILED),
+        (NO_ADDRESS, "content", Fault(status=404, body=b"<html>"), State.FAILED),
+        ({}, "item", Fault.refused(404, "unknownError"), State.FAILED),
+        ({}, "item", Fault.refused(400, "invalidRequest"), State.FAILED),
+        ({"lastModifiedDateTime": "yesterday"}, "item", None, State.IMPORTED),
+        ({"lastModifiedDateTime": "2026-01-31T14:25:01"}, "item", None, State.IMPORTED),
+        ({"file": {"hashes": {"quickXorHash": "!"}}}, "item", None, State.WAITING),
+    ],
+    ids=str,
+)
+def test_one_odd_file_stops_no_other(
+    facets: dict[str, Any],
+    call: str,
+    fault: Fault | None,
+    state: State,
+    business: OneDriveServer,
+    opened: Callable[..., Any],
+    practice: Practice,
+) -> None:
+    """A file without an address is read through Graph; a refusal, a bad date or hash of a file concerns that file only."""
+    photos = business.drive.folder("images/intouch")
+    names = [f"10042_DRJ_20260131_14250{number}.jpg" for number in range(5)]
+    for name in names:
+        business.drive.write(photos, name, jpeg(name))
+    business.drive.child(photos, names[2]).facets.update(facets)
+    if fault is not None:
+        # The first item is the folder.
+        business.fail(call, fault, times=None if facets else 1, skip=0 if facets else 1)
+    with practice.records() as records:
+        report = practice.inbox(opened(business), records=records).refresh()
+    assert (report.listed, report.closes, report.problems) == (5, True, ())
+    assert sorted(outcome.state for outcome in report.outcomes) == sorted([state] + [State.IMPORTED] * 4)
+
+
 def test_two_workstations(
     server: OneDriveServer, photos: Item, opened: Callable[..., Any], practice: Practice
 ) -> None:

@@ -110,12 +110,17 @@ def test_each_hash_is_compared(
         source.fetch(file)
 
 
-def test_a_hash_that_is_none_is_not_guessed(personal: OneDriveServer, opened: Callable[..., Any]) -> None:
-    """An answer with an unreadable hash is not understood."""
-    item = personal.drive.write(personal.drive.folder("images/intouch"), "a.jpg", PHOTO)
-    item.told_hashes = {"quickXorHash": "not base64!"}
-    with pytest.raises(SourceUnavailable, match="not understood"):
-        opened(personal).scan()
+@pytest.mark.parametrize("text", ["not base64!", "é"])
+def test_a_hash_that_is_none_is_not_guessed(
+    text: str, personal: OneDriveServer, opened: Callable[..., Any]
+) -> None:
+    """A file with an unreadable hash is listed, and waits for a person."""
+    item = personal.drive.write(personal.drive.folder("images/intouch"), "a.jpg", jpeg())
+    item.told_hashes = {"quickXorHash": text}
+    source = opened(personal)
+    (file,) = source.scan()
+    with pytest.raises(ContentAltered):
+        source.fetch(file)
 
 
 @pytest.mark.parametrize(
