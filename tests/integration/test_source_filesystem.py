@@ -89,7 +89,7 @@ class _OneDrive:
         self._drive.delete(self._drive.folder(f"{FOLDER}/{path.strip('/')}"))
 
 
-_CLOUDS = ("dropbox",)
+_CLOUDS = ("dropbox", "onedrive")
 
 
 @pytest.fixture(params=["local", *_CLOUDS])

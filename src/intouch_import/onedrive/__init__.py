@@ -6,7 +6,6 @@
     ├── listing     lists the folder once, then asks for changes; the items of Graph as our values
     ├── transfer    downloads one version and verifies it; uploads a new file
     ├── removing    removes one version, into the recycle bin
-    ├── filesystem  the fsspec file system, on msgraphfs
     ├── client      requests to Microsoft Graph
     └── errors      what failed requests mean
     account         OneDriveAuthorization, on msal

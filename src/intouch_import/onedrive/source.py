@@ -22,7 +22,6 @@ from intouch_import.errors import (
     NotRemoved,
     SourceUnavailable,
 )
-from intouch_import.extras import needing
 from intouch_import.forks import PerProcess
 from intouch_import.model import EntryKind, Reason
 from intouch_import.onedrive.client import PUBLIC_CLOUD, GraphClient, checked_endpoint
@@ -37,8 +36,6 @@ from intouch_import.sources.base import ConnectedSource, check_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from fsspec import AbstractFileSystem
 
     from intouch_import.content import Content
     from intouch_import.model import SourceFile
@@ -129,13 +126,6 @@ class OneDriveSource(ConnectedSource):
         self._relist_after_s = relist_after_s
         self._listing = Listing(self._client, relist_after_s=relist_after_s)
         self._states = PerProcess(_State)
-
-    @property
-    def filesystem(self) -> AbstractFileSystem:
-        what = "the file system of OneDrive folders needs msgraphfs"
-        with needing(what, "msgraphfs", install="intouch-import[onedrive]"):
-            from intouch_import.onedrive.filesystem import open_filesystem
-        return open_filesystem(self._client, self._folder)
 
     def scan(self) -> Iterator[SourceFile]:
         with explaining("the folder can't be listed", self.source_id):
