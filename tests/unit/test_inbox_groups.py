@@ -15,6 +15,7 @@ from intouch_import.inbox.groups import GroupFinder, tie
 from intouch_import.media.companions import find_companions
 from intouch_import.model import CompanionRole, Reason, State
 from intouch_import.sources.local import LocalSource
+from miniature import HostRecords
 from movies import box, movie_header
 
 if TYPE_CHECKING:
@@ -311,6 +312,22 @@ def test_edits_are_not_in_a_record_without_their_photo(practice: Practice) -> No
     assert inbox.reassign(by_name["IMG_1.AAE"], patient="10042", companions=False).state is State.IMPORTED
     assert inbox.undo(by_name["IMG_1.JPG"], companions=False).state is State.WAITING
     assert sorted(stored(practice)) == ["IMG_1.MOV"]
+
+
+def test_records_that_find_no_companions_undo_one_file(practice: Practice) -> None:
+    """Without `companions_of`, an undo of a movie leaves its photo and its edits together in the record."""
+
+    class Host(HostRecords):
+        def withdraw(self, attachment_id: str) -> None:
+            self._inner.withdraw(attachment_id)
+
+    live(practice)
+    inbox = practice.inbox(records=Host(practice.records()), ledger=practice.root / "ledger.db")
+    inbox.refresh()
+    report = inbox.save(inbox.prepare(row_of(inbox, "IMG_1.JPG"), patient="10042"))
+    outcome = inbox.undo(next(one for one in report.outcomes if one.name == "IMG_1.MOV"))
+    assert (outcome.state, outcome.companions) == (State.WAITING, ())
+    assert sorted(stored(practice)) == ["IMG_1.AAE", "IMG_1.JPG"]
 
 
 def test_edits_go_where_their_photo_goes(practice: Practice) -> None:

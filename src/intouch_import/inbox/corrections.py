@@ -246,6 +246,8 @@ class Corrections:
             stored: One of them.
             all_: Whether to return all. If not, those that nobody would see without this one: its sidecars.
         """
+        if not overrides(self._repository, "companions_of"):
+            return []  # with the photo alone, an undo of its movie would leave its sidecars behind
         owner_id = stored.companion_of or stored.import_id
         owner = self._find(stored.companion_of)
         found = [owner] if owner is not None else []
