@@ -57,6 +57,7 @@ _NO_DELTA: Final = frozenset({400, 403, 404, 405, 410, 501})
 _PERSONAL: Final = "personal"
 # https://support.microsoft.com/office/64883a5d-228e-48f5-b3d2-eb39e07630fa
 _REFUSED: Final = re.compile(r'[\x00-\x1f"*:<>?/\\|\ud800-\udfff]')
+_HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{12,15}")
 _LONGEST_NAME: Final = 400
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # An item with one of these facets can't be read, is no file, or is somewhere else.
@@ -366,8 +367,13 @@ def same_id(one: str, other: str, kind: str) -> bool:
 
 
 def item_path(drive_id: str, item_id: str | None = None) -> str:
-    """Return the address of an item, or of its drive."""
-    drive = f"/drives/{quote(drive_id, safe='!')}"
+    """Return the address of an item, or of its drive.
+
+    Graph reports ids of personal drives without their leading zeros, and refuses them in addresses. They have
+    16 hexadecimal digits (https://github.com/OneDrive/onedrive-api-docs/issues/1890).
+    """
+    whole = drive_id.zfill(16) if _HEXADECIMAL.fullmatch(drive_id) else drive_id
+    drive = f"/drives/{quote(whole, safe='!')}"
     return drive if item_id is None else f"{drive}/items/{quote(item_id, safe='!')}"
 
 

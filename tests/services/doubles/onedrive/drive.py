@@ -107,7 +107,9 @@ class Drive:
         self.lock = threading.RLock()
         seed = hashlib.sha256(uuid.uuid4().bytes)
         self.id = (
-            seed.hexdigest()[:16] if kind == PERSONAL else "b!" + _b64(seed.digest() + seed.digest())[:64]
+            f"0a{seed.hexdigest()[:14]}"
+            if kind == PERSONAL
+            else "b!" + _b64(seed.digest() + seed.digest())[:64]
         )
         self._count = 100
         self.items: dict[str, Item] = {}

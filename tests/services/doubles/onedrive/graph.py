@@ -153,11 +153,12 @@ class Graph(Shapes):
             self._delegated(grant)
             return grant.account.drive, found["rest"] or ""
         wanted = unquote(found["id"])
-        # Personal drive ids are hexadecimal numbers: letter case and leading zeros do not matter.
+        # Personal drive ids are hexadecimal numbers: their letter case does not matter, their leading zeros do.
         for drive in self.drives.values():
-            same = drive.id.lower().lstrip("0") == wanted.lower().lstrip("0")
-            if drive.id == wanted or (drive.kind == PERSONAL and same):
+            if drive.id == wanted or (drive.kind == PERSONAL and drive.id.lower() == wanted.lower()):
                 return drive, found["rest"] or ""
+        if re.fullmatch(r"[0-9A-Fa-f]{1,15}", wanted):
+            raise GraphError(400, "invalidRequest", "The provided drive id appears to be malformed.")
         raise GraphError(404, "itemNotFound", "The drive could not be found.", inner="driveNotFound")
 
     @staticmethod

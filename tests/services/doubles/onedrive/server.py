@@ -87,7 +87,8 @@ class OneDriveServer(Service):
             "id": folder.id,
             "name": folder.name,
             "folder": {"childCount": len(folder.children)},
-            "parentReference": {"driveId": drive.id, "driveType": drive.kind},
+            # Graph leaves out a leading zero here.
+            "parentReference": {"driveId": drive.id.lstrip("0"), "driveType": drive.kind},
         }
         return self.drive.add(self.drive.root, name or folder.name, None, remoteItem=remote)
 
