@@ -247,3 +247,27 @@ def test_a_part_belongs_to_its_own_photo_and_to_no_other_of_that_name(practice: 
     assert {owner: [one.name for one in those] for owner, those in found.items()} == {
         later.import_id: ["a.xmp"]
     }
+
+
+@pytest.mark.parametrize("parts", [{}, {"a_xmp": SIDECAR}])
+def test_a_photo_that_another_workstation_has_just_replaced_keeps_its_sidecar(
+    practice: Practice, parts: dict[str, CompanionRole]
+) -> None:
+    """If other bytes were stored under the import id of a photo meanwhile, both are stored, with their own."""
+    bench = Bench(practice, "a.jpg")
+    (order,) = bench.orders()
+    bench.move([order])
+    (earlier,) = bench.records.attachments("10042")
+    practice.photo("a.jpg", jpeg("another"))
+    if parts:
+        (practice.photos / "a.xmp").write_bytes(XMP)
+    orders = [
+        attrs.evolve(one, import_id=order.import_id) if one.file.name == "a.jpg" else one
+        for one in bench.orders()
+    ]
+    assert set(moved(bench, grouped(orders, **parts)).values()) == {IMPORTED}
+    (later,) = (one for one in bench.records.attachments("10042") if one.id != earlier.id)
+    found = bench.records.companions_of([earlier.import_id, later.import_id])
+    assert {owner: [one.name for one in those] for owner, those in found.items()} == (
+        {later.import_id: ["a.xmp"]} if parts else {}
+    )
