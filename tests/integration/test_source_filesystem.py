@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from intouch_import.sources import Source
+    from services.azurite import Azurite
 
 FOLDER = "practice/dr [jones] #1"
 
@@ -89,20 +90,41 @@ class _OneDrive:
         self._drive.delete(self._drive.folder(f"{FOLDER}/{path.strip('/')}"))
 
 
-_CLOUDS = ("dropbox", "onedrive")
+_CLOUDS = ("dropbox", "onedrive", "azure")
+
+
+class _Azure:
+    def __init__(self, azurite: Azurite) -> None:
+        self._container = azurite.container()
+        self._container.upload_blob("practice/other.jpg", b"other")
+        self.source: Source = azurite.open(f"{self._container.container_name}/{FOLDER}")
+
+    def write(self, path: str, content: bytes) -> None:
+        self._container.upload_blob(f"{FOLDER}/{path.strip('/')}", content, overwrite=True)
+
+    def make_folder(self, path: str) -> None:
+        self._container.upload_blob(f"{FOLDER}/{path.strip('/')}/", b"", overwrite=True)
+
+    def delete(self, path: str) -> None:
+        for name in list(self._container.list_blob_names(name_starts_with=f"{FOLDER}/{path.strip('/')}/")):
+            self._container.delete_blob(name)
 
 
 @pytest.fixture(params=["local", *_CLOUDS])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """A folder of a source, and another program that writes there."""
-    yield from _opened(request.param, tmp_path)
+    yield from _opened(request, tmp_path)
 
 
-def _opened(location: str, tmp_path: Path) -> Iterator[Any]:
-    match location:
+def _opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    match request.param:
         case "local":
             made: Any = _Local(tmp_path)
             yield made
+        case "azure":
+            made = _Azure(request.getfixturevalue("azurite"))
+            yield made
+            made.source.close()
         case "dropbox":
             with DropboxServer() as server:
                 made = _Dropbox(server)
@@ -143,7 +165,7 @@ class TestFsspecsOwn(AbstractFixtures, AbstractGetTests):
     # In the clouds, these tests take a minute.
     @pytest.fixture(params=["local", *(pytest.param(one, marks=pytest.mark.long) for one in _CLOUDS)])
     def place(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-        yield from _opened(request.param, tmp_path)
+        yield from _opened(request, tmp_path)
 
     @pytest.fixture
     def fs(self, place: Any) -> Any:

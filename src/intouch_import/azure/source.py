@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from azure.storage.blob import BlobClient, ContainerClient
-    from fsspec import AbstractFileSystem
 
     from intouch_import.azure.transfer import FastReader
     from intouch_import.content import Content
@@ -111,7 +110,6 @@ class AzureSource(ConnectedSource):
         self._timeout_s = timeout_s
         self._patience = patience or Patience()
         self._clients = PerProcess(self._connect)
-        self._filesystems = PerProcess(self._open_filesystem)
         self._batches = True
         _import_sdk()
         self._fast = self._fast_reader(wanted=fast)
@@ -123,11 +121,6 @@ class AzureSource(ConnectedSource):
         except BaseException:
             self.close()
             raise
-
-    @property
-    def filesystem(self) -> AbstractFileSystem:
-        """A read-only adlfs file system on this folder, for a host that wants to look around."""
-        return self._filesystems()
 
     # --- the operations
 
@@ -205,13 +198,11 @@ class AzureSource(ConnectedSource):
             self._checked_name(name)
         above = self._folder
         self._folder = Folder(f"{above.container}/{above.prefix}{'/'.join(folders)}")
-        self._filesystems = PerProcess(self._open_filesystem)
 
     def _disconnect(self) -> None:
-        for connections in (self._clients, self._filesystems):
-            opened = connections.take()
-            if opened is not None:
-                opened.close()
+        opened = self._clients.take()
+        if opened is not None:
+            opened.close()
 
     __reduce__ = refuse_to_pickle
 
@@ -286,11 +277,6 @@ class AzureSource(ConnectedSource):
         return connect(
             self._account, self._folder.container, connections=self.concurrency, timeout_s=self._timeout_s
         )
-
-    def _open_filesystem(self) -> Any:
-        from intouch_import.azure.filesystem import open_filesystem
-
-        return open_filesystem(self._account, self._folder, timeout_s=self._timeout_s)
 
     def _blob(self, name: str) -> BlobClient:
         return self._clients().get_blob_client(self._checked_name(name))

@@ -68,7 +68,10 @@ class SourceFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is n
             with self._opened(parts) as source:
                 found = [_described(file, parts) for file in source.scan()]
         except NotADirectoryError:
-            found = [self.info(path)]
+            found = []
+        # In object stores, a folder that does not exist is listed as an empty one.
+        if not found and (there := self.info(path))["type"] != "directory":
+            found = [there]
         return found if detail else [entry["name"] for entry in found]
 
     def info(self, path: str, **_options: Any) -> dict[str, Any]:
