@@ -46,6 +46,29 @@ def only(request: SaveRequest) -> Doubt:
     return doubt
 
 
+def test_a_file_hides_no_doubt_about_the_next_one(prepared: Any, practice: Practice) -> None:
+    """Of several files, each is looked at: after one without a doubt, and after one with a doubt of another kind."""
+    practice.photo("10042_DRJ_20260131_142502.jpg", jpeg("a")[:-40])
+    practice.photo("10042_DRJ_20260131_142503.jpg", jpeg("b")[:-40])
+    practice.photo("30001 left.jpg")
+    practice.photo("whole.jpg")
+    practice.photo("z.jpg", HTML)
+    request = prepared(
+        "10042_DRJ_20260131_142502.jpg",
+        "10042_DRJ_20260131_142503.jpg",
+        "30001 left.jpg",
+        "whole.jpg",
+        "z.jpg",
+    )
+    assert brief(request) == [
+        ("content", "warning", ("10042_DRJ_20260131_142502.jpg", "10042_DRJ_20260131_142503.jpg")),
+        ("content", "warning", ("z.jpg",)),
+    ]
+    practice.photo("10043 right.jpg")
+    request = prepared("30001 left.jpg", "10043 right.jpg")
+    assert brief(request) == [("other_patient", "confirm", ("10043 right.jpg",))]
+
+
 # --- whose photo is it?
 
 
