@@ -364,6 +364,20 @@ def test_many_reassign_one_attachment_at_once(
     assert ledger.verify() == []
 
 
+def test_a_reassignment_waits_for_another_one(
+    practice: Practice, inbox: Inbox, stored: StoredAttachment
+) -> None:
+    """Its entry could be the last one of the ledger, and the record that of the other. A second attempt helps."""
+    with inbox.ledger.claims.reassign(stored.import_id):
+        outcome = practice.inbox(records=practice.records()).reassign(stored, patient="10043")
+        assert (outcome.state, outcome.reason, outcome.retry_helps) == (
+            State.FAILED,
+            Reason.IN_PROGRESS,
+            True,
+        )
+    assert inbox.reassign(stored, patient="10043").state is State.IMPORTED
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_bytes_that_are_not_what_was_stored_are_told(
     faulty: tuple[Faulty, Inbox],

@@ -175,8 +175,9 @@ class Corrections:
 
     def _reassign_one(self, stored: StoredAttachment, patient: Patient) -> Outcome:
         # An undo would withdraw it from the record that it has just been moved to.
-        with self._ledger.claims.move([stored.import_id]) as claim:
-            if claim.refused:
+        claims = self._ledger.claims
+        with claims.reassign(stored.import_id) as alone, claims.move([stored.import_id]) as claim:
+            if alone.refused or claim.refused:
                 return Outcome.about(stored, State.FAILED, Reason.IN_PROGRESS, retry_helps=True)
             return self._reassign(self._stored(stored.import_id), patient)
 
