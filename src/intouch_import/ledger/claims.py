@@ -3,8 +3,8 @@
 A move removes a file from its source because the record has its bytes. An undo takes the bytes out of the
 record because the source has the file. If both ran at once, the last copy could be lost: many locations can't
 pin a removal to a version, and some versions repeat. So both claim the file first. Several moves may have a
-claim on one file, but an undo must be alone. So must a reassignment among reassignments: the last entry in the
-ledger is then about the record that has the file.
+claim on one file, but an undo must be alone. So must a reassignment among reassignments: the last entry of a
+ledger then names the record that has the file.
 
 A claim ends with the work. The claim of a process that no longer runs does not count. Whether a process of
 another machine runs can't be found out, so its claim counts for an hour.
