@@ -95,6 +95,11 @@ class State(enum.StrEnum):
     IGNORED = "ignored"
     FAILED = "failed"
 
+    @property
+    def is_in_record(self) -> bool:
+        """Whether the file is in the patient's record, still in its source or not."""
+        return self in (State.IMPORTED, State.STORED)
+
 
 class TakenAtFlag(enum.StrEnum):
     """How often a wall time occurred in the time zone of the practice.

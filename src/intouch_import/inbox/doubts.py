@@ -286,7 +286,7 @@ def _about_companions(rows: Sequence[Row]) -> Iterator[Doubt]:
     groups = dict.fromkeys(row.group for row in rows if row.group is not None)
     for group in groups:
         there = tuple(row for row in group.rows if row in chosen)
-        left = [row for row in group.rows if row not in chosen and row.state not in _STORED_STATES]
+        left = [row for row in group.rows if row not in chosen and not row.state.is_in_record]
         if left:
             text = (
                 f"{_names(left)} {'belongs' if len(left) == 1 else 'belong'} to it and will be left behind."
@@ -296,7 +296,7 @@ def _about_companions(rows: Sequence[Row]) -> Iterator[Doubt]:
             yield Doubt(kind=DoubtKind.COMPANION, severity=Severity.WARNING, rows=there, text=text)
         for row in there:
             for other, why in group.possible.get(row, ()):
-                if other.state in _STORED_STATES or (other in chosen and other.name < row.name):
+                if other.state.is_in_record or (other in chosen and other.name < row.name):
                     continue
                 end = "" if other in chosen else " It will be left behind."
                 text = f"{printable(other.name)} may belong to {printable(row.name)}. {why.text}{end}"
@@ -372,7 +372,6 @@ _OF_CONTENT: Final = frozenset(
         Reason.STORED_COPY_DIFFERS,
     }
 )
-_STORED_STATES: Final = (State.IMPORTED, State.STORED)
 _OF_COPIES: Final = frozenset({Reason.DUPLICATE, Reason.DUPLICATE_ELSEWHERE})
 # Not doubts, or doubts about patients, which are found without the reason.
 _NO_DOUBT: Final = frozenset(

@@ -147,7 +147,7 @@ class Row:
         # An interrupted move must always be finished later.
         if outcome.state is State.WAITING and self.verdict.action is not Action.FINISH:
             self.verdict = waiting(self.name, outcome.reason, like=self.verdict)
-        if outcome.state in (State.IMPORTED, State.STORED):
+        if outcome.state.is_in_record:
             self.patient, self.title = patient, title
 
     @property

@@ -366,7 +366,7 @@ class InboxWidget(Widget):
         """Open the file of a row, in its source or, if it is filed, in the records."""
         if row.size_bytes > _PICTURE_OF_AT_MOST_BYTES:
             raise FileUnreadable("the file is too large to be read for a picture")
-        if row.state in (State.IMPORTED, State.STORED):
+        if row.state.is_in_record:
             repository = self.inbox.repository
             stored = repository.find_attachment([row.import_id]).get(row.import_id)
             if stored is None:

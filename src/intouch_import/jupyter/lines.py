@@ -128,7 +128,7 @@ class RecentlyFiled:
         ids = [
             outcome.import_id
             for outcome in outcomes
-            if outcome.state in (State.IMPORTED, State.STORED) and outcome.import_id is not None
+            if outcome.state.is_in_record and outcome.import_id is not None
         ][-_MOST_FILED:]
         stored = self._repository.find_attachment(ids) if ids else {}
         patients = self._repository.find_patients({one.patient_id for one in stored.values()})

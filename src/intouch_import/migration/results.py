@@ -62,7 +62,7 @@ class Result:
     @property
     def is_stored(self) -> bool:
         """Whether the file was in a patient's record."""
-        return self.state in (State.IMPORTED, State.STORED)
+        return self.state.is_in_record
 
     def settles(self, row: PlanRow) -> bool:
         """Return whether a run has nothing left to do for the row, unless a person decides otherwise."""
