@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 from intouch_import.extensions import is_allowed
 from intouch_import.inbox.rows import RowGroup
 from intouch_import.media.companion_facts import EDGE_BYTES, companion_facts
+from intouch_import.media.companion_names import SIDECAR_EXTENSIONS
 from intouch_import.media.companion_values import MOST_PARTS
-from intouch_import.media.companions import find_companions, is_sidecar, names_to_read
+from intouch_import.media.companions import SHORTEST_CUT, find_companions, is_sidecar, names_to_read
 from intouch_import.model import Action, Reason, State, Verdict, normal_form
 from intouch_import.verdicts import waiting
 
@@ -37,9 +38,8 @@ _READ_AT_ONCE: Final = 1000
 _READ_FAR: Final = 100
 _NEAR: Final = 2
 _NO_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789\0"))
-_SIDECAR_ENDINGS: Final = frozenset({".aae", ".xmp", "json", ".thm", ".lrv", ".lrf"})
-# Google Takeout cuts the names of its metadata, to 46 characters before ".json".
-_CUT: Final = 40
+# Comparing the ends of all names takes less time than `is_sidecar`. Other names that end in them do no harm.
+_SIDECAR_ENDINGS: Final = frozenset(f".{extension}"[-4:] for extension in SIDECAR_EXTENSIONS)
 
 
 class GroupFinder:
@@ -96,8 +96,8 @@ class GroupFinder:
             found = {name for name, key in zip(names, keys, strict=True) if key in twice}
         sidecars = [name for name in names if name[-4:].lower() in _SIDECAR_ENDINGS]
         found.update(sidecars)
-        if starts := {name[:_CUT] for name in sidecars if len(name) > _CUT}:
-            found.update(name for name in names if name[:_CUT] in starts)
+        if starts := {name[:SHORTEST_CUT] for name in sidecars if len(name) > SHORTEST_CUT}:
+            found.update(name for name in names if name[:SHORTEST_CUT] in starts)
         return {name for name in found if self._allowed is None or is_allowed(name, self._allowed)}
 
     def _read(self, source: Source, rows: Sequence[Row]) -> dict[str, CompanionFacts | None]:

@@ -25,6 +25,8 @@ from intouch_import.model import normal_form
 
 __all__ = [
     "ADDITIONS",
+    "SIDECAR_EXTENSIONS",
+    "TAKEOUT_STEM",
     "Family",
     "Form",
     "ParsedName",
@@ -72,6 +74,7 @@ _EXTENSIONS: Final = {
 ADDITIONS: Final = frozenset({Family.SIDECAR, Family.PREVIEW})
 """Files that only add to another file."""
 _FAMILIES: Final = {ext: family for family, words in _EXTENSIONS.items() for ext in words.split()}
+SIDECAR_EXTENSIONS: Final = tuple(ext for ext, family in _FAMILIES.items() if family in ADDITIONS)
 # Of two forms of one photo, staff see the one that every program shows.
 _SHOWN_FIRST: Final = {ext: at for at, ext in enumerate(_EXTENSIONS[Family.STILL].split())}
 
@@ -98,7 +101,8 @@ _TIME: Final = re.compile(
 _RESET: Final = re.compile(r"\d{4}[-._]?01[-._]?01[-_ t.]?00", re.ASCII)
 
 _TAKEOUT_WORD: Final = ".supplemental-metadata"
-_TAKEOUT_STEM: Final = 46
+TAKEOUT_STEM: Final = 46
+"""Google Takeout cuts the names of its metadata to so many characters before ``.json``."""
 _NUMBERED: Final = re.compile(r"(.+)(\(\d{1,3}\))", re.ASCII | re.DOTALL)
 
 
@@ -198,4 +202,4 @@ def owners_of(name: str, /) -> tuple[list[str], str]:
         names.append(f"{stem}{number}{dot}{extension}" if number and dot else full + number)
     if number:
         names.append(base + number)
-    return names, bare if len(base) >= _TAKEOUT_STEM and not number else ""
+    return names, bare if len(base) >= TAKEOUT_STEM and not number else ""

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Final
 
 from intouch_import.media.companion_names import (
     ADDITIONS,
+    TAKEOUT_STEM,
     Family,
     Form,
     folded,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from intouch_import.media.companion_names import ParsedName
 
 __all__ = [
+    "SHORTEST_CUT",
     "CompanionDoubt",
     "CompanionFacts",
     "CompanionRole",
@@ -80,9 +82,8 @@ _QUARTER_S: Final = 900.0
 _LONGEST_OFFSET_S: Final = 14 * 3600.0 + _WITHIN_S
 # Files of one stem that are compared each with each; more are names that nobody wrote by hand.
 _MOST_OF_ONE_STEM: Final = 32
-_CUT_AT: Final = 46
 # A title of Takeout may be longer than the photo's name, which is cut, too.
-_SHORTEST_CUT: Final = 40
+SHORTEST_CUT: Final = 40
 _PHOTOS: Final = frozenset({Family.STILL, Family.RAW, Family.MOVIE})
 _NAMED_INSIDE: Final = (".json", ".xmp")
 _NUMBER: Final = re.compile(r"\(\d{1,3}\)\Z", re.ASCII)
@@ -192,7 +193,7 @@ class _Folder:
     def _cut_names(self) -> dict[str, list[ParsedName]]:
         found: dict[str, list[ParsedName]] = defaultdict(list)
         for name, same in self._full_names.items():
-            found[name[:_CUT_AT]] += same
+            found[name[:TAKEOUT_STEM]] += same
         return found
 
     # --- groups
@@ -264,7 +265,7 @@ class _Folder:
         for name in full_names:
             if found := self._full_names.get(name):
                 return found[:_MOST_OF_ONE_STEM]
-        if start and (found := self._cut_names.get(start[:_CUT_AT])):
+        if start and (found := self._cut_names.get(start[:TAKEOUT_STEM])):
             return found[:_MOST_OF_ONE_STEM]
         found = self.stems.get(sidecar.stem, [])[:_MOST_OF_ONE_STEM]
         if sidecar.family is Family.PREVIEW:
@@ -376,7 +377,7 @@ def _fits(name: str, owner_name: str) -> bool:
     """Return whether a file may be the one that a sidecar names: Takeout numbers and cuts names."""
     stems = (read_name(one).stem or folded(one) for one in (name, owner_name))
     own, given = (_NO_WORD.sub("_", _NUMBER.sub("", stem)) for stem in stems)
-    return own == given or (len(own) >= _SHORTEST_CUT and given.startswith(own))
+    return own == given or (len(own) >= SHORTEST_CUT and given.startswith(own))
 
 
 def _role(one: ParsedName, owner: ParsedName, matched_by: MatchedBy) -> CompanionRole:
