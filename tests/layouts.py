@@ -71,10 +71,7 @@ def png(bits: int, colour_type: int, values: Any, *chunks: tuple[bytes, bytes]) 
     rows = b"".join(b"\0" + row.astype(">u2" if bits > 8 else "u1").tobytes() for row in values)
     header = struct.pack(">LLBBBBB", *SIZE, bits, colour_type, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
-        for kind, body in parts
-    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(pictures.png_chunk(kind, body) for kind, body in parts)
 
 
 def palette_picture() -> Image.Image:

@@ -6,6 +6,7 @@ import functools
 import io
 import random
 import struct
+import zlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -202,18 +203,18 @@ def exif_block(*, order: str = "<", taken: bytes | None = b"2026:01:31 14:25:01\
 # --- hostile ones
 
 
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """Write one chunk of a PNG."""
+    return struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
+
+
 def bomb_png(width: int, height: int, *, payload_bytes: int = 1000) -> bytes:
     """Write a PNG that declares a size and has no picture data."""
-    import zlib
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
-        )
-
     header = struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0)
     data = zlib.compress(bytes(payload_bytes), 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
+    )
 
 
 def bomb_jpeg(width: int, height: int) -> bytes:

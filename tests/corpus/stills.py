@@ -122,10 +122,6 @@ def _with_preview() -> bytes:
 # --- PNG
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
-
-
 def _png_by_hand(
     image: Image.Image, *, bits: int = 8, colour: int = 2, interlaced: bool = False, piece: int = 1 << 20
 ) -> bytes:
@@ -152,8 +148,12 @@ def _png_by_hand(
             rows += b"\0" + (part if bits == 8 else bytes(b for value in part for b in (value, value ^ 0x5A)))
     header = struct.pack(">LLBBBBB", *size, bits, colour, 0, 0, int(interlaced))
     packed = zlib.compress(rows)
-    pieces = b"".join(_chunk(b"IDAT", packed[at : at + piece]) for at in range(0, len(packed), piece))
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + pieces + _chunk(b"IEND", b"")
+    pieces = b"".join(
+        pictures.png_chunk(b"IDAT", packed[at : at + piece]) for at in range(0, len(packed), piece)
+    )
+    return (
+        b"\x89PNG\r\n\x1a\n" + pictures.png_chunk(b"IHDR", header) + pieces + pictures.png_chunk(b"IEND", b"")
+    )
 
 
 def _png() -> Iterator[Whole]:
