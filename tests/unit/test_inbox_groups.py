@@ -227,7 +227,7 @@ def test_a_choice_that_leaves_a_part_behind_is_doubted(practice: Practice) -> No
 
 
 def test_a_part_that_cannot_be_saved_is_left_behind_with_a_doubt(practice: Practice) -> None:
-    """An empty movie can't be saved now: the photo can, and the person is told what stays."""
+    """The photo of an empty movie can be saved, and a doubt names the movie, which stays in the folder."""
     practice.photo(f"{STEM}.JPG")
     practice.photo(f"{STEM}.MOV", b"")
     inbox = practice.inbox(auto_import=False)

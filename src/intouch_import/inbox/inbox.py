@@ -514,7 +514,8 @@ class Inbox(Closable):
 
         Returns:
             `State.IMPORTED` when it is in that patient's record. `State.FAILED` with the reason when it is
-            not; it is then where it was. ``companions`` is as for `undo`.
+            not; it is then where it was. If a file that belongs to it could not be moved, the outcome is the
+            failure of that file. ``companions`` has the outcomes of those that were moved before.
 
         Raises:
             SelectionError: Nothing is stored under that id. Or it is a sidecar, and its photo is not to be

@@ -1,6 +1,6 @@
 """Read from the header what a picture is, when a decoder refuses it. Runs in the decoding process only.
 
-A decoder that does not support a variant of a format raises the same exceptions as for invalid bytes. So the
+A decoder raises the same exceptions for a variant that it does not support and for invalid bytes. So the
 file is damaged only if its header is invalid, too, or if the decoder supports what the header declares.
 
 Formats: TIFF 6.0, BigTIFF, TIFF/EP and DNG 1.7; bitmaps of Windows; ISO/IEC 15444-1, annex A; WebP.

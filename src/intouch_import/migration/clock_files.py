@@ -21,8 +21,8 @@ def read_clocks(path: str | os.PathLike[str]) -> list[CameraClock]:
     """Read a file of cameras whose clocks were wrong, for ``clocks=`` of `plan`.
 
     The file is TOML, or JSON if its name ends in ``.json``. Each ``[[clock]]`` has the fields of
-    `CameraClock`; or ``photo``, a path that starts at the file's folder, and ``shows``, the time that the
-    photo shows, as for `CameraClock.from_photo`.
+    `CameraClock`; or those of `CameraClock.from_photo`: ``photo``, a path that starts at the file's folder,
+    and ``shows``, the time that the photo shows.
 
     Args:
         path: Path of the file.

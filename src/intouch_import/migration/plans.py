@@ -262,7 +262,7 @@ class Plan:
         to another patient, use `Inbox.reassign`.
 
         Args:
-            where: A row, or conditions as for `rows`. The conditions apply to the rows as planned: an
+            where: A row, or the conditions that `rows` takes. They apply to the rows as planned: an
                 override of all files of patient A never changes a file that an earlier override gave to A.
             patient: Import the files for this patient, also if the patient is not active.
             provider: Set this provider.
